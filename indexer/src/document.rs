@@ -1,0 +1,134 @@
+//! What flows through ingestion: documents, their structure, and their chunks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+/// Facts about a document that filters can ask for.
+pub type Metadata = BTreeMap<String, serde_json::Value>;
+
+/// Stable identity of a document: 64 bits of the BLAKE3 hash of its URI,
+/// printed as 16 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DocumentId(pub u64);
+
+impl DocumentId {
+    /// The id of the document at `uri`.
+    pub fn of_uri(uri: &str) -> Self {
+        let hash = blake3::hash(uri.as_bytes());
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&hash.as_bytes()[..8]);
+        Self(u64::from_be_bytes(bytes))
+    }
+
+    /// Reads what [`fmt::Display`] prints.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() != 16 {
+            return None;
+        }
+        u64::from_str_radix(text, 16).ok().map(Self)
+    }
+}
+
+impl fmt::Display for DocumentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for DocumentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// One parsed document. All offsets are bytes of `text`, on character bounds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Document {
+    /// Where it came from: a path relative to the indexed folder with `/`, a
+    /// `file://` or other URI, or a name that the caller chose.
+    pub uri: String,
+    /// Its title: from front matter, a title element, the first heading, or
+    /// the file name. Never empty after parsing.
+    pub title: String,
+    /// The text that is searched and cited.
+    pub text: String,
+    /// Headings and where their sections lie, in the order of their starts.
+    pub sections: Vec<Section>,
+    /// Pages, for formats that have them, in order.
+    pub pages: Vec<Page>,
+    /// Facts for filters: `language`, `date`, `author`, `format`, front matter.
+    pub metadata: Metadata,
+    /// Who may read it; none means everyone. See [`Access`].
+    pub labels: BTreeSet<String>,
+}
+
+impl Document {
+    /// The document's identity.
+    pub fn id(&self) -> DocumentId {
+        DocumentId::of_uri(&self.uri)
+    }
+}
+
+/// A heading and the text under it, sub-sections included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// The heading's text, on one line.
+    pub heading: String,
+    /// 1 is the outermost level.
+    pub level: u8,
+    /// From the heading to the end of the section.
+    pub span: Range<usize>,
+}
+
+/// One page of a paged format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Counted from 1.
+    pub number: u32,
+    /// The text of the page.
+    pub span: Range<usize>,
+}
+
+/// A piece of a document: what is embedded, found and cited.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chunk {
+    /// Position in the document, from 0.
+    pub ordinal: u32,
+    /// Exactly `document.text[span]`.
+    pub text: String,
+    /// Bytes of the document's text.
+    pub span: Range<usize>,
+    /// Headings above the chunk's start, outermost first, without the title.
+    pub heading_path: Vec<String>,
+    /// Page at the chunk's start.
+    pub page: Option<u32>,
+    /// Tokens of `text` with the embedder's tokenizer, special tokens not
+    /// counted.
+    pub token_count: u32,
+    /// BLAKE3 of the embedder's id, the context and the text: equal hashes have
+    /// equal vectors. Hexadecimal.
+    pub hash: String,
+}
+
+/// Which documents a caller may read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Every document: the command line, and a service without keys.
+    #[default]
+    All,
+    /// Documents without labels, and those that carry at least one of these.
+    Labels(BTreeSet<String>),
+}
+
+impl Access {
+    /// Whether a document with `labels` may be read.
+    pub fn allows(&self, labels: &BTreeSet<String>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Labels(held) => labels.is_empty() || !held.is_disjoint(labels),
+        }
+    }
+}

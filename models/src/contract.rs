@@ -1,0 +1,152 @@
+//! The three things a model can do. Implementations are synchronous and
+//! thread-safe; the caller decides on which thread they run.
+
+use std::time::Duration;
+
+use crate::{Cancel, Result};
+
+/// Byte ranges of the tokens of one text, in order, without special tokens.
+pub type TokenSpans = Vec<std::ops::Range<usize>>;
+
+/// Texts to unit vectors.
+pub trait Embedder: Send + Sync {
+    /// Identity of weights and pooling, e.g. `all-MiniLM-L6-v2@53aa5117`.
+    /// Vectors of different ids are never compared.
+    fn id(&self) -> &str;
+
+    /// Length of every vector.
+    fn dimension(&self) -> usize;
+
+    /// Most tokens of one input that the model sees, special tokens included.
+    /// [`Embedder::embed`] cuts what is longer.
+    fn window(&self) -> usize;
+
+    /// Special tokens that the model adds to one input (2 for BERT).
+    fn special_tokens(&self) -> usize;
+
+    /// Byte spans of the tokens of `text`: untruncated, without special tokens.
+    fn token_spans(&self, text: &str) -> Result<TokenSpans>;
+
+    /// One vector of [`Embedder::dimension`] floats and length 1 for each text,
+    /// in the order of `texts`. An empty text has a vector too. The result for
+    /// a text does not depend on the texts around it (to 1e-5 in cosine).
+    fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>>;
+}
+
+/// A query and passages to relevance scores, by reading both together.
+pub trait Reranker: Send + Sync {
+    /// Identity of the weights.
+    fn id(&self) -> &str;
+
+    /// Most tokens of query, passage and special tokens together; longer
+    /// passages are cut.
+    fn window(&self) -> usize;
+
+    /// Byte spans of the tokens of `text`, so that a caller can cut windows.
+    fn token_spans(&self, text: &str) -> Result<TokenSpans>;
+
+    /// One score for each passage; larger is more relevant. Scores are
+    /// comparable within one query only, unless the model card says more.
+    fn score(&self, query: &str, passages: &[&str], cancel: &Cancel) -> Result<Vec<f32>>;
+}
+
+/// Who said a [`Message`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Instructions of the operator.
+    System,
+    /// The person who asks.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// One turn of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Message {
+    /// Who said it.
+    pub role: Role,
+    /// What was said.
+    pub content: String,
+}
+
+/// What to write, and how.
+#[derive(Clone, Debug)]
+pub struct GenerateRequest {
+    /// The conversation so far; the model writes the next assistant turn.
+    pub messages: Vec<Message>,
+    /// Most tokens to write.
+    pub max_tokens: usize,
+    /// 0 is greedy; otherwise logits are divided by it before sampling.
+    pub temperature: f32,
+    /// Nucleus sampling: the smallest set of tokens with this mass.
+    pub top_p: f32,
+    /// More than 1 makes tokens of the last 64 less likely; 1 changes nothing.
+    pub repeat_penalty: f32,
+    /// The same seed and request give the same text.
+    pub seed: u64,
+    /// Writing ends before the first of these; they are not part of the text.
+    pub stop: Vec<String>,
+}
+
+impl Default for GenerateRequest {
+    fn default() -> Self {
+        Self {
+            messages: Vec::new(),
+            max_tokens: 256,
+            temperature: 0.0,
+            top_p: 0.95,
+            repeat_penalty: 1.1,
+            seed: 42,
+            stop: Vec::new(),
+        }
+    }
+}
+
+/// Why the writing ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// The model was done, or a stop sequence came.
+    Stop,
+    /// `max_tokens` or the context was full.
+    Length,
+    /// The caller cancelled.
+    Cancelled,
+}
+
+/// Figures of one finished generation; its text went to the callback.
+#[derive(Clone, Copy, Debug)]
+pub struct Generation {
+    /// Why it ended.
+    pub finish_reason: FinishReason,
+    /// Tokens read.
+    pub prompt_tokens: usize,
+    /// Tokens written.
+    pub completion_tokens: usize,
+    /// From the call to the first written token.
+    pub first_token: Duration,
+}
+
+/// A conversation to its next turn, token by token.
+pub trait Generator: Send + Sync {
+    /// Identity of the weights.
+    fn id(&self) -> &str;
+
+    /// Most tokens of prompt and answer together.
+    fn context_tokens(&self) -> usize;
+
+    /// Tokens in `text`, for budgets.
+    fn count_tokens(&self, text: &str) -> Result<usize>;
+
+    /// Writes the next turn. `on_text` gets each piece of text as soon as it is
+    /// whole characters and cannot be part of a stop sequence. Cancellation
+    /// ends the call with `Ok` and [`FinishReason::Cancelled`].
+    fn generate(
+        &self,
+        request: &GenerateRequest,
+        cancel: &Cancel,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Generation>;
+}

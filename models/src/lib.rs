@@ -1,0 +1,21 @@
+//! Text in, numbers or words out.
+//!
+//! This crate owns weights, checksums and inference: an [`Embedder`] turns
+//! texts into unit vectors, a [`Reranker`] scores a passage against a query,
+//! and a [`Generator`] writes. It knows no index and no HTTP server.
+//!
+//! Every trait has one real implementation and one deterministic twin in
+//! [`testing`] that needs no weights, so that the rooms above can be tested
+//! in milliseconds.
+
+mod cancel;
+mod contract;
+mod error;
+pub mod testing;
+
+pub use cancel::Cancel;
+pub use contract::{
+    Embedder, FinishReason, GenerateRequest, Generation, Generator, Message, Reranker, Role,
+    TokenSpans,
+};
+pub use error::{Error, ErrorKind, Result};

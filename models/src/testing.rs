@@ -1,0 +1,160 @@
+//! Deterministic twins of the models, without weights: for tests of the rooms
+//! above. They obey the same contracts and run in microseconds.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Instant;
+
+use crate::{
+    Cancel, Embedder, FinishReason, GenerateRequest, Generation, Generator, Reranker, Result,
+    TokenSpans,
+};
+
+fn words(text: &str) -> TokenSpans {
+    let mut spans = TokenSpans::new();
+    let mut start = None;
+    for (at, character) in text.char_indices() {
+        if character.is_alphanumeric() {
+            start.get_or_insert(at);
+            continue;
+        }
+        if let Some(start) = start.take() {
+            spans.push(start..at);
+        }
+        if !character.is_whitespace() {
+            spans.push(at..at + character.len_utf8());
+        }
+    }
+    spans.extend(start.map(|start| start..text.len()));
+    spans
+}
+
+fn bucket(word: &str, buckets: usize) -> (usize, f32) {
+    let mut hasher = DefaultHasher::new();
+    word.to_lowercase().hash(&mut hasher);
+    let hash = hasher.finish();
+    let sign = if hash >> 63 == 0 { 1.0 } else { -1.0 };
+    ((hash % buckets as u64) as usize, sign)
+}
+
+/// Feature hashing of words into 64 signed buckets: texts that share words are
+/// near each other.
+#[derive(Clone, Debug, Default)]
+pub struct HashEmbedder;
+
+impl Embedder for HashEmbedder {
+    fn id(&self) -> &str {
+        "hash-64"
+    }
+
+    fn dimension(&self) -> usize {
+        64
+    }
+
+    fn window(&self) -> usize {
+        512
+    }
+
+    fn special_tokens(&self) -> usize {
+        2
+    }
+
+    fn token_spans(&self, text: &str) -> Result<TokenSpans> {
+        Ok(words(text))
+    }
+
+    fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
+        cancel.check()?;
+        let embed = |text: &&str| {
+            // The constant keeps an empty text on the unit sphere.
+            let mut vector = vec![1e-3_f32; self.dimension()];
+            for span in words(text).into_iter().take(self.window() - 2) {
+                let (at, sign) = bucket(&text[span], self.dimension());
+                vector[at] += sign;
+            }
+            let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+            vector.iter_mut().for_each(|x| *x /= norm);
+            vector
+        };
+        Ok(texts.iter().map(embed).collect())
+    }
+}
+
+/// Scores a passage by the share of the query's words that it holds.
+#[derive(Clone, Debug, Default)]
+pub struct OverlapReranker;
+
+impl Reranker for OverlapReranker {
+    fn id(&self) -> &str {
+        "overlap"
+    }
+
+    fn window(&self) -> usize {
+        192
+    }
+
+    fn token_spans(&self, text: &str) -> Result<TokenSpans> {
+        Ok(words(text))
+    }
+
+    fn score(&self, query: &str, passages: &[&str], cancel: &Cancel) -> Result<Vec<f32>> {
+        cancel.check()?;
+        let lower = query.to_lowercase();
+        let wanted: Vec<_> = words(&lower).into_iter().map(|span| &lower[span]).collect();
+        let score = |passage: &&str| {
+            let passage = passage.to_lowercase();
+            let held: std::collections::HashSet<_> =
+                words(&passage).into_iter().map(|span| &passage[span]).collect();
+            let hits = wanted.iter().filter(|word| held.contains(*word)).count();
+            hits as f32 / wanted.len().max(1) as f32
+        };
+        Ok(passages.iter().map(score).collect())
+    }
+}
+
+/// Writes a fixed script, word by word.
+#[derive(Clone, Debug)]
+pub struct ScriptedGenerator(pub String);
+
+impl Generator for ScriptedGenerator {
+    fn id(&self) -> &str {
+        "scripted"
+    }
+
+    fn context_tokens(&self) -> usize {
+        2048
+    }
+
+    fn count_tokens(&self, text: &str) -> Result<usize> {
+        Ok(words(text).len())
+    }
+
+    fn generate(
+        &self,
+        request: &GenerateRequest,
+        cancel: &Cancel,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Generation> {
+        let start = Instant::now();
+        let mut finish_reason = FinishReason::Stop;
+        let mut completion_tokens = 0;
+        for piece in self.0.split_inclusive(' ') {
+            if cancel.is_cancelled() {
+                finish_reason = FinishReason::Cancelled;
+                break;
+            }
+            if completion_tokens == request.max_tokens {
+                finish_reason = FinishReason::Length;
+                break;
+            }
+            on_text(piece);
+            completion_tokens += 1;
+        }
+        let read: usize = request.messages.iter().map(|m| words(&m.content).len()).sum();
+        Ok(Generation {
+            finish_reason,
+            prompt_tokens: read,
+            completion_tokens,
+            first_token: start.elapsed(),
+        })
+    }
+}

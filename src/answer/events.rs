@@ -1,0 +1,72 @@
+//! The events of one answer, in the order of the wire: `sources`, then `delta`
+//! and `citation`, then `done` or `error`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::gateway::Usage;
+use crate::retrieve::{SearchResponse, Timings};
+
+/// One step of an answer.
+#[derive(Clone, Debug)]
+pub enum AnswerEvent {
+    /// What was found, before any word is written.
+    Sources(SearchResponse),
+    /// Some text of the answer.
+    Delta {
+        /// The text.
+        text: String,
+    },
+    /// A checked citation in the text sent so far.
+    Citation(Citation),
+    /// The end of a whole answer.
+    Done(Box<Done>),
+    /// The end of a failed one.
+    Error {
+        /// A code of the table of errors, e.g. `overloaded`.
+        code: &'static str,
+        /// What happened and what to do.
+        message: String,
+        /// Whether the same request may succeed later.
+        retryable: bool,
+    },
+}
+
+/// A place in the answer that rests on a source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Citation {
+    /// The source's number.
+    pub n: u32,
+    /// The source's chunk.
+    pub chunk_id: String,
+    /// Offset of the `[n]` mark in the answer, in Unicode scalar values.
+    pub start: usize,
+    /// Offset of its end.
+    pub end: usize,
+}
+
+/// A finished answer: the last event, and the body of `stream: false`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Done {
+    /// The id of the request.
+    pub query_id: String,
+    /// The whole answer, with its `[n]` marks.
+    pub answer: String,
+    /// Every citation in it.
+    pub citations: Vec<Citation>,
+    /// Whether the evidence was too weak to answer.
+    pub refused: bool,
+    /// Whether every sentence rests on a cited source.
+    pub grounded: bool,
+    /// Why it ended: `stop`, `length`, `cancelled`, `refused`.
+    pub finish_reason: String,
+    /// Who wrote it: a provider's name, or `extractive`.
+    pub provider: String,
+    /// The model that wrote it.
+    pub model: String,
+    /// Tokens and money.
+    pub usage: Usage,
+    /// Milliseconds by stage, `first_token` and `total` among them.
+    pub timings_ms: Timings,
+    /// What was cut short or missing.
+    pub degraded: Vec<String>,
+}

@@ -1,0 +1,203 @@
+//! The shape of the configuration. What each key means, and its default, is
+//! said in `config/default.toml`, once.
+#![allow(missing_docs)]
+
+use std::path::PathBuf;
+
+use cairn_indexer::{Bm25, IndexSettings};
+use serde::{Deserialize, Serialize};
+
+use crate::retrieve::Mode;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub storage: Storage,
+    pub models: Models,
+    pub chunking: Chunking,
+    pub indexing: Indexing,
+    pub retrieval: Retrieval,
+    pub answer: Answer,
+    #[serde(default)]
+    pub providers: Vec<ProviderConfig>,
+    pub server: Server,
+    pub telemetry: Telemetry,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Storage {
+    pub data_dir: PathBuf,
+    pub collection: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Models {
+    pub embedder: String,
+    pub reranker: String,
+    pub generator: String,
+    pub threads: usize,
+    pub queue: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chunking {
+    pub tokens: usize,
+    pub overlap: usize,
+    pub embed_window: usize,
+    pub context: bool,
+    pub language: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Indexing {
+    pub max_file_mb: u64,
+    pub graph_min_rows: usize,
+    pub commit_seconds: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retrieval {
+    pub mode: Mode,
+    pub top_k: usize,
+    pub candidates: usize,
+    pub ef_search: usize,
+    pub bm25_k1: f32,
+    pub bm25_b: f32,
+    pub fusion: Fusion,
+    pub rerank: Rerank,
+}
+
+/// How two ranked lists become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FusionMethod {
+    /// Reciprocal rank fusion.
+    Rrf,
+    /// Weighted sum of min-max normalised scores.
+    Weighted,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fusion {
+    pub method: FusionMethod,
+    pub k: f32,
+    pub lexical_weight: f32,
+    pub dense_weight: f32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rerank {
+    pub enabled: bool,
+    pub depth: usize,
+    pub blend: f32,
+    pub budget_ms: u64,
+    pub windows: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    pub provider: String,
+    pub max_tokens: usize,
+    pub temperature: f32,
+    pub source_tokens: usize,
+    pub local_source_tokens: usize,
+    pub refuse_below_cosine: f32,
+    pub refuse_below_overlap: f32,
+    pub first_token_seconds: u64,
+    pub token_seconds: u64,
+    pub total_seconds: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderConfig {
+    pub name: String,
+    pub base_url: String,
+    #[serde(default)]
+    pub key_env: Option<String>,
+    pub model: String,
+    #[serde(default = "default_context_tokens")]
+    pub context_tokens: usize,
+}
+
+fn default_context_tokens() -> usize {
+    8192
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    pub bind: String,
+    pub max_body_mb: usize,
+    pub max_query_bytes: usize,
+    pub max_concurrency: usize,
+    pub request_seconds: u64,
+    pub drain_seconds: u64,
+    pub cors_origins: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Telemetry {
+    pub level: String,
+    pub format: String,
+    pub log_questions: bool,
+}
+
+impl Config {
+    /// What a collection is built with.
+    pub fn index_settings(&self) -> IndexSettings {
+        IndexSettings {
+            chunk_tokens: self.chunking.tokens,
+            chunk_overlap: self.chunking.overlap,
+            embed_window: self.chunking.embed_window,
+            context: self.chunking.context,
+            language: self.chunking.language.clone(),
+            graph_min_rows: self.indexing.graph_min_rows,
+        }
+    }
+
+    /// BM25's parameters.
+    pub fn bm25(&self) -> Bm25 {
+        Bm25 {
+            k1: self.retrieval.bm25_k1,
+            b: self.retrieval.bm25_b,
+        }
+    }
+
+    /// Ranges that the types do not express. The error names the key.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        let unit = 0.0..=1.0;
+        let rules = [
+            ("chunking.tokens must be at least 16", self.chunking.tokens >= 16),
+            (
+                "chunking.overlap must be less than half of chunking.tokens",
+                self.chunking.overlap * 2 < self.chunking.tokens,
+            ),
+            ("chunking.embed_window must be at least 16", self.chunking.embed_window >= 16),
+            ("retrieval.top_k must be at least 1", self.retrieval.top_k >= 1),
+            ("retrieval.candidates must be at least 1", self.retrieval.candidates >= 1),
+            ("retrieval.bm25_k1 must not be negative", self.retrieval.bm25_k1 >= 0.0),
+            ("retrieval.bm25_b must lie in 0..=1", unit.contains(&self.retrieval.bm25_b)),
+            ("retrieval.fusion.k must be positive", self.retrieval.fusion.k > 0.0),
+            (
+                "retrieval.rerank.blend must lie in 0..=1",
+                unit.contains(&self.retrieval.rerank.blend),
+            ),
+            ("server.max_concurrency must be at least 1", self.server.max_concurrency >= 1),
+            ("models.queue must be at least 1", self.models.queue >= 1),
+        ];
+        for (rule, holds) in rules {
+            anyhow::ensure!(holds, "{rule}");
+        }
+        Ok(())
+    }
+}
