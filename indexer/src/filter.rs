@@ -68,7 +68,9 @@ fn parse(json: &Value, depth: usize) -> Result<Filter> {
         )));
     };
     if fields.is_empty() {
-        return Err(invalid("the filter is an empty object; leave it out".into()));
+        return Err(invalid(
+            "the filter is an empty object; leave it out".into(),
+        ));
     }
     let mut all = Vec::with_capacity(fields.len());
     for (key, value) in fields {
@@ -91,7 +93,9 @@ fn list(key: &str, value: &Value, depth: usize) -> Result<Vec<Filter>> {
         Value::Array(items) if !items.is_empty() => {
             items.iter().map(|item| parse(item, depth + 1)).collect()
         }
-        _ => Err(invalid(format!("`{key}` takes a list of filters that is not empty"))),
+        _ => Err(invalid(format!(
+            "`{key}` takes a list of filters that is not empty"
+        ))),
     }
 }
 

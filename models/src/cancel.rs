@@ -42,7 +42,9 @@ impl Cancel {
     /// Whether the work should stop.
     pub fn is_cancelled(&self) -> bool {
         self.flag.load(Ordering::Relaxed)
-            || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+            || self
+                .deadline
+                .is_some_and(|deadline| Instant::now() >= deadline)
     }
 
     /// `Err` of kind `Cancelled` when the work should stop: for use with `?`.

@@ -102,8 +102,10 @@ impl Reranker for OverlapReranker {
         let wanted: Vec<_> = words(&lower).into_iter().map(|span| &lower[span]).collect();
         let score = |passage: &&str| {
             let passage = passage.to_lowercase();
-            let held: std::collections::HashSet<_> =
-                words(&passage).into_iter().map(|span| &passage[span]).collect();
+            let held: std::collections::HashSet<_> = words(&passage)
+                .into_iter()
+                .map(|span| &passage[span])
+                .collect();
             let hits = wanted.iter().filter(|word| held.contains(*word)).count();
             hits as f32 / wanted.len().max(1) as f32
         };
@@ -149,7 +151,11 @@ impl Generator for ScriptedGenerator {
             on_text(piece);
             completion_tokens += 1;
         }
-        let read: usize = request.messages.iter().map(|m| words(&m.content).len()).sum();
+        let read: usize = request
+            .messages
+            .iter()
+            .map(|m| words(&m.content).len())
+            .sum();
         Ok(Generation {
             finish_reason,
             prompt_tokens: read,

@@ -7,8 +7,6 @@ use std::path::PathBuf;
 use cairn_indexer::{Bm25, IndexSettings};
 use serde::{Deserialize, Serialize};
 
-use crate::retrieve::Mode;
-
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -70,6 +68,19 @@ pub struct Retrieval {
     pub bm25_b: f32,
     pub fusion: Fusion,
     pub rerank: Rerank,
+}
+
+/// Which searches run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// BM25 and vectors, fused.
+    #[default]
+    Hybrid,
+    /// BM25 alone.
+    Lexical,
+    /// Vectors alone.
+    Dense,
 }
 
 /// How two ranked lists become one.
@@ -177,22 +188,46 @@ impl Config {
     pub(super) fn check(&self) -> anyhow::Result<()> {
         let unit = 0.0..=1.0;
         let rules = [
-            ("chunking.tokens must be at least 16", self.chunking.tokens >= 16),
+            (
+                "chunking.tokens must be at least 16",
+                self.chunking.tokens >= 16,
+            ),
             (
                 "chunking.overlap must be less than half of chunking.tokens",
                 self.chunking.overlap * 2 < self.chunking.tokens,
             ),
-            ("chunking.embed_window must be at least 16", self.chunking.embed_window >= 16),
-            ("retrieval.top_k must be at least 1", self.retrieval.top_k >= 1),
-            ("retrieval.candidates must be at least 1", self.retrieval.candidates >= 1),
-            ("retrieval.bm25_k1 must not be negative", self.retrieval.bm25_k1 >= 0.0),
-            ("retrieval.bm25_b must lie in 0..=1", unit.contains(&self.retrieval.bm25_b)),
-            ("retrieval.fusion.k must be positive", self.retrieval.fusion.k > 0.0),
+            (
+                "chunking.embed_window must be at least 16",
+                self.chunking.embed_window >= 16,
+            ),
+            (
+                "retrieval.top_k must be at least 1",
+                self.retrieval.top_k >= 1,
+            ),
+            (
+                "retrieval.candidates must be at least 1",
+                self.retrieval.candidates >= 1,
+            ),
+            (
+                "retrieval.bm25_k1 must not be negative",
+                self.retrieval.bm25_k1 >= 0.0,
+            ),
+            (
+                "retrieval.bm25_b must lie in 0..=1",
+                unit.contains(&self.retrieval.bm25_b),
+            ),
+            (
+                "retrieval.fusion.k must be positive",
+                self.retrieval.fusion.k > 0.0,
+            ),
             (
                 "retrieval.rerank.blend must lie in 0..=1",
                 unit.contains(&self.retrieval.rerank.blend),
             ),
-            ("server.max_concurrency must be at least 1", self.server.max_concurrency >= 1),
+            (
+                "server.max_concurrency must be at least 1",
+                self.server.max_concurrency >= 1,
+            ),
             ("models.queue must be at least 1", self.models.queue >= 1),
         ];
         for (rule, holds) in rules {

@@ -7,18 +7,7 @@ use std::time::Instant;
 use cairn_indexer::{Access, Filter};
 use serde::{Deserialize, Serialize};
 
-/// Which searches run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// BM25 and vectors, fused.
-    #[default]
-    Hybrid,
-    /// BM25 alone.
-    Lexical,
-    /// Vectors alone.
-    Dense,
-}
+pub use crate::config::Mode;
 
 /// One search.
 #[derive(Clone, Debug)]

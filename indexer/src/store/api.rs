@@ -10,7 +10,10 @@ use cairn_models::{Cancel, Embedder};
 use crate::{Access, Chunk, Document, DocumentId, Error, ErrorKind, Filter, Metadata, Result};
 
 fn unbuilt<T>() -> Result<T> {
-    Err(Error::new(ErrorKind::Internal, "the store is not built yet"))
+    Err(Error::new(
+        ErrorKind::Internal,
+        "the store is not built yet",
+    ))
 }
 
 /// How a collection is cut, embedded and tokenized. Stored with the first
@@ -142,7 +145,9 @@ impl Index {
     /// Opens the collection in `dir`; a folder that does not exist yet is an
     /// empty collection.
     pub fn open(dir: &Path, settings: IndexSettings) -> Result<Self> {
-        Ok(Self { dir: dir.to_owned() })
+        Ok(Self {
+            dir: dir.to_owned(),
+        })
     }
     /// The last commit that this handle knows.
     pub fn snapshot(&self) -> Arc<Snapshot> {
