@@ -5,6 +5,8 @@
 //! it in process. See ARCHITECTURE.md for the rooms and the arrows between them.
 
 pub mod answer;
+pub mod cli;
 pub mod config;
 pub mod gateway;
 pub mod retrieve;
+pub mod telemetry;

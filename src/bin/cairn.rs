@@ -1,3 +1,7 @@
-//! The `cairn` command.
+//! The `cairn` command: everything it does is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cairn::cli::main()
+}

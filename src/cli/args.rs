@@ -1,0 +1,114 @@
+//! The grammar of the command line. Parsing has no effects: what the flags
+//! mean is resolved once, in [`super::context`].
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+
+use crate::retrieve::Mode;
+
+const EXAMPLES: &str = "\
+Examples:
+  cairn up                        index this folder, watch it, serve http://127.0.0.1:8620
+  cairn index docs/ notes.pdf     index a folder and a file
+  cairn query \"how do I ...?\"     answer with numbered sources
+  cairn search -k 5 --json error  ranked passages as JSON
+
+Settings come from built-in defaults, then cairn.toml or --config FILE, then
+variables such as CAIRN__SERVER__BIND, then flags.
+Exit codes: 0 done, 1 failed, 2 bad usage.";
+
+/// Search your documents and get answers that cite their sources.
+#[derive(Debug, Parser)]
+#[command(name = "cairn", version, after_help = EXAMPLES, propagate_version = true)]
+#[command(disable_help_subcommand = true, max_term_width = 100)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub(super) struct Global {
+    /// Folder in which collections live [default: .cairn]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(super) data_dir: Option<PathBuf>,
+    /// Collection to work on [default: main]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(super) collection: Option<String>,
+    /// Configuration file [default: cairn.toml, where there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Print one JSON document instead of text
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// Say more on stderr; twice for details
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(super) verbose: u8,
+    /// Say nothing but errors on stderr
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Write a completion script for a shell
+    Completions(super::completions::Args),
+    /// Write the manual page (`cairn man | man -l -`)
+    Man,
+}
+
+/// `--mode` of `search` and `query`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum ModeArg {
+    /// Words and meaning, fused
+    Hybrid,
+    /// Words alone (BM25)
+    Lexical,
+    /// Meaning alone (vectors)
+    Dense,
+}
+
+impl From<ModeArg> for Mode {
+    fn from(mode: ModeArg) -> Self {
+        match mode {
+            ModeArg::Hybrid => Self::Hybrid,
+            ModeArg::Lexical => Self::Lexical,
+            ModeArg::Dense => Self::Dense,
+        }
+    }
+}
+
+/// How to search: the same flags for `search` and `query`.
+#[derive(Debug, clap::Args)]
+pub(super) struct SearchArgs {
+    /// Which searches run [default: hybrid]
+    #[arg(long, value_enum)]
+    pub(super) mode: Option<ModeArg>,
+    /// Do not let the cross-encoder read the best candidates
+    #[arg(long)]
+    pub(super) no_rerank: bool,
+    /// Condition on metadata, e.g. '{"language": "en"}'
+    #[arg(long, value_name = "JSON", value_parser = parse_filter)]
+    pub(super) filter: Option<cairn_indexer::Filter>,
+}
+
+fn parse_filter(text: &str) -> Result<cairn_indexer::Filter, String> {
+    let json = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+    cairn_indexer::Filter::parse(&json).map_err(|error| error.message().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

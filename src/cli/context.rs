@@ -1,0 +1,74 @@
+//! What every command starts from: the resolved configuration, how to print,
+//! and the log.
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use crate::config::Config;
+use crate::telemetry::{self, Verbosity};
+
+use super::args::{Cli, Global};
+use super::failure::BadUsage;
+use super::style::Palette;
+
+/// The flags, resolved once.
+#[derive(Debug)]
+pub(super) struct Context {
+    /// All layers of the configuration, flags included.
+    pub(super) config: Config,
+    /// One JSON document on stdout instead of text.
+    pub(super) json: bool,
+    /// How often `-v` was given.
+    pub(super) verbose: u8,
+    /// Whether progress may be shown.
+    pub(super) progress: bool,
+    /// Colours of results.
+    pub(super) palette: Palette,
+}
+
+impl Context {
+    /// Reads the configuration and starts the log. `service` says that the
+    /// command runs on as a service, whose log is worth reading by default.
+    pub(super) fn load(
+        cli: &Cli,
+        service: bool,
+        extra: &[(&str, serde_json::Value)],
+    ) -> anyhow::Result<Self> {
+        let Global {
+            data_dir,
+            collection,
+            config,
+            json,
+            verbose,
+            quiet,
+        } = &cli.global;
+        let mut overrides: Vec<(&str, serde_json::Value)> = extra.to_vec();
+        if let Some(dir) = data_dir {
+            overrides.push(("storage.data_dir", json!(dir)));
+        }
+        if let Some(name) = collection {
+            overrides.push(("storage.collection", json!(name)));
+        }
+        let config = Config::load(config.as_deref(), &overrides)
+            .map_err(|error| BadUsage::new(format!("{error:#}")))?;
+        let verbosity = match (quiet, verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, 0) if service => Verbosity::Configured,
+            (false, 0) => Verbosity::Warnings,
+            (false, 1) => Verbosity::Configured,
+            (false, _) => Verbosity::Debug,
+        };
+        telemetry::init_logs(&config.telemetry, verbosity).context("the log cannot be started")?;
+        Ok(Self {
+            config,
+            json: *json,
+            verbose: *verbose,
+            progress: !json && !quiet,
+            palette: if *json {
+                Palette::new(false)
+            } else {
+                Palette::for_stdout()
+            },
+        })
+    }
+}

@@ -1,0 +1,59 @@
+//! The command line: one file for each subcommand, and the few things that
+//! they share (arguments, output, progress, Ctrl-C, errors).
+
+mod args;
+mod completions;
+mod context;
+mod failure;
+mod man;
+mod output;
+mod style;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Cli, Command};
+use context::Context;
+
+/// How a command ended, apart from errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// Everything was done.
+    Done,
+    /// The rest was done, and what failed was already reported.
+    Failed,
+}
+
+/// Parses the arguments of the process, runs the command and returns the exit
+/// code: 0 done, 1 failed, 2 bad usage.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // `--help` and `--version` are "errors" of clap that end with 0.
+        Err(error) => {
+            let code = u8::try_from(error.exit_code()).unwrap_or(2);
+            // Nobody is left to tell when the terminal is gone.
+            error.print().ok();
+            return ExitCode::from(code);
+        }
+    };
+    match run(cli) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Failed) => ExitCode::FAILURE,
+        Err(error) => failure::report(&error),
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<Outcome> {
+    // These two describe the command itself and read no configuration.
+    match &cli.command {
+        Command::Completions(args) => return completions::run(args),
+        Command::Man => return man::run(),
+        _ => {}
+    }
+    let context = Context::load(&cli, false, &[])?;
+    match cli.command {
+        Command::Completions(_) | Command::Man => unreachable!("handled above"),
+    }
+}
