@@ -1,6 +1,22 @@
 //! Question in, ranked chunks out: lexical and dense search in parallel, then
 //! fusion, then re-ranking, each timed, under one deadline.
+//!
+//! [`Engine`] is the door. Behind it, one search runs through `question` (what
+//! may be asked), `search` (the stages in their order), `fusion` (pure),
+//! `windows` and `rerank`.
 
 mod api;
+mod collections;
+mod engine;
+mod error;
+pub mod fusion;
+mod question;
+mod rerank;
+mod search;
+mod timing;
+mod vectors;
+mod windows;
 
 pub use api::{Mode, Ranks, SearchRequest, SearchResponse, Source, Timings};
+pub use engine::Engine;
+pub use error::{SearchError, SearchErrorKind};

@@ -1,0 +1,176 @@
+//! The door of this room: an engine holds the open collections and the models,
+//! and runs searches.
+
+use std::sync::Arc;
+
+use cairn_indexer::Index;
+use cairn_models::{Cancel, Embedder, Reranker};
+
+use super::api::{SearchRequest, SearchResponse};
+use super::collections::Collections;
+use super::error::{SearchError, SearchErrorKind};
+use super::question;
+use super::search;
+use super::vectors::QueryVectors;
+use crate::config::{Config, Retrieval};
+
+/// Searches collections. Clones share everything and cost nothing.
+#[derive(Clone)]
+pub struct Engine(Arc<Parts>);
+
+/// What one search works with.
+pub(super) struct Parts {
+    pub(super) collections: Collections,
+    pub(super) vectors: Option<QueryVectors>,
+    pub(super) reranker: Option<Arc<dyn Reranker>>,
+    pub(super) options: Retrieval,
+    pub(super) max_query_bytes: usize,
+}
+
+impl Engine {
+    /// An engine over the data folder of `config`. Without an embedder every
+    /// search is lexical, without a re-ranker the fused order stands; responses
+    /// say so in `degraded`.
+    pub fn new(
+        config: &Config,
+        embedder: Option<Arc<dyn Embedder>>,
+        reranker: Option<Arc<dyn Reranker>>,
+    ) -> Self {
+        let data_dir = &config.storage.data_dir;
+        Self(Arc::new(Parts {
+            collections: Collections::new(data_dir, config.index_settings()),
+            vectors: embedder.map(QueryVectors::new),
+            reranker,
+            options: config.retrieval.clone(),
+            max_query_bytes: config.server.max_query_bytes,
+        }))
+    }
+
+    /// Searches without blocking the caller's thread. Dropping the future
+    /// cancels the work, and so does `cancel`.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchErrorKind::BadRequest`] names the field that is wrong;
+    /// [`SearchErrorKind::NotFound`]: no such collection;
+    /// [`SearchErrorKind::Overloaded`]: the embedder's queue is full;
+    /// [`SearchErrorKind::Cancelled`]; [`SearchErrorKind::Internal`].
+    pub async fn search(
+        &self,
+        request: SearchRequest,
+        cancel: Cancel,
+    ) -> Result<SearchResponse, SearchError> {
+        self.refresh_in_background(&request.collection);
+        let engine = self.clone();
+        let guard = CancelOnDrop(Some(cancel.clone()));
+        let search = tokio::task::spawn_blocking(move || engine.search_blocking(&request, &cancel));
+        let result = search.await;
+        guard.disarm();
+        result.unwrap_or_else(|_| {
+            Err(SearchError::new(
+                SearchErrorKind::Internal,
+                "the search stopped in the middle; the log of the service says why",
+            ))
+        })
+    }
+
+    /// The same search on the caller's thread, for the command line and the
+    /// evaluation. Does not look for commits of other processes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::search`].
+    pub fn search_blocking(
+        &self,
+        request: &SearchRequest,
+        cancel: &Cancel,
+    ) -> Result<SearchResponse, SearchError> {
+        search::run(&self.0, request, cancel)
+    }
+
+    /// The collection `name`, which must exist.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchErrorKind::BadRequest`] for a name that none can have,
+    /// [`SearchErrorKind::NotFound`], [`SearchErrorKind::Internal`].
+    pub fn collection(&self, name: &str) -> Result<Index, SearchError> {
+        self.0.collections.get(name)
+    }
+
+    /// The collection `name`, empty when there was none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::collection`], without `NotFound`.
+    pub fn create_collection(&self, name: &str) -> Result<Index, SearchError> {
+        self.0.collections.create(name)
+    }
+
+    /// The names of all collections, sorted.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchErrorKind::Internal`] when the data folder cannot be read.
+    pub fn collections(&self) -> Result<Vec<String>, SearchError> {
+        self.0.collections.list()
+    }
+
+    /// The embedder, if one is loaded.
+    pub fn embedder(&self) -> Option<&Arc<dyn Embedder>> {
+        self.0.vectors.as_ref().map(QueryVectors::embedder)
+    }
+
+    /// The re-ranker, if one is loaded.
+    pub fn reranker(&self) -> Option<&Arc<dyn Reranker>> {
+        self.0.reranker.as_ref()
+    }
+
+    /// The question's unit vector, none without an embedder. Blocks while the
+    /// model runs; the last questions are remembered.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchErrorKind::BadRequest`], [`SearchErrorKind::Overloaded`],
+    /// [`SearchErrorKind::Cancelled`], [`SearchErrorKind::Internal`].
+    pub fn embed_query(
+        &self,
+        text: &str,
+        cancel: &Cancel,
+    ) -> Result<Option<Arc<[f32]>>, SearchError> {
+        let text = question::clean(text, self.0.max_query_bytes)?;
+        match &self.0.vectors {
+            Some(vectors) => Ok(Some(vectors.embed(&text, cancel)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Opening a new generation may take long, so no search waits for it.
+    fn refresh_in_background(&self, name: &str) {
+        let Some(index) = self.0.collections.due_for_refresh(name) else {
+            return;
+        };
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = index.refresh() {
+                tracing::warn!(%error, "a new commit could not be opened; the last one is served");
+            }
+        });
+    }
+}
+
+/// Cancels the work of a future that is dropped before its end.
+struct CancelOnDrop(Option<Cancel>);
+
+impl CancelOnDrop {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if let Some(cancel) = &self.0 {
+            cancel.cancel();
+        }
+    }
+}

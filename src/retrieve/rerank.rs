@@ -1,0 +1,422 @@
+//! The cross-encoder reads the best candidates until its time is over, and its
+//! scores are blended with the fused ones.
+
+use std::time::{Duration, Instant};
+
+use cairn_models::{Cancel, ErrorKind, Reranker};
+
+use super::fusion::min_max;
+use super::windows::{self, Terms};
+use crate::config::Rerank;
+
+/// Passages that are scored at once: small, so that a deadline loses little.
+const BATCH: usize = 4;
+
+/// Passages that are sorted by length before they are cut into batches. Blocks
+/// follow the fused order, so that what a deadline leaves out is its tail.
+const BLOCK: usize = 2 * BATCH;
+
+/// `[CLS] question [SEP] passage [SEP]`.
+const SPECIAL_TOKENS: usize = 3;
+
+/// A candidate as the cross-encoder may read it.
+pub(super) struct Passage<'a> {
+    pub(super) title: &'a str,
+    pub(super) text: &'a str,
+}
+
+/// What the cross-encoder said.
+pub(super) struct Reading {
+    /// Its score of each candidate; none where the time was over before.
+    pub(super) scores: Vec<Option<f32>>,
+    /// Why not all were read.
+    pub(super) cut: Option<Cut>,
+}
+
+/// What kept the cross-encoder from reading all candidates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// The deadline.
+    Deadline,
+    /// Its queue was full.
+    Overloaded,
+    /// It failed; the log says why.
+    Failed,
+}
+
+struct Job {
+    candidate: usize,
+    text: String,
+    tokens: usize,
+}
+
+/// Scores `passages`, given in fused order, until `deadline`. Only the caller's
+/// cancellation is an error; everything else leaves scores out.
+pub(super) fn read(
+    reranker: &dyn Reranker,
+    question: &str,
+    passages: &[Passage<'_>],
+    options: &Rerank,
+    deadline: Option<Instant>,
+    cancel: &Cancel,
+) -> cairn_models::Result<Reading> {
+    let mut reading = Reading {
+        scores: vec![None; passages.len()],
+        cut: None,
+    };
+    let limited = deadline.map_or_else(|| cancel.clone(), |at| cancel.with_deadline(at));
+    if let Err(error) = read_batches(
+        reranker,
+        question,
+        passages,
+        options,
+        &limited,
+        &mut reading,
+    ) {
+        cancel.check()?;
+        reading.cut = Some(match error.kind() {
+            ErrorKind::Cancelled => Cut::Deadline,
+            ErrorKind::Overloaded => Cut::Overloaded,
+            _ => {
+                tracing::error!(%error, reranker = reranker.id(), "re-ranking failed");
+                Cut::Failed
+            }
+        });
+    }
+    Ok(reading)
+}
+
+fn read_batches(
+    reranker: &dyn Reranker,
+    question: &str,
+    passages: &[Passage<'_>],
+    options: &Rerank,
+    limited: &Cancel,
+    reading: &mut Reading,
+) -> cairn_models::Result<()> {
+    let (question, jobs) = jobs(reranker, question, passages, options.windows)?;
+    // A candidate counts as read when all its windows are.
+    let mut unread = vec![0_usize; passages.len()];
+    for job in &jobs {
+        unread[job.candidate] += 1;
+    }
+    let mut best = vec![f32::NEG_INFINITY; passages.len()];
+    let mut pace = Pace::default();
+    let mut order: Vec<&Job> = jobs.iter().collect();
+    for block in order.chunks_mut(BLOCK) {
+        block.sort_by_key(|job| job.tokens);
+        for batch in block.chunks(BATCH) {
+            let tokens = batch.len() * batch.iter().map(|job| job.tokens).max().unwrap_or(0);
+            limited.check()?;
+            if limited
+                .deadline()
+                .is_some_and(|at| Instant::now() + pace.expect(tokens) > at)
+            {
+                reading.cut = Some(Cut::Deadline);
+                return Ok(());
+            }
+            let texts: Vec<&str> = batch.iter().map(|job| job.text.as_str()).collect();
+            let start = Instant::now();
+            let scores = reranker.score(question, &texts, limited)?;
+            pace.note(tokens, start.elapsed());
+            for (job, score) in batch.iter().zip(scores) {
+                let at = job.candidate;
+                best[at] = best[at].max(score);
+                unread[at] -= 1;
+                if unread[at] == 0 {
+                    reading.scores[at] = Some(best[at]);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The question as it is asked, and the windows to read, in fused order.
+fn jobs<'q>(
+    reranker: &dyn Reranker,
+    question: &'q str,
+    passages: &[Passage<'_>],
+    windows: usize,
+) -> cairn_models::Result<(&'q str, Vec<Job>)> {
+    let (question, asked) = head(reranker, question, reranker.window() / 2)?;
+    let room = reranker.window().saturating_sub(asked + SPECIAL_TOKENS);
+    let texts: Vec<&str> = passages.iter().map(|passage| passage.text).collect();
+    let terms = Terms::new(question, &texts);
+    let mut jobs = Vec::with_capacity(passages.len());
+    for (candidate, passage) in passages.iter().enumerate() {
+        let (title, used) = head(reranker, passage.title, room / 4)?;
+        let tokens = reranker.token_spans(passage.text)?;
+        let size = room - used;
+        for window in windows::best(passage.text, &tokens, size, windows, &terms) {
+            let text = &passage.text[window];
+            let text = match title {
+                "" => text.to_owned(),
+                // The beginning of a document often repeats its title.
+                title if text.trim_start().starts_with(title) => text.to_owned(),
+                title => format!("{title}\n{text}"),
+            };
+            let tokens = asked + used + tokens.len().min(size);
+            jobs.push(Job {
+                candidate,
+                text,
+                tokens,
+            });
+        }
+    }
+    Ok((question, jobs))
+}
+
+/// The first `most` tokens of `text`, and how many there are.
+fn head<'t>(
+    reranker: &dyn Reranker,
+    text: &'t str,
+    most: usize,
+) -> cairn_models::Result<(&'t str, usize)> {
+    let tokens = reranker.token_spans(text)?;
+    let used = tokens.len().min(most);
+    if used == tokens.len() {
+        return Ok((text, used));
+    }
+    let end = tokens[..used].last().map_or(0, |token| token.end);
+    Ok((&text[..end], used))
+}
+
+/// How long a token takes, from the batches so far.
+#[derive(Default)]
+struct Pace {
+    tokens: usize,
+    took: Duration,
+}
+
+impl Pace {
+    fn note(&mut self, tokens: usize, took: Duration) {
+        self.tokens += tokens;
+        self.took += took;
+    }
+
+    fn expect(&self, tokens: usize) -> Duration {
+        self.took.mul_f64(tokens as f64 / self.tokens.max(1) as f64)
+    }
+}
+
+/// Orders candidates by `blend` × the cross-encoder's score + (1 - `blend`) ×
+/// the fused one, both min-max normalised over those that were read. The rest
+/// follows in fused order. Gives positions in `fused` (which is in fused
+/// order) and scores: those that were read in 0.5..=1, the others below.
+pub(super) fn blend(fused: &[f32], scores: &[Option<f32>], blend: f32) -> Vec<(usize, f32)> {
+    let is_read = |at: &usize| scores.get(*at).is_some_and(Option::is_some);
+    let (read, unread): (Vec<usize>, Vec<usize>) = (0..fused.len()).partition(is_read);
+    let heard = min_max(read.iter().filter_map(|&at| scores[at]));
+    let found = min_max(read.iter().map(|&at| fused[at]));
+    let mut ranked: Vec<(usize, f32)> = read
+        .iter()
+        .zip(heard.iter().zip(&found))
+        .map(|(&at, (heard, found))| (at, 0.5 + 0.5 * (blend * heard + (1.0 - blend) * found)))
+        .collect();
+    // Stable: equal scores keep their fused order.
+    ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let rest = min_max(unread.iter().map(|&at| fused[at]));
+    // Below every candidate that was read, also when all of the rest are equal.
+    ranked.extend(
+        unread
+            .into_iter()
+            .zip(rest.into_iter().map(|score| 0.49 * score)),
+    );
+    ranked
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use cairn_models::testing::OverlapReranker;
+    use cairn_models::{Error, Result, TokenSpans};
+
+    use super::*;
+
+    fn options(windows: usize) -> Rerank {
+        Rerank {
+            enabled: true,
+            depth: 20,
+            blend: 0.5,
+            budget_ms: 0,
+            windows,
+        }
+    }
+
+    fn passages<'a>(texts: &'a [String]) -> Vec<Passage<'a>> {
+        texts
+            .iter()
+            .map(|text| Passage { title: "", text })
+            .collect()
+    }
+
+    /// Fires its own cancellation or fails after some batches; notes the sizes.
+    struct Scripted {
+        batches: AtomicUsize,
+        after: usize,
+        then: ErrorKind,
+    }
+
+    impl Scripted {
+        fn new(after: usize, then: ErrorKind) -> Self {
+            Self {
+                batches: AtomicUsize::new(0),
+                after,
+                then,
+            }
+        }
+    }
+
+    impl Reranker for Scripted {
+        fn id(&self) -> &str {
+            "scripted"
+        }
+        fn window(&self) -> usize {
+            32
+        }
+        fn token_spans(&self, text: &str) -> Result<TokenSpans> {
+            OverlapReranker.token_spans(text)
+        }
+        fn score(&self, query: &str, passages: &[&str], cancel: &Cancel) -> Result<Vec<f32>> {
+            assert!(passages.len() <= BATCH);
+            if self.batches.fetch_add(1, Ordering::Relaxed) == self.after {
+                return Err(Error::new(self.then, "scripted"));
+            }
+            for text in passages {
+                let tokens = self.token_spans(query)?.len() + self.token_spans(text)?.len();
+                assert!(tokens + SPECIAL_TOKENS <= self.window(), "{tokens} tokens");
+            }
+            OverlapReranker.score(query, passages, cancel)
+        }
+    }
+
+    #[test]
+    fn every_passage_fits_the_window() {
+        let texts: Vec<String> = (0..20).map(|n| "word ".repeat(n * 10)).collect();
+        let passages: Vec<_> = texts
+            .iter()
+            .map(|text| Passage {
+                title: "a title that is rather long for its window",
+                text,
+            })
+            .collect();
+        let question = "one two three four five six seven ".repeat(10);
+        let reranker = Scripted::new(usize::MAX, ErrorKind::Internal);
+        let reading = read(
+            &reranker,
+            &question,
+            &passages,
+            &options(2),
+            None,
+            &Cancel::never(),
+        )
+        .unwrap();
+        assert!(reading.scores.iter().all(Option::is_some));
+        assert_eq!(reading.cut, None);
+    }
+
+    #[test]
+    fn the_window_that_answers_is_found() {
+        let mut texts = vec!["nothing here ".repeat(40), "nothing here ".repeat(40)];
+        texts[1].push_str("the needle is here");
+        let passages = passages(&texts);
+        let reranker = Scripted::new(usize::MAX, ErrorKind::Internal);
+        let reading = read(
+            &reranker,
+            "needle",
+            &passages,
+            &options(1),
+            None,
+            &Cancel::never(),
+        )
+        .unwrap();
+        assert_eq!(reading.scores, [Some(0.0), Some(1.0)]);
+    }
+
+    #[test]
+    fn what_a_cut_leaves_is_the_tail() {
+        let texts: Vec<String> = (0..20).map(|n| format!("text {n}")).collect();
+        for (kind, cut) in [
+            (ErrorKind::Overloaded, Cut::Overloaded),
+            (ErrorKind::Internal, Cut::Failed),
+            (ErrorKind::Cancelled, Cut::Deadline),
+        ] {
+            let reranker = Scripted::new(2, kind);
+            let passages = passages(&texts);
+            let reading = read(
+                &reranker,
+                "text",
+                &passages,
+                &options(1),
+                None,
+                &Cancel::never(),
+            )
+            .unwrap();
+            assert_eq!(reading.cut, Some(cut));
+            let read: Vec<bool> = reading.scores.iter().map(Option::is_some).collect();
+            assert_eq!(read, (0..20).map(|at| at < BLOCK).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_deadline_that_has_passed_reads_nothing_and_is_no_error() {
+        let texts = ["a".to_owned(), "b".to_owned()];
+        let now = Some(Instant::now());
+        let cancel = Cancel::never();
+        let reading = read(
+            &OverlapReranker,
+            "a",
+            &passages(&texts),
+            &options(1),
+            now,
+            &cancel,
+        )
+        .unwrap();
+        assert_eq!(reading.scores, [None, None]);
+        assert_eq!(reading.cut, Some(Cut::Deadline));
+        cancel.cancel();
+        assert!(
+            read(
+                &OverlapReranker,
+                "a",
+                &passages(&texts),
+                &options(1),
+                now,
+                &cancel
+            )
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn blending_mixes_both_scores() {
+        let fused = [0.9, 0.8, 0.7, 0.6];
+        let order = |scores: &[Option<f32>], a| {
+            blend(&fused, scores, a)
+                .into_iter()
+                .map(|(at, _)| at)
+                .collect::<Vec<_>>()
+        };
+        let all = [Some(-3.0), Some(1.0), Some(5.0), Some(0.0)];
+        assert_eq!(order(&all, 0.0), [0, 1, 2, 3]);
+        assert_eq!(order(&all, 1.0), [2, 1, 3, 0]);
+        // 0: .5, 1: .583, 2: .667, 3: .188
+        assert_eq!(order(&all, 0.5), [2, 1, 0, 3]);
+    }
+
+    #[test]
+    fn what_was_not_read_keeps_its_order_below() {
+        let fused = [0.9, 0.8, 0.7, 0.6, 0.5];
+        let ranked = blend(&fused, &[None, Some(0.0), None, Some(9.0)], 1.0);
+        let order: Vec<_> = ranked.iter().map(|&(at, _)| at).collect();
+        assert_eq!(order, [3, 1, 0, 2, 4]);
+        assert!(
+            ranked.windows(2).all(|pair| pair[0].1 > pair[1].1),
+            "{ranked:?}"
+        );
+        assert_eq!(blend(&fused, &[], 0.3).len(), 5);
+        assert!(blend(&[], &[], 0.3).is_empty());
+    }
+}

@@ -1,0 +1,45 @@
+//! Vectors of recent questions: people and agents ask the same thing again,
+//! and the follow-up `/query` of a `/search` always does.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cairn_models::{Cancel, Embedder, Result};
+use lru::LruCache;
+
+/// Questions that are remembered; with 384 dimensions about 400 kB.
+const CAPACITY: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+
+/// An embedder of questions with a small memory.
+pub(super) struct QueryVectors {
+    embedder: Arc<dyn Embedder>,
+    recent: Mutex<LruCache<String, Arc<[f32]>>>,
+}
+
+impl QueryVectors {
+    pub(super) fn new(embedder: Arc<dyn Embedder>) -> Self {
+        Self {
+            embedder,
+            recent: Mutex::new(LruCache::new(CAPACITY)),
+        }
+    }
+
+    pub(super) fn embedder(&self) -> &Arc<dyn Embedder> {
+        &self.embedder
+    }
+
+    /// The vector of `question`. The lock is not held while the model runs.
+    pub(super) fn embed(&self, question: &str, cancel: &Cancel) -> Result<Arc<[f32]>> {
+        if let Some(vector) = self.lock().get(question) {
+            return Ok(Arc::clone(vector));
+        }
+        let vectors = self.embedder.embed(&[question], cancel)?;
+        let vector: Arc<[f32]> = vectors.into_iter().next().unwrap_or_default().into();
+        self.lock().put(question.to_owned(), Arc::clone(&vector));
+        Ok(vector)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, LruCache<String, Arc<[f32]>>> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
