@@ -1,0 +1,188 @@
+//! Reading datasets, good and bad, and a whole evaluation with a retriever
+//! whose figures are known.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use cairn_eval::{Dataset, Hit, Measure, Retrieved, Retriever, evaluate};
+
+const CORPUS: &str = "{\"_id\": \"a\", \"title\": \"A\", \"text\": \"first\"}\n\
+                      {\"_id\": 7, \"text\": \"second\"}\n";
+const QUERIES: &str = "{\"_id\": \"q1\", \"text\": \"one\", \"metadata\": {\"x\": [1]}}\n\
+                       {\"_id\": \"q2\", \"text\": \"two\"}\n\
+                       {\"_id\": \"q3\", \"text\": \"not judged\"}\n";
+const QRELS: &str = "query-id\tcorpus-id\tscore\nq1\ta\t1\nq2\t7\t2\n";
+
+fn folder(corpus: &str, queries: &str, qrels: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("qrels")).unwrap();
+    std::fs::write(dir.path().join("corpus.jsonl"), corpus).unwrap();
+    std::fs::write(dir.path().join("queries.jsonl"), queries).unwrap();
+    std::fs::write(dir.path().join("qrels/test.tsv"), qrels).unwrap();
+    dir
+}
+
+fn gzip(path: &Path) {
+    let text = std::fs::read(path).unwrap();
+    let mut name = path.as_os_str().to_owned();
+    name.push(".gz");
+    let file = std::fs::File::create(Path::new(&name)).unwrap();
+    let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+    encoder.write_all(&text).unwrap();
+    encoder.finish().unwrap();
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn reads_the_questions_that_are_judged() {
+    let dir = folder(CORPUS, QUERIES, QRELS);
+    let dataset = Dataset::load(dir.path(), "test").unwrap();
+    let ids: Vec<_> = dataset.questions.iter().map(|q| q.id.as_str()).collect();
+    assert_eq!(ids, ["q1", "q2"]);
+    let documents: Vec<_> = dataset.documents().unwrap().map(Result::unwrap).collect();
+    assert_eq!(
+        (documents[0].id.as_str(), documents[0].title.as_str()),
+        ("a", "A")
+    );
+    assert_eq!(
+        (documents[1].id.as_str(), documents[1].title.as_str()),
+        ("7", "")
+    );
+}
+
+#[test]
+fn gzipped_files_read_the_same() {
+    let dir = folder(CORPUS, QUERIES, QRELS);
+    let plain = Dataset::load(dir.path(), "test").unwrap();
+    for name in ["corpus.jsonl", "queries.jsonl", "qrels/test.tsv"] {
+        gzip(&dir.path().join(name));
+    }
+    let gzipped = Dataset::load(dir.path(), "test").unwrap();
+    assert_eq!(gzipped.questions, plain.questions);
+    assert_eq!(gzipped.qrels, plain.qrels);
+    assert_eq!(gzipped.documents().unwrap().count(), 2);
+}
+
+#[test]
+fn a_limit_drops_the_judgements_too() {
+    let dir = folder(CORPUS, QUERIES, QRELS);
+    let mut dataset = Dataset::load(dir.path(), "test").unwrap();
+    dataset.limit(1);
+    assert_eq!(dataset.questions.len(), 1);
+    assert_eq!(dataset.qrels.questions.keys().collect::<Vec<_>>(), ["q1"]);
+}
+
+#[test]
+fn what_is_wrong_is_named_by_file_and_line() {
+    let twice = format!("{CORPUS}{CORPUS}");
+    for (corpus, queries, qrels, expected) in [
+        (
+            "{\"_id\": \"a\"}\n",
+            QUERIES,
+            QRELS,
+            "corpus.jsonl:1: missing field `text`",
+        ),
+        ("\n{\"_id\"\n", QUERIES, QRELS, "corpus.jsonl:2: "),
+        (
+            "{\"_id\": null, \"text\": \"\"}\n",
+            QUERIES,
+            QRELS,
+            "`_id` must be",
+        ),
+        (
+            &twice,
+            QUERIES,
+            QRELS,
+            "corpus.jsonl:3: the id a is also that of line 1",
+        ),
+        (
+            CORPUS,
+            "{\"_id\": \"q1\"}\n",
+            QRELS,
+            "queries.jsonl:1: missing field `text`",
+        ),
+        (
+            CORPUS,
+            "{\"_id\": \"q1\", \"text\": \" \"}\n",
+            QRELS,
+            "question q1 has no text",
+        ),
+        (CORPUS, QUERIES, "q9\ta\t1\n", "question q9 is judged"),
+        (CORPUS, QUERIES, "q1\ta\n", "test.tsv:1: expected 3 columns"),
+        (CORPUS, QUERIES, "", "no judgement"),
+    ] {
+        let dir = folder(corpus, queries, qrels);
+        let read = || {
+            let dataset = Dataset::load(dir.path(), "test")?;
+            dataset.documents()?.collect::<Result<Vec<_>, _>>()
+        };
+        let message = read().unwrap_err().to_string();
+        assert!(
+            message.contains(expected),
+            "expected {expected:?} in {message}"
+        );
+    }
+}
+
+#[test]
+fn a_line_that_is_not_utf8_is_named() {
+    let dir = folder(CORPUS, QUERIES, QRELS);
+    std::fs::write(
+        dir.path().join("corpus.jsonl"),
+        b"{\"_id\": \"a\", \"text\": \"\xff\"}",
+    )
+    .unwrap();
+    let dataset = Dataset::load(dir.path(), "test").unwrap();
+    let error = dataset.documents().unwrap().next().unwrap().unwrap_err();
+    assert!(
+        error.to_string().ends_with("corpus.jsonl:1: is not UTF-8"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_missing_split_lists_those_there_are() {
+    let dir = folder(CORPUS, QUERIES, QRELS);
+    let message = Dataset::load(dir.path(), "dev").unwrap_err().to_string();
+    assert!(message.contains("the splits here are test"), "{message}");
+    let message = Dataset::load(&dir.path().join("none"), "test")
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("no such folder"), "{message}");
+}
+
+/// Knows the answer to the first question only.
+struct Half;
+
+impl Retriever for Half {
+    type Error = std::io::Error;
+
+    fn retrieve(&self, question: &str, depth: usize) -> Result<Retrieved, Self::Error> {
+        assert_eq!(depth, 10);
+        let id = if question == "one" { "a" } else { "b" };
+        Ok(Retrieved {
+            hits: vec![Hit {
+                id: id.into(),
+                score: 1.0,
+            }],
+            timings_ms: [("total".to_owned(), 2.0)].into(),
+            degraded: vec!["half".into()],
+        })
+    }
+}
+
+#[test]
+fn an_evaluation_has_figures_latencies_and_a_run() {
+    let dir = folder(CORPUS, QUERIES, QRELS);
+    let dataset = Dataset::load(dir.path(), "test").unwrap();
+    let measure: Measure = "ndcg@10".parse().unwrap();
+    let mut asked = 0;
+    let result = evaluate(&Half, &dataset, &[measure], 10, || asked += 1).unwrap();
+    assert_eq!(asked, 2);
+    let figure = result.figure(measure).unwrap();
+    assert_eq!((figure.mean, &figure.values[..]), (0.5, &[1.0, 0.0][..]));
+    assert!(figure.interval.low <= 0.5 && figure.interval.high >= 0.5);
+    assert_eq!(result.latency_ms["total"].p95, 2.0);
+    assert_eq!(result.degraded["half"], 2);
+    assert_eq!(result.run.ids("q1"), ["a"]);
+}
