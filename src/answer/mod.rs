@@ -1,5 +1,29 @@
 //! Grounded answers: prompt, citation check, refusal, and the stream of events.
+//!
+//! [`Answerer::answer`] turns a question into events. Everything below it is pure and
+//! synchronous: `citations` checks marks as text streams, `support` says
+//! whether a source bears a sentence, `grounding` whether an answer is borne
+//! as a whole, `extractive` answers without a model.
 
+mod citations;
+mod condense;
 mod events;
+mod extractive;
+mod grounding;
+mod mend;
+mod opening;
+mod passages;
+mod prompt;
+mod refusal;
+mod request;
+mod run;
+mod sentences;
+mod stream;
+mod support;
+#[cfg(test)]
+mod testing;
+mod words;
 
 pub use events::{AnswerEvent, Citation, Done};
+pub use request::{AnswerRequest, Failure, Search};
+pub use stream::Answerer;

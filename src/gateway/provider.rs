@@ -83,6 +83,17 @@ pub struct ProviderError {
     pub retry_after: Option<std::time::Duration>,
 }
 
+impl ProviderError {
+    /// The caller went away.
+    pub fn cancelled() -> Self {
+        Self {
+            kind: ProviderErrorKind::Cancelled,
+            message: "the request was cancelled".to_owned(),
+            retry_after: None,
+        }
+    }
+}
+
 /// Events until `Done` or the first error, which ends it.
 pub type ChatStream = Pin<Box<dyn Stream<Item = Result<ProviderEvent, ProviderError>> + Send>>;
 

@@ -1,0 +1,100 @@
+//! When the evidence is too weak to answer, and what is said then.
+
+use super::words::Words;
+use crate::retrieve::{Mode, SearchRequest, SearchResponse, Source};
+
+/// How well a question is covered by what was found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Evidence {
+    /// Best cosine between the question and a source; none where no vectors
+    /// were compared.
+    pub(super) cosine: Option<f32>,
+    /// Largest share of the question's content words that one source holds.
+    pub(super) overlap: f32,
+}
+
+/// Below both of these there is no answer in the sources.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Bounds {
+    /// For [`Evidence::cosine`].
+    pub(super) cosine: f32,
+    /// For [`Evidence::overlap`].
+    pub(super) overlap: f32,
+}
+
+impl Evidence {
+    /// What `sources` have to say about `question`.
+    pub(super) fn of(question: &str, sources: &[Source], words: &Words) -> Self {
+        let asked = words.content(question);
+        let overlap = |source: &Source| {
+            let mut held = words.content(&source.text);
+            held.extend(&words.content(&source.title));
+            held.extend(&words.content(&source.heading_path.join(" ")));
+            asked.share_in(&held)
+        };
+        Self {
+            cosine: sources
+                .iter()
+                .filter_map(|source| source.cosine)
+                .reduce(f32::max),
+            overlap: sources.iter().map(overlap).fold(0.0, f32::max),
+        }
+    }
+
+    /// Whether to refuse. Without a cosine the words decide alone.
+    pub(super) fn is_too_weak(&self, bounds: Bounds) -> bool {
+        self.overlap < bounds.overlap && self.cosine.is_none_or(|cosine| cosine < bounds.cosine)
+    }
+}
+
+/// The text of a refusal: what was searched, and what may help.
+pub(super) fn refusal(request: &SearchRequest, found: &SearchResponse) -> String {
+    let collection = &found.collection;
+    if found.generation == 0 {
+        return format!(
+            "The collection \"{collection}\" is empty, so there is nothing to answer from. Index some documents first: cairn index PATH."
+        );
+    }
+    let how = match request.mode {
+        Mode::Hybrid => "by words and by meaning",
+        Mode::Lexical => "by words",
+        Mode::Dense => "by meaning",
+    };
+    let filtered = if request.filter.is_some() {
+        " with the given filter"
+    } else {
+        ""
+    };
+    if found.sources.is_empty() {
+        return format!(
+            "I found nothing about this in the collection \"{collection}\", searched {how}{filtered}."
+        );
+    }
+    let nearest = nearest_titles(&found.sources);
+    format!(
+        "I searched the collection \"{collection}\" {how}{filtered}, and none of the {} nearest passages answers this. The nearest are in {nearest}. Try other words, or index the documents that cover it.",
+        found.sources.len(),
+    )
+}
+
+/// The titles of the first three documents.
+fn nearest_titles(sources: &[Source]) -> String {
+    let mut titles: Vec<String> = Vec::new();
+    for source in sources {
+        let title = if source.title.is_empty() {
+            &source.uri
+        } else {
+            &source.title
+        };
+        // Brackets in a title must not read as a citation.
+        let title = title.replace(['[', ']', '\n'], " ");
+        let title = format!("\"{}\"", title.trim());
+        if !titles.contains(&title) {
+            titles.push(title);
+        }
+        if titles.len() == 3 {
+            break;
+        }
+    }
+    titles.join(", ")
+}

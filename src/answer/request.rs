@@ -1,0 +1,120 @@
+//! What an answer is asked with, and the seam to the search below it.
+
+use cairn_models::{Cancel, Message};
+use futures::future::BoxFuture;
+
+use super::events::AnswerEvent;
+use crate::gateway::{ProviderError, ProviderErrorKind};
+use crate::retrieve::{Engine, SearchError, SearchErrorKind, SearchRequest, SearchResponse};
+
+/// One question to answer.
+#[derive(Clone, Debug)]
+pub struct AnswerRequest {
+    /// The search below the answer; its `query` is the question.
+    pub search: SearchRequest,
+    /// False leaves every language model alone: the answer is extractive.
+    pub generate: bool,
+    /// A provider's name, `provider/model`, or a configured model's name;
+    /// `extractive` too. The configured provider if none.
+    pub model: Option<String>,
+    /// Earlier turns, oldest first, without the question itself.
+    pub history: Vec<Message>,
+}
+
+impl AnswerRequest {
+    /// A question with the documented defaults.
+    pub fn new(search: SearchRequest) -> Self {
+        Self {
+            search,
+            generate: true,
+            model: None,
+            history: Vec::new(),
+        }
+    }
+}
+
+/// Why there is no answer, in the words of the table of errors.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// A code of the table of errors, e.g. `overloaded`.
+    pub code: &'static str,
+    /// What happened and what to do; fit for clients.
+    pub message: String,
+    /// Whether the same request may succeed later.
+    pub retryable: bool,
+}
+
+impl From<Failure> for AnswerEvent {
+    fn from(failure: Failure) -> Self {
+        Self::Error {
+            code: failure.code,
+            message: failure.message,
+            retryable: failure.retryable,
+        }
+    }
+}
+
+impl From<ProviderError> for Failure {
+    fn from(error: ProviderError) -> Self {
+        let (code, retryable) = match error.kind {
+            ProviderErrorKind::Timeout => ("timeout", true),
+            ProviderErrorKind::RateLimited => ("overloaded", true),
+            ProviderErrorKind::Cancelled => ("cancelled", true),
+            ProviderErrorKind::Rejected => ("invalid_request", false),
+            ProviderErrorKind::Unauthorized => ("provider_failed", false),
+            ProviderErrorKind::Unreachable | ProviderErrorKind::Garbled => {
+                ("provider_failed", true)
+            }
+        };
+        Self {
+            code,
+            message: error.message,
+            retryable,
+        }
+    }
+}
+
+/// Something that finds sources: the engine, or a fixed list in tests.
+pub trait Search: Send + Sync {
+    /// Runs one search. `cancel` ends it early.
+    fn search(
+        &self,
+        request: SearchRequest,
+        cancel: Cancel,
+    ) -> BoxFuture<'_, Result<SearchResponse, Failure>>;
+}
+
+impl Search for Engine {
+    fn search(
+        &self,
+        request: SearchRequest,
+        cancel: Cancel,
+    ) -> BoxFuture<'_, Result<SearchResponse, Failure>> {
+        Box::pin(async move { Ok(Self::search(self, request, cancel).await?) })
+    }
+}
+
+impl From<SearchError> for Failure {
+    fn from(error: SearchError) -> Self {
+        let (code, retryable) = match error.kind() {
+            SearchErrorKind::BadRequest => ("invalid_request", false),
+            SearchErrorKind::NotFound => ("not_found", false),
+            SearchErrorKind::Overloaded => ("overloaded", true),
+            SearchErrorKind::Cancelled => ("cancelled", true),
+            _ => {
+                tracing::error!(
+                    error = %error,
+                    cause = std::error::Error::source(&error).map(tracing::field::display),
+                    "a search failed"
+                );
+                ("internal", false)
+            }
+        };
+        Self {
+            code,
+            message: error.to_string(),
+            retryable,
+        }
+    }
+}
