@@ -10,6 +10,7 @@
 
 mod cancel;
 mod contract;
+mod decoder;
 mod error;
 pub mod testing;
 
