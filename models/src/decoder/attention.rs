@@ -21,14 +21,20 @@ impl Rope {
         positions: usize,
         interleaved: bool,
     ) -> Result<Self> {
-        let frequencies: Vec<f32> =
-            (0..width).step_by(2).map(|i| base.powf(-(i as f32) / width as f32)).collect();
+        let frequencies: Vec<f32> = (0..width)
+            .step_by(2)
+            .map(|i| base.powf(-(i as f32) / width as f32))
+            .collect();
         let frequencies = Tensor::new(frequencies, &Device::Cpu)?.unsqueeze(0)?;
         let angles = Tensor::arange(0u32, positions as u32, &Device::Cpu)?
             .to_dtype(DType::F32)?
             .unsqueeze(1)?
             .matmul(&frequencies)?;
-        Ok(Self { cos: angles.cos()?, sin: angles.sin()?, interleaved })
+        Ok(Self {
+            cos: angles.cos()?,
+            sin: angles.sin()?,
+            interleaved,
+        })
     }
 
     /// Turns `[heads, tokens, width]`, whose first token is at `position`.
@@ -64,7 +70,9 @@ impl Attention {
         let tokens = x.dim(0)?;
         let before = self.cache.len();
         let split = |y: Tensor, heads: usize| {
-            y.reshape((tokens, heads, self.width))?.transpose(0, 1)?.contiguous()
+            y.reshape((tokens, heads, self.width))?
+                .transpose(0, 1)?
+                .contiguous()
         };
         let query = rope.turn(&split(self.query.forward(x)?, self.heads)?, before)?;
         let key = rope.turn(&split(self.key.forward(x)?, self.key_value_heads)?, before)?;
@@ -79,7 +87,9 @@ impl Attention {
         let mut scores = query.matmul(&keys.transpose(1, 2)?)?;
         if tokens > 1 {
             let shape = (self.key_value_heads, group, tokens, before + tokens);
-            let masked = scores.reshape(shape)?.broadcast_add(&causal_mask(before, tokens)?)?;
+            let masked = scores
+                .reshape(shape)?
+                .broadcast_add(&causal_mask(before, tokens)?)?;
             scores = masked.reshape((stacked.0, stacked.1, before + tokens))?;
         }
         let weights = candle_nn::ops::softmax(&scores, D::Minus1)?;

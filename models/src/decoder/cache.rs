@@ -17,7 +17,13 @@ pub(super) struct KeyValueCache {
 
 impl KeyValueCache {
     pub(super) fn new(heads: usize, width: usize) -> Self {
-        Self { heads, width, len: 0, capacity: 0, store: None }
+        Self {
+            heads,
+            width,
+            len: 0,
+            capacity: 0,
+            store: None,
+        }
     }
 
     /// Tokens inside.

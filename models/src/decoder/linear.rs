@@ -19,7 +19,11 @@ pub(super) struct Linear {
 impl Linear {
     pub(super) fn new(weight: Arc<QTensor>, bias: Option<Tensor>) -> Result<Self> {
         let product = QMatMul::from_arc(Arc::clone(&weight))?;
-        Ok(Self { weight, product, bias })
+        Ok(Self {
+            weight,
+            product,
+            bias,
+        })
     }
 
     /// `x` is `[tokens, in]`; the result is `[tokens, out]`.

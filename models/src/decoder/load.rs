@@ -67,12 +67,19 @@ impl Reader<'_> {
     fn linear(&mut self, name: &str) -> Result<Linear> {
         let weight = self.tensor(&format!("{name}.weight"))?;
         let bias = format!("{name}.bias");
-        let bias = if self.has(&bias) { Some(self.dense(&bias)?) } else { None };
+        let bias = if self.has(&bias) {
+            Some(self.dense(&bias)?)
+        } else {
+            None
+        };
         Linear::new(weight, bias).map_err(|e| self.corrupt(e))
     }
 
     fn norm(&mut self, name: &str, epsilon: f32) -> Result<Norm> {
-        Ok(Norm { weight: self.dense(&format!("{name}.weight"))?, epsilon })
+        Ok(Norm {
+            weight: self.dense(&format!("{name}.weight"))?,
+            epsilon,
+        })
     }
 }
 
@@ -98,11 +105,19 @@ impl Decoder {
             }
         };
         let file = File::open(path).map_err(|error| {
-            Error::new(ErrorKind::NotFound, format!("cannot open {}", path.display()))
-                .because(error)
+            Error::new(
+                ErrorKind::NotFound,
+                format!("cannot open {}", path.display()),
+            )
+            .because(error)
         })?;
         let file = BufReader::new(file);
-        let mut reader = Reader { path, content, file, architecture };
+        let mut reader = Reader {
+            path,
+            content,
+            file,
+            architecture,
+        };
 
         let hidden = reader.count("embedding_length")?;
         let heads = reader.count("attention.head_count")?;
@@ -113,13 +128,13 @@ impl Decoder {
         let width = hidden / heads;
         let epsilon = reader.value("attention.layer_norm_rms_epsilon")?;
         let epsilon = epsilon.to_f32().map_err(|e| reader.corrupt(e))?;
-        let base = reader.value("rope.freq_base").and_then(|v| {
-            v.to_f32().map_err(|e| reader.corrupt(e))
-        });
+        let base = reader
+            .value("rope.freq_base")
+            .and_then(|v| v.to_f32().map_err(|e| reader.corrupt(e)));
         let base = base.unwrap_or(10_000.0);
         let context_tokens = reader.count("context_length")?.min(MAX_CONTEXT_TOKENS);
-        let rope = Rope::new(width, base, context_tokens, interleaved)
-            .map_err(|e| reader.corrupt(e))?;
+        let rope =
+            Rope::new(width, base, context_tokens, interleaved).map_err(|e| reader.corrupt(e))?;
 
         let mut layers = Vec::new();
         for at in 0..reader.count("block_count")? {
@@ -150,6 +165,14 @@ impl Decoder {
             Linear::new(Arc::clone(&embedding), None).map_err(|e| reader.corrupt(e))?
         };
         let norm = reader.norm("output_norm", epsilon)?;
-        Ok(Self { embedding, layers, norm, head, rope, context_tokens, read: Vec::new() })
+        Ok(Self {
+            embedding,
+            layers,
+            norm,
+            head,
+            rope,
+            context_tokens,
+            read: Vec::new(),
+        })
     }
 }

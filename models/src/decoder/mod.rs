@@ -12,6 +12,9 @@
 //! Keys and values of the tokens read so far stay ([`cache`]); a new prompt that
 //! starts like the last one is read from where they part.
 
+// Until `generator` is built on it.
+#![allow(dead_code)]
+
 mod attention;
 mod cache;
 mod linear;
@@ -64,7 +67,9 @@ impl Norm {
 impl Layer {
     /// `x` is `[tokens, hidden]`; the tokens follow those already cached.
     fn forward(&mut self, x: &Tensor, rope: &Rope) -> candle_core::Result<Tensor> {
-        let attended = self.attention.forward(&self.attention_norm.forward(x)?, rope)?;
+        let attended = self
+            .attention
+            .forward(&self.attention_norm.forward(x)?, rope)?;
         let x = (x + attended)?;
         let normed = self.feed_forward_norm.forward(&x)?;
         let gated = (self.gate.forward(&normed)?.silu()? * self.up.forward(&normed)?)?;
@@ -88,7 +93,11 @@ impl Decoder {
         if prompt.is_empty() {
             return Err(Error::new(ErrorKind::InvalidInput, "the prompt is empty"));
         }
-        let same = prompt.iter().zip(&self.read).take_while(|(a, b)| a == b).count();
+        let same = prompt
+            .iter()
+            .zip(&self.read)
+            .take_while(|(a, b)| a == b)
+            .count();
         // The last token is always read anew: its logits are the result.
         self.forget_after(same.min(prompt.len() - 1));
         let mut logits = None;
@@ -140,9 +149,15 @@ impl Decoder {
             cancel.check()?;
             x = layer.forward(&x, &self.rope).map_err(internal)?;
         }
-        let last = x.i(tokens.len() - 1..).and_then(|x| x.contiguous()).map_err(internal)?;
+        let last = x
+            .i(tokens.len() - 1..)
+            .and_then(|x| x.contiguous())
+            .map_err(internal)?;
         let normed = self.norm.forward(&last).map_err(internal)?;
-        self.head.forward(&normed).and_then(|logits| logits.i(0)).map_err(internal)
+        self.head
+            .forward(&normed)
+            .and_then(|logits| logits.i(0))
+            .map_err(internal)
     }
 }
 

@@ -13,10 +13,12 @@ use super::Decoder;
 use crate::Cancel;
 
 fn weights() -> Option<PathBuf> {
-    let folder = std::env::var_os("CAIRN_MODELS_DIR").map(PathBuf::from).or_else(|| {
-        let home = PathBuf::from(std::env::var_os("HOME")?);
-        Some(home.join(".cache/cairn/models"))
-    })?;
+    let folder = std::env::var_os("CAIRN_MODELS_DIR")
+        .map(PathBuf::from)
+        .or_else(|| {
+            let home = PathBuf::from(std::env::var_os("HOME")?);
+            Some(home.join(".cache/cairn/models"))
+        })?;
     let path = folder.join("smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf");
     path.exists().then_some(path)
 }
@@ -43,17 +45,32 @@ fn equals_candles_llama_and_reuses_a_prefix() {
     let start = Instant::now();
     let got = ours.read_prompt(&prompt, &never).unwrap();
     eprintln!("read {} tokens in {:?}", prompt.len(), start.elapsed());
-    let input = Tensor::new(prompt.as_slice(), &Device::Cpu).unwrap().unsqueeze(0).unwrap();
+    let input = Tensor::new(prompt.as_slice(), &Device::Cpu)
+        .unwrap()
+        .unsqueeze(0)
+        .unwrap();
     let expected = theirs.forward(&input, 0).unwrap().squeeze(0).unwrap();
     // The quantised kernels round the activations to 8 bits, ours do not here.
-    assert!(cosine(&got, &expected) > 0.995, "prompt: {}", cosine(&got, &expected));
+    assert!(
+        cosine(&got, &expected) > 0.995,
+        "prompt: {}",
+        cosine(&got, &expected)
+    );
 
     let start = Instant::now();
     let got = ours.append(42, &never).unwrap();
     eprintln!("wrote a token in {:?}", start.elapsed());
     let input = Tensor::new(&[[42u32]], &Device::Cpu).unwrap();
-    let expected = theirs.forward(&input, prompt.len()).unwrap().squeeze(0).unwrap();
-    assert!(cosine(&got, &expected) > 0.995, "next: {}", cosine(&got, &expected));
+    let expected = theirs
+        .forward(&input, prompt.len())
+        .unwrap()
+        .squeeze(0)
+        .unwrap();
+    assert!(
+        cosine(&got, &expected) > 0.995,
+        "next: {}",
+        cosine(&got, &expected)
+    );
 
     // A prompt that parts from the last one after 250 tokens.
     let mut other = prompt[..250].to_vec();
@@ -61,7 +78,11 @@ fn equals_candles_llama_and_reuses_a_prefix() {
     let reused = ours.read_prompt(&other, &never).unwrap();
     ours.forget_after(0);
     let fresh = ours.read_prompt(&other, &never).unwrap();
-    assert!(cosine(&reused, &fresh) > 0.9999, "prefix: {}", cosine(&reused, &fresh));
+    assert!(
+        cosine(&reused, &fresh) > 0.9999,
+        "prefix: {}",
+        cosine(&reused, &fresh)
+    );
 
     let cancelled = Cancel::never();
     cancelled.cancel();
