@@ -1,3 +1,5 @@
 //! One integration binary, a module per subject.
 
+mod answers;
 mod architecture;
+mod providers;

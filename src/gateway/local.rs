@@ -168,3 +168,153 @@ impl Drop for CancelOnDrop {
         self.0.cancel();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Condvar, Mutex};
+
+    use cairn_models::{Error, Generation};
+
+    use super::*;
+
+    /// Writes words until it is cancelled; counts what it started and ended.
+    #[derive(Default)]
+    struct Endless {
+        started: (Mutex<usize>, Condvar),
+        cancelled: AtomicUsize,
+        panics: bool,
+        fails: Option<ErrorKind>,
+    }
+
+    impl Endless {
+        fn wait_for_start(&self, count: usize) {
+            let (started, changed) = &self.started;
+            let enough = changed.wait_while(started.lock().unwrap(), |n| *n < count);
+            drop(enough.unwrap());
+        }
+    }
+
+    impl Generator for Endless {
+        fn id(&self) -> &str {
+            "endless"
+        }
+
+        fn context_tokens(&self) -> usize {
+            100
+        }
+
+        fn count_tokens(&self, text: &str) -> cairn_models::Result<usize> {
+            Ok(text.len())
+        }
+
+        fn generate(
+            &self,
+            _request: &GenerateRequest,
+            cancel: &Cancel,
+            on_text: &mut dyn FnMut(&str),
+        ) -> cairn_models::Result<Generation> {
+            *self.started.0.lock().unwrap() += 1;
+            self.started.1.notify_all();
+            assert!(!self.panics, "a defect of the model");
+            if let Some(kind) = self.fails {
+                return Err(Error::new(kind, "on purpose"));
+            }
+            while !cancel.is_cancelled() {
+                on_text("word ");
+            }
+            self.cancelled.fetch_add(1, Ordering::SeqCst);
+            Ok(Generation {
+                finish_reason: FinishReason::Cancelled,
+                prompt_tokens: 0,
+                completion_tokens: 0,
+                first_token: Duration::ZERO,
+            })
+        }
+    }
+
+    fn request() -> ChatRequest {
+        ChatRequest {
+            model: None,
+            messages: Vec::new(),
+            max_tokens: 1,
+            temperature: 0.0,
+            stop: Vec::new(),
+        }
+    }
+
+    async fn last(mut stream: ChatStream) -> ProviderError {
+        loop {
+            match stream.next().await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return error,
+                None => panic!("ended without an end"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_is_an_answer_and_dropping_frees_it() {
+        let model = Arc::new(Endless::default());
+        let provider = LocalProvider::new(model.clone(), 1).unwrap();
+        let mut first = provider.chat(request(), Cancel::never());
+        assert!(matches!(
+            first.next().await,
+            Some(Ok(ProviderEvent::Delta(_)))
+        ));
+        let mut second = provider.chat(request(), Cancel::never());
+        let full = last(provider.chat(request(), Cancel::never())).await;
+        assert_eq!(full.kind, ProviderErrorKind::RateLimited);
+        assert!(full.retry_after.is_some());
+        drop(first);
+        assert!(matches!(
+            second.next().await,
+            Some(Ok(ProviderEvent::Delta(_)))
+        ));
+        assert_eq!(model.cancelled.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn cancelling_ends_the_call() {
+        let model = Arc::new(Endless::default());
+        let provider = LocalProvider::new(model.clone(), 1).unwrap();
+        let cancel = Cancel::never();
+        let stream = provider.chat(request(), cancel.clone());
+        model.wait_for_start(1);
+        cancel.cancel();
+        assert_eq!(last(stream).await.kind, ProviderErrorKind::Cancelled);
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_one_answer_and_not_the_thread() {
+        let model = Arc::new(Endless {
+            panics: true,
+            ..Endless::default()
+        });
+        let provider = LocalProvider::new(model.clone(), 4).unwrap();
+        for count in 1..=2 {
+            let error = last(provider.chat(request(), Cancel::never())).await;
+            assert_eq!(error.kind, ProviderErrorKind::Unreachable);
+            model.wait_for_start(count);
+        }
+    }
+
+    #[tokio::test]
+    async fn errors_keep_their_kind() {
+        for (kind, expected) in [
+            (ErrorKind::InvalidInput, ProviderErrorKind::Rejected),
+            (ErrorKind::Overloaded, ProviderErrorKind::RateLimited),
+            (ErrorKind::Machine, ProviderErrorKind::Unreachable),
+        ] {
+            let model = Endless {
+                fails: Some(kind),
+                ..Endless::default()
+            };
+            let provider = LocalProvider::new(Arc::new(model), 1).unwrap();
+            assert_eq!(
+                last(provider.chat(request(), Cancel::never())).await.kind,
+                expected
+            );
+        }
+    }
+}
