@@ -12,6 +12,9 @@ mod cancel;
 mod contract;
 mod decoder;
 mod error;
+mod hub;
+mod load;
+mod reranker;
 pub mod testing;
 
 pub use cancel::Cancel;
@@ -20,3 +23,9 @@ pub use contract::{
     TokenSpans,
 };
 pub use error::{Error, ErrorKind, Result};
+pub use hub::{
+    Artifact, ArtifactFile, ArtifactKind, Hub, Manifest, Progress, PullEvent, Quiet, State, Status,
+    is_off,
+};
+pub use load::{LoadOptions, load_reranker};
+pub use reranker::OnnxReranker;

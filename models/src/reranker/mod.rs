@@ -1,0 +1,167 @@
+//! Scores of query and passage read together, by a cross-encoder in ONNX.
+
+mod builtin;
+mod pairs;
+mod session;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use self::pairs::{Pair, Pairs};
+use self::session::OnnxSession;
+use crate::hub::choose_onnx;
+use crate::{Cancel, Error, ErrorKind, Reranker, Result, TokenSpans};
+
+pub(crate) use self::builtin::verify as verify_builtin;
+
+/// Most tokens of one batch, padding included: four pairs of 192. Larger
+/// batches gain nothing on a CPU, and a request is cancelled between batches.
+const TOKENS_PER_BATCH: usize = 768;
+
+/// Where a model's own files do not say how much it reads.
+const DEFAULT_WINDOW: usize = 512;
+
+/// A cross-encoder that ONNX Runtime evaluates on the CPU.
+///
+/// Calls from several threads are safe and take turns.
+pub struct OnnxReranker {
+    id: String,
+    pairs: Pairs,
+    session: OnnxSession,
+}
+
+impl OnnxReranker {
+    /// The model that is compiled into this crate; see its model card in
+    /// `models/builtin`. `runtime` is the library of ONNX Runtime; `threads`
+    /// work on one call, 0 takes all cores.
+    ///
+    /// # Errors
+    /// `Machine` when the library cannot be loaded.
+    pub fn builtin(runtime: &Path, threads: usize) -> Result<Self> {
+        let session = OnnxSession::from_bytes(builtin::MODEL, runtime, threads)?;
+        Ok(Self {
+            id: builtin::ID.to_owned(),
+            pairs: Pairs::from_bytes(builtin::TOKENIZER, builtin::WINDOW)?,
+            session,
+        })
+    }
+
+    /// A model in a folder: `onnx/model.onnx`, `model.onnx` or the only
+    /// `*.onnx`, with `tokenizer.json` and perhaps `config.json`.
+    ///
+    /// # Errors
+    /// `NotFound` when a file is missing, `Corrupt` when one is not what it
+    /// should be, `InvalidInput` when the graph is not a cross-encoder,
+    /// `Machine` when the library cannot be loaded.
+    pub fn open(
+        folder: &Path,
+        id: impl Into<String>,
+        runtime: &Path,
+        threads: usize,
+    ) -> Result<Self> {
+        let names = onnx_files(folder);
+        let model = choose_onnx(&names).ok_or_else(|| {
+            let message = format!("{} holds no *.onnx file", folder.display());
+            Error::new(ErrorKind::NotFound, message)
+        })?;
+        let pairs = Pairs::open(&folder.join("tokenizer.json"), window_of(folder)?)?;
+        Ok(Self {
+            id: id.into(),
+            pairs,
+            session: OnnxSession::open(&folder.join(model), runtime, threads)?,
+        })
+    }
+}
+
+impl Reranker for OnnxReranker {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn window(&self) -> usize {
+        self.pairs.window()
+    }
+
+    fn token_spans(&self, text: &str) -> Result<TokenSpans> {
+        self.pairs.token_spans(text)
+    }
+
+    fn score(&self, query: &str, passages: &[&str], cancel: &Cancel) -> Result<Vec<f32>> {
+        cancel.check()?;
+        let query = self.pairs.query(query)?;
+        let pairs = passages
+            .iter()
+            .map(|passage| {
+                cancel
+                    .check()
+                    .and_then(|()| self.pairs.pair(&query, passage))
+            })
+            .collect::<Result<Vec<Pair>>>()?;
+        let mut scores = vec![0.0; passages.len()];
+        for batch in batches(&pairs, TOKENS_PER_BATCH) {
+            cancel.check()?;
+            let members: Vec<&Pair> = batch.iter().map(|&at| &pairs[at]).collect();
+            let found = self.session.scores(&members, self.pairs.pad_id())?;
+            for (&at, score) in batch.iter().zip(found) {
+                scores[at] = score;
+            }
+        }
+        Ok(scores)
+    }
+}
+
+/// Indices into `pairs`, longest first, in batches of at most `budget` tokens
+/// when padded to their longest member (at least one pair each).
+fn batches(pairs: &[Pair], budget: usize) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..pairs.len()).collect();
+    order.sort_by_key(|&at| std::cmp::Reverse(pairs[at].len()));
+    let mut batches: Vec<Vec<usize>> = Vec::new();
+    for at in order {
+        match batches.last_mut() {
+            Some(batch) if (batch.len() + 1) * pairs[batch[0]].len() <= budget => batch.push(at),
+            _ => batches.push(vec![at]),
+        }
+    }
+    batches
+}
+
+fn onnx_files(folder: &Path) -> Vec<String> {
+    let list = |below: &str| {
+        let entries = std::fs::read_dir(folder.join(below))
+            .into_iter()
+            .flatten()
+            .flatten();
+        entries
+            .map(|entry| format!("{below}{}", entry.file_name().to_string_lossy()))
+            .collect::<Vec<_>>()
+    };
+    [list(""), list("onnx/")].concat()
+}
+
+/// Most tokens that the model of a folder reads at once.
+fn window_of(folder: &Path) -> Result<usize> {
+    #[derive(serde::Deserialize)]
+    struct Config {
+        max_position_embeddings: Option<usize>,
+        #[serde(default)]
+        model_type: String,
+    }
+    let path = folder.join("config.json");
+    let Ok(text) = std::fs::read(&path) else {
+        return Ok(DEFAULT_WINDOW);
+    };
+    let config: Config = serde_json::from_slice(&text).map_err(|cause| {
+        let message = format!("{} is not a model's configuration", path.display());
+        Error::new(ErrorKind::Corrupt, message).because(cause)
+    })?;
+    // RoBERTa's positions start after the id of its padding token.
+    let reserved = if config.model_type.contains("roberta") {
+        2
+    } else {
+        0
+    };
+    let positions = config.max_position_embeddings.unwrap_or(DEFAULT_WINDOW);
+    Ok(positions.saturating_sub(reserved).min(DEFAULT_WINDOW))
+}

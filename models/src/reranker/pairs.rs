@@ -1,0 +1,116 @@
+//! Query and passage to the token ids that a cross-encoder reads.
+
+use std::path::Path;
+
+use tokenizers::{Encoding, PostProcessor, Tokenizer, TruncationDirection};
+
+use crate::{Error, ErrorKind, Result, TokenSpans};
+
+/// A tokenizer that joins query and passage and never exceeds its window.
+pub(super) struct Pairs {
+    tokenizer: Tokenizer,
+    window: usize,
+    /// Special tokens that a pair needs.
+    specials: usize,
+    pad_id: i64,
+}
+
+/// One query with one passage, ready for the graph.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pair {
+    pub(super) ids: Vec<i64>,
+    pub(super) segments: Vec<i64>,
+}
+
+impl Pair {
+    pub(super) fn len(&self) -> usize {
+        self.ids.len()
+    }
+}
+
+impl Pairs {
+    pub(super) fn open(path: &Path, window: usize) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|cause| {
+            let message = format!("{} cannot be read", path.display());
+            Error::new(ErrorKind::NotFound, message).because(cause)
+        })?;
+        Self::from_bytes(&bytes, window)
+            .map_err(|error| Error::new(error.kind(), format!("{}: {error}", path.display())))
+    }
+
+    pub(super) fn from_bytes(json: &[u8], window: usize) -> Result<Self> {
+        let mut tokenizer = Tokenizer::from_bytes(json).map_err(|cause| {
+            Error::new(ErrorKind::Corrupt, "the tokenizer cannot be read").because(cause)
+        })?;
+        let pad_id = tokenizer
+            .get_padding()
+            .map(|padding| padding.pad_id)
+            .or_else(|| tokenizer.token_to_id("[PAD]"))
+            .or_else(|| tokenizer.token_to_id("<pad>"))
+            .unwrap_or(0);
+        // Files often carry the limits of their training run.
+        tokenizer.with_padding(None);
+        tokenizer.with_truncation(None).map_err(unusable)?;
+        let specials = tokenizer
+            .get_post_processor()
+            .map_or(0, |it| it.added_tokens(true));
+        if window < specials + 2 {
+            let message = format!("a window of {window} tokens has no room for query and passage");
+            return Err(Error::new(ErrorKind::InvalidInput, message));
+        }
+        Ok(Self {
+            tokenizer,
+            window,
+            specials,
+            pad_id: pad_id.into(),
+        })
+    }
+
+    pub(super) fn window(&self) -> usize {
+        self.window
+    }
+
+    pub(super) fn pad_id(&self) -> i64 {
+        self.pad_id
+    }
+
+    pub(super) fn token_spans(&self, text: &str) -> Result<TokenSpans> {
+        let encoding = self.tokenizer.encode(text, false).map_err(unusable)?;
+        Ok(encoding
+            .get_offsets()
+            .iter()
+            .map(|&(start, end)| start..end)
+            .collect())
+    }
+
+    /// Tokens of a query: at most half of what a pair can hold.
+    pub(super) fn query(&self, text: &str) -> Result<Encoding> {
+        self.cut(text, (self.window - self.specials) / 2)
+    }
+
+    /// Joins a query with a passage, which is cut to the rest of the window.
+    pub(super) fn pair(&self, query: &Encoding, passage: &str) -> Result<Pair> {
+        let passage = self.cut(passage, self.window - self.specials - query.len())?;
+        let joined = self
+            .tokenizer
+            .post_process(query.clone(), Some(passage), true)
+            .map_err(unusable)?;
+        let wide = |ids: &[u32]| ids.iter().copied().map(i64::from).collect();
+        Ok(Pair {
+            ids: wide(joined.get_ids()),
+            segments: wide(joined.get_type_ids()),
+        })
+    }
+
+    fn cut(&self, text: &str, tokens: usize) -> Result<Encoding> {
+        let mut encoding = self.tokenizer.encode_fast(text, false).map_err(unusable)?;
+        encoding.truncate(tokens, 0, TruncationDirection::Right);
+        // What was cut off must not be joined with the other side.
+        encoding.take_overflowing();
+        Ok(encoding)
+    }
+}
+
+fn unusable(cause: tokenizers::Error) -> Error {
+    Error::new(ErrorKind::InvalidInput, "the text cannot be tokenized").because(cause)
+}

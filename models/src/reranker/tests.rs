@@ -1,0 +1,170 @@
+//! The built-in cross-encoder on real pairs, and graphs that are none.
+
+use std::sync::LazyLock;
+
+use super::*;
+use crate::{Hub, Quiet};
+
+static RERANKER: LazyLock<OnnxReranker> =
+    LazyLock::new(|| OnnxReranker::builtin(&runtime(), 2).unwrap());
+
+fn runtime() -> std::path::PathBuf {
+    Hub::new(None)
+        .unwrap()
+        .library("onnxruntime", &Quiet)
+        .unwrap()
+}
+
+fn score(query: &str, passages: &[&str]) -> Vec<f32> {
+    RERANKER.score(query, passages, &Cancel::never()).unwrap()
+}
+
+#[test]
+fn the_passage_that_answers_wins() {
+    let passages = [
+        "To rotate the API key, open Settings, choose Keys and press Rotate; the old key works for one hour more.",
+        "The office is closed on public holidays.",
+        "Keys on the keyboard can be remapped in the accessibility panel.",
+        "Rate limits are counted per minute and per organisation.",
+    ];
+    for (query, best) in [
+        ("How do I rotate an API key?", 0),
+        ("is anybody in the office at christmas", 1),
+        ("remap a key of the keyboard", 2),
+        ("how many requests may I send", 3),
+    ] {
+        let scores = score(query, &passages);
+        let winner = (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b]));
+        assert_eq!(winner, Some(best), "{query}: {scores:?}");
+    }
+}
+
+#[test]
+fn a_batch_gives_what_single_calls_give() {
+    let long = "a sentence about nothing in particular; ".repeat(60);
+    let passages = [
+        "short",
+        "",
+        long.as_str(),
+        "a passage of middling length about graphs",
+        "x y z",
+    ];
+    let together = score("what is a graph?", &passages);
+    for (passage, together) in passages.iter().zip(together) {
+        let alone = score("what is a graph?", &[passage])[0];
+        // The weights are int8 with activations quantised per batch, so that
+        // padding moves a score a little.
+        assert!(
+            (alone - together).abs() < 0.35,
+            "{passage:.20}: {alone} {together}"
+        );
+    }
+}
+
+#[test]
+fn nothing_to_score_is_no_score() {
+    assert_eq!(score("query", &[]), Vec::<f32>::new());
+    assert!(score("", &["passage"])[0].is_finite());
+    assert!(score("", &[""])[0].is_finite());
+}
+
+#[test]
+fn a_query_longer_than_the_window_leaves_room_for_the_passage() {
+    let query = "how do I rotate an API key? ".repeat(5000);
+    let scores = score(
+        &query,
+        &[
+            "Rotate the API key under Settings.",
+            "The office is closed.",
+        ],
+    );
+    assert!(scores[0] > scores[1], "{scores:?}");
+    let pairs = &RERANKER.pairs;
+    let pair = pairs
+        .pair(&pairs.query(&query).unwrap(), &"word ".repeat(9999))
+        .unwrap();
+    assert_eq!(pair.len(), RERANKER.window());
+    assert!(
+        pair.segments
+            .iter()
+            .filter(|&&segment| segment == 1)
+            .count()
+            > 90
+    );
+}
+
+#[test]
+fn batches_hold_every_pair_once_and_keep_to_the_budget() {
+    let pair = |len: usize| Pair {
+        ids: vec![1; len],
+        segments: vec![0; len],
+    };
+    let pairs: Vec<_> = [5, 192, 30, 192, 7, 100, 192, 192, 192].map(pair).into();
+    let batches = batches(&pairs, 768);
+    let mut all: Vec<_> = batches.concat();
+    all.sort_unstable();
+    assert_eq!(all, (0..pairs.len()).collect::<Vec<_>>());
+    for batch in batches {
+        assert!(batch.len() * pairs[batch[0]].len() <= 768);
+    }
+}
+
+#[test]
+fn a_cancelled_call_does_no_work() {
+    let cancel = Cancel::never();
+    cancel.cancel();
+    let error = RERANKER.score("query", &["passage"], &cancel).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+    let late = Cancel::never().with_deadline(std::time::Instant::now());
+    let error = RERANKER.score("query", &["passage"], &late).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+}
+
+#[test]
+fn a_folder_with_the_same_model_scores_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || OnnxReranker::open(folder.path(), "local", &runtime(), 1);
+    assert_eq!(open().err().unwrap().kind(), ErrorKind::NotFound);
+    std::fs::create_dir(folder.path().join("onnx")).unwrap();
+    std::fs::write(folder.path().join("onnx/model.onnx"), builtin::MODEL).unwrap();
+    assert_eq!(open().err().unwrap().kind(), ErrorKind::NotFound);
+    std::fs::write(folder.path().join("tokenizer.json"), builtin::TOKENIZER).unwrap();
+    assert_eq!(open().unwrap().window(), DEFAULT_WINDOW);
+    std::fs::write(
+        folder.path().join("config.json"),
+        r#"{"max_position_embeddings":192}"#,
+    )
+    .unwrap();
+    let local = open().unwrap();
+    assert_eq!((local.id(), local.window()), ("local", 192));
+    let passages = [
+        "Rotate the API key under Settings.",
+        "The office is closed.",
+    ];
+    let scores = local
+        .score("rotate key", &passages, &Cancel::never())
+        .unwrap();
+    for (own, builtin) in scores.iter().zip(score("rotate key", &passages)) {
+        assert!((own - builtin).abs() < 1e-3, "{own} {builtin}");
+    }
+}
+
+#[test]
+fn truncated_weights_are_corrupt_and_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("tokenizer.json"), builtin::TOKENIZER).unwrap();
+    for bytes in [&builtin::MODEL[..1_000_000], b"", b"not a graph at all"] {
+        std::fs::write(folder.path().join("model.onnx"), bytes).unwrap();
+        let error = OnnxReranker::open(folder.path(), "cut", &runtime(), 1)
+            .err()
+            .unwrap();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        assert!(error.to_string().contains("model.onnx"), "{error}");
+    }
+    std::fs::write(folder.path().join("model.onnx"), builtin::MODEL).unwrap();
+    std::fs::write(folder.path().join("tokenizer.json"), "{}").unwrap();
+    let error = OnnxReranker::open(folder.path(), "cut", &runtime(), 1)
+        .err()
+        .unwrap();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+}
