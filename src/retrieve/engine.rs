@@ -23,6 +23,8 @@ pub(super) struct Parts {
     pub(super) collections: Collections,
     pub(super) vectors: Option<QueryVectors>,
     pub(super) reranker: Option<Arc<dyn Reranker>>,
+    /// Whether a missing re-ranker is worth a word: the operator wants one.
+    pub(super) expects_reranker: bool,
     pub(super) options: Retrieval,
     pub(super) max_query_bytes: usize,
 }
@@ -41,6 +43,7 @@ impl Engine {
             collections: Collections::new(data_dir, config.index_settings()),
             vectors: embedder.map(QueryVectors::new),
             reranker,
+            expects_reranker: config.models.reranker != "none",
             options: config.retrieval.clone(),
             max_query_bytes: config.server.max_query_bytes,
         }))

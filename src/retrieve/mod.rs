@@ -2,13 +2,15 @@
 //! fusion, then re-ranking, each timed, under one deadline.
 //!
 //! [`Engine`] is the door. Behind it, one search runs through `question` (what
-//! may be asked), `search` (the stages in their order), `fusion` (pure),
-//! `windows` and `rerank`.
+//! may be asked), `search` (the stages in their order), `find` (words and
+//! vectors), `fusion`, `rerank` with `windows`, and `blend`.
 
 mod api;
+mod blend;
 mod collections;
 mod engine;
 mod error;
+mod find;
 pub mod fusion;
 mod question;
 mod rerank;

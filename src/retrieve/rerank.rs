@@ -1,13 +1,11 @@
-//! The cross-encoder reads the best candidates until its time is over, and its
-//! scores are blended with the fused ones.
+//! The cross-encoder reads the best window of each candidate, best candidates
+//! first, until its time is over.
 
 use std::time::{Duration, Instant};
 
 use cairn_models::{Cancel, ErrorKind, Reranker};
 
-use super::fusion::min_max;
 use super::windows::{self, Terms};
-use crate::config::Rerank;
 
 /// Passages that are scored at once: small, so that a deadline loses little.
 const BATCH: usize = 4;
@@ -56,7 +54,7 @@ pub(super) fn read(
     reranker: &dyn Reranker,
     question: &str,
     passages: &[Passage<'_>],
-    options: &Rerank,
+    windows: usize,
     deadline: Option<Instant>,
     cancel: &Cancel,
 ) -> cairn_models::Result<Reading> {
@@ -69,7 +67,7 @@ pub(super) fn read(
         reranker,
         question,
         passages,
-        options,
+        windows,
         &limited,
         &mut reading,
     ) {
@@ -90,11 +88,11 @@ fn read_batches(
     reranker: &dyn Reranker,
     question: &str,
     passages: &[Passage<'_>],
-    options: &Rerank,
+    windows: usize,
     limited: &Cancel,
     reading: &mut Reading,
 ) -> cairn_models::Result<()> {
-    let (question, jobs) = jobs(reranker, question, passages, options.windows)?;
+    let (question, jobs) = jobs(reranker, question, passages, windows)?;
     // A candidate counts as read when all its windows are.
     let mut unread = vec![0_usize; passages.len()];
     for job in &jobs {
@@ -200,32 +198,6 @@ impl Pace {
     }
 }
 
-/// Orders candidates by `blend` × the cross-encoder's score + (1 - `blend`) ×
-/// the fused one, both min-max normalised over those that were read. The rest
-/// follows in fused order. Gives positions in `fused` (which is in fused
-/// order) and scores: those that were read in 0.5..=1, the others below.
-pub(super) fn blend(fused: &[f32], scores: &[Option<f32>], blend: f32) -> Vec<(usize, f32)> {
-    let is_read = |at: &usize| scores.get(*at).is_some_and(Option::is_some);
-    let (read, unread): (Vec<usize>, Vec<usize>) = (0..fused.len()).partition(is_read);
-    let heard = min_max(read.iter().filter_map(|&at| scores[at]));
-    let found = min_max(read.iter().map(|&at| fused[at]));
-    let mut ranked: Vec<(usize, f32)> = read
-        .iter()
-        .zip(heard.iter().zip(&found))
-        .map(|(&at, (heard, found))| (at, 0.5 + 0.5 * (blend * heard + (1.0 - blend) * found)))
-        .collect();
-    // Stable: equal scores keep their fused order.
-    ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let rest = min_max(unread.iter().map(|&at| fused[at]));
-    // Below every candidate that was read, also when all of the rest are equal.
-    ranked.extend(
-        unread
-            .into_iter()
-            .zip(rest.into_iter().map(|score| 0.49 * score)),
-    );
-    ranked
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -234,16 +206,6 @@ mod tests {
     use cairn_models::{Error, Result, TokenSpans};
 
     use super::*;
-
-    fn options(windows: usize) -> Rerank {
-        Rerank {
-            enabled: true,
-            depth: 20,
-            blend: 0.5,
-            budget_ms: 0,
-            windows,
-        }
-    }
 
     fn passages<'a>(texts: &'a [String]) -> Vec<Passage<'a>> {
         texts
@@ -304,15 +266,7 @@ mod tests {
             .collect();
         let question = "one two three four five six seven ".repeat(10);
         let reranker = Scripted::new(usize::MAX, ErrorKind::Internal);
-        let reading = read(
-            &reranker,
-            &question,
-            &passages,
-            &options(2),
-            None,
-            &Cancel::never(),
-        )
-        .unwrap();
+        let reading = read(&reranker, &question, &passages, 2, None, &Cancel::never()).unwrap();
         assert!(reading.scores.iter().all(Option::is_some));
         assert_eq!(reading.cut, None);
     }
@@ -323,15 +277,7 @@ mod tests {
         texts[1].push_str("the needle is here");
         let passages = passages(&texts);
         let reranker = Scripted::new(usize::MAX, ErrorKind::Internal);
-        let reading = read(
-            &reranker,
-            "needle",
-            &passages,
-            &options(1),
-            None,
-            &Cancel::never(),
-        )
-        .unwrap();
+        let reading = read(&reranker, "needle", &passages, 1, None, &Cancel::never()).unwrap();
         assert_eq!(reading.scores, [Some(0.0), Some(1.0)]);
     }
 
@@ -345,15 +291,7 @@ mod tests {
         ] {
             let reranker = Scripted::new(2, kind);
             let passages = passages(&texts);
-            let reading = read(
-                &reranker,
-                "text",
-                &passages,
-                &options(1),
-                None,
-                &Cancel::never(),
-            )
-            .unwrap();
+            let reading = read(&reranker, "text", &passages, 1, None, &Cancel::never()).unwrap();
             assert_eq!(reading.cut, Some(cut));
             let read: Vec<bool> = reading.scores.iter().map(Option::is_some).collect();
             assert_eq!(read, (0..20).map(|at| at < BLOCK).collect::<Vec<_>>());
@@ -365,58 +303,10 @@ mod tests {
         let texts = ["a".to_owned(), "b".to_owned()];
         let now = Some(Instant::now());
         let cancel = Cancel::never();
-        let reading = read(
-            &OverlapReranker,
-            "a",
-            &passages(&texts),
-            &options(1),
-            now,
-            &cancel,
-        )
-        .unwrap();
+        let reading = read(&OverlapReranker, "a", &passages(&texts), 1, now, &cancel).unwrap();
         assert_eq!(reading.scores, [None, None]);
         assert_eq!(reading.cut, Some(Cut::Deadline));
         cancel.cancel();
-        assert!(
-            read(
-                &OverlapReranker,
-                "a",
-                &passages(&texts),
-                &options(1),
-                now,
-                &cancel
-            )
-            .is_err()
-        );
-    }
-
-    #[test]
-    fn blending_mixes_both_scores() {
-        let fused = [0.9, 0.8, 0.7, 0.6];
-        let order = |scores: &[Option<f32>], a| {
-            blend(&fused, scores, a)
-                .into_iter()
-                .map(|(at, _)| at)
-                .collect::<Vec<_>>()
-        };
-        let all = [Some(-3.0), Some(1.0), Some(5.0), Some(0.0)];
-        assert_eq!(order(&all, 0.0), [0, 1, 2, 3]);
-        assert_eq!(order(&all, 1.0), [2, 1, 3, 0]);
-        // 0: .5, 1: .583, 2: .667, 3: .188
-        assert_eq!(order(&all, 0.5), [2, 1, 0, 3]);
-    }
-
-    #[test]
-    fn what_was_not_read_keeps_its_order_below() {
-        let fused = [0.9, 0.8, 0.7, 0.6, 0.5];
-        let ranked = blend(&fused, &[None, Some(0.0), None, Some(9.0)], 1.0);
-        let order: Vec<_> = ranked.iter().map(|&(at, _)| at).collect();
-        assert_eq!(order, [3, 1, 0, 2, 4]);
-        assert!(
-            ranked.windows(2).all(|pair| pair[0].1 > pair[1].1),
-            "{ranked:?}"
-        );
-        assert_eq!(blend(&fused, &[], 0.3).len(), 5);
-        assert!(blend(&[], &[], 0.3).is_empty());
+        assert!(read(&OverlapReranker, "a", &passages(&texts), 1, now, &cancel).is_err());
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn best(
 ) -> Vec<Range<usize>> {
     let size = size.max(1);
     if tokens.len() <= size {
-        return Vec::from_iter([0..text.len()]);
+        return Vec::from_iter(Some(0..text.len()));
     }
     let hits: Vec<(usize, String)> = words(text)
         .filter(|(_, word)| terms.weights.contains_key(word))
