@@ -9,6 +9,9 @@ mod document;
 mod error;
 mod filter;
 mod store;
+mod top_k;
+pub mod vectors;
+pub mod words;
 
 pub use document::{Access, Chunk, Document, DocumentId, Metadata, Page, Section};
 pub use error::{Error, ErrorKind, Result};

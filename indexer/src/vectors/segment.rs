@@ -1,0 +1,204 @@
+//! One open segment: checked once, then read and searched by many threads.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+
+use super::format::{HEADER_BYTES, Layout};
+use super::{RowSet, SegmentKind, SegmentMeta, flat};
+use crate::{Error, ErrorKind, Result};
+
+/// What to search a segment for.
+#[derive(Clone, Copy, Debug)]
+pub struct Search<'a> {
+    /// A vector of the segment's dimension.
+    pub query: &'a [f32],
+    /// Most rows to return.
+    pub k: usize,
+    /// Breadth of the walk over a graph; at least `k` is used.
+    pub ef: usize,
+    /// Score every row instead of walking the graph.
+    pub exact: bool,
+    /// The rows that may be returned; none means all.
+    pub allowed: Option<&'a RowSet>,
+}
+
+/// An open, memory-mapped segment file. Searches may run at the same time.
+pub struct Segment {
+    path: PathBuf,
+    map: Mmap,
+    layout: Layout,
+}
+
+impl std::fmt::Debug for Segment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Segment")
+            .field("path", &self.path)
+            .field("kind", &self.layout.kind)
+            .field("rows", &self.layout.rows)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Segment {
+    /// Opens the file that `meta` names in `dir`.
+    ///
+    /// # Errors
+    /// `Corrupt` when it is missing, cut off, changed, or another file than the
+    /// one that was committed; `Machine` when it cannot be read.
+    pub fn open(dir: &Path, meta: &SegmentMeta) -> Result<Self> {
+        let path = dir.join(&meta.file);
+        let file = File::open(&path).map_err(|error| {
+            if error.kind() == std::io::ErrorKind::NotFound {
+                corrupt(&path, "it is missing")
+            } else {
+                Error::from(error).at(&path)
+            }
+        })?;
+        let bytes = file.metadata().map_err(|e| Error::from(e).at(&path))?.len();
+        if bytes != meta.bytes {
+            let what = format!("it has {bytes} bytes and was written with {}", meta.bytes);
+            return Err(corrupt(&path, &what));
+        }
+        // SAFETY: the map is read-only, and a segment file is never written
+        // again after it was renamed into place; whoever cuts it off while it
+        // is open breaks the process, as for every mapped index.
+        #[allow(unsafe_code)]
+        let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::from(e).at(&path))?;
+        let (layout, checksum) = Layout::decode(&map).map_err(|what| corrupt(&path, &what))?;
+        if checksum != meta.checksum {
+            return Err(corrupt(&path, "it is not the file that was committed"));
+        }
+        let segment = Self { path, map, layout };
+        segment.check_ids()?;
+        Ok(segment)
+    }
+
+    fn check_ids(&self) -> Result<()> {
+        if self.ids().windows(2).all(|pair| pair[0] < pair[1]) {
+            return Ok(());
+        }
+        Err(corrupt(&self.path, "its ids do not ascend"))
+    }
+
+    /// How it is searched.
+    pub fn kind(&self) -> SegmentKind {
+        self.layout.kind
+    }
+
+    /// Vectors in it.
+    pub fn rows(&self) -> usize {
+        self.layout.rows
+    }
+
+    /// Floats of each vector.
+    pub fn dimension(&self) -> usize {
+        self.layout.dimension
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The id of each row, ascending.
+    pub fn ids(&self) -> &[u64] {
+        bytemuck::cast_slice(&self.map[self.layout.ids.clone()])
+    }
+
+    /// The row of a vector id.
+    pub fn row_of(&self, id: u64) -> Option<u32> {
+        self.ids().binary_search(&id).ok().map(|row| row as u32)
+    }
+
+    /// The vector of a row.
+    ///
+    /// # Errors
+    /// `Internal` for a row that the segment does not have.
+    pub fn vector(&self, row: u32) -> Result<&[f32]> {
+        let start = row as usize * self.layout.dimension;
+        self.vectors()
+            .get(start..start + self.layout.dimension)
+            .ok_or_else(|| {
+                let rows = self.layout.rows;
+                Error::new(
+                    ErrorKind::Internal,
+                    format!("row {row} was asked for in a segment of {rows} rows"),
+                )
+                .at(&self.path)
+            })
+    }
+
+    /// All rows, one after the other.
+    fn vectors(&self) -> &[f32] {
+        bytemuck::cast_slice(&self.map[self.layout.vectors.clone()])
+    }
+
+    /// The nearest rows by inner product, best first; ties by row. The same
+    /// search of the same file always gives the same answer.
+    ///
+    /// # Errors
+    /// `Mismatch` for a query of another dimension, `InvalidInput` for one with
+    /// NaN or infinite parts, or of length zero.
+    pub fn search(&self, search: &Search<'_>) -> Result<Vec<(u32, f32)>> {
+        self.check_query(search.query)?;
+        let rows = search.allowed.map_or(self.layout.rows, RowSet::len);
+        let k = search.k.min(rows);
+        if k == 0 {
+            return Ok(Vec::new());
+        }
+        Ok(flat::scan(self.vectors(), search.query, k, search.allowed))
+    }
+
+    fn check_query(&self, query: &[f32]) -> Result<()> {
+        if query.len() != self.layout.dimension {
+            return Err(Error::new(
+                ErrorKind::Mismatch,
+                format!(
+                    "the question's vector has {} dimensions and the index {}; index again with the embedder that is configured now",
+                    query.len(),
+                    self.layout.dimension
+                ),
+            ));
+        }
+        let length: f32 = query.iter().map(|x| x * x).sum();
+        if length.is_finite() && length > 0.0 {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::InvalidInput,
+            "the question's vector is zero, infinite or not a number; the embedder must return unit vectors",
+        ))
+    }
+
+    /// Reads the whole file and compares it with its checksum.
+    ///
+    /// # Errors
+    /// `Corrupt` when a byte differs; `Machine` when it cannot be read.
+    pub fn verify(&self) -> Result<()> {
+        // Through a file handle, not the map: a bad sector is then an error
+        // and not a signal that ends the process.
+        let read = || -> std::io::Result<blake3::Hash> {
+            let mut file = File::open(&self.path)?;
+            file.read_exact(&mut [0; HEADER_BYTES])?;
+            let mut hasher = blake3::Hasher::new();
+            hasher.update_reader(file)?;
+            Ok(hasher.finalize())
+        };
+        let checksum = read().map_err(|error| Error::from(error).at(&self.path))?;
+        if *checksum.as_bytes() == self.layout.body_checksum {
+            return Ok(());
+        }
+        Err(corrupt(&self.path, "its contents are not what was written"))
+    }
+}
+
+fn corrupt(path: &Path, what: &str) -> Error {
+    Error::new(
+        ErrorKind::Corrupt,
+        format!("a vector segment cannot be used: {what}; run `cairn doctor`, or index again into a new folder"),
+    )
+    .at(path)
+}

@@ -1,0 +1,214 @@
+//! Writing segments: to a temporary name, flushed to the disk, then renamed.
+
+use std::fs::File;
+use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::Path;
+
+use cairn_models::Cancel;
+
+use super::format::{ALIGNMENT, HEADER_BYTES, Layout};
+use super::{BuildSettings, Segment, SegmentKind, SegmentMeta};
+use crate::{Error, ErrorKind, Result};
+
+/// How far the length of a vector may be from 1.
+const LENGTH_TOLERANCE: f32 = 1e-2;
+
+/// Writes a segment of `ids.len()` unit vectors into `dir`.
+///
+/// `ids` are strictly ascending; `vectors` holds `ids.len()` rows of
+/// `dimension` floats. When this returns, the file is durable under the name in
+/// the result. A call that fails or is killed leaves at most a file `.tmp-*`.
+///
+/// # Errors
+/// `InvalidInput` for ids out of order, a wrong number of floats, or a vector
+/// that is not of length 1 (NaN and zero vectors among them); `Cancelled`;
+/// `Machine` when the disk refuses.
+pub fn write_segment(
+    dir: &Path,
+    ids: &[u64],
+    vectors: &[f32],
+    dimension: usize,
+    settings: &BuildSettings,
+    cancel: &Cancel,
+) -> Result<SegmentMeta> {
+    check_rows(ids, vectors, dimension)?;
+    cancel.check()?;
+    let _ = settings;
+    save(dir, |out| {
+        let ids_at = out.section(bytemuck::cast_slice(ids))?;
+        let vectors_at = out.section(bytemuck::cast_slice(vectors))?;
+        let none = out.section(&[])?;
+        Ok(Layout {
+            kind: SegmentKind::Flat,
+            dimension,
+            rows: ids.len(),
+            ids: ids_at,
+            vectors: vectors_at,
+            codes: none.clone(),
+            scales: none,
+            levels: Vec::new(),
+            body_checksum: [0; 32],
+        })
+    })
+}
+
+/// Writes one segment with the rows of `segments` whose id `keep` wants.
+///
+/// # Errors
+/// As [`write_segment`]; `Mismatch` when the segments differ in dimension,
+/// `InvalidInput` when there is none or an id occurs twice.
+pub fn merge(
+    dir: &Path,
+    segments: &[&Segment],
+    keep: &dyn Fn(u64) -> bool,
+    settings: &BuildSettings,
+    cancel: &Cancel,
+) -> Result<SegmentMeta> {
+    let Some(first) = segments.first() else {
+        return Err(invalid("there is no segment to merge".into()));
+    };
+    let dimension = first.dimension();
+    if let Some(other) = segments.iter().find(|s| s.dimension() != dimension) {
+        return Err(Error::new(
+            ErrorKind::Mismatch,
+            format!(
+                "segments of {dimension} and {} dimensions cannot be merged; index again with one embedder",
+                other.dimension()
+            ),
+        ));
+    }
+    let mut sources = Vec::new();
+    for (index, segment) in segments.iter().enumerate() {
+        let wanted = segment
+            .ids()
+            .iter()
+            .zip(0_u32..)
+            .filter(|(id, _)| keep(**id));
+        sources.extend(wanted.map(|(id, row)| (*id, index, row)));
+    }
+    sources.sort_unstable();
+    let ids: Vec<u64> = sources.iter().map(|(id, ..)| *id).collect();
+    let mut vectors = Vec::with_capacity(ids.len() * dimension);
+    for (_, segment, row) in sources {
+        vectors.extend_from_slice(segments[segment].vector(row)?);
+    }
+    write_segment(dir, &ids, &vectors, dimension, settings, cancel)
+}
+
+fn check_rows(ids: &[u64], vectors: &[f32], dimension: usize) -> Result<()> {
+    if dimension == 0 || ids.len().checked_mul(dimension) != Some(vectors.len()) {
+        return Err(invalid(format!(
+            "{} floats are not {} vectors of {dimension} dimensions",
+            vectors.len(),
+            ids.len()
+        )));
+    }
+    if ids.len() >= u32::MAX as usize {
+        return Err(invalid(format!(
+            "a segment cannot hold {} vectors",
+            ids.len()
+        )));
+    }
+    if let Some(pair) = ids.windows(2).find(|pair| pair[0] >= pair[1]) {
+        return Err(invalid(format!(
+            "vector ids must ascend, but {} comes before {}",
+            pair[0], pair[1]
+        )));
+    }
+    for (id, vector) in ids.iter().zip(vectors.chunks_exact(dimension)) {
+        let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+        if length.is_nan() || (length - 1.0).abs() > LENGTH_TOLERANCE {
+            return Err(invalid(format!(
+                "vector {id} has length {length}, not 1; the embedder must return unit vectors"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::InvalidInput, message)
+}
+
+/// A file being written: pads its sections and hashes them.
+pub(super) struct SectionWriter {
+    out: BufWriter<File>,
+    hasher: blake3::Hasher,
+    at: usize,
+}
+
+impl SectionWriter {
+    /// Appends one section and says where it lies.
+    pub(super) fn section(&mut self, bytes: &[u8]) -> std::io::Result<Range<usize>> {
+        let padding = self.at.next_multiple_of(ALIGNMENT) - self.at;
+        self.append(&[0; ALIGNMENT][..padding])?;
+        let start = self.at;
+        self.append(bytes)?;
+        Ok(start..self.at)
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.hasher.update(bytes);
+        self.at += bytes.len();
+        self.out.write_all(bytes)
+    }
+}
+
+/// Writes what `sections` appends, then the header, and gives it its name.
+fn save(
+    dir: &Path,
+    sections: impl FnOnce(&mut SectionWriter) -> std::io::Result<Layout>,
+) -> Result<SegmentMeta> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".tmp-").suffix(".vec");
+    #[cfg(unix)]
+    {
+        // As every other file of the index: what the user's umask leaves.
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let at_dir = |error: std::io::Error| Error::from(error).at(dir);
+    let temporary = builder.tempfile_in(dir).map_err(at_dir)?;
+    let mut out = SectionWriter {
+        out: BufWriter::with_capacity(1 << 20, temporary.reopen().map_err(at_dir)?),
+        hasher: blake3::Hasher::new(),
+        at: HEADER_BYTES,
+    };
+    let write = || -> std::io::Result<(Layout, String)> {
+        out.out.write_all(&[0; HEADER_BYTES])?;
+        let mut layout = sections(&mut out)?;
+        layout.body_checksum = *out.hasher.finalize().as_bytes();
+        let (header, checksum) = layout.encode();
+        out.out.seek(SeekFrom::Start(0))?;
+        out.out.write_all(&header)?;
+        out.out.flush()?;
+        out.out.get_ref().sync_all()?;
+        Ok((layout, checksum))
+    };
+    let (layout, checksum) = write().map_err(|error| Error::from(error).at(temporary.path()))?;
+    // Named by its content: a name never stands for two different segments.
+    let file = format!("{}.vec", &checksum[..32]);
+    let path = dir.join(&file);
+    temporary
+        .persist(&path)
+        .map_err(|error| Error::from(error.error).at(&path))?;
+    sync_folder(dir).map_err(at_dir)?;
+    Ok(SegmentMeta {
+        file,
+        rows: layout.rows as u64,
+        dimension: layout.dimension as u32,
+        kind: layout.kind,
+        bytes: out.at as u64,
+        checksum,
+    })
+}
+
+/// Makes a rename in `dir` durable.
+fn sync_folder(dir: &Path) -> std::io::Result<()> {
+    // Windows cannot open a folder as a file, and needs no such call.
+    if cfg!(unix) {
+        File::open(dir)?.sync_all()?;
+    }
+    Ok(())
+}
