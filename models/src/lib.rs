@@ -11,6 +11,8 @@
 mod cancel;
 mod contract;
 mod decoder;
+mod embedder;
+mod encoder;
 mod error;
 mod hub;
 mod load;
@@ -22,6 +24,7 @@ pub use contract::{
     Embedder, FinishReason, GenerateRequest, Generation, Generator, Message, Reranker, Role,
     TokenSpans,
 };
+pub use embedder::BertEmbedder;
 pub use error::{Error, ErrorKind, Result};
 pub use hub::{
     Artifact, ArtifactFile, ArtifactKind, Hub, Manifest, Progress, PullEvent, Quiet, State, Status,

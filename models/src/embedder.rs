@@ -1,0 +1,149 @@
+//! Texts to unit vectors with a BERT-family encoder.
+
+use std::path::Path;
+
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use crate::encoder::{
+    Activation, BertEncoder, CandleEncoder, Config, Encoder, Pooling, Tokens, Weights,
+};
+use crate::{Cancel, Embedder, Error, ErrorKind, Result, TokenSpans};
+
+/// A sentence encoder on the CPU: tokenizer, weights, pooling and threads.
+///
+/// Calls from several threads are safe; they share the threads of the pool.
+pub struct BertEmbedder {
+    id: String,
+    dimension: usize,
+    window: usize,
+    tokens: Tokens,
+    encoder: Box<dyn Encoder>,
+    pool: ThreadPool,
+}
+
+impl BertEmbedder {
+    /// Opens the model in `folder`, which holds `config.json`, `tokenizer.json`
+    /// and `model.safetensors`, and perhaps `1_Pooling/config.json`.
+    ///
+    /// `id` names the weights and the pooling, see [`Embedder::id`]. `threads`
+    /// are used for one call; 0 takes all cores.
+    ///
+    /// # Errors
+    /// `NotFound` when a file is missing, `Corrupt` when one is not what it
+    /// should be, `InvalidInput` when the architecture is not supported.
+    pub fn open(folder: &Path, id: impl Into<String>, threads: usize) -> Result<Self> {
+        let config = Config::read(&folder.join("config.json"))?;
+        let pooling = Pooling::read(folder)?;
+        let window = config.max_position_embeddings;
+        let tokens = Tokens::open(&folder.join("tokenizer.json"), window, config.vocab_size)?;
+        let path = folder.join("model.safetensors");
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|at| format!("embed-{at}"))
+            .build()
+            .map_err(|error| {
+                Error::new(ErrorKind::Machine, "cannot start the embedder's threads").because(error)
+            })?;
+        let weights = Weights::open(&path)?;
+        let encoder: Box<dyn Encoder> = match config.hidden_act {
+            Activation::Gelu => {
+                Box::new(pool.install(|| BertEncoder::open(&weights, &config, pooling))?)
+            }
+            // Our kernels have no other activation.
+            Activation::GeluTanh | Activation::Relu => {
+                Box::new(CandleEncoder::open(&path, &config, pooling)?)
+            }
+        };
+        Ok(Self {
+            id: id.into(),
+            dimension: config.hidden_size,
+            window,
+            tokens,
+            encoder,
+            pool,
+        })
+    }
+
+    fn embed_in_pool(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
+        let ids = texts
+            .par_iter()
+            .map(|text| cancel.check().and_then(|()| self.tokens.ids(text)))
+            .collect::<Result<Vec<_>>>()?;
+        let lengths: Vec<usize> = ids.iter().map(Vec::len).collect();
+        let batches = batches(&lengths, self.encoder.tokens_per_batch());
+        let rows = batches
+            .par_iter()
+            .map(|batch| {
+                cancel.check()?;
+                let members: Vec<&[u32]> = batch.iter().map(|&at| ids[at].as_slice()).collect();
+                self.encoder.forward(&members, cancel)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let mut vectors = vec![Vec::new(); texts.len()];
+        for (&at, mut row) in batches.iter().flatten().zip(rows.into_iter().flatten()) {
+            normalise(&mut row);
+            vectors[at] = row;
+        }
+        Ok(vectors)
+    }
+}
+
+impl Embedder for BertEmbedder {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    fn window(&self) -> usize {
+        self.window
+    }
+
+    fn special_tokens(&self) -> usize {
+        self.tokens.specials()
+    }
+
+    fn token_spans(&self, text: &str) -> Result<TokenSpans> {
+        self.tokens.spans(text)
+    }
+
+    fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
+        self.pool.install(|| self.embed_in_pool(texts, cancel))
+    }
+}
+
+/// Indices into `lengths`, longest first, cut into batches of at most `budget`
+/// tokens (a longer text is a batch of its own).
+fn batches(lengths: &[usize], budget: usize) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..lengths.len()).collect();
+    order.sort_by_key(|&at| std::cmp::Reverse(lengths[at]));
+    let mut batches: Vec<Vec<usize>> = Vec::new();
+    let mut left = 0;
+    for at in order {
+        match batches.last_mut() {
+            Some(batch) if lengths[at] <= left => {
+                batch.push(at);
+                left -= lengths[at];
+            }
+            _ => {
+                batches.push(vec![at]);
+                left = budget.saturating_sub(lengths[at]);
+            }
+        }
+    }
+    batches
+}
+
+/// Scales `row` to length 1. A row of zeros stays as it is.
+fn normalise(row: &mut [f32]) {
+    let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt();
+    if norm > 0.0 {
+        row.iter_mut().for_each(|x| *x /= norm);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,249 @@
+//! Matrix products: rows of activations times a packed matrix.
+//!
+//! The right-hand matrix is cut into panels of a few columns that lie one
+//! after the other, each row by row; a tile keeps `rows × panel` sums in
+//! registers while it walks down both. The left-hand matrix is read where it
+//! is: one broadcast float of it feeds a whole row of the tile. (Goto and van
+//! de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008,
+//! without the packing of the left side.)
+
+use super::simd::{Kernel, Level, MOST_LANES, Simd};
+
+/// Bytes of the left-hand rows that one task walks over with each panel: they
+/// and the panel should stay in the second-level cache.
+const LEFT_NUM_BYTES: usize = 256 << 10;
+
+/// Floats of the largest tile of any instruction set.
+const MOST_TILE_FLOATS: usize = 24 * MOST_LANES;
+
+/// A `depth × columns` matrix, cut into panels.
+pub(crate) struct Packed {
+    depth: usize,
+    columns: usize,
+    panel: usize,
+    // Panel by panel, `depth` rows of `panel` floats; zeros beyond `columns`.
+    floats: Vec<f32>,
+}
+
+impl Packed {
+    /// Packs a matrix given by its entries, for use with `level`.
+    pub(crate) fn new(
+        level: Level,
+        depth: usize,
+        columns: usize,
+        entry: impl Fn(usize, usize) -> f32,
+    ) -> Self {
+        let panel = level.panel();
+        let mut floats = vec![0.0; depth * columns.next_multiple_of(panel)];
+        for (at, rows) in floats.chunks_exact_mut((depth * panel).max(1)).enumerate() {
+            let width = panel.min(columns - at * panel);
+            for (k, row) in rows.chunks_exact_mut(panel).enumerate() {
+                for (j, float) in row[..width].iter_mut().enumerate() {
+                    *float = entry(k, at * panel + j);
+                }
+            }
+        }
+        Self {
+            depth,
+            columns,
+            panel,
+            floats,
+        }
+    }
+
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
+    }
+
+    pub(crate) fn panels(&self) -> usize {
+        self.columns.div_ceil(self.panel)
+    }
+
+    fn panel_at(&self, at: usize) -> &[f32] {
+        &self.floats[at * self.depth * self.panel..][..self.depth * self.panel]
+    }
+}
+
+/// What becomes of a product before it is stored.
+#[derive(Clone, Copy)]
+pub(crate) enum Finish<'a> {
+    /// Stored as it is.
+    Plain,
+    /// Plus one float for each column.
+    Bias(&'a [f32]),
+    /// GELU of the product plus one float for each column.
+    BiasGelu(&'a [f32]),
+}
+
+/// Part of a product: `rows` of the left side with the `panels` of the right.
+pub(crate) struct Product<'a> {
+    /// At least `rows × depth`, row by row.
+    pub(crate) left: &'a [f32],
+    pub(crate) rows: usize,
+    pub(crate) right: &'a Packed,
+    pub(crate) panels: std::ops::Range<usize>,
+    pub(crate) finish: Finish<'a>,
+    /// Where row 0, column 0 of the product goes.
+    pub(crate) out: *mut f32,
+    /// Floats from one row of the product to the next.
+    pub(crate) out_stride: usize,
+}
+
+impl Product<'_> {
+    /// Computes this part.
+    ///
+    /// # Safety
+    /// `out` must be valid for writing the columns of `panels` in `rows` rows,
+    /// and nothing else reads or writes them during the call.
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn run(self, level: Level) {
+        assert!(self.left.len() >= self.rows * self.right.depth);
+        assert!(self.panels.end <= self.right.panels());
+        assert_eq!(self.right.panel, level.panel());
+        level.run(self);
+    }
+}
+
+impl Kernel for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self {
+            left,
+            rows,
+            right,
+            panels,
+            finish,
+            out,
+            out_stride,
+        } = self;
+        let block_rows = (LEFT_NUM_BYTES / (4 * right.depth.max(1))).max(S::ROWS);
+        for block in even_parts(rows, block_rows) {
+            for panel in panels.clone() {
+                let column = panel * S::PANEL;
+                let columns = S::PANEL.min(right.columns - column);
+                for tile in even_parts(block.len(), S::ROWS) {
+                    let row = block.start + tile.start;
+                    // SAFETY: `Product::run` checked the lengths of both sides,
+                    // and its caller promised the rows of `out`.
+                    #[allow(unsafe_code)]
+                    unsafe {
+                        let out = out.add(row * out_stride + column);
+                        simd.tile(
+                            tile.len(),
+                            Tile {
+                                left: left.as_ptr().add(row * right.depth),
+                                left_stride: right.depth,
+                                depth: right.depth,
+                                panel: right.panel_at(panel).as_ptr(),
+                                out,
+                                out_stride,
+                                columns,
+                            },
+                        );
+                        for row in 0..tile.len() {
+                            let out =
+                                std::slice::from_raw_parts_mut(out.add(row * out_stride), columns);
+                            match finish {
+                                Finish::Plain => {}
+                                Finish::Bias(bias) => super::rows::add(simd, out, &bias[column..]),
+                                Finish::BiasGelu(bias) => {
+                                    super::gelu::bias_gelu(simd, out, &bias[column..]);
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Cuts `0..count` into as few parts of at most `most` as possible, of nearly
+/// the same length.
+#[inline(always)]
+pub(crate) fn even_parts(
+    count: usize,
+    most: usize,
+) -> impl ExactSizeIterator<Item = std::ops::Range<usize>> {
+    let parts = count.div_ceil(most);
+    (0..parts).map(move |at| at * count / parts..(at + 1) * count / parts)
+}
+
+/// Addresses of one tile: a few rows of the left side, one panel of the right.
+#[derive(Clone, Copy)]
+pub(crate) struct Tile {
+    pub(crate) left: *const f32,
+    /// Floats from one row of the left side to the next.
+    pub(crate) left_stride: usize,
+    pub(crate) depth: usize,
+    pub(crate) panel: *const f32,
+    pub(crate) out: *mut f32,
+    /// Floats from one row of the product to the next.
+    pub(crate) out_stride: usize,
+    /// Columns of the product to store, at most a panel.
+    pub(crate) columns: usize,
+}
+
+/// `out[r][c] = Σ left[r][k] · panel[k][c]` for the rows `0..R` and the first
+/// `tile.columns` columns.
+///
+/// # Safety
+/// `left` is valid for reading `depth` floats in each of `R` rows, `panel` for
+/// `depth · S::PANEL` floats, and `out` for writing `columns` floats in each of
+/// `R` rows; `V` is `S::VECTORS` and `R` at most `S::ROWS`.
+#[inline(always)]
+#[allow(unsafe_code)]
+pub(crate) unsafe fn tile<S: Simd, const R: usize, const V: usize>(simd: S, tile: Tile) {
+    let Tile {
+        left,
+        left_stride,
+        depth,
+        mut panel,
+        out,
+        out_stride,
+        columns,
+    } = tile;
+    let mut sums = [[simd.splat(0.0); V]; R];
+    // SAFETY: all reads and writes are those that the caller promised.
+    unsafe {
+        let rows: [*const f32; R] = std::array::from_fn(|r| left.add(r * left_stride));
+        for k in 0..depth {
+            let right: [S::V; V] = std::array::from_fn(|v| simd.read(panel.add(v * S::LANES)));
+            for r in 0..R {
+                let factor = simd.splat(*rows[r].add(k));
+                for v in 0..V {
+                    sums[r][v] = simd.mul_add(factor, right[v], sums[r][v]);
+                }
+            }
+            panel = panel.add(S::PANEL);
+        }
+        if columns == S::PANEL {
+            for r in 0..R {
+                for v in 0..V {
+                    simd.write(out.add(r * out_stride + v * S::LANES), sums[r][v]);
+                }
+            }
+        } else {
+            let mut floats = [0.0_f32; MOST_TILE_FLOATS];
+            for r in 0..R {
+                for v in 0..V {
+                    simd.write(floats.as_mut_ptr().add(v * S::LANES), sums[r][v]);
+                }
+                std::ptr::copy_nonoverlapping(floats.as_ptr(), out.add(r * out_stride), columns);
+            }
+        }
+    }
+}
+
+/// Calls [`tile`] with the number of rows as a constant.
+macro_rules! tile_of_rows {
+    ($simd:expr, $rows:expr, $tile:expr, $set:ident, $vectors:literal, [$($count:literal)*]) => {
+        match $rows {
+            $($count => gemm::tile::<$set, $count, $vectors>($simd, $tile),)*
+            _ => unreachable!("{} rows in a tile", $rows),
+        }
+    };
+}
+pub(crate) use tile_of_rows;

@@ -1,0 +1,32 @@
+//! BERT-family encoders on the CPU: token ids in, one pooled row per text out.
+
+mod attention;
+mod bert;
+mod candle;
+mod config;
+mod gelu;
+mod gemm;
+mod rows;
+mod simd;
+mod softmax;
+mod tokenize;
+mod weights;
+
+pub(crate) use bert::BertEncoder;
+pub(crate) use candle::CandleEncoder;
+pub(crate) use config::{Activation, Config, Pooling};
+pub(crate) use tokenize::Tokens;
+pub(crate) use weights::Weights;
+
+use crate::{Cancel, Result};
+
+/// A forward pass. Implementations are exchangeable: the same ids give the
+/// same rows, to rounding.
+pub(crate) trait Encoder: Send + Sync {
+    /// Tokens that should make up one batch; a longer sequence is one of its own.
+    fn tokens_per_batch(&self) -> usize;
+
+    /// One pooled row (not normalised) of hidden-size floats for each sequence
+    /// of `batch`. Every sequence has at least one id and at most the window.
+    fn forward(&self, batch: &[&[u32]], cancel: &Cancel) -> Result<Vec<Vec<f32>>>;
+}

@@ -1,0 +1,119 @@
+//! Named tensors of a safetensors file, as f32.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use half::{bf16, f16};
+use memmap2::Mmap;
+use safetensors::{Dtype, SafeTensors};
+
+use crate::{Error, ErrorKind, Result};
+
+/// A mapped file of weights.
+pub(crate) struct Weights {
+    path: PathBuf,
+    file: Arc<Mmap>,
+    // What some exports put before every name.
+    prefix: &'static str,
+}
+
+impl Weights {
+    /// Maps `path` and checks its header.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|error| {
+            let message = format!("cannot read {}; pull the model", path.display());
+            Error::new(ErrorKind::NotFound, message).because(error)
+        })?;
+        // SAFETY: the file is one of our verified artifacts, which are replaced
+        // by renaming and never written in place, so the mapping does not change.
+        #[allow(unsafe_code)]
+        let file = unsafe { Mmap::map(&file) }.map_err(|error| {
+            let message = format!("cannot map {}", path.display());
+            Error::new(ErrorKind::Machine, message).because(error)
+        })?;
+        let mut weights = Self {
+            path: path.to_owned(),
+            file: Arc::new(file),
+            prefix: "",
+        };
+        if weights
+            .tensors()?
+            .names()
+            .iter()
+            .any(|name| name.starts_with("bert."))
+        {
+            weights.prefix = "bert.";
+        }
+        Ok(weights)
+    }
+
+    fn corrupt(&self, why: &str) -> Error {
+        let message = format!("{}: {why}; pull the model again", self.path.display());
+        Error::new(ErrorKind::Corrupt, message)
+    }
+
+    fn tensors(&self) -> Result<SafeTensors<'_>> {
+        SafeTensors::deserialize(&self.file)
+            .map_err(|error| self.corrupt("not a safetensors file").because(error))
+    }
+
+    /// The tensor `name`, which must have this `shape`.
+    pub(crate) fn get(&self, name: &str, shape: &[usize]) -> Result<Cow<'_, [f32]>> {
+        let tensors = self.tensors()?;
+        let name = format!("{}{name}", self.prefix);
+        let view = tensors
+            .tensor(&name)
+            .map_err(|error| self.corrupt("a tensor is missing").because(error))?;
+        if view.shape() != shape {
+            let found = view.shape();
+            return Err(self.corrupt(&format!("{name} is {found:?}, config.json says {shape:?}")));
+        }
+        let bytes = view.data();
+        Ok(match view.dtype() {
+            Dtype::F32 => match bytemuck::try_cast_slice(bytes) {
+                Ok(floats) => Cow::Borrowed(floats),
+                Err(_) => Cow::Owned(floats(bytes, f32::from_le_bytes)),
+            },
+            Dtype::F16 => Cow::Owned(floats(bytes, |b| f16::from_le_bytes(b).to_f32())),
+            Dtype::BF16 => Cow::Owned(floats(bytes, |b| bf16::from_le_bytes(b).to_f32())),
+            other => return Err(self.corrupt(&format!("{name} has the type {other:?}"))),
+        })
+    }
+
+    /// Like [`Weights::get`], for a tensor that is kept: it stays in the
+    /// mapping where it can.
+    pub(crate) fn table(&self, name: &str, shape: &[usize]) -> Result<Table> {
+        Ok(match self.get(name, shape)? {
+            Cow::Owned(floats) => Table::Owned(floats),
+            Cow::Borrowed(floats) => {
+                let bytes: &[u8] = bytemuck::cast_slice(floats);
+                let start = bytes.as_ptr() as usize - self.file.as_ptr() as usize;
+                Table::Mapped(Arc::clone(&self.file), start..start + bytes.len())
+            }
+        })
+    }
+}
+
+fn floats<const N: usize>(bytes: &[u8], float: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+    let (numbers, _) = bytes.as_chunks();
+    numbers.iter().map(|&number| float(number)).collect()
+}
+
+/// The floats of one tensor, without the lifetime of a borrow.
+pub(crate) enum Table {
+    Owned(Vec<f32>),
+    /// Bytes of the file, aligned for f32.
+    Mapped(Arc<Mmap>, Range<usize>),
+}
+
+impl Table {
+    pub(crate) fn floats(&self) -> &[f32] {
+        match self {
+            Self::Owned(floats) => floats,
+            Self::Mapped(file, range) => bytemuck::cast_slice(&file[range.clone()]),
+        }
+    }
+}
