@@ -1,7 +1,7 @@
 //! What an answer claims, sentence by sentence, and whether its sources bear it.
 
 use super::sentences::{mark_len, sentences};
-use super::support::Evidence;
+use super::support::{self, Evidence};
 use super::words::Words;
 
 /// A part of an answer that must rest on a source: a sentence; a lead-in that
@@ -50,14 +50,13 @@ pub(super) fn claims(answer: &str) -> Vec<Claim> {
 pub(super) fn is_grounded(answer: &str, evidence: &[Evidence], words: &Words) -> bool {
     let mut any = false;
     for claim in claims(answer) {
-        let content = words.content(&claim.text);
-        if content.is_empty() {
+        let said = support::Claim::of(&claim.text, words);
+        if said.content.is_empty() {
             continue;
         }
         any = true;
-        let bears = |source: &Evidence| {
-            claim.cites.contains(&source.n) && source.support(&content).is_some()
-        };
+        let bears =
+            |source: &Evidence| claim.cites.contains(&source.n) && source.support(&said).is_some();
         if !evidence.iter().any(bears) {
             return false;
         }

@@ -7,7 +7,7 @@
 
 use super::grounding::{split_marks, with_marks};
 use super::sentences::finished_sentences;
-use super::support::{Evidence, best_support};
+use super::support::{Claim, Evidence, best_support};
 use super::words::{Content, Words};
 
 /// Two sentences that share this much of their content repeat each other.
@@ -92,12 +92,13 @@ impl<'a> Mender<'a> {
     fn mend(&mut self, sentence: &str) -> Option<String> {
         let (text, cites) = split_marks(sentence);
         let text = text.trim();
-        let claim = self.words.content(text);
-        if claim.is_empty() {
+        let claim = Claim::of(text, self.words);
+        if claim.content.is_empty() {
             return None;
         }
-        let repeats =
-            |said: &Content| claim.share_in(said) >= SAME && said.share_in(&claim) >= SAME;
+        let repeats = |said: &Content| {
+            claim.content.share_in(said) >= SAME && said.share_in(&claim.content) >= SAME
+        };
         if self.said.iter().any(repeats) {
             self.repeats += 1;
             self.dropped += 1;
@@ -113,7 +114,7 @@ impl<'a> Mender<'a> {
         if right.is_empty() {
             right.extend(best_support(&claim, self.evidence));
         }
-        self.said.push(claim);
+        self.said.push(claim.content);
         if right.is_empty() {
             self.dropped += 1;
             return None;

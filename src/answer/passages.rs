@@ -61,10 +61,12 @@ struct Block {
     kind: Kind,
 }
 
-/// Blank lines, headings, list items and fences part blocks.
+/// Blank lines, headings, list items and fences part blocks. A paragraph of
+/// which a third looks like code is code as a whole: comments in it read like
+/// prose.
 fn blocks(text: &str) -> Vec<Block> {
-    let mut blocks: Vec<Block> = Vec::new();
-    let mut open = false;
+    let mut blocks = Vec::new();
+    let mut paragraph: Vec<(Range<usize>, Kind)> = Vec::new();
     let mut fence = false;
     let mut at = 0;
     for line in text.split_inclusive('\n') {
@@ -73,62 +75,55 @@ fn blocks(text: &str) -> Vec<Block> {
         let trimmed = line.trim();
         if trimmed.starts_with("```") || trimmed.starts_with("~~~") {
             fence = !fence;
-            open = false;
-            continue;
+            close_paragraph(text, &mut paragraph, &mut blocks);
+        } else if trimmed.is_empty() {
+            close_paragraph(text, &mut paragraph, &mut blocks);
+        } else {
+            let kind = if fence { Kind::Debris } else { line_kind(line) };
+            paragraph.push((range, kind));
         }
-        if trimmed.is_empty() {
-            open = false;
-            continue;
-        }
-        let kind = if fence { Kind::Debris } else { line_kind(line) };
-        let continues = open
-            && kind == Kind::Prose
-            && !is_item(trimmed)
-            && blocks.last().is_some_and(|block| block.kind == Kind::Prose);
+    }
+    close_paragraph(text, &mut paragraph, &mut blocks);
+    blocks
+}
+
+fn close_paragraph(text: &str, lines: &mut Vec<(Range<usize>, Kind)>, blocks: &mut Vec<Block>) {
+    let debris = lines
+        .iter()
+        .filter(|(_, kind)| *kind == Kind::Debris)
+        .count();
+    let is_code = lines.len() > 1 && debris * 3 >= lines.len();
+    let mut open = false;
+    for (range, kind) in lines.drain(..) {
+        let kind = if is_code { Kind::Debris } else { kind };
+        let continues = open && kind == Kind::Prose && !is_item(text[range.clone()].trim_start());
         match blocks.last_mut() {
-            Some(block) if continues => block.range.end = range.end,
+            Some(Block { range: block, .. }) if continues => block.end = range.end,
             _ => blocks.push(Block { range, kind }),
         }
         open = kind == Kind::Prose;
     }
-    blocks
 }
 
+/// What a line looks like by itself.
 fn line_kind(line: &str) -> Kind {
+    const CODE_STARTS: &[&str] = &[
+        "//", "/*", "*/", "$ ", ">>> ", "|", "<", "}", "@", "%", "#[", "#!", "--- ",
+    ];
+    const CODE_SIGNS: &[char] = &[
+        '{', '}', ';', '=', '<', '>', '|', '\\', '_', '*', '&', '$', '~', '^', '#', '+',
+    ];
     let trimmed = line.trim();
     if trimmed.starts_with('#') && trimmed.trim_start_matches('#').starts_with([' ', '\t']) {
         return Kind::Heading;
     }
-    let indented = line.starts_with("    ") || line.starts_with('\t');
-    let code_end = trimmed.ends_with(['{', '}', ';', '\\'])
-        || trimmed.starts_with(['$', '|', '<', '}', '@', '%']);
-    let table = trimmed.matches(" | ").count() >= 2 || trimmed.contains('\t');
-    let symbols = trimmed
-        .chars()
-        .filter(|c| {
-            matches!(
-                c,
-                '{' | '}'
-                    | ';'
-                    | '='
-                    | '<'
-                    | '>'
-                    | '|'
-                    | '\\'
-                    | '_'
-                    | '*'
-                    | '&'
-                    | '$'
-                    | '~'
-                    | '^'
-                    | '#'
-                    | '+'
-            )
-        })
-        .count();
-    let rule = symbols * 6 > trimmed.chars().count();
-    let code_indent = indented && !is_item(trimmed) && symbols > 0;
-    if code_end || table || rule || code_indent {
+    let signs = trimmed.chars().filter(|c| CODE_SIGNS.contains(c)).count();
+    let is_code = trimmed.ends_with(['{', '}', ';', '\\'])
+        || CODE_STARTS.iter().any(|start| trimmed.starts_with(start))
+        || signs * 8 > trimmed.chars().count();
+    let is_row = trimmed.contains(" | ") || trimmed.contains('\t');
+    let indented = line.starts_with("    ") && !is_item(trimmed) && signs > 0;
+    if is_code || is_row || indented {
         Kind::Debris
     } else {
         Kind::Prose

@@ -3,13 +3,16 @@
 //! The check that `grounded` means. A sentence rests on a source when
 //!
 //! 1. every number, version, identifier and path in it occurs in the source,
-//!    title and headings included; and
+//!    title and headings included;
 //! 2. its content words are found close together there: at least
 //!    [`WINDOW_SHARE`] of them within three sentences in a row, or
-//!    [`SOURCE_SHARE`] of them in the whole source.
+//!    [`SOURCE_SHARE`] of them in the whole source; and
+//! 3. no "not" was lost or added: where single sentences of the source hold
+//!    nearly all of its content words ([`SAME_SHARE`]), one of them is negated
+//!    just as it is. English only.
 //!
 //! It is a check of words. It finds invented facts, names and figures; it does
-//! not find a "not" that was lost.
+//! not find a relation that was turned round.
 
 use super::sentences::sentences;
 use super::words::{Content, Words};
@@ -19,6 +22,9 @@ use crate::retrieve::Source;
 pub(super) const WINDOW_SHARE: f32 = 0.5;
 /// Share that is enough when the words are spread over the whole source.
 pub(super) const SOURCE_SHARE: f32 = 0.75;
+/// Share from which a sentence of the source says the same thing, or its
+/// opposite.
+pub(super) const SAME_SHARE: f32 = 0.75;
 /// Sentences of a window.
 const WINDOW: usize = 3;
 
@@ -28,15 +34,36 @@ pub(super) struct Evidence {
     pub(super) n: u32,
     whole: Content,
     windows: Vec<Content>,
+    /// Each sentence, and whether it is negated.
+    sentences: Vec<(Content, bool)>,
+}
+
+/// What a sentence claims.
+pub(super) struct Claim {
+    /// Its content words.
+    pub(super) content: Content,
+    negated: bool,
+}
+
+impl Claim {
+    /// The claim of `text`, which carries no marks.
+    pub(super) fn of(text: &str, words: &Words) -> Self {
+        Self {
+            content: words.content(text),
+            negated: words.is_negated(text),
+        }
+    }
 }
 
 impl Evidence {
     /// Prepares one source.
     pub(super) fn of(source: &Source, words: &Words) -> Self {
-        let parts: Vec<Content> = sentences(&source.text)
+        let sentences: Vec<(Content, bool)> = sentences(&source.text)
             .into_iter()
-            .map(|range| words.content(&source.text[range]))
+            .map(|range| &source.text[range])
+            .map(|sentence| (words.content(sentence), words.is_negated(sentence)))
             .collect();
+        let parts: Vec<&Content> = sentences.iter().map(|(content, _)| content).collect();
         let windows = (0..parts.len())
             .map(|at| {
                 let mut window = Content::default();
@@ -57,14 +84,16 @@ impl Evidence {
             n: source.n,
             whole,
             windows,
+            sentences,
         }
     }
 
     /// How well the source supports `claim`, in 0..=1; none when it does not.
     /// A claim without content is supported by nothing.
-    pub(super) fn support(&self, claim: &Content) -> Option<f32> {
-        if claim.is_empty()
-            || !claim
+    pub(super) fn support(&self, claim: &Claim) -> Option<f32> {
+        let content = &claim.content;
+        if content.is_empty()
+            || !content
                 .exact
                 .iter()
                 .all(|token| self.whole.holds_exact(token))
@@ -74,15 +103,25 @@ impl Evidence {
         let near = self
             .windows
             .iter()
-            .map(|window| claim.share_in(window))
+            .map(|window| content.share_in(window))
             .fold(0.0, f32::max);
-        let anywhere = claim.share_in(&self.whole);
-        (near >= WINDOW_SHARE || anywhere >= SOURCE_SHARE).then_some(0.7 * near + 0.3 * anywhere)
+        let anywhere = content.share_in(&self.whole);
+        if near < WINDOW_SHARE && anywhere < SOURCE_SHARE {
+            return None;
+        }
+        let mut says_it = self
+            .sentences
+            .iter()
+            .filter(|(own, _)| content.share_in(own) >= SAME_SHARE)
+            .peekable();
+        let contradicts =
+            says_it.peek().is_some() && says_it.all(|(_, negated)| *negated != claim.negated);
+        (!contradicts).then_some(0.7 * near + 0.3 * anywhere)
     }
 }
 
 /// The source that supports `claim` best; the earlier one where two are equal.
-pub(super) fn best_support(claim: &Content, evidence: &[Evidence]) -> Option<u32> {
+pub(super) fn best_support(claim: &Claim, evidence: &[Evidence]) -> Option<u32> {
     let mut best: Option<(f32, u32)> = None;
     for source in evidence {
         if let Some(support) = source.support(claim)
@@ -109,7 +148,7 @@ mod tests {
             .zip(texts)
             .map(|(n, text)| Evidence::of(&source(n, text), &words))
             .collect();
-        best_support(&words.content(claim), &evidence)
+        best_support(&Claim::of(claim, &words), &evidence)
     }
 
     #[test]
@@ -133,5 +172,18 @@ mod tests {
         );
         assert_eq!(supported("Restart it with `cairn_restart`."), None);
         assert_eq!(supported("It is so."), None);
+    }
+
+    #[test]
+    fn a_lost_or_added_not_is_noticed() {
+        assert_eq!(
+            supported("The value is not dropped when the owner goes out of scope."),
+            None
+        );
+        assert_eq!(supported("Cairn doesn't listen on port 8620."), None);
+        assert_eq!(
+            supported("When the owner goes out of scope, its value is dropped."),
+            Some(2)
+        );
     }
 }

@@ -12,6 +12,7 @@ use rust_stemmers::{Algorithm, Stemmer};
 /// Splits texts into content words of one language.
 pub(super) struct Words {
     stemmer: Option<Stemmer>,
+    english: bool,
 }
 
 /// The content of one text.
@@ -88,6 +89,7 @@ impl Words {
     pub(super) fn new(language: &str) -> Self {
         Self {
             stemmer: algorithm(&language.to_lowercase()).map(Stemmer::create),
+            english: language.eq_ignore_ascii_case("english"),
         }
     }
 
@@ -104,6 +106,18 @@ impl Words {
             }
         }
         content
+    }
+
+    /// Whether `text` holds a word of negation. Known for English alone.
+    pub(super) fn is_negated(&self, text: &str) -> bool {
+        let negates = |word: &str| {
+            let word = word.to_lowercase().replace('’', "'");
+            NEGATIONS.contains(&word.as_str()) || word.ends_with("n't")
+        };
+        self.english
+            && text
+                .split(|c: char| !c.is_alphanumeric() && !matches!(c, '\'' | '’'))
+                .any(negates)
     }
 
     fn add_word(&self, word: &str, stems: &mut BTreeSet<String>) {
@@ -221,6 +235,10 @@ fn algorithm(language: &str) -> Option<Algorithm> {
         _ => return None,
     })
 }
+
+const NEGATIONS: &[&str] = &[
+    "not", "no", "never", "cannot", "without", "neither", "nor", "none", "nothing",
+];
 
 /// Sorted, for a binary search. English only: in other languages every word
 /// counts, which makes the checks stricter, not looser.

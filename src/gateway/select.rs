@@ -12,6 +12,10 @@ use super::{
 };
 use crate::config::Config;
 
+/// Chats that may wait for the local model, which takes seconds for each: who
+/// would wait longer is better served by the passages at once.
+const MAX_WAITING: usize = 4;
+
 /// What is wrong with the configured providers.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -93,12 +97,11 @@ impl Gateway {
         let mut gateway = Self::new(config.answer.provider.clone(), limits);
         if let Some(generator) = generator {
             let model = generator.id().to_owned();
-            let provider = LocalProvider::new(generator, config.models.queue).map_err(|error| {
-                GatewayError::Start {
+            let provider = LocalProvider::new(generator, config.models.queue.min(MAX_WAITING))
+                .map_err(|error| GatewayError::Start {
                     name: LOCAL.to_owned(),
                     reason: error.to_string(),
-                }
-            })?;
+                })?;
             gateway = gateway.with(Arc::new(provider), model, true);
         }
         for settings in &config.providers {
