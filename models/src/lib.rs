@@ -30,5 +30,5 @@ pub use hub::{
     Artifact, ArtifactFile, ArtifactKind, Hub, Manifest, Progress, PullEvent, Quiet, State, Status,
     is_off,
 };
-pub use load::{LoadOptions, load_reranker};
+pub use load::{LoadOptions, load_embedder, load_reranker};
 pub use reranker::OnnxReranker;

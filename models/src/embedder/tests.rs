@@ -1,6 +1,7 @@
 //! The embedder against vectors of another implementation.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -13,8 +14,11 @@ fn folder() -> PathBuf {
     hub.ensure("all-minilm-l6-v2", &crate::Quiet).unwrap()
 }
 
-fn embedder() -> BertEmbedder {
-    BertEmbedder::open(&folder(), "all-MiniLM-L6-v2@53aa5117", 2).unwrap()
+/// Opened once: the tests share it, as the callers of a service do.
+fn embedder() -> &'static BertEmbedder {
+    static EMBEDDER: LazyLock<BertEmbedder> =
+        LazyLock::new(|| BertEmbedder::open(&folder(), "all-minilm-l6-v2@53aa5117", 0).unwrap());
+    &EMBEDDER
 }
 
 fn references() -> Vec<Reference> {
@@ -131,7 +135,12 @@ fn spans_are_the_bytes_of_the_tokens() {
     let text = "Größe: 日本 🙂 unbelievably";
     let spans = embedder.token_spans(text).unwrap();
     let pieces: Vec<&str> = spans.iter().map(|span| &text[span.clone()]).collect();
-    assert_eq!(pieces, ["Gr", "ö", "ße", ":", "日", "本", "🙂", "un", "bel", "ie", "va", "bly"]);
+    assert_eq!(
+        pieces,
+        [
+            "Gr", "ö", "ße", ":", "日", "本", "🙂", "un", "bel", "ie", "va", "bly"
+        ]
+    );
     assert_eq!(embedder.special_tokens(), 2);
     assert_eq!(spans.len() + 2, embedder.tokens.ids(text).unwrap().len());
     assert!(embedder.token_spans("").unwrap().is_empty());
@@ -154,6 +163,27 @@ fn cancelled_work_stops() {
         .embed(&vec![text.as_str(); 2000], &soon)
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
+}
+
+#[test]
+fn the_id_tells_weights_apart() {
+    let hub = crate::Hub::new(None).unwrap();
+    let load = |name: &str| {
+        crate::load_embedder(&hub, name, &crate::LoadOptions::default(), &crate::Quiet)
+    };
+    assert_eq!(
+        load("all-minilm-l6-v2").unwrap().id(),
+        "all-minilm-l6-v2@53aa5117"
+    );
+    let folder = folder();
+    assert_eq!(
+        load(folder.to_str().unwrap()).unwrap().id(),
+        "all-minilm-l6-v2@53aa5117"
+    );
+    assert_eq!(
+        load("none").err().map(|e| e.kind()),
+        Some(ErrorKind::InvalidInput)
+    );
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub use self::manifest::{Artifact, ArtifactFile, ArtifactKind, Manifest};
 pub use self::progress::{Progress, PullEvent, Quiet};
 pub use self::reference::is_off;
 pub(crate) use self::reference::{Located, choose_onnx};
-pub(crate) use self::store::sha256_of_bytes;
+pub(crate) use self::store::{sha256_of, sha256_of_bytes};
 
 /// Whether an artifact can be used now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -65,7 +65,7 @@ pub(super) fn verify(path: &Path, file: &ArtifactFile) -> Result<()> {
 }
 
 /// SHA-256 of a file, in hexadecimal.
-pub(super) fn sha256_of(path: &Path) -> Result<String> {
+pub(crate) fn sha256_of(path: &Path) -> Result<String> {
     let hash = |path: &Path| copy_and_hash(&mut File::open(path)?, &mut io::sink());
     hash(path)
         .map(|(_, sha256)| sha256)
