@@ -8,12 +8,16 @@
 mod document;
 mod error;
 mod filter;
+mod parse;
 mod store;
 mod top_k;
 pub mod vectors;
+mod walk;
 pub mod words;
 
 pub use document::{Access, Chunk, Document, DocumentId, Metadata, Page, Section};
 pub use error::{Error, ErrorKind, Result};
 pub use filter::{Bound, Filter};
+pub use parse::{ParseInput, ParseLimits, is_known_binary_name, is_known_name, parse};
 pub use store::*;
+pub use walk::{SkipReason, SkippedFile, Walk, WalkOptions, WalkedFile, walk};

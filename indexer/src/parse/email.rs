@@ -1,0 +1,254 @@
+//! Mail (RFC 5322): who wrote what to whom, and what was attached.
+
+use mail_parser::{Address, Message, MessageParser, MessagePart, MimeHeaders, PartType};
+use serde_json::Value;
+
+use super::draft::{Draft, one_line};
+use super::format::Format;
+use super::{Source, front_matter, html, malformed, nested};
+use crate::Result;
+
+/// One mail, as mail programs save it.
+pub(super) const FORMAT: Format = Format {
+    name: "email",
+    extensions: &["eml"],
+    content_types: &["message/rfc822"],
+    prose: true,
+    looks_like,
+    ..Format::new(parse)
+};
+
+/// Mails inside mails, archives inside mails: deeper ones are only named.
+const MAX_DEPTH: u8 = 3;
+/// Attachments that are read; more are only named.
+const MAX_ATTACHMENTS: usize = 50;
+
+fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+    let message = MessageParser::default()
+        .parse(source.bytes)
+        .filter(|message| !message.headers().is_empty())
+        .ok_or_else(|| malformed("a mail", "it has no header"))?;
+    facts(&message, draft);
+    write(source, &message, draft)
+}
+
+fn facts(message: &Message<'_>, draft: &mut Draft) {
+    if let Some(subject) = message.subject() {
+        draft.propose_title(subject);
+    }
+    if let Some(date) = message.date() {
+        let date = format!("{:04}-{:02}-{:02}", date.year, date.month, date.day);
+        front_matter::fact("date", &Value::String(date), draft, 0);
+    }
+    draft.fact("author", list(message.from()));
+    draft.fact("to", list(message.to()));
+    draft.fact("cc", list(message.cc()));
+    if let Some(id) = message.message_id() {
+        draft.fact("message_id", id);
+    }
+    let names: Vec<Value> = message.attachments().map(|part| name_of(part).into()).collect();
+    draft.fact("attachments", Value::Array(names));
+}
+
+/// Names with addresses; one alone is no list.
+fn list(addresses: Option<&Address<'_>>) -> Value {
+    let mut all: Vec<Value> = people(addresses).into_iter().map(Value::from).collect();
+    if all.len() == 1 { all.swap_remove(0) } else { Value::Array(all) }
+}
+
+fn people(addresses: Option<&Address<'_>>) -> Vec<String> {
+    let all = addresses.into_iter().flat_map(Address::iter).take(100);
+    all.filter_map(|person| match (person.name(), person.address()) {
+        (Some(name), Some(address)) => Some(format!("{name} <{address}>")),
+        (name, address) => name.or(address).map(str::to_owned),
+    })
+    .collect()
+}
+
+fn write(source: &Source<'_>, message: &Message<'_>, draft: &mut Draft) -> Result<()> {
+    let date = message.date().map(|date| date.to_rfc3339());
+    let header = [
+        ("Subject", message.subject().map(str::to_owned)),
+        ("From", Some(people(message.from()).join(", "))),
+        ("To", Some(people(message.to()).join(", "))),
+        ("Cc", Some(people(message.cc()).join(", "))),
+        ("Date", date),
+    ];
+    for (name, value) in header {
+        let value = one_line(&value.unwrap_or_default());
+        if !value.is_empty() {
+            draft.break_line();
+            draft.push(&format!("{name}: {value}"));
+        }
+    }
+    draft.blank_line();
+    body(message, draft)?;
+    for (index, part) in message.attachments().enumerate() {
+        draft.blank_line();
+        let name = name_of(part);
+        draft.push(&format!("Attachment: {name}"));
+        draft.blank_line();
+        if index < MAX_ATTACHMENTS && source.depth < MAX_DEPTH && !draft.is_full() {
+            attachment(source, part, &name, draft)?;
+        }
+    }
+    Ok(())
+}
+
+/// The text that the writer meant to be read: plain where there is one.
+fn body(message: &Message<'_>, draft: &mut Draft) -> Result<()> {
+    for part in message.text_bodies() {
+        draft.blank_line();
+        match &part.body {
+            PartType::Text(text) => draft.push(text),
+            PartType::Html(page) => html::fragment(page, draft)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Reads an attachment if Cairn reads its format; one that is broken or of
+/// another kind stays a name.
+fn attachment(
+    source: &Source<'_>,
+    part: &MessagePart<'_>,
+    name: &str,
+    draft: &mut Draft,
+) -> Result<()> {
+    let content_type = part.content_type().map(|kind| match kind.subtype() {
+        Some(subtype) => format!("{}/{subtype}", kind.ctype()),
+        None => kind.ctype().to_owned(),
+    });
+    let inner = match &part.body {
+        PartType::Message(message) => {
+            let mut inner = Draft::new(source.limits.max_text_bytes);
+            let deeper = Source {
+                depth: source.depth + 1,
+                ..*source
+            };
+            write(&deeper, message, &mut inner)?;
+            Some(inner)
+        }
+        PartType::Text(text) | PartType::Html(text) => {
+            nested(source, name, Some("utf-8"), content_type.as_deref(), text.as_bytes()).ok()
+        }
+        PartType::Binary(bytes) | PartType::InlineBinary(bytes) => {
+            nested(source, name, None, content_type.as_deref(), bytes).ok()
+        }
+        PartType::Multipart(_) => None,
+    };
+    if let Some(inner) = inner {
+        draft.open_section(1, name);
+        draft.append(inner, 1);
+    }
+    Ok(())
+}
+
+fn name_of(part: &MessagePart<'_>) -> String {
+    let name = part.attachment_name().map(one_line).filter(|name| !name.is_empty());
+    name.unwrap_or_else(|| match &part.body {
+        PartType::Message(message) => one_line(message.subject().unwrap_or("forwarded mail")),
+        _ => "without a name".into(),
+    })
+}
+
+/// Several of the headers that every mail has, before the first blank line.
+fn looks_like(text: &str) -> bool {
+    let known = ["from:", "to:", "date:", "subject:", "message-id:", "received:", "mime-version:"];
+    let mut hits = 0;
+    for (number, line) in text.lines().take(200).enumerate() {
+        if line.is_empty() {
+            break;
+        }
+        let header = line.starts_with([' ', '\t'])
+            || line.split_once(':').is_some_and(|(name, _)| {
+                !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            })
+            || (number == 0 && line.starts_with("From "));
+        if !header {
+            return false;
+        }
+        let line = line.to_ascii_lowercase();
+        hits += usize::from(known.iter().any(|name| line.starts_with(name)));
+    }
+    hits >= 3
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::parse::testing::{headings, read, read_err};
+
+    const HEADER: &str = "From: =?utf-8?q?Ann_L=C3=A9e?= <ann@example.org>\r\n\
+        To: Bo <bo@example.org>, team@example.org\r\nSubject: Plans for\r\n May\r\n\
+        Date: Wed, 1 May 2024 10:00:00 +0200\r\nMessage-ID: <1@example.org>\r\nMIME-Version: 1.0\r\n";
+
+    #[test]
+    fn header_and_body_become_facts_and_text() {
+        let mail = format!(
+            "{HEADER}Content-Type: text/plain; charset=iso-8859-1\r\n\
+             Content-Transfer-Encoding: quoted-printable\r\n\r\nD=E9j=E0 vu.\r\n> quoted\r\n"
+        );
+        let document = read("a.eml", &mail);
+        assert_eq!(
+            document.text,
+            "Subject: Plans for May\nFrom: Ann Lée <ann@example.org>\n\
+             To: Bo <bo@example.org>, team@example.org\nDate: 2024-05-01T10:00:00+02:00\n\n\
+             Déjà vu.\n> quoted"
+        );
+        assert_eq!(document.title, "Plans for May");
+        let facts = serde_json::to_value(&document.metadata).unwrap();
+        assert_eq!(
+            facts,
+            serde_json::json!({"author": "Ann Lée <ann@example.org>", "date": "2024-05-01",
+                "to": ["Bo <bo@example.org>", "team@example.org"], "format": "email",
+                "message_id": "1@example.org"})
+        );
+        assert_eq!(read("upload", &mail).metadata["format"], "email");
+    }
+
+    #[test]
+    fn html_bodies_and_attachments_are_read() {
+        let mail = format!(
+            "{HEADER}Content-Type: multipart/mixed; boundary=b\r\n\r\n\
+             --b\r\nContent-Type: multipart/alternative; boundary=c\r\n\r\n\
+             --c\r\nContent-Type: text/html\r\n\r\n<p>Hello <b>there</b></p><script>x</script>\r\n--c--\r\n\
+             --b\r\nContent-Type: text/markdown; name=plan.md\r\n\
+             Content-Disposition: attachment; filename=plan.md\r\n\r\n# Plan\r\n\r\nBuild *it*.\r\n\
+             --b\r\nContent-Type: image/png\r\nContent-Disposition: attachment; filename=cat.png\r\n\
+             Content-Transfer-Encoding: base64\r\n\r\niVBORw0KGgoAAAAN\r\n\
+             --b\r\nContent-Type: message/rfc822\r\n\r\nSubject: Inner\r\nFrom: x@y.z\r\n\r\nInner text.\r\n\
+             --b--\r\n"
+        );
+        let document = read("a.eml", &mail);
+        let (_, body) = document.text.split_once("\n\n").unwrap();
+        assert_eq!(
+            body,
+            "Hello there\n\nAttachment: plan.md\n\nPlan\n\nBuild it.\n\nAttachment: cat.png\n\n\
+             Attachment: Inner\n\nSubject: Inner\nFrom: x@y.z\n\nInner text."
+        );
+        assert_eq!(headings(&document), [(1, "plan.md"), (2, "Plan"), (1, "Inner")]);
+        assert_eq!(
+            document.metadata["attachments"],
+            serde_json::json!(["plan.md", "cat.png", "Inner"])
+        );
+    }
+
+    #[test]
+    fn mails_inside_mails_end() {
+        let mut mail = format!("{HEADER}\r\ninnermost");
+        for i in 0..200 {
+            mail = format!(
+                "{HEADER}Content-Type: multipart/mixed; boundary=b{i}\r\n\r\n--b{i}\r\n\
+                 Content-Type: message/rfc822\r\n\r\n{mail}\r\n--b{i}--\r\n"
+            );
+        }
+        assert!(read("a.eml", &mail).text.contains("Plans for May"));
+    }
+
+    #[test]
+    fn text_without_header_is_no_mail() {
+        assert_eq!(read("notes", "From: here\nto there").metadata["format"], "text");
+        assert!(read_err("a.eml", "\r\n\r\n").to_string().contains("a mail"));
+    }
+}

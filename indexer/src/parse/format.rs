@@ -1,0 +1,158 @@
+//! The table of formats, and which names stand for which.
+
+use super::draft::Draft;
+use super::{Source, code, delimited, docx, email, epub, html, json, markdown, pdf, plain, rst};
+use crate::Result;
+
+/// Every format that Cairn reads. Where two claim a name, the first wins.
+pub(super) static FORMATS: &[&Format] = &[
+    &markdown::FORMAT,
+    &html::FORMAT,
+    &pdf::FORMAT,
+    &docx::FORMAT,
+    &epub::FORMAT,
+    &rst::FORMAT,
+    &email::FORMAT,
+    &delimited::FORMAT,
+    &json::FORMAT,
+    &json::LINES,
+    &plain::FORMAT,
+    &code::FORMAT,
+];
+
+/// The format of text that is nothing else.
+pub(super) static PLAIN: Format = plain::FORMAT;
+
+/// What is known about a format, and its parser.
+pub(super) struct Format {
+    /// Its name in `metadata.format`.
+    pub(super) name: &'static str,
+    /// Extensions in lower case, without the dot.
+    pub(super) extensions: &'static [&'static str],
+    /// Whole file names in lower case.
+    pub(super) names: &'static [&'static str],
+    /// Media types in lower case, without parameters.
+    pub(super) content_types: &'static [&'static str],
+    /// Whether its text is prose whose language can be told.
+    pub(super) prose: bool,
+    /// Whether the first heading is the title where no other is given; the file
+    /// name is otherwise.
+    pub(super) title_from_heading: bool,
+    /// Whether it is not text: such a file is never decoded and guessed at.
+    pub(super) binary: bool,
+    /// Whether these bytes are this format for certain.
+    pub(super) matches: fn(&[u8]) -> bool,
+    /// Whether text without a telling name looks like this format.
+    pub(super) looks_like: fn(&str) -> bool,
+    /// What to say when no text comes out.
+    pub(super) no_text: &'static str,
+    /// Reads the source into the draft.
+    pub(super) parse: fn(&Source<'_>, &mut Draft) -> Result<()>,
+}
+
+impl Format {
+    /// A format with nothing but a parser, to be completed.
+    pub(super) const fn new(parse: fn(&Source<'_>, &mut Draft) -> Result<()>) -> Self {
+        Self {
+            name: "",
+            extensions: &[],
+            names: &[],
+            content_types: &[],
+            prose: false,
+            title_from_heading: false,
+            binary: false,
+            matches: |_| false,
+            looks_like: |_| false,
+            no_text: "there is no text in the file; there is nothing to index",
+            parse,
+        }
+    }
+}
+
+/// The format that a file's name stands for.
+pub(super) fn by_name(name: &str) -> Option<&'static Format> {
+    let name = name.to_ascii_lowercase();
+    let whole = FORMATS.iter().find(|format| format.names.contains(&name.as_str()));
+    let found = whole.or_else(|| {
+        let extension = extension(&name)?;
+        FORMATS.iter().find(|format| format.extensions.contains(&extension))
+    });
+    found.copied().or_else(|| code::is_source_name(&name).then_some(&code::FORMAT))
+}
+
+/// The format that a media type stands for.
+pub(super) fn by_content_type(content_type: &str) -> Option<&'static Format> {
+    let essence = content_type.split(';').next()?.trim().to_ascii_lowercase();
+    let found = FORMATS.iter().find(|format| format.content_types.contains(&essence.as_str()));
+    found.copied()
+}
+
+/// What follows the last dot, unless the name begins with it.
+pub(super) fn extension(name: &str) -> Option<&str> {
+    name.rsplit_once('.')
+        .filter(|(stem, extension)| !stem.is_empty() && !extension.is_empty())
+        .map(|(_, extension)| extension)
+}
+
+/// Whether the name belongs to a format that Cairn reads.
+pub fn is_known_name(name: &str) -> bool {
+    by_name(name).is_some()
+}
+
+/// Whether the name belongs to a format that is known to hold no text: images,
+/// sound, film, fonts, archives, programs, databases, models.
+pub fn is_known_binary_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    extension(&name).is_some_and(|extension| BINARY_EXTENSIONS.binary_search(&extension).is_ok())
+}
+
+/// In order, for the binary search.
+const BINARY_EXTENSIONS: &[&str] = &[
+    "7z", "a", "aac", "ai", "apk", "ar", "avi", "avif", "bin", "bmp", "br", "bz2", "cab",
+    "class", "cur", "db", "deb", "dll", "dmg", "doc", "dylib", "eot", "exe", "flac", "flv",
+    "gguf", "gif", "h5", "heic", "icns", "ico", "iso", "jar", "jp2", "jpeg", "jpg", "ko", "lib",
+    "lz", "lz4", "lzma", "m4a", "m4v", "mid", "mkv", "mo", "mov", "mp3", "mp4", "mpeg", "mpg",
+    "msi", "npy", "npz", "o", "obj", "odg", "odp", "ods", "odt", "ogg", "ogv", "onnx", "opus",
+    "otf", "parquet", "pb", "pcap", "pickle", "pkl", "png", "ppt", "pptx", "psd", "pt", "pth",
+    "pyc", "pyd", "pyo", "rar", "rlib", "rmeta", "rpm", "safetensors", "snap", "so", "sqlite",
+    "sqlite3", "tar", "tbz2", "tgz", "tif", "tiff", "ttf", "txz", "wasm", "wav", "webm", "webp",
+    "whl", "wmv", "woff", "woff2", "xcf", "xls", "xlsx", "xz", "zip", "zst",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn binary_extensions_are_in_order_and_not_read() {
+        assert!(BINARY_EXTENSIONS.is_sorted());
+        for format in FORMATS {
+            for extension in format.extensions {
+                assert!(!BINARY_EXTENSIONS.contains(extension), "{extension}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_two_formats_claim_a_name() {
+        let mut seen = std::collections::BTreeSet::new();
+        for format in FORMATS {
+            assert!(!format.name.is_empty());
+            for name in format.extensions {
+                assert!(seen.insert(format!(".{name}")), ".{name} twice");
+            }
+            for name in format.names.iter().chain(format.content_types) {
+                assert!(seen.insert(name.to_string()), "{name} twice");
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_compared_without_case() {
+        assert_eq!(by_name("README.MD").unwrap().name, "markdown");
+        assert_eq!(by_name("Readme").unwrap().name, "text");
+        assert!(by_name(".md").is_none());
+        assert!(by_name("x.unheard-of").is_none());
+        assert!(is_known_binary_name("photo.JPG") && !is_known_binary_name("jpg"));
+    }
+}

@@ -1,0 +1,148 @@
+//! HTML: the main content as readable text, with headings as sections.
+//!
+//! html5ever's tokenizer feeds a light tree of our own ([`tree`]) that, unlike
+//! its tree builder, takes linear time and bounded depth on hostile nesting.
+//! [`content`] leaves out what surrounds the content; [`render`] writes it.
+
+mod content;
+mod render;
+mod tree;
+
+use html5ever::local_name;
+use serde_json::Value;
+
+use super::draft::Draft;
+use super::format::Format;
+use super::front_matter;
+use super::{Source, encoding};
+use crate::Result;
+use tree::Tree;
+
+/// Bytes at the start in which an encoding may be declared.
+const DECLARATION_BYTES: usize = 4096;
+
+/// Web pages.
+pub(super) const FORMAT: Format = Format {
+    name: "html",
+    extensions: &["html", "htm", "xhtml", "xht", "shtml"],
+    content_types: &["text/html", "application/xhtml+xml"],
+    prose: true,
+    title_from_heading: true,
+    looks_like: |text| {
+        ["<!doctype html", "<html"]
+            .iter()
+            .any(|tag| text.get(..tag.len()).is_some_and(|head| head.eq_ignore_ascii_case(tag)))
+    },
+    no_text: "the page has no text; if scripts write it, save the page from a browser",
+    ..Format::new(parse)
+};
+
+fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+    let declared = source.charset.or_else(|| declared_charset(source.bytes));
+    let text = encoding::decode(source.bytes, declared);
+    page(&text, draft)
+}
+
+/// Reads a whole page: its facts, its title, its main content.
+pub(super) fn page(html: &str, draft: &mut Draft) -> Result<()> {
+    let tree = Tree::build(html)?;
+    draft.propose_title(&tree.title);
+    if let Some(lang) = &tree.lang {
+        front_matter::fact("language", &Value::String(lang.clone()), draft, 0);
+    }
+    for (name, content) in tree.metas() {
+        if let Some(name) = fact_name(name) {
+            front_matter::fact(name, &Value::String(content.to_owned()), draft, 0);
+        }
+    }
+    let selection = content::select(&tree);
+    render::render(&tree, &selection, draft);
+    Ok(())
+}
+
+/// Writes a piece of HTML inside another text: everything that is visible.
+pub(super) fn fragment(html: &str, draft: &mut Draft) -> Result<()> {
+    let tree = Tree::build(html)?;
+    render::render(&tree, &content::everything(&tree), draft);
+    Ok(())
+}
+
+/// The fact that a `meta` element of this name states.
+fn fact_name(meta: &str) -> Option<&'static str> {
+    Some(match meta.to_ascii_lowercase().as_str() {
+        "author" | "dc.creator" | "dcterms.creator" | "article:author" => "author",
+        "keywords" | "article:tag" => "tags",
+        "description" | "og:description" => "description",
+        "date" | "dc.date" | "dcterms.date" | "dcterms.created" | "article:published_time" => {
+            "date"
+        }
+        "last-modified" | "dcterms.modified" | "article:modified_time" => "modified",
+        _ => return None,
+    })
+}
+
+/// The encoding that a `meta` element or an XML declaration names.
+fn declared_charset(bytes: &[u8]) -> Option<&str> {
+    let head = &bytes[..bytes.len().min(DECLARATION_BYTES)];
+    let label = |key: &[u8]| {
+        let at = head
+            .windows(key.len())
+            .position(|window| window.eq_ignore_ascii_case(key))?;
+        let rest = head[at + key.len()..].trim_ascii_start().strip_prefix(b"=")?;
+        let rest = rest.trim_ascii_start();
+        let rest = rest.strip_prefix(b"\"").or(rest.strip_prefix(b"'")).unwrap_or(rest);
+        let end = rest
+            .iter()
+            .position(|b| !b.is_ascii_alphanumeric() && !b"-_:".contains(b))?;
+        std::str::from_utf8(&rest[..end]).ok().filter(|label| !label.is_empty())
+    };
+    if head.trim_ascii_start().starts_with(b"<?xml") {
+        label(b"encoding").or_else(|| label(b"charset"))
+    } else {
+        label(b"charset")
+    }
+}
+
+/// Elements that are part of a line of text.
+fn is_inline(name: &html5ever::LocalName) -> bool {
+    matches!(
+        *name,
+        local_name!("a")
+            | local_name!("abbr")
+            | local_name!("acronym")
+            | local_name!("b")
+            | local_name!("bdi")
+            | local_name!("bdo")
+            | local_name!("big")
+            | local_name!("cite")
+            | local_name!("code")
+            | local_name!("data")
+            | local_name!("del")
+            | local_name!("dfn")
+            | local_name!("em")
+            | local_name!("font")
+            | local_name!("i")
+            | local_name!("ins")
+            | local_name!("kbd")
+            | local_name!("label")
+            | local_name!("mark")
+            | local_name!("nobr")
+            | local_name!("q")
+            | local_name!("s")
+            | local_name!("samp")
+            | local_name!("small")
+            | local_name!("span")
+            | local_name!("strike")
+            | local_name!("strong")
+            | local_name!("sub")
+            | local_name!("sup")
+            | local_name!("time")
+            | local_name!("tt")
+            | local_name!("u")
+            | local_name!("var")
+            | local_name!("wbr")
+    )
+}
+
+#[cfg(test)]
+mod tests;

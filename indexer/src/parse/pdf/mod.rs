@@ -1,0 +1,110 @@
+//! PDF: the text of each page in reading order, bookmarks as sections.
+//!
+//! pdfium reads where its library is at hand ([`ParseLimits::pdfium`]), the
+//! Rust extractor elsewhere. Both run on a thread of their own, with a time
+//! limit: a hostile file may make a reader hang or panic.
+//!
+//! [`ParseLimits::pdfium`]: crate::ParseLimits::pdfium
+
+mod clean;
+mod pdfium;
+mod rust;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+
+use serde_json::Value;
+
+use super::draft::Draft;
+use super::format::Format;
+use super::{Source, front_matter, malformed};
+use crate::{Error, ErrorKind, Result};
+
+/// Portable Document Format.
+pub(super) const FORMAT: Format = Format {
+    name: "pdf",
+    extensions: &["pdf"],
+    content_types: &["application/pdf", "application/x-pdf"],
+    prose: true,
+    binary: true,
+    matches: |bytes| {
+        let head = &bytes[..bytes.len().min(HEAD_BYTES)];
+        head.trim_ascii_start().starts_with(b"%PDF-")
+    },
+    no_text: "the PDF has no text: its pages are images; run text recognition (OCR) on it first",
+    ..Format::new(parse)
+};
+
+const HEAD_BYTES: usize = 1024;
+/// Enough for the nesting that the readers allow.
+const STACK_BYTES: usize = 64 << 20;
+
+/// What a reader finds in a PDF.
+#[derive(Default)]
+struct Contents {
+    /// The text of every page.
+    pages: Vec<String>,
+    /// Names and values of the document's properties.
+    facts: Vec<(&'static str, String)>,
+    /// Bookmarks in order: level from 1, title, index of the page.
+    outline: Vec<(u8, String, usize)>,
+}
+
+fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+    let contents = read_on_thread(source)?;
+    for (name, value) in contents.facts {
+        front_matter::fact(name, &Value::String(value), draft, 0);
+    }
+    let pages = clean::pages(contents.pages);
+    let mut outline = contents.outline.into_iter().peekable();
+    for (index, text) in pages.iter().enumerate() {
+        draft.start_page(u32::try_from(index + 1).unwrap_or(u32::MAX));
+        let mut written = 0;
+        while let Some((level, title, _)) = outline.next_if(|(_, _, page)| *page <= index) {
+            // A bookmark points to a page; its title's line is where the
+            // section begins, if it can be found.
+            let at = clean::find_line(&text[written..], &title).map_or(written, |at| written + at);
+            draft.push(&text[written..at]);
+            draft.open_section(level, &title);
+            written = at;
+        }
+        draft.push(&text[written..]);
+        if draft.is_full() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn read_on_thread(source: &Source<'_>) -> Result<Contents> {
+    let (sender, receiver) = sync_channel(1);
+    let stop = Arc::new(AtomicBool::new(false));
+    let (bytes, limits, stopped) = (source.bytes.to_vec(), source.limits.clone(), stop.clone());
+    std::thread::Builder::new()
+        .name("pdf".into())
+        .stack_size(STACK_BYTES)
+        .spawn(move || {
+            let contents = match &limits.pdfium {
+                Some(library) => pdfium::read(library, &bytes, &stopped),
+                None => rust::read(&bytes),
+            };
+            // The receiver may have given up.
+            let _ = sender.send(contents);
+        })
+        .map_err(|e| Error::new(ErrorKind::Machine, "no thread could be started").because(e))?;
+    match receiver.recv_timeout(source.limits.max_time) {
+        Ok(contents) => contents,
+        Err(RecvTimeoutError::Timeout) => {
+            stop.store(true, Ordering::Relaxed);
+            Err(Error::new(
+                ErrorKind::TooLarge,
+                format!(
+                    "reading the PDF takes more than {} seconds; split it or print it anew",
+                    source.limits.max_time.as_secs()
+                ),
+            ))
+        }
+        Err(RecvTimeoutError::Disconnected) => Err(malformed("PDF", "the reader gave up")),
+    }
+}

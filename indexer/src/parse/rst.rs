@@ -1,0 +1,388 @@
+//! reStructuredText, and Sphinx's: words without markup, code as it stands.
+//!
+//! Read line by line. Indentation is only looked at where it says what belongs
+//! to a directive, a comment or a literal block.
+
+mod inline;
+
+use serde_json::Value;
+
+use super::draft::Draft;
+use super::format::Format;
+use super::{Source, front_matter};
+use crate::Result;
+
+/// reStructuredText files.
+pub(super) const FORMAT: Format = Format {
+    name: "rst",
+    extensions: &["rst", "rest"],
+    content_types: &["text/x-rst", "text/prs.fallenstein.rst"],
+    prose: true,
+    title_from_heading: true,
+    ..Format::new(parse)
+};
+
+/// Directives whose content is code or preformatted.
+const LITERAL: &[&str] = &[
+    "code", "code-block", "sourcecode", "parsed-literal", "productionlist", "math", "doctest",
+    "testcode", "testoutput", "prompt", "highlight-block", "graphviz", "ipython",
+];
+
+/// Directives that say nothing to a reader of the text.
+const SILENT: &[&str] = &[
+    "toctree", "contents", "include", "literalinclude", "highlight", "index", "default-role",
+    "role", "raw", "currentmodule", "sectnum", "tabularcolumns", "only", "cssclass", "class",
+    "target-notes", "testsetup", "testcleanup", "automodule", "autosummary", "ifconfig", "unicode",
+];
+
+/// Directives whose argument is part of the text.
+const TITLED: &[&str] = &[
+    "note", "warning", "tip", "hint", "important", "caution", "danger", "attention", "error",
+    "seealso", "admonition", "topic", "sidebar", "rubric", "deprecated", "versionadded",
+    "versionchanged", "versionremoved", "centered", "figure-caption", "glossary", "describe",
+    "table", "list-table", "csv-table", "epigraph", "todo",
+];
+
+fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+    let text = source.text();
+    let lines: Vec<String> = text.lines().map(expand_tabs).collect();
+    let mut reader = Reader {
+        lines: &lines,
+        adornments: Vec::new(),
+        draft,
+    };
+    reader.read();
+    Ok(())
+}
+
+/// Tabs count to the next multiple of eight, as docutils has it.
+fn expand_tabs(line: &str) -> String {
+    if !line.contains('\t') {
+        return line.trim_end().to_owned();
+    }
+    let mut out = String::new();
+    for c in line.trim_end().chars() {
+        if c == '\t' {
+            let width = 8 - out.chars().count() % 8;
+            out.extend(std::iter::repeat_n(' ', width));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+struct Reader<'a> {
+    lines: &'a [String],
+    /// Kinds of heading in the order of their levels: the character, and
+    /// whether it stands above too.
+    adornments: Vec<(char, bool)>,
+    draft: &'a mut Draft,
+}
+
+impl<'a> Reader<'a> {
+    fn line(&self, at: usize) -> &'a str {
+        self.lines.get(at).map_or("", String::as_str)
+    }
+
+    fn read(&mut self) {
+        let mut at = 0;
+        let mut blank_above = true;
+        while at < self.lines.len() && !self.draft.is_full() {
+            let line = self.line(at);
+            let next = if line.is_empty() {
+                self.draft.push("\n");
+                at + 1
+            } else if let Some(next) = blank_above.then(|| self.heading(at)).flatten() {
+                next
+            } else if line.trim_start().starts_with(".. ") || line.trim() == ".." {
+                self.explicit(at)
+            } else if is_adornment(line) || is_simple_border(line) {
+                // A transition, or the border of a simple table.
+                self.draft.break_line();
+                at + 1
+            } else if let Some(next) = self.field(at) {
+                next
+            } else if line.trim_start().starts_with(">>> ") {
+                self.doctest(at)
+            } else {
+                self.text(at)
+            };
+            blank_above = self.line(next.saturating_sub(1)).is_empty() || is_adornment(self.line(next.saturating_sub(1)));
+            at = next;
+        }
+    }
+
+    /// A heading here, if there is one; returns the line after it.
+    fn heading(&mut self, at: usize) -> Option<usize> {
+        let (title, over, under) = if is_adornment(self.line(at)) {
+            let (title, under) = (self.line(at + 1), self.line(at + 2));
+            (title, true, (under == self.line(at)).then_some(under)?)
+        } else {
+            (self.line(at), false, self.line(at + 1))
+        };
+        if title.trim().is_empty() || !is_adornment(under) || (!over && title.starts_with(' ')) {
+            return None;
+        }
+        // Wide characters count twice for docutils, so be lenient below 4.
+        let width = title.trim_end().chars().count();
+        if under.len() < width && under.len() < 4 {
+            return None;
+        }
+        let kind = (under.chars().next()?, over);
+        let level = match self.adornments.iter().position(|known| *known == kind) {
+            Some(level) => level,
+            None => {
+                self.adornments.push(kind);
+                self.adornments.len() - 1
+            }
+        };
+        let title = inline::clean(title);
+        self.draft.heading(u8::try_from(level + 1).unwrap_or(u8::MAX), &title);
+        Some(at + if over { 3 } else { 2 })
+    }
+
+    /// A line of ordinary text; a `::` at its end starts a literal block.
+    fn text(&mut self, at: usize) -> usize {
+        let line = self.line(at);
+        let indent = indent_of(line);
+        let mut body = line.trim_start();
+        for marker in ["* ", "+ ", "• "] {
+            if let Some(rest) = body.strip_prefix(marker) {
+                self.draft.push(&" ".repeat(indent));
+                self.draft.push("- ");
+                body = rest.trim_start();
+                break;
+            }
+        }
+        if body.starts_with("| ") || body.starts_with('|') && body.ends_with('|') {
+            // A line block, or a row of a grid table.
+            body = body.trim_start_matches('|').trim_end_matches('|').trim();
+        }
+        let literal = body.ends_with("::");
+        if literal {
+            body = body.trim_end_matches("::").trim_end();
+        }
+        if self.draft.at_line_start() {
+            self.draft.push(&" ".repeat(indent));
+        }
+        self.draft.push(&inline::clean(body));
+        if !literal {
+            self.draft.push("\n");
+            return at + 1;
+        }
+        self.draft.push(if body.is_empty() { "\n" } else { ":\n" });
+        self.literal(at + 1, indent)
+    }
+
+    /// An indented block as it stands; returns the line after it.
+    fn literal(&mut self, at: usize, indent: usize) -> usize {
+        let end = self.block_end(at, indent);
+        self.draft.blank_line();
+        for line in at..end {
+            self.draft.push(&self.lines[line]);
+            self.draft.push("\n");
+        }
+        self.draft.blank_line();
+        end
+    }
+
+    fn doctest(&mut self, at: usize) -> usize {
+        let mut end = at;
+        while !self.line(end).is_empty() {
+            self.draft.push(&self.lines[end]);
+            self.draft.push("\n");
+            end += 1;
+        }
+        end
+    }
+
+    /// The line after the block that is indented deeper than `indent`.
+    fn block_end(&self, at: usize, indent: usize) -> usize {
+        let mut end = at;
+        for (i, line) in self.lines.iter().enumerate().skip(at) {
+            if line.is_empty() {
+                continue;
+            }
+            if indent_of(line) <= indent {
+                break;
+            }
+            end = i + 1;
+        }
+        end
+    }
+
+    /// `:name: value` alone on a line: a fact where the document begins, text
+    /// without colons elsewhere.
+    fn field(&mut self, at: usize) -> Option<usize> {
+        let line = self.line(at);
+        let (name, value) = line.trim_start().strip_prefix(':')?.split_once(": ").or_else(|| {
+            line.trim_start().strip_prefix(':')?.strip_suffix(':').map(|name| (name, ""))
+        })?;
+        if name.is_empty() || name.contains('`') || name.len() > 100 {
+            return None;
+        }
+        let (name, value) = (name.to_owned(), inline::clean(value.trim()));
+        let fact = matches!(
+            name.to_ascii_lowercase().as_str(),
+            "author" | "authors" | "date" | "language" | "tags" | "keywords" | "version" | "status"
+        );
+        if fact && indent_of(line) == 0 {
+            front_matter::fact(&name, &Value::String(value.clone()), self.draft, 0);
+        }
+        let indent = indent_of(line);
+        self.draft.break_line();
+        self.draft.push(&format!("{}{name}: {value}\n", " ".repeat(indent)));
+        Some(at + 1)
+    }
+
+    /// A directive, comment, target, footnote or substitution.
+    fn explicit(&mut self, at: usize) -> usize {
+        let line = self.line(at);
+        let indent = indent_of(line);
+        let body = line.trim_start().trim_start_matches("..").trim().to_owned();
+        let end = self.block_end(at + 1, indent);
+        if let Some((name, argument)) = directive(&body) {
+            return self.directive(at + 1, end, name, argument);
+        }
+        // `.. [1] note` and `.. [Name2020] reference`.
+        if let Some((label, note)) = body.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            self.draft.blank_line();
+            let label = label.trim_start_matches('#');
+            self.draft.push(&inline::clean(&format!("[{label}] {}", note.trim())));
+            self.draft.push("\n");
+            return at + 1;
+        }
+        // A target, a substitution or a comment: nothing that is read.
+        end
+    }
+
+    /// Writes a directive whose block is `at..end`; returns where to go on.
+    fn directive(&mut self, mut at: usize, end: usize, name: &str, argument: &str) -> usize {
+        // Names may carry a domain: `py:function`, `c:macro`.
+        let bare = name.rsplit(':').next().unwrap_or(name);
+        let indent_options = at;
+        while at < end && is_option(self.line(at)) {
+            at += 1;
+        }
+        if bare == "meta" {
+            for line in indent_options..at {
+                if let Some((name, value)) =
+                    self.line(line).trim().trim_start_matches(':').split_once(':')
+                {
+                    let value = Value::String(value.trim().to_owned());
+                    if matches!(name, "description" | "keywords" | "author" | "date") {
+                        front_matter::fact(name, &value, self.draft, 0);
+                    }
+                }
+            }
+            return end;
+        }
+        if bare == "image" || bare == "figure" {
+            let alt = (indent_options..at)
+                .find_map(|line| self.line(line).trim().strip_prefix(":alt:").map(str::to_owned));
+            if let Some(alt) = alt {
+                self.draft.blank_line();
+                self.draft.push(alt.trim());
+            }
+            self.draft.blank_line();
+            return if bare == "image" { end } else { at };
+        }
+        if SILENT.contains(&bare) {
+            return end;
+        }
+        self.draft.blank_line();
+        if LITERAL.contains(&bare) {
+            let indent = self.lines[at..end].iter().filter(|l| !l.is_empty()).map(|l| indent_of(l));
+            let indent = indent.min().unwrap_or(0);
+            for line in at..end {
+                self.draft.push(self.lines[line].get(indent..).unwrap_or(""));
+                self.draft.push("\n");
+            }
+            self.draft.blank_line();
+            return end;
+        }
+        if matches!(bare, "note" | "warning" | "tip" | "hint" | "important" | "caution" | "danger"
+            | "attention" | "error" | "seealso" | "deprecated" | "versionadded" | "versionchanged"
+            | "todo")
+        {
+            self.draft.push(label(bare));
+            self.draft.push(if argument.is_empty() { ":\n" } else { ": " });
+        }
+        // Signatures (`function`, `option`, `envvar`, …) and titles are text;
+        // what follows is read like the rest of the page.
+        let argument = if TITLED.contains(&bare) {
+            inline::clean(argument)
+        } else {
+            argument.to_owned()
+        };
+        if !argument.is_empty() {
+            self.draft.push(&argument);
+            self.draft.push("\n");
+        }
+        at
+    }
+}
+
+fn label(directive: &str) -> &'static str {
+    match directive {
+        "warning" => "Warning",
+        "tip" => "Tip",
+        "hint" => "Hint",
+        "important" => "Important",
+        "caution" => "Caution",
+        "danger" => "Danger",
+        "attention" => "Attention",
+        "error" => "Error",
+        "seealso" => "See also",
+        "deprecated" => "Deprecated since version",
+        "versionadded" => "Added in version",
+        "versionchanged" => "Changed in version",
+        "todo" => "To do",
+        _ => "Note",
+    }
+}
+
+/// The name and argument of `name:: argument`.
+fn directive(body: &str) -> Option<(&str, &str)> {
+    let (name, argument) = body.split_once("::")?;
+    // `|name| image:: x` defines a substitution.
+    let valid = !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_:.+".contains(&b));
+    valid.then_some((name, argument.trim()))
+}
+
+fn is_option(line: &str) -> bool {
+    let line = line.trim_start();
+    line.strip_prefix(':').is_some_and(|rest| {
+        rest.split_once(':').is_some_and(|(name, value)| {
+            !name.is_empty()
+                && !name.contains(' ')
+                && (value.is_empty() || value.starts_with(' '))
+        })
+    })
+}
+
+/// A line of one punctuation mark, at least two of it.
+fn is_adornment(line: &str) -> bool {
+    let mut chars = line.chars();
+    chars.next().is_some_and(|first| {
+        first.is_ascii_punctuation() && line.len() >= 2 && chars.all(|c| c == first) && line != ".."
+            && line != "::"
+    })
+}
+
+/// `====  ===` or `+---+---+`: the border of a table.
+fn is_simple_border(line: &str) -> bool {
+    let line = line.trim();
+    (line.starts_with("==") && line.bytes().all(|b| b == b'=' || b == b' '))
+        || (line.starts_with("+-") || line.starts_with("+="))
+            && line.bytes().all(|b| b"+-=".contains(&b))
+}
+
+fn indent_of(line: &str) -> usize {
+    line.len() - line.trim_start_matches(' ').len()
+}
+
+#[cfg(test)]
+mod tests;
