@@ -9,6 +9,7 @@
 
 mod flat;
 mod format;
+mod graph;
 mod kernel;
 mod rows;
 mod segment;

@@ -262,3 +262,112 @@ fn a_segment_of_another_commit_is_corrupt() {
     let error = Segment::open(dir.path(), &one).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
 }
+
+/// A graph over clustered vectors, and queries that are none of them.
+fn graph(dir: &Path, rows: usize) -> (Segment, Vec<f32>) {
+    let dimension = 48;
+    let vectors = clustered(rows + 100, dimension, 5);
+    let (vectors, queries) = vectors.split_at(rows * dimension);
+    let cancel = Cancel::never();
+    let meta = write_segment(dir, &ids(rows), vectors, dimension, &settings(1), &cancel).unwrap();
+    assert_eq!(meta.kind, SegmentKind::Graph);
+    (Segment::open(dir, &meta).unwrap(), queries.to_vec())
+}
+
+/// The share of the exact answers that the search without `exact` returns.
+fn recall(segment: &Segment, queries: &[f32], allowed: Option<&RowSet>) -> f64 {
+    let (mut found, mut wanted) = (0, 0);
+    for query in queries.chunks(segment.dimension()) {
+        let walked = Search {
+            allowed,
+            ..search(query, 10)
+        };
+        let exact = Search {
+            exact: true,
+            ..walked
+        };
+        let walked = segment.search(&walked).unwrap();
+        let exact = segment.search(&exact).unwrap();
+        assert_eq!(walked.len(), exact.len());
+        assert!(
+            walked
+                .iter()
+                .all(|(row, _)| allowed.is_none_or(|set| set.contains(*row)))
+        );
+        wanted += exact.len();
+        found += exact.iter().filter(|hit| walked.contains(hit)).count();
+    }
+    found as f64 / wanted.max(1) as f64
+}
+
+#[test]
+fn a_graph_finds_what_a_scan_finds() {
+    let dir = tempfile::tempdir().unwrap();
+    let (segment, queries) = graph(dir.path(), 6000);
+    let recall = recall(&segment, &queries, None);
+    assert!(recall >= 0.98, "{recall}");
+    let first = search(&queries[..48], 20);
+    assert_eq!(
+        segment.search(&first).unwrap(),
+        segment.search(&first).unwrap()
+    );
+    segment.verify().unwrap();
+}
+
+#[test]
+fn a_graph_obeys_filters_of_any_size() {
+    let dir = tempfile::tempdir().unwrap();
+    let (segment, queries) = graph(dir.path(), 6000);
+    for percent in [100, 99, 50, 10, 1, 0] {
+        // Rows by turns, and one block of rows that may lie far from the query.
+        let spread = RowSet::from_fn(6000, |row| row.wrapping_mul(2_654_435_761) % 100 < percent);
+        let block = RowSet::from_fn(6000, |row| row < 60 * percent);
+        for set in [spread, block] {
+            let recall = recall(&segment, &queries, Some(&set));
+            assert!(set.is_empty() || recall >= 0.97, "{percent} %: {recall}");
+        }
+    }
+}
+
+#[test]
+fn a_graph_reaches_a_filter_that_is_one_cluster() {
+    let dir = tempfile::tempdir().unwrap();
+    let (segment, queries) = graph(dir.path(), 6000);
+    // `clustered` deals the rows out to its 40 centres by turns.
+    let set = RowSet::from_fn(6000, |row| row % 40 < 20);
+    let recall = recall(&segment, &queries, Some(&set));
+    assert!(recall >= 0.97, "{recall}");
+}
+
+#[test]
+fn equal_vectors_are_all_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut vectors = clustered(2000, 16, 8);
+    let copy = vectors[..16].to_vec();
+    for row in 500..900 {
+        vectors[row * 16..][..16].copy_from_slice(&copy);
+    }
+    let cancel = Cancel::never();
+    let meta = write_segment(dir.path(), &ids(2000), &vectors, 16, &settings(1), &cancel).unwrap();
+    let segment = Segment::open(dir.path(), &meta).unwrap();
+    let found = segment.search(&search(&copy, 100)).unwrap();
+    assert!(found.iter().all(|(_, score)| (score - 1.0).abs() < 1e-5));
+}
+
+#[test]
+fn searches_may_run_at_the_same_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let (segment, queries) = graph(dir.path(), 2000);
+    let queries: Vec<&[f32]> = queries.chunks(48).collect();
+    let answer = |query: &[f32]| segment.search(&search(query, 5)).unwrap();
+    let alone: Vec<_> = queries.iter().map(|query| answer(query)).collect();
+    let together = std::thread::scope(|scope| {
+        let threads = queries.iter().map(|query| scope.spawn(|| answer(query)));
+        let threads: Vec<_> = threads.collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect::<Vec<_>>()
+    });
+    assert_eq!(alone, together);
+}

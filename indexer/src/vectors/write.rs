@@ -7,7 +7,10 @@ use std::path::Path;
 
 use cairn_models::Cancel;
 
-use super::format::{ALIGNMENT, HEADER_BYTES, Layout};
+use super::format::{ALIGNMENT, HEADER_BYTES, Layout, LevelLayout};
+use super::graph::Level;
+use super::graph::build::build;
+use super::graph::codes::encode;
 use super::{BuildSettings, Segment, SegmentKind, SegmentMeta};
 use crate::{Error, ErrorKind, Result};
 
@@ -34,20 +37,34 @@ pub fn write_segment(
 ) -> Result<SegmentMeta> {
     check_rows(ids, vectors, dimension)?;
     cancel.check()?;
-    let _ = settings;
+    let rows = ids.len();
+    let kind = if rows >= settings.graph_min_rows {
+        SegmentKind::Graph
+    } else {
+        SegmentKind::Flat
+    };
+    let (mut levels, mut codes, mut scales) = (Vec::new(), Vec::new(), Vec::new());
+    if kind == SegmentKind::Graph {
+        levels = build(vectors, dimension, settings, cancel)?;
+        codes.reserve(vectors.len());
+        let vectors = vectors.chunks_exact(dimension);
+        scales.extend(vectors.map(|vector| encode(vector, &mut codes)));
+    }
+    cancel.check()?;
     save(dir, |out| {
-        let ids_at = out.section(bytemuck::cast_slice(ids))?;
-        let vectors_at = out.section(bytemuck::cast_slice(vectors))?;
-        let none = out.section(&[])?;
         Ok(Layout {
-            kind: SegmentKind::Flat,
+            kind,
             dimension,
-            rows: ids.len(),
-            ids: ids_at,
-            vectors: vectors_at,
-            codes: none.clone(),
-            scales: none,
-            levels: Vec::new(),
+            rows,
+            ids: out.section(bytemuck::cast_slice(ids))?,
+            vectors: out.section(bytemuck::cast_slice(vectors))?,
+            codes: out.section(bytemuck::cast_slice(&codes))?,
+            scales: out.section(bytemuck::cast_slice::<f32, u8>(&scales))?,
+            levels: levels
+                .iter()
+                .enumerate()
+                .map(|(number, level)| out.level(number, level))
+                .collect::<std::io::Result<_>>()?,
             body_checksum: [0; 32],
         })
     })
@@ -132,7 +149,7 @@ fn invalid(message: String) -> Error {
 }
 
 /// A file being written: pads its sections and hashes them.
-pub(super) struct SectionWriter {
+struct SectionWriter {
     out: BufWriter<File>,
     hasher: blake3::Hasher,
     at: usize,
@@ -140,12 +157,32 @@ pub(super) struct SectionWriter {
 
 impl SectionWriter {
     /// Appends one section and says where it lies.
-    pub(super) fn section(&mut self, bytes: &[u8]) -> std::io::Result<Range<usize>> {
+    fn section(&mut self, bytes: &[u8]) -> std::io::Result<Range<usize>> {
         let padding = self.at.next_multiple_of(ALIGNMENT) - self.at;
         self.append(&[0; ALIGNMENT][..padding])?;
         let start = self.at;
         self.append(bytes)?;
         Ok(start..self.at)
+    }
+
+    /// Appends one level of a graph.
+    fn level(&mut self, number: usize, level: &Level) -> std::io::Result<LevelLayout> {
+        // On level 0 every row has its own number.
+        let rows: &[u32] = if number == 0 { &[] } else { &level.rows };
+        let mut offsets = vec![0_u32];
+        let mut neighbours = Vec::new();
+        for list in &level.lists {
+            neighbours.extend_from_slice(list);
+            let end = u32::try_from(neighbours.len()).map_err(|_| {
+                std::io::Error::other("a graph with 2^32 links does not fit one segment")
+            })?;
+            offsets.push(end);
+        }
+        Ok(LevelLayout {
+            rows: self.section(bytemuck::cast_slice(rows))?,
+            offsets: self.section(bytemuck::cast_slice(&offsets))?,
+            neighbours: self.section(bytemuck::cast_slice::<u32, u8>(&neighbours))?,
+        })
     }
 
     fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
