@@ -5,6 +5,7 @@
 //!
 //! [`Snapshot`]: crate::Snapshot
 
+mod chunk;
 mod document;
 mod error;
 mod filter;
@@ -19,5 +20,8 @@ pub use document::{Access, Chunk, Document, DocumentId, Metadata, Page, Section}
 pub use error::{Error, ErrorKind, Result};
 pub use filter::{Bound, Filter};
 pub use parse::{ParseInput, ParseLimits, is_known_binary_name, is_known_name, parse};
-pub use store::*;
+pub use store::{
+    Bm25, ChunkRef, Fingerprint, Index, IndexSettings, PutReport, Scored, Selection, Snapshot,
+    StoredChunk, StoredDocument, Writer,
+};
 pub use walk::{SkipReason, SkippedFile, Walk, WalkOptions, WalkedFile, walk};

@@ -1,5 +1,35 @@
 //! One collection on disk: words, vectors and text behind one commit point.
+//!
+//! ```text
+//! <collection>/words/     Tantivy: chunks as documents, and the last commit (meta.json)
+//! <collection>/vectors/   immutable vector segments, named by the commit
+//! <collection>/lock       held by the one writer
+//! ```
+//!
+//! A commit writes and syncs its vector segments first, then commits to
+//! Tantivy with a payload that names them. So a kill at any moment leaves the
+//! commit before, and files that no payload names are garbage.
 
-mod api;
+mod chunks;
+mod facets;
+mod fault;
+mod index;
+mod lock;
+mod payload;
+mod pending;
+mod schema;
+mod segments;
+mod selection;
+mod settings;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+mod types;
+mod writer;
 
-pub use api::*;
+pub use index::Index;
+pub use selection::Selection;
+pub use settings::{Bm25, IndexSettings};
+pub use snapshot::Snapshot;
+pub use types::{ChunkRef, Fingerprint, PutReport, Scored, StoredChunk, StoredDocument};
+pub use writer::Writer;

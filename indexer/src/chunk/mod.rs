@@ -1,0 +1,234 @@
+//! Documents to chunks: a pure function of the document, the embedder's
+//! tokenizer and the settings.
+//!
+//! A chunk is at most `chunk_tokens` long as the embedder sees it, special
+//! tokens included, so its text has at most `chunk_tokens - special_tokens`
+//! tokens. It ends at the best boundary in the last quarter of that length
+//! (heading, paragraph, sentence, line, word), and the next one starts exactly
+//! `chunk_overlap` tokens before its end, except where one character is several
+//! tokens and a cut would divide it: there the overlap is the next larger one.
+//! Spans put together cover every byte of the text.
+//!
+//! The context (title and headings, at most [`CONTEXT_TOKENS`] tokens) is
+//! embedded in front of the text and pushes as many tokens off the end of a
+//! full window. These are in the next chunk's overlap; where the overlap is
+//! shorter than the context, and in the last chunk, the text is shorter
+//! instead. So every token of a document is inside some embedded input.
+
+mod boundary;
+mod context;
+mod grid;
+#[cfg(test)]
+mod tests;
+
+use cairn_models::Embedder;
+
+use crate::{Chunk, Document, IndexSettings, Result};
+use boundary::Boundaries;
+use context::{CONTEXT_TOKENS, Headings, context, shortened};
+use grid::Grid;
+
+/// A chunk with what is indexed and embedded for it.
+pub(crate) struct Piece {
+    pub(crate) chunk: Chunk,
+    /// The context, untruncated: indexed for words in front of the text.
+    pub(crate) context: String,
+    /// What the embedder reads: one input, or several whose vectors are pooled.
+    pub(crate) inputs: Vec<String>,
+    /// The chunk's hash as bytes.
+    pub(crate) hash: [u8; 32],
+}
+
+/// Lengths in tokens that follow from the settings and the embedder.
+struct Budget {
+    /// Most tokens of one chunk's text.
+    text: usize,
+    overlap: usize,
+    /// Most tokens of one embedded input, without special tokens.
+    window: usize,
+    /// Most tokens of the context.
+    context: usize,
+    /// Whether a chunk fits into one window.
+    single: bool,
+}
+
+impl Budget {
+    fn new(settings: &IndexSettings, embedder: &dyn Embedder) -> Self {
+        let special = embedder.special_tokens();
+        let text = settings.chunk_tokens.saturating_sub(special).max(8);
+        let window = settings.embed_window.min(embedder.window());
+        let window = window.saturating_sub(special).max(8);
+        Self {
+            text,
+            overlap: settings.chunk_overlap.min(text / 2),
+            window,
+            // A quarter at most, so that short windows still hold text.
+            context: if settings.context {
+                CONTEXT_TOKENS.min(text.min(window) / 4)
+            } else {
+                0
+            },
+            single: text <= window,
+        }
+    }
+
+    /// Most tokens of a chunk that another one follows, and of the last one,
+    /// behind a context of `context` tokens.
+    fn limits(&self, context: usize) -> (usize, usize) {
+        if self.single {
+            let room = self.window.min(self.text);
+            (room - context.saturating_sub(self.overlap), room - context)
+        } else {
+            (self.text, self.text)
+        }
+    }
+}
+
+/// Cuts a document into chunks. An empty text has none.
+pub(crate) fn chunk(
+    document: &Document,
+    embedder: &dyn Embedder,
+    settings: &IndexSettings,
+) -> Result<Vec<Piece>> {
+    let text = document.text.as_str();
+    let mut pieces = Vec::new();
+    if text.is_empty() {
+        return Ok(pieces);
+    }
+    let budget = Budget::new(settings, embedder);
+    let grid = Grid::new(text, embedder)?;
+    let boundaries = Boundaries::new(&grid, document);
+    let mut headings = Headings::new(document);
+    let (mut start, mut covered) = (0, 0);
+    loop {
+        let own = &text[grid.byte(covered)..];
+        let heading_path = headings.path(grid.byte(covered));
+        let context = if settings.context {
+            context(&document.title, &heading_path, own)
+        } else {
+            String::new()
+        };
+        let (short, context_tokens) = shortened(&context, embedder, budget.context)?;
+        let (limit, last_limit) = budget.limits(context_tokens);
+        let is_last = grid.len() - start <= last_limit;
+        let end = if is_last {
+            grid.len()
+        } else {
+            let to = (start + limit).min(grid.len() - 1);
+            boundaries.cut(start, to - limit / 4, to, budget.overlap)
+        };
+        let span = grid.byte(start)..grid.byte(end);
+        let inputs = windows(&grid, &boundaries, start..end, short, &budget)
+            .into_iter()
+            .map(|window| join(short, &text[window]))
+            .collect::<Vec<_>>();
+        let hash = hash(embedder.id(), budget.window, &inputs);
+        pieces.push(Piece {
+            chunk: Chunk {
+                ordinal: pieces.len() as u32,
+                text: text[span.clone()].to_owned(),
+                page: page(document, span.start),
+                span,
+                heading_path,
+                token_count: (end - start) as u32,
+                hash: blake3::Hash::from_bytes(hash).to_hex().to_string(),
+            },
+            context,
+            inputs,
+            hash,
+        });
+        if end == grid.len() {
+            return Ok(pieces);
+        }
+        let next = (start + 1..=end - budget.overlap)
+            .rev()
+            .find(|&token| grid.divides(token));
+        start = next.unwrap_or(end);
+        covered = end;
+    }
+}
+
+/// Byte ranges of what is embedded for the tokens of one chunk: all of them, or
+/// windows of about equal length behind the same context.
+fn windows(
+    grid: &Grid<'_>,
+    boundaries: &Boundaries<'_>,
+    tokens: std::ops::Range<usize>,
+    context: &str,
+    budget: &Budget,
+) -> Vec<std::ops::Range<usize>> {
+    if budget.single {
+        return vec![grid.byte(tokens.start)..grid.byte(tokens.end)];
+    }
+    // The context is counted at its most, so that windows do not depend on it.
+    let room = budget.window
+        - if context.is_empty() {
+            0
+        } else {
+            budget.context
+        };
+    let mut windows = Vec::new();
+    let mut start = tokens.start;
+    while tokens.end - start > room {
+        let left = tokens.end - start;
+        let even = left.div_ceil(left.div_ceil(room));
+        let end = boundaries.cut(start, start + even - even / 4, start + even, 0);
+        windows.push(grid.byte(start)..grid.byte(end));
+        start = end;
+    }
+    windows.push(grid.byte(start)..grid.byte(tokens.end));
+    windows
+}
+
+fn join(context: &str, text: &str) -> String {
+    if context.is_empty() {
+        text.to_owned()
+    } else {
+        format!("{context}\n{text}")
+    }
+}
+
+fn page(document: &Document, byte: usize) -> Option<u32> {
+    let after = document
+        .pages
+        .partition_point(|page| page.span.start <= byte);
+    Some(document.pages[after.checked_sub(1)?].number)
+}
+
+/// Equal for inputs that have equal vectors: BLAKE3 of the embedder, its window
+/// and the inputs, each behind its length.
+fn hash(embedder: &str, window: usize, inputs: &[String]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    let mut part = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    part(embedder.as_bytes());
+    part(&(window as u64).to_le_bytes());
+    inputs.iter().for_each(|input| part(input.as_bytes()));
+    *hasher.finalize().as_bytes()
+}
+
+/// The vector of a chunk whose windows have `vectors`: their mean, at length 1.
+pub(crate) fn pool(vectors: &[Vec<f32>]) -> Vec<f32> {
+    let [first, rest @ ..] = vectors else {
+        return Vec::new();
+    };
+    let mut sum = first.clone();
+    if rest.is_empty() {
+        return sum;
+    }
+    for vector in rest {
+        sum.iter_mut()
+            .zip(vector)
+            .for_each(|(total, x)| *total += x);
+    }
+    let norm = sum.iter().map(|x| x * x).sum::<f32>().sqrt();
+    if norm > 0.0 {
+        sum.iter_mut().for_each(|x| *x /= norm);
+        sum
+    } else {
+        // Windows that cancel each other out: the first one stands for all.
+        first.clone()
+    }
+}

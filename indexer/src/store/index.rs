@@ -1,0 +1,238 @@
+//! A collection: where it is, what was committed last, and who may write.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use cairn_models::Embedder;
+use tantivy::directory::MmapDirectory;
+use tantivy::{IndexReader, ReloadPolicy, Searcher};
+
+use crate::words::Analyzer;
+use crate::{Error, ErrorKind, Result};
+
+use super::payload::Payload;
+use super::schema::{ANALYZER, Fields, schema};
+use super::{IndexSettings, Snapshot, Writer, fault};
+
+/// Folder of the word index inside a collection.
+pub(super) const WORDS_DIR: &str = "words";
+/// Folder of the vector segments inside a collection.
+pub(super) const VECTORS_DIR: &str = "vectors";
+/// Tantivy's description of its last commit, with our payload inside.
+pub(super) const META_FILE: &str = "meta.json";
+
+/// A commit that lands between our reads makes us read again; more often than
+/// this in a row means that something else is wrong.
+const MAX_OPEN_ATTEMPTS: usize = 20;
+
+/// One collection. Cheap to clone; any number of readers, one writer.
+#[derive(Clone)]
+pub struct Index {
+    shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub(super) dir: PathBuf,
+    pub(super) settings: IndexSettings,
+    current: ArcSwap<Snapshot>,
+    /// The word index, once it is on disk. Held while a snapshot is opened.
+    words: Mutex<Option<Words>>,
+}
+
+/// The word index of a collection.
+#[derive(Clone)]
+pub(super) struct Words {
+    pub(super) index: tantivy::Index,
+    pub(super) fields: Fields,
+    reader: IndexReader,
+}
+
+impl Index {
+    /// Opens the collection in `dir`; a folder that does not exist yet is an
+    /// empty collection, and stays so until something is written.
+    ///
+    /// # Errors
+    /// `InvalidInput` for settings out of range, `Corrupt` for damaged files
+    /// (run `cairn doctor`), `Mismatch` for a format of another version.
+    pub fn open(dir: &Path, settings: IndexSettings) -> Result<Self> {
+        settings.check()?;
+        let shared = Shared {
+            dir: dir.to_owned(),
+            settings,
+            current: ArcSwap::from_pointee(Snapshot::empty()),
+            words: Mutex::new(None),
+        };
+        let index = Self {
+            shared: Arc::new(shared),
+        };
+        index.refresh()?;
+        Ok(index)
+    }
+
+    /// The last commit that this handle knows.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.shared.current.load_full()
+    }
+
+    /// Looks for commits of other processes; true when there was one.
+    pub fn refresh(&self) -> Result<bool> {
+        self.shared.refresh()
+    }
+
+    /// Takes the writer lock, or fails with kind `Locked`. The embedder's id
+    /// and the settings must be those of the commits that are there, else the
+    /// error's kind is `Mismatch`.
+    pub fn writer(&self, embedder: Arc<dyn Embedder>) -> Result<Writer> {
+        Writer::new(Arc::clone(&self.shared), embedder)
+    }
+
+    /// Where it lives.
+    pub fn dir(&self) -> &Path {
+        &self.shared.dir
+    }
+}
+
+impl Shared {
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    pub(super) fn vectors_dir(&self) -> PathBuf {
+        self.dir.join(VECTORS_DIR)
+    }
+
+    /// Opens the last commit if it is not the one that is known.
+    pub(super) fn refresh(&self) -> Result<bool> {
+        let mut slot = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        let words_dir = self.dir.join(WORDS_DIR);
+        if slot.is_none() {
+            if !words_dir.join(META_FILE).exists() {
+                return Ok(false);
+            }
+            let index = locate(tantivy::Index::open_in_dir(&words_dir), &words_dir)?;
+            *slot = Some(Words::new(index, &self.settings.language)?);
+        }
+        let Some(words) = slot.as_ref() else {
+            return Ok(false);
+        };
+        let known = self.current.load().generation();
+        let Some((payload, searcher)) = words.last_commit(&words_dir)? else {
+            return Ok(false);
+        };
+        if payload.generation == known {
+            return Ok(false);
+        }
+        let mut commit = (payload, searcher);
+        for _ in 0..MAX_OPEN_ATTEMPTS {
+            let generation = commit.0.generation;
+            words.register(&commit.0.settings.language)?;
+            let opened = Snapshot::open(commit.0, commit.1, words.fields, &self.vectors_dir());
+            let error = match opened {
+                Ok(snapshot) => {
+                    self.current.store(Arc::new(snapshot));
+                    return Ok(true);
+                }
+                Err(error) => error,
+            };
+            // A file may be gone because a newer commit has replaced it.
+            match words.last_commit(&words_dir)? {
+                Some(newer) if newer.0.generation != generation => commit = newer,
+                _ => return Err(missing_is_corrupt(error)),
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Machine,
+            "the collection changes faster than it can be opened",
+        )
+        .at(&self.dir))
+    }
+
+    /// The word index, made if it is not there. Call with the writer lock.
+    pub(super) fn create_words(&self) -> Result<Words> {
+        let mut slot = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(words) = slot.as_ref() {
+            return Ok(words.clone());
+        }
+        let dir = self.dir.join(WORDS_DIR);
+        std::fs::create_dir_all(&dir).map_err(|error| Error::from(error).at(&dir))?;
+        let directory = MmapDirectory::open(&dir).map_err(tantivy::TantivyError::from);
+        let directory = locate(directory, &dir)?;
+        let index = locate(tantivy::Index::open_or_create(directory, schema().0), &dir)?;
+        let words = Words::new(index, &self.settings.language)?;
+        *slot = Some(words.clone());
+        Ok(words)
+    }
+}
+
+impl Words {
+    fn new(index: tantivy::Index, language: &str) -> Result<Self> {
+        let (expected, fields) = schema();
+        if index.schema() != expected {
+            return Err(Error::new(
+                ErrorKind::Mismatch,
+                "the word index was written by another version of Cairn; use that one, or index \
+                 into a new collection",
+            ));
+        }
+        let reader = index
+            .reader_builder()
+            .reload_policy(ReloadPolicy::Manual)
+            .try_into()?;
+        let words = Self {
+            index,
+            fields,
+            reader,
+        };
+        words.register(language)?;
+        Ok(words)
+    }
+
+    /// Makes `language` the one that new text is analyzed in.
+    pub(super) fn register(&self, language: &str) -> Result<()> {
+        self.index
+            .tokenizers()
+            .register(ANALYZER, Analyzer::new(language)?.text_analyzer());
+        Ok(())
+    }
+
+    /// Payload and searcher of the last commit; none before the first one.
+    fn last_commit(&self, dir: &Path) -> Result<Option<(Payload, Searcher)>> {
+        for _ in 0..MAX_OPEN_ATTEMPTS {
+            let before = locate(self.index.load_metas(), dir)?;
+            let Some(json) = &before.payload else {
+                return Ok(None);
+            };
+            let payload = Payload::read(json, &dir.join(META_FILE))?;
+            let reloaded = self.reader.reload();
+            let after = locate(self.index.load_metas(), dir)?;
+            if before.payload == after.payload {
+                locate(reloaded, dir)?;
+                return Ok(Some((payload, self.reader.searcher())));
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Machine,
+            "the collection changes faster than it can be opened",
+        )
+        .at(dir))
+    }
+}
+
+/// An error of Tantivy with the whole path of its file.
+fn locate<T>(result: tantivy::Result<T>, dir: &Path) -> Result<T> {
+    result.map_err(|error| fault::convert(error, dir))
+}
+
+/// A file that a commit names and that is not there was lost.
+fn missing_is_corrupt(error: Error) -> Error {
+    match (error.kind(), error.path().map(Path::to_owned)) {
+        (ErrorKind::NotFound, Some(path)) => Error::new(
+            ErrorKind::Corrupt,
+            "a file of the index is missing; run `cairn doctor`",
+        )
+        .at(path)
+        .because(error),
+        _ => error,
+    }
+}

@@ -1,0 +1,77 @@
+//! What a commit says about itself: the JSON payload of Tantivy's commit, the
+//! one place from which everything else in a collection is found.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::vectors::SegmentMeta;
+use crate::{Error, ErrorKind, Result};
+
+use super::IndexSettings;
+
+/// Version of the on-disk format. A larger one on disk is refused.
+pub(super) const FORMAT: u32 = 1;
+
+/// The model whose vectors are inside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct EmbedderEntry {
+    pub(super) id: String,
+    pub(super) dimension: usize,
+}
+
+/// One committed state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Payload {
+    pub(super) format: u32,
+    /// Counts commits, from 1.
+    pub(super) generation: u64,
+    pub(super) embedder: EmbedderEntry,
+    pub(super) settings: IndexSettings,
+    /// Vector segments, oldest first.
+    pub(super) vectors: Vec<SegmentMeta>,
+    /// No chunk has had this vector id or a larger one.
+    pub(super) next_vector_id: u64,
+    /// Indexed files and folders by the prefix of their documents' URIs.
+    #[serde(default)]
+    pub(super) roots: BTreeMap<String, PathBuf>,
+}
+
+impl Payload {
+    /// Reads the payload of a commit; `meta` is the file that it came from.
+    pub(super) fn read(json: &str, meta: &Path) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+        }
+        let corrupt = |error: serde_json::Error| {
+            Error::new(
+                ErrorKind::Corrupt,
+                "the commit's description cannot be read; run `cairn doctor`",
+            )
+            .at(meta)
+            .because(error)
+        };
+        let version: Version = serde_json::from_str(json).map_err(corrupt)?;
+        if version.format != FORMAT {
+            return Err(Error::new(
+                ErrorKind::Mismatch,
+                format!(
+                    "the collection has format {}, this Cairn reads format {FORMAT}; use the \
+                     Cairn that wrote it, or index into a new collection",
+                    version.format
+                ),
+            )
+            .at(meta));
+        }
+        serde_json::from_str(json).map_err(corrupt)
+    }
+
+    /// The payload as it is stored.
+    pub(super) fn write(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|error| {
+            Error::new(ErrorKind::Internal, "a commit could not be described").because(error)
+        })
+    }
+}

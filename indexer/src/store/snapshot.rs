@@ -1,0 +1,412 @@
+//! One committed generation, as readers see it.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use tantivy::schema::{IndexRecordOption, Value};
+use tantivy::{DocSet, Searcher, TERMINATED, TantivyDocument, Term};
+
+use crate::vectors::{RowSet, Search, Segment};
+use crate::words::{Analyzer, WordSearch};
+use crate::{Access, DocumentId, Error, ErrorKind, Filter, Result};
+
+use super::chunks::{Chunks, Documents, Vectors};
+use super::facets::{self, Facets};
+use super::payload::Payload;
+use super::schema::{Fields, Record, chunk_from_json};
+use super::segments::Load;
+use super::{Bm25, ChunkRef, Fingerprint, Scored, Selection, StoredChunk, StoredDocument, chunks};
+
+/// One committed generation: words, vectors and text that belong together.
+/// It stays as it is, whatever is committed later.
+pub struct Snapshot {
+    committed: Option<Committed>,
+    chunks: Chunks,
+    documents: Documents,
+    vectors: Vectors,
+    facets: OnceLock<Facets>,
+}
+
+struct Committed {
+    payload: Payload,
+    searcher: Searcher,
+    fields: Fields,
+    analyzer: Analyzer,
+    segments: Vec<Segment>,
+}
+
+impl Snapshot {
+    pub(super) fn empty() -> Self {
+        Self {
+            committed: None,
+            chunks: Chunks::default(),
+            documents: Documents::default(),
+            vectors: Vectors::default(),
+            facets: OnceLock::new(),
+        }
+    }
+
+    /// Opens what `payload` names; `searcher` is of the same commit.
+    pub(super) fn open(
+        payload: Payload,
+        searcher: Searcher,
+        fields: Fields,
+        vectors_dir: &Path,
+    ) -> Result<Self> {
+        let (chunks, documents) = chunks::read(&searcher)?;
+        let segments: Result<Vec<_>> = payload
+            .vectors
+            .iter()
+            .map(|entry| Segment::open(vectors_dir, entry))
+            .collect();
+        let segments = segments?;
+        let ids: Vec<_> = segments.iter().map(Segment::ids).collect();
+        let vectors = chunks.join(&ids)?;
+        let analyzer = Analyzer::new(&payload.settings.language)?;
+        let committed = Some(Committed {
+            payload,
+            searcher,
+            fields,
+            analyzer,
+            segments,
+        });
+        Ok(Self {
+            committed,
+            chunks,
+            documents,
+            vectors,
+            facets: OnceLock::new(),
+        })
+    }
+
+    pub(super) fn payload(&self) -> Option<&Payload> {
+        Some(&self.committed.as_ref()?.payload)
+    }
+
+    /// 0 for an empty collection.
+    pub fn generation(&self) -> u64 {
+        self.payload().map_or(0, |payload| payload.generation)
+    }
+
+    /// Id of the embedder whose vectors are inside; none when empty.
+    pub fn embedder_id(&self) -> Option<&str> {
+        Some(&self.payload()?.embedder.id)
+    }
+
+    /// Chunks in it.
+    pub fn chunk_count(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// Documents in it.
+    pub fn document_count(&self) -> usize {
+        self.documents.len()
+    }
+
+    /// BM25 over title, headings and text. `query` is plain text: no character
+    /// of it is syntax. At most `k`, best first, ties by chunk id.
+    pub fn lexical(
+        &self,
+        query: &str,
+        k: usize,
+        bm25: Bm25,
+        within: Option<&Selection>,
+    ) -> Result<Vec<Scored>> {
+        let Some(committed) = &self.committed else {
+            return Ok(Vec::new());
+        };
+        let words = WordSearch {
+            searcher: &committed.searcher,
+            field: committed.fields.body,
+            analyzer: &committed.analyzer,
+            params: bm25,
+        };
+        let hits = words.top_k(
+            query,
+            k,
+            |segment, doc| {
+                self.chunks
+                    .at(segment, doc)
+                    .is_some_and(|chunk| within.is_none_or(|selection| selection.contains(chunk)))
+            },
+            |address| self.chunks.at(address.segment_ord, address.doc_id),
+        )?;
+        Ok(hits
+            .into_iter()
+            .filter_map(|(address, score)| {
+                let chunk = self.chunks.at(address.segment_ord, address.doc_id)?;
+                Some(Scored { chunk, score })
+            })
+            .collect())
+    }
+
+    /// Nearest chunks by inner product of unit vectors. `ef` is the breadth of
+    /// the graph search (at least `k`); `exact` scans every vector.
+    ///
+    /// # Errors
+    /// `Mismatch` when `query` has not the dimension of the stored vectors.
+    pub fn dense(
+        &self,
+        query: &[f32],
+        k: usize,
+        ef: usize,
+        exact: bool,
+        within: Option<&Selection>,
+    ) -> Result<Vec<Scored>> {
+        let Some(committed) = &self.committed else {
+            return Ok(Vec::new());
+        };
+        let embedder = &committed.payload.embedder;
+        if query.len() != embedder.dimension {
+            return Err(Error::new(
+                ErrorKind::Mismatch,
+                format!(
+                    "the collection was embedded by {} with {} dimensions, the query has {}; \
+                     search with that model, or index again with the new one",
+                    embedder.id,
+                    embedder.dimension,
+                    query.len()
+                ),
+            ));
+        }
+        let mut hits = Vec::new();
+        for (at, segment) in committed.segments.iter().enumerate() {
+            let alive = self.vectors.alive(at);
+            let selected = within.map(|selection| {
+                RowSet::from_fn(segment.rows(), |row| {
+                    self.vectors
+                        .chunk(at, row)
+                        .is_some_and(|chunk| selection.contains(chunk))
+                })
+            });
+            let allowed = selected
+                .as_ref()
+                .or_else(|| (alive.len() < segment.rows()).then_some(alive));
+            let found = segment.search(&Search {
+                query,
+                k,
+                ef,
+                exact,
+                allowed,
+            })?;
+            hits.extend(found.into_iter().filter_map(|(row, score)| {
+                Some(Scored {
+                    chunk: self.vectors.chunk(at, row)?,
+                    score,
+                })
+            }));
+        }
+        hits.sort_unstable_by(Scored::order);
+        hits.truncate(k);
+        Ok(hits)
+    }
+
+    /// The chunks that `filter` and `access` leave; none when that is all of
+    /// them. A field that no readable document has is an error of kind
+    /// `InvalidInput` that lists the fields there are.
+    pub fn select(&self, filter: Option<&Filter>, access: &Access) -> Result<Option<Selection>> {
+        if filter.is_none() && *access == Access::All {
+            return Ok(None);
+        }
+        let facets = self.facets.get_or_init(|| Facets::new(&self.documents));
+        let Some(bits) = facets.select(filter, access)? else {
+            return Ok(None);
+        };
+        let kept = (0..self.documents.len()).filter(|&at| facets::get(&bits, at as u32));
+        let ranges = kept.map(|document| self.documents.chunks(document));
+        Ok(Some(Selection::from_ranges(self.chunks.len(), ranges)))
+    }
+
+    /// The stored chunk.
+    pub fn chunk(&self, chunk: ChunkRef) -> Result<StoredChunk> {
+        let document = self.documents.of_chunk(self.known(chunk)?);
+        let stored = self.stored_chunk(chunk)?;
+        let document_id = self.documents.id(document);
+        let record = self.documents.record(document);
+        Ok(StoredChunk {
+            chunk_id: format!("{document_id}-{:04}", stored.ordinal),
+            document_id,
+            uri: record.uri.clone(),
+            title: record.title.clone(),
+            chunk: stored,
+        })
+    }
+
+    fn known(&self, chunk: ChunkRef) -> Result<ChunkRef> {
+        if (chunk.0 as usize) < self.chunks.len() {
+            return Ok(chunk);
+        }
+        let message = format!("there is no chunk {} in this snapshot", chunk.0);
+        Err(Error::new(ErrorKind::NotFound, message))
+    }
+
+    fn stored_chunk(&self, chunk: ChunkRef) -> Result<crate::Chunk> {
+        let corrupt = || {
+            Error::new(
+                ErrorKind::Corrupt,
+                "a stored chunk is damaged; run `cairn doctor`",
+            )
+        };
+        let (Some(committed), Some(address)) = (&self.committed, self.chunks.address(chunk)) else {
+            return Err(corrupt());
+        };
+        let stored: TantivyDocument = committed.searcher.doc(address)?;
+        let json = stored.get_first(committed.fields.chunk);
+        let json = json
+            .as_ref()
+            .and_then(|value| value.as_bytes())
+            .ok_or_else(corrupt)?;
+        chunk_from_json(json).map_err(|error| corrupt().because(error))
+    }
+
+    /// The stored vector of the chunk.
+    pub fn vector(&self, chunk: ChunkRef) -> Result<Vec<f32>> {
+        let location = self.vectors.location(self.known(chunk)?);
+        match (&self.committed, location) {
+            (Some(committed), Some((segment, row))) => {
+                Ok(committed.segments[segment].vector(row)?.to_vec())
+            }
+            _ => Err(Error::new(ErrorKind::Internal, "a chunk has no vector")),
+        }
+    }
+
+    /// The document with this id, if the caller may read it.
+    pub fn document(&self, id: DocumentId, access: &Access) -> Result<Option<StoredDocument>> {
+        Ok(self
+            .readable(id, access)
+            .map(|document| self.stored_document(document)))
+    }
+
+    /// The whole text of a document, put together from its chunks.
+    pub fn document_text(&self, id: DocumentId, access: &Access) -> Result<Option<String>> {
+        let Some(document) = self.readable(id, access) else {
+            return Ok(None);
+        };
+        let bytes = self.documents.record(document).text_bytes as usize;
+        let mut text = String::with_capacity(bytes);
+        for chunk in self.documents.chunks(document) {
+            let chunk = self.stored_chunk(ChunkRef(chunk))?;
+            let new = text.len().checked_sub(chunk.span.start);
+            match new.and_then(|new| chunk.text.get(new..)) {
+                Some(new) => text.push_str(new),
+                None => {
+                    let message =
+                        "the chunks of a document do not fit together; run `cairn doctor`";
+                    return Err(Error::new(ErrorKind::Corrupt, message));
+                }
+            }
+        }
+        Ok(Some(text))
+    }
+
+    /// Documents in the order of their URIs.
+    pub fn documents(
+        &self,
+        offset: usize,
+        limit: usize,
+        access: &Access,
+    ) -> Result<Vec<StoredDocument>> {
+        let readable = self
+            .documents
+            .by_uri()
+            .filter(|&document| access.allows(&self.documents.record(document).labels));
+        Ok(readable
+            .skip(offset)
+            .take(limit)
+            .map(|at| self.stored_document(at))
+            .collect())
+    }
+
+    fn readable(&self, id: DocumentId, access: &Access) -> Option<usize> {
+        let document = self.documents.find(id)?;
+        access
+            .allows(&self.documents.record(document).labels)
+            .then_some(document)
+    }
+
+    fn stored_document(&self, document: usize) -> StoredDocument {
+        let record = self.documents.record(document).clone();
+        StoredDocument {
+            id: self.documents.id(document),
+            uri: record.uri,
+            title: record.title,
+            metadata: record.metadata,
+            labels: record.labels,
+            chunk_count: record.chunks,
+            text_bytes: record.text_bytes,
+            indexed_at: record.indexed_at,
+        }
+    }
+
+    /// The fingerprint of a document, if it has one.
+    pub fn fingerprint(&self, id: DocumentId) -> Option<&Fingerprint> {
+        self.record(id)?.fingerprint.as_ref()
+    }
+
+    pub(super) fn record(&self, id: DocumentId) -> Option<&Record> {
+        Some(self.documents.record(self.documents.find(id)?))
+    }
+
+    pub(super) fn document_table(&self) -> &Documents {
+        &self.documents
+    }
+
+    /// Chunks with this hash.
+    pub(super) fn with_hash(&self, hash: &[u8; 32]) -> Result<Vec<ChunkRef>> {
+        let mut found = Vec::new();
+        let Some(committed) = &self.committed else {
+            return Ok(found);
+        };
+        let term = Term::from_field_bytes(committed.fields.hash, hash);
+        for (at, reader) in committed.searcher.segment_readers().iter().enumerate() {
+            let index = reader.inverted_index(committed.fields.hash)?;
+            let postings = index.read_postings(&term, IndexRecordOption::Basic);
+            let Some(mut postings) = postings.map_err(Error::from)? else {
+                continue;
+            };
+            while postings.doc() != TERMINATED {
+                found.extend(self.chunks.at(at as u32, postings.doc()));
+                postings.advance();
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) fn vector_id(&self, chunk: ChunkRef) -> u64 {
+        self.chunks.vector_id(chunk)
+    }
+
+    /// The vector segments as the merge policy sees them.
+    pub(super) fn loads(&self) -> Vec<Load> {
+        let segments = self
+            .committed
+            .iter()
+            .flat_map(|committed| &committed.segments);
+        segments
+            .enumerate()
+            .map(|(at, segment)| Load {
+                kind: segment.kind(),
+                rows: segment.rows(),
+                alive: self.vectors.alive(at).len(),
+            })
+            .collect()
+    }
+
+    /// A vector segment by its place in the payload.
+    pub(super) fn segment(&self, at: usize) -> Option<&Segment> {
+        self.committed.as_ref()?.segments.get(at)
+    }
+
+    /// Ids of the rows of these segments that have a chunk, ascending.
+    pub(super) fn alive_vector_ids(&self, segments: &[usize]) -> Vec<u64> {
+        let mut alive = Vec::new();
+        for &at in segments {
+            if let Some(segment) = self.segment(at) {
+                let ids = segment.ids();
+                alive.extend(self.vectors.alive(at).iter().map(|row| ids[row as usize]));
+            }
+        }
+        alive.sort_unstable();
+        alive
+    }
+}

@@ -1,0 +1,559 @@
+//! The one writer of a collection: documents in, commits out.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use cairn_models::{Cancel, Embedder};
+use rayon::prelude::*;
+use tantivy::merge_policy::LogMergePolicy;
+use tantivy::{IndexWriter, TantivyDocument, Term};
+
+use crate::chunk::{Piece, chunk, pool};
+use crate::vectors::{BuildSettings, Segment, SegmentMeta, write_segment};
+use crate::{Document, DocumentId, Error, ErrorKind, Result};
+
+use super::index::{Shared, WORDS_DIR, Words};
+use super::lock::WriterLock;
+use super::payload::{EmbedderEntry, FORMAT, Payload};
+use super::pending::{Hash, Pending};
+use super::schema::{Record, chunk_to_json};
+use super::segments::{self, Merge};
+use super::{Fingerprint, PutReport, Snapshot, fault};
+
+/// Memory for postings that are not on disk yet.
+const WORDS_BUFFER_NUM_BYTES: usize = 64 << 20;
+
+/// Vectors in memory beyond which they go into a segment before the commit.
+const VECTORS_BUFFER_NUM_BYTES: usize = 64 << 20;
+
+/// Inputs that the embedder gets at once: enough to sort by length and fill its
+/// batches, few enough to notice a cancellation soon.
+const EMBED_BATCH: usize = 256;
+
+/// The one writer of a collection.
+///
+/// What was put or deleted since the last commit is lost when the writer is
+/// dropped, and when a commit fails: then the writer goes back to the last
+/// commit and can be used on.
+pub struct Writer {
+    // Dropped in this order: the lock goes last.
+    words: IndexWriter,
+    handle: Words,
+    shared: Arc<Shared>,
+    embedder: Arc<dyn Embedder>,
+    base: Arc<Snapshot>,
+    pending: Pending,
+    merge: Option<Merge>,
+    next_vector_id: u64,
+    roots: BTreeMap<String, PathBuf>,
+    /// Set when Tantivy's writer failed and was not set back.
+    broken: bool,
+    _lock: WriterLock,
+}
+
+/// Where the vector of a chunk comes from.
+enum Source {
+    /// The document's own row of before.
+    Own(u64),
+    /// A row that has the same input.
+    Copy(Vec<f32>),
+    /// The embedder: position in the list of what it is to read.
+    New(usize),
+}
+
+/// A document that is ready to be written.
+struct Prepared {
+    record: Record,
+    id: DocumentId,
+    pieces: Vec<Piece>,
+    sources: Vec<Source>,
+    report: PutReport,
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, embedder: Arc<dyn Embedder>) -> Result<Self> {
+        let vectors_dir = shared.vectors_dir();
+        std::fs::create_dir_all(&vectors_dir)
+            .map_err(|error| Error::from(error).at(&vectors_dir))?;
+        let lock = WriterLock::acquire(&shared.dir)?;
+        shared.refresh()?;
+        let base = shared.snapshot();
+        if let Some(payload) = base.payload() {
+            check_same(payload, &shared, embedder.as_ref())?;
+        }
+        let handle = shared.create_words()?;
+        handle.register(&shared.settings.language)?;
+        let words_dir = shared.dir.join(WORDS_DIR);
+        let words = handle
+            .index
+            .writer_with_num_threads(1, WORDS_BUFFER_NUM_BYTES)
+            .map_err(|error| fault::convert(error, &words_dir))?;
+        let mut policy = LogMergePolicy::default();
+        policy.set_del_docs_ratio_before_merge(0.3);
+        words.set_merge_policy(Box::new(policy));
+        let mut writer = Self {
+            words,
+            handle,
+            shared,
+            embedder,
+            base,
+            pending: Pending::default(),
+            merge: None,
+            next_vector_id: 0,
+            roots: BTreeMap::new(),
+            broken: false,
+            _lock: lock,
+        };
+        writer.start_over();
+        Ok(writer)
+    }
+
+    /// Forgets what is pending, and removes files that no commit lists.
+    fn start_over(&mut self) {
+        let payload = self.base.payload();
+        self.pending = Pending::default();
+        self.next_vector_id = payload.map_or(0, |payload| payload.next_vector_id);
+        self.roots = payload.map_or_else(BTreeMap::new, |payload| payload.roots.clone());
+        // The file of a running merge is not listed yet.
+        if self.merge.is_none() {
+            let listed = payload.map_or(&[][..], |payload| &payload.vectors);
+            segments::remove_unlisted(&self.shared.vectors_dir(), listed);
+        }
+    }
+
+    /// Adds or replaces documents; embeds only chunks whose hash is new, in
+    /// batches across documents. Visible after `commit`.
+    ///
+    /// All or nothing: after an error or a cancellation the writer is as it was
+    /// before the call. Of several documents with one URI the last one counts.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a document without a URI, `Model` when the embedder
+    /// fails, `Cancelled`, and those of the disk.
+    pub fn put(
+        &mut self,
+        documents: Vec<(Document, Option<Fingerprint>)>,
+        cancel: &Cancel,
+    ) -> Result<Vec<PutReport>> {
+        self.mend()?;
+        if self.pending.num_bytes() >= VECTORS_BUFFER_NUM_BYTES {
+            self.flush_vectors()?;
+        }
+        let (mut prepared, to_embed) = self.prepare(documents, cancel)?;
+        let vectors = self.embed(&to_embed, cancel)?;
+        let written = prepared
+            .iter_mut()
+            .flatten()
+            .try_for_each(|document| self.write(document, &vectors));
+        if let Err(error) = written {
+            // Tantivy took a part of it: back to the last commit.
+            self.broken = true;
+            return Err(error);
+        }
+        Ok(prepared
+            .into_iter()
+            .map(|document| document.map_or_else(PutReport::default, |document| document.report))
+            .collect())
+    }
+
+    /// Cuts the documents, and finds out which chunks are new. Superseded
+    /// documents of the batch are none.
+    fn prepare(
+        &self,
+        documents: Vec<(Document, Option<Fingerprint>)>,
+        cancel: &Cancel,
+    ) -> Result<(Vec<Option<Prepared>>, Vec<Vec<String>>)> {
+        let embedder = self.embedder.as_ref();
+        let settings = &self.shared.settings;
+        let cut: Result<Vec<Vec<Piece>>> = documents
+            .par_iter()
+            .map(|(document, _)| {
+                cancel.check()?;
+                if document.uri.is_empty() {
+                    return Err(Error::new(
+                        ErrorKind::InvalidInput,
+                        "a document needs a URI",
+                    ));
+                }
+                chunk(document, embedder, settings)
+            })
+            .collect();
+        let last: HashMap<_, _> = documents
+            .iter()
+            .enumerate()
+            .map(|(at, (document, _))| (document.id(), at))
+            .collect();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let mut to_embed = Vec::new();
+        let mut planned = HashMap::new();
+        let mut prepared = Vec::with_capacity(documents.len());
+        for (at, ((document, fingerprint), mut pieces)) in
+            documents.into_iter().zip(cut?).enumerate()
+        {
+            cancel.check()?;
+            let id = document.id();
+            if last.get(&id) != Some(&at) {
+                prepared.push(None);
+                continue;
+            }
+            self.check_id(id, &document.uri)?;
+            let mut own = self.own_rows(id, &pieces)?;
+            let mut report = PutReport {
+                chunks: pieces.len(),
+                ..PutReport::default()
+            };
+            let mut sources = Vec::with_capacity(pieces.len());
+            for piece in &mut pieces {
+                let before = to_embed.len();
+                sources.push(self.source(piece, &mut own, &mut planned, &mut to_embed)?);
+                report.embedded += to_embed.len() - before;
+            }
+            report.reused = report.chunks - report.embedded;
+            let record = Record::new(&document, fingerprint, pieces.len(), now.as_secs() as i64);
+            prepared.push(Some(Prepared {
+                record,
+                id,
+                pieces,
+                sources,
+                report,
+            }));
+        }
+        Ok((prepared, to_embed))
+    }
+
+    /// Two URIs with one id: one in 10^19, but it must not lose a document.
+    fn check_id(&self, id: DocumentId, uri: &str) -> Result<()> {
+        match self.base.record(id) {
+            Some(record) if record.uri != uri => Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!(
+                    "`{uri}` has the same id as `{}`; give it another URI",
+                    record.uri
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Rows that belong to the document as it is now, by hash. Only this
+    /// document ever refers to them, so its next version may keep them.
+    fn own_rows(&self, id: DocumentId, pieces: &[Piece]) -> Result<HashMap<Hash, Vec<u64>>> {
+        let mut own: HashMap<Hash, Vec<u64>> = HashMap::new();
+        match self.pending.document(id) {
+            Some(Some(chunks)) => {
+                for &(hash, vector_id) in chunks {
+                    own.entry(hash).or_default().push(vector_id);
+                }
+            }
+            Some(None) => {}
+            None => {
+                let documents = self.base.document_table();
+                let Some(document) = documents.find(id) else {
+                    return Ok(own);
+                };
+                let chunks = documents.chunks(document);
+                for piece in pieces {
+                    if own.contains_key(&piece.hash) {
+                        continue;
+                    }
+                    let same = self.base.with_hash(&piece.hash)?;
+                    let same = same.into_iter().filter(|chunk| chunks.contains(&chunk.0));
+                    let rows = same.map(|chunk| self.base.vector_id(chunk)).collect();
+                    own.insert(piece.hash, rows);
+                }
+            }
+        }
+        Ok(own)
+    }
+
+    fn source(
+        &self,
+        piece: &mut Piece,
+        own: &mut HashMap<Hash, Vec<u64>>,
+        planned: &mut HashMap<Hash, usize>,
+        to_embed: &mut Vec<Vec<String>>,
+    ) -> Result<Source> {
+        if let Some(row) = own.get_mut(&piece.hash).and_then(Vec::pop) {
+            return Ok(Source::Own(row));
+        }
+        if let Some(&at) = planned.get(&piece.hash) {
+            return Ok(Source::New(at));
+        }
+        if let Some(vector) = self.pending.vector(&piece.hash)? {
+            return Ok(Source::Copy(vector));
+        }
+        if let Some(&chunk) = self.base.with_hash(&piece.hash)?.first() {
+            return Ok(Source::Copy(self.base.vector(chunk)?));
+        }
+        planned.insert(piece.hash, to_embed.len());
+        to_embed.push(std::mem::take(&mut piece.inputs));
+        Ok(Source::New(to_embed.len() - 1))
+    }
+
+    /// One vector for each chunk's inputs.
+    fn embed(&self, chunks: &[Vec<String>], cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
+        let inputs: Vec<&str> = chunks.iter().flatten().map(String::as_str).collect();
+        let mut vectors = Vec::with_capacity(inputs.len());
+        for batch in inputs.chunks(EMBED_BATCH) {
+            cancel.check()?;
+            vectors.extend(self.embedder.embed(batch, cancel)?);
+        }
+        let dimension = self.embedder.dimension();
+        if vectors.len() != inputs.len() || vectors.iter().any(|v| v.len() != dimension) {
+            let message = format!(
+                "{} did not give one vector for each text",
+                self.embedder.id()
+            );
+            return Err(Error::new(ErrorKind::Model, message));
+        }
+        let mut rest = vectors.as_slice();
+        Ok(chunks
+            .iter()
+            .map(|inputs| {
+                let (windows, after) = rest.split_at(inputs.len());
+                rest = after;
+                pool(windows)
+            })
+            .collect())
+    }
+
+    /// Hands a document to Tantivy and its new rows to the buffer.
+    fn write(&mut self, document: &mut Prepared, vectors: &[Vec<f32>]) -> Result<()> {
+        let fields = self.handle.fields;
+        let internal = |error: serde_json::Error| {
+            Error::new(ErrorKind::Internal, "a document cannot be stored").because(error)
+        };
+        self.words
+            .delete_term(Term::from_field_u64(fields.document, document.id.0));
+        let mut rows = Vec::with_capacity(document.pieces.len());
+        let mut record = Some(document.record.to_parts().map_err(internal)?);
+        for (piece, source) in document.pieces.iter().zip(&document.sources) {
+            let vector_id = match source {
+                Source::Own(id) => *id,
+                Source::Copy(vector) => self.add_vector(piece.hash, vector),
+                Source::New(at) => self.add_vector(piece.hash, &vectors[*at]),
+            };
+            rows.push((piece.hash, vector_id));
+            let mut stored = TantivyDocument::new();
+            stored.add_text(
+                fields.body,
+                format!("{}\n{}", piece.context, piece.chunk.text),
+            );
+            stored.add_bytes(
+                fields.chunk,
+                &chunk_to_json(&piece.chunk).map_err(internal)?,
+            );
+            stored.add_u64(fields.document, document.id.0);
+            stored.add_u64(fields.ordinal, u64::from(piece.chunk.ordinal));
+            stored.add_u64(fields.vector, vector_id);
+            stored.add_bytes(fields.hash, &piece.hash);
+            for part in record.take().into_iter().flatten() {
+                stored.add_bytes(fields.record, &part);
+            }
+            self.words.add_document(stored)?;
+        }
+        if let Some(parts) = record {
+            let mut stored = TantivyDocument::new();
+            stored.add_u64(fields.document, document.id.0);
+            for part in parts {
+                stored.add_bytes(fields.record, &part);
+            }
+            self.words.add_document(stored)?;
+        }
+        self.pending.set_document(document.id, Some(rows));
+        Ok(())
+    }
+
+    fn add_vector(&mut self, hash: Hash, vector: &[f32]) -> u64 {
+        let id = self.next_vector_id;
+        self.next_vector_id += 1;
+        self.pending.push(id, hash, vector);
+        id
+    }
+
+    /// Removes a document; false when there is none.
+    pub fn delete(&mut self, id: DocumentId) -> Result<bool> {
+        self.mend()?;
+        let there = match self.pending.document(id) {
+            Some(state) => state.is_some(),
+            None => self.base.record(id).is_some(),
+        };
+        if there {
+            self.words
+                .delete_term(Term::from_field_u64(self.handle.fields.document, id.0));
+            self.pending.set_document(id, None);
+        }
+        Ok(there)
+    }
+
+    /// Makes everything since the last commit durable and visible at once.
+    /// Returns the new generation, or the old one when nothing has changed.
+    pub fn commit(&mut self) -> Result<u64> {
+        self.mend()?;
+        let merged = self.merge.as_ref().is_some_and(Merge::is_done);
+        if self.pending.is_empty() && !self.roots_changed() && !merged {
+            return Ok(self.base.generation());
+        }
+        match self.try_commit() {
+            Ok(generation) => {
+                self.shared.refresh()?;
+                self.base = self.shared.snapshot();
+                self.start_over();
+                self.start_merge()?;
+                Ok(generation)
+            }
+            Err(error) => {
+                self.broken = true;
+                Err(error)
+            }
+        }
+    }
+
+    fn roots_changed(&self) -> bool {
+        self.base
+            .payload()
+            .is_some_and(|payload| payload.roots != self.roots)
+    }
+
+    /// Starts to merge vector segments if there is something to merge.
+    fn start_merge(&mut self) -> Result<()> {
+        if self.merge.is_some() {
+            return Ok(());
+        }
+        let settings = self.build_settings();
+        let chosen = segments::plan(&self.base.loads(), settings.graph_min_rows);
+        if !chosen.is_empty() {
+            let dir = self.shared.vectors_dir();
+            self.merge = Some(Merge::start(
+                Arc::clone(&self.base),
+                chosen,
+                &dir,
+                settings,
+            )?);
+        }
+        Ok(())
+    }
+
+    fn build_settings(&self) -> BuildSettings {
+        BuildSettings {
+            graph_min_rows: self.shared.settings.graph_min_rows,
+            ..BuildSettings::default()
+        }
+    }
+
+    fn try_commit(&mut self) -> Result<u64> {
+        self.flush_vectors()?;
+        let mut vectors: Vec<SegmentMeta> = self
+            .base
+            .payload()
+            .map_or_else(Vec::new, |payload| payload.vectors.clone());
+        if let Some(merge) = self.merge.take_if(|merge| merge.is_done())
+            && let Err(error) = merge.apply(&mut vectors)
+        {
+            // The segments that were to be merged are all there still.
+            tracing::warn!(%error, "vector segments could not be merged");
+        }
+        vectors.extend(self.pending.flushed.iter().map(|(meta, _)| meta.clone()));
+        let payload = Payload {
+            format: FORMAT,
+            generation: self.base.generation() + 1,
+            embedder: EmbedderEntry {
+                id: self.embedder.id().to_owned(),
+                dimension: self.embedder.dimension(),
+            },
+            settings: self.shared.settings.clone(),
+            vectors,
+            next_vector_id: self.next_vector_id,
+            roots: self.roots.clone(),
+        };
+        let json = payload.write()?;
+        let commit = || -> tantivy::Result<()> {
+            let mut commit = self.words.prepare_commit()?;
+            commit.set_payload(&json);
+            commit.commit()?;
+            Ok(())
+        };
+        let words_dir = self.shared.dir.join(WORDS_DIR);
+        let mut commit = commit;
+        commit().map_err(|error| fault::convert(error, &words_dir))?;
+        Ok(payload.generation)
+    }
+
+    /// Writes the vectors in memory into a segment of their own.
+    fn flush_vectors(&mut self) -> Result<()> {
+        let (ids, values) = self.pending.in_memory();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let dir = self.shared.vectors_dir();
+        // A graph is built by a merge, beside the work, not inside a commit.
+        let settings = BuildSettings {
+            graph_min_rows: usize::MAX,
+            ..self.build_settings()
+        };
+        let dimension = self.embedder.dimension();
+        let meta = write_segment(&dir, ids, values, dimension, &settings, &Cancel::never())?;
+        let segment = Segment::open(&dir, &meta)?;
+        self.pending.set_flushed(meta, segment);
+        Ok(())
+    }
+
+    /// Waits until segments that are being merged are merged and committed, and
+    /// ends the writer. Dropping it instead leaves them for the next writer.
+    pub fn close(mut self) -> Result<()> {
+        self.commit()?;
+        while let Some(merge) = &self.merge {
+            merge.wait();
+            self.commit()?;
+        }
+        let words_dir = self.shared.dir.join(WORDS_DIR);
+        self.words
+            .wait_merging_threads()
+            .map_err(|error| fault::convert(error, &words_dir))
+    }
+
+    /// Goes back to the last commit after a failure.
+    fn mend(&mut self) -> Result<()> {
+        if self.broken {
+            let words_dir = self.shared.dir.join(WORDS_DIR);
+            self.words
+                .rollback()
+                .map_err(|error| fault::convert(error, &words_dir))?;
+            // A commit that failed late may still have happened.
+            self.shared.refresh()?;
+            self.base = self.shared.snapshot();
+            self.start_over();
+            self.broken = false;
+        }
+        Ok(())
+    }
+}
+
+/// Fails unless documents of this embedder and these settings belong into the
+/// collection.
+fn check_same(payload: &Payload, shared: &Shared, embedder: &dyn Embedder) -> Result<()> {
+    const ADVICE: &str = "To use the new one, delete the collection's folder and run `cairn \
+                          index` again, or index into another `--collection`.";
+    let stored = &payload.embedder;
+    let mismatch = |message: String| Error::new(ErrorKind::Mismatch, message).at(&shared.dir);
+    if stored.id != embedder.id() || stored.dimension != embedder.dimension() {
+        return Err(mismatch(format!(
+            "the collection was embedded by {} ({} dimensions), not by {} ({} dimensions). {ADVICE}",
+            stored.id,
+            stored.dimension,
+            embedder.id(),
+            embedder.dimension()
+        )));
+    }
+    if let Some((name, stored, wanted)) = payload.settings.conflict(&shared.settings) {
+        return Err(mismatch(format!(
+            "the collection was built with {name} = {stored}, the configuration says {wanted}. \
+             {ADVICE}"
+        )));
+    }
+    Ok(())
+}
