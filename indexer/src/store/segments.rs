@@ -47,7 +47,7 @@ pub(super) fn plan(segments: &[Load], graph_min_rows: usize) -> Vec<usize> {
     };
     let flat = of_kind(SegmentKind::Flat);
     let flat_rows: usize = flat.iter().map(|&at| segments[at].alive).sum();
-    if flat.len() > MAX_FLAT_SEGMENTS || (flat.len() > 1 && flat_rows >= graph_min_rows) {
+    if flat.len() > MAX_FLAT_SEGMENTS || flat_rows >= graph_min_rows.max(1) {
         return flat;
     }
     let graphs = of_kind(SegmentKind::Graph);
@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(plan(&[flat(60), graph(5000), flat(50)], 100), [0, 2]);
         assert_eq!(plan(&[flat(1); 9], 100), (0..9).collect::<Vec<_>>());
         assert!(plan(&[flat(1); 8], 100).is_empty());
-        assert!(plan(&[flat(100)], 100).is_empty());
+        assert_eq!(plan(&[flat(100)], 100), [0]);
         let sizes = [
             graph(200),
             graph(70_000),
