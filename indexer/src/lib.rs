@@ -16,6 +16,7 @@ pub mod vectors;
 mod walk;
 pub mod words;
 
+pub use chunk::chunk_document;
 pub use document::{Access, Chunk, Document, DocumentId, Metadata, Page, Section};
 pub use error::{Error, ErrorKind, Result};
 pub use filter::{Bound, Filter};

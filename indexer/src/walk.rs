@@ -118,7 +118,13 @@ pub fn walk(root: &Path, options: &WalkOptions) -> Result<Walk> {
     let mut found = Walk::default();
     if metadata.is_file() {
         let name = root.file_name().unwrap_or(root.as_os_str());
-        classify(root, uri_of(Path::new(name)), &metadata, options, &mut found);
+        classify(
+            root,
+            uri_of(Path::new(name)),
+            &metadata,
+            options,
+            &mut found,
+        );
         return Ok(found);
     }
     if !metadata.is_dir() {
@@ -141,7 +147,11 @@ pub fn walk(root: &Path, options: &WalkOptions) -> Result<Walk> {
 }
 
 fn entries(root: &Path, options: &WalkOptions) -> ignore::Walk {
-    let excluded: Vec<PathBuf> = options.exclude.iter().filter_map(|p| p.canonicalize().ok()).collect();
+    let excluded: Vec<PathBuf> = options
+        .exclude
+        .iter()
+        .filter_map(|p| p.canonicalize().ok())
+        .collect();
     ignore::WalkBuilder::new(root)
         .hidden(true)
         .parents(true)
@@ -157,28 +167,51 @@ fn entries(root: &Path, options: &WalkOptions) -> ignore::Walk {
             let is_dir_or_file = entry.file_type().is_some_and(|kind| !kind.is_symlink());
             excluded.is_empty()
                 || !is_dir_or_file
-                || !entry.path().canonicalize().is_ok_and(|path| excluded.contains(&path))
+                || !entry
+                    .path()
+                    .canonicalize()
+                    .is_ok_and(|path| excluded.contains(&path))
         })
         .build()
 }
 
 fn visit(root: &Path, entry: &ignore::DirEntry, options: &WalkOptions, found: &mut Walk) {
     let path = entry.path();
-    let Some(kind) = entry.file_type() else { return };
+    let Some(kind) = entry.file_type() else {
+        return;
+    };
     if kind.is_dir() || entry.depth() == 0 {
         return;
     }
     let uri = uri_of(path.strip_prefix(root).unwrap_or(path));
     if kind.is_symlink() {
-        return skip(path, uri, SkipReason::Symlink, "a symbolic link".into(), found);
+        return skip(
+            path,
+            uri,
+            SkipReason::Symlink,
+            "a symbolic link".into(),
+            found,
+        );
     }
     if !kind.is_file() {
-        return skip(path, uri, SkipReason::Special, "not a regular file".into(), found);
+        return skip(
+            path,
+            uri,
+            SkipReason::Special,
+            "not a regular file".into(),
+            found,
+        );
     }
     match std::fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_file() => classify(path, uri, &metadata, options, found),
         // It changed while we looked: a link now, or gone.
-        Ok(_) => skip(path, uri, SkipReason::Special, "not a regular file".into(), found),
+        Ok(_) => skip(
+            path,
+            uri,
+            SkipReason::Special,
+            "not a regular file".into(),
+            found,
+        ),
         Err(error) => skip(path, uri, SkipReason::Unreadable, error.to_string(), found),
     }
 }
@@ -193,10 +226,22 @@ fn classify(
     let bytes = metadata.len();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if bytes == 0 {
-        return skip(path, uri, SkipReason::Empty, "the file is empty".into(), found);
+        return skip(
+            path,
+            uri,
+            SkipReason::Empty,
+            "the file is empty".into(),
+            found,
+        );
     }
     if is_known_binary_name(&name) {
-        return skip(path, uri, SkipReason::Binary, "a name of files without text".into(), found);
+        return skip(
+            path,
+            uri,
+            SkipReason::Binary,
+            "a name of files without text".into(),
+            found,
+        );
     }
     if bytes > options.max_file_bytes {
         let detail = format!(
@@ -254,7 +299,9 @@ fn error_path(error: &ignore::Error) -> Option<&Path> {
 /// What the first bytes say a file without a telling name is; none for text.
 fn sniff(path: &Path) -> std::io::Result<Option<&'static str>> {
     let mut head = Vec::with_capacity(SNIFF_BYTES);
-    File::open(path)?.take(SNIFF_BYTES as u64).read_to_end(&mut head)?;
+    File::open(path)?
+        .take(SNIFF_BYTES as u64)
+        .read_to_end(&mut head)?;
     Ok(binary_kind(&head))
 }
 
@@ -286,7 +333,11 @@ mod tests {
     }
 
     fn skipped(found: &Walk) -> Vec<(&str, SkipReason)> {
-        found.skipped.iter().map(|file| (file.uri.as_str(), file.reason)).collect()
+        found
+            .skipped
+            .iter()
+            .map(|file| (file.uri.as_str(), file.reason))
+            .collect()
     }
 
     #[test]
@@ -297,13 +348,25 @@ mod tests {
         write(root, ".cairnignore", "secret.md\n");
         write(root, "sub/.cairnignore", "/local.md\n");
         for path in [
-            "b.md", "a b/c%20.md", "build/out.md", "x.tmp", "keep.tmp", "secret.md",
-            "sub/local.md", "sub/secret.md", "sub/ok.md", ".hidden.md", ".git/config",
+            "b.md",
+            "a b/c%20.md",
+            "build/out.md",
+            "x.tmp",
+            "keep.tmp",
+            "secret.md",
+            "sub/local.md",
+            "sub/secret.md",
+            "sub/ok.md",
+            ".hidden.md",
+            ".git/config",
         ] {
             write(root, path, "text");
         }
         let found = walk(root, &WalkOptions::default()).unwrap();
-        assert_eq!(uris(&found), ["a b/c%20.md", "b.md", "keep.tmp", "sub/ok.md"]);
+        assert_eq!(
+            uris(&found),
+            ["a b/c%20.md", "b.md", "keep.tmp", "sub/ok.md"]
+        );
         assert!(found.skipped.is_empty());
         assert_eq!(found.files[0].path, root.join("a b").join("c%20.md"));
         assert_eq!(found.files[0].bytes, 4);
@@ -337,7 +400,11 @@ mod tests {
             ]
         );
         assert_eq!(found.skipped_by_reason()[&SkipReason::Binary], 3);
-        let problems: Vec<_> = found.skipped.iter().filter(|f| f.reason.is_problem()).collect();
+        let problems: Vec<_> = found
+            .skipped
+            .iter()
+            .filter(|f| f.reason.is_problem())
+            .collect();
         assert_eq!(problems.len(), 1);
     }
 
@@ -373,7 +440,12 @@ mod tests {
         let found = walk(dir.path(), &WalkOptions::default()).unwrap();
         assert_eq!(found.files.len(), 2);
         assert_ne!(found.files[0].uri, found.files[1].uri);
-        assert!(found.files.iter().all(|file| file.uri.starts_with("caf\u{fffd}.md~")));
+        assert!(
+            found
+                .files
+                .iter()
+                .all(|file| file.uri.starts_with("caf\u{fffd}.md~"))
+        );
         assert!(found.files.iter().all(|file| file.path.exists()));
     }
 

@@ -84,6 +84,20 @@ impl Budget {
     }
 }
 
+/// The chunks that indexing would cut `document` into, in order. A pure function
+/// of its arguments; an empty text has none.
+///
+/// # Errors
+/// `Model` when the embedder's tokenizer fails.
+pub fn chunk_document(
+    document: &Document,
+    embedder: &dyn Embedder,
+    settings: &IndexSettings,
+) -> Result<Vec<Chunk>> {
+    let pieces = chunk(document, embedder, settings)?;
+    Ok(pieces.into_iter().map(|piece| piece.chunk).collect())
+}
+
 /// Cuts a document into chunks. An empty text has none.
 pub(crate) fn chunk(
     document: &Document,

@@ -14,9 +14,16 @@ pub(super) fn normalize(text: &str) -> Option<String> {
             Some(parsed.date())
         })
         .or_else(|| {
-            ["%B %d, %Y", "%b %d, %Y", "%d %B %Y", "%d %b %Y", "%Y/%m/%d", "%d.%m.%Y"]
-                .iter()
-                .find_map(|format| Date::strptime(format, text).ok())
+            [
+                "%B %d, %Y",
+                "%b %d, %Y",
+                "%d %B %Y",
+                "%d %b %Y",
+                "%Y/%m/%d",
+                "%d.%m.%Y",
+            ]
+            .iter()
+            .find_map(|format| Date::strptime(format, text).ok())
         })
         .map(|date| date.to_string())
 }
@@ -32,7 +39,9 @@ fn iso(text: &str) -> Option<Date> {
 
 /// `20240501`, the time perhaps after it.
 fn compact(text: &str) -> Option<Date> {
-    let digits = text.get(..8).filter(|day| day.bytes().all(|b| b.is_ascii_digit()))?;
+    let digits = text
+        .get(..8)
+        .filter(|day| day.bytes().all(|b| b.is_ascii_digit()))?;
     Date::strptime("%Y%m%d", digits).ok()
 }
 
@@ -58,7 +67,14 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_dates() {
-        for text in ["", "soon", "2024", "2024-13-01", "1714559400000000", "v2024-05-01"] {
+        for text in [
+            "",
+            "soon",
+            "2024",
+            "2024-13-01",
+            "1714559400000000",
+            "v2024-05-01",
+        ] {
             assert_eq!(normalize(text), None, "{text}");
         }
     }

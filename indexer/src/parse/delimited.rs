@@ -32,9 +32,7 @@ fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
         }
     }
     let is_tsv = source.name.to_ascii_lowercase().ends_with(".tsv");
-    let delimiter = delimiter.unwrap_or_else(|| {
-        if is_tsv { b'\t' } else { find_delimiter(text) }
-    });
+    let delimiter = delimiter.unwrap_or_else(|| if is_tsv { b'\t' } else { find_delimiter(text) });
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter)
         .has_headers(false)
@@ -42,7 +40,10 @@ fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
         .from_reader(text.as_bytes());
     let mut record = csv::StringRecord::new();
     let mut columns: Option<Vec<String>> = None;
-    while reader.read_record(&mut record).map_err(|e| malformed("CSV", e))? {
+    while reader
+        .read_record(&mut record)
+        .map_err(|e| malformed("CSV", e))?
+    {
         match &columns {
             None => {
                 let header = is_header(&record);
@@ -90,21 +91,28 @@ fn row(record: &csv::StringRecord, columns: &[String], draft: &mut Draft) {
 fn find_delimiter(text: &str) -> u8 {
     let sample = &text[..text.floor_char_boundary(SAMPLE_BYTES)];
     let score = |delimiter: u8| {
-        let counts = sample.lines().filter(|line| !line.trim().is_empty()).take(20).map(|line| {
-            let mut quoted = false;
-            let hits = line.bytes().filter(|&b| {
-                quoted ^= b == b'"';
-                b == delimiter && !quoted
+        let counts = sample
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .take(20)
+            .map(|line| {
+                let mut quoted = false;
+                let hits = line.bytes().filter(|&b| {
+                    quoted ^= b == b'"';
+                    b == delimiter && !quoted
+                });
+                hits.count()
             });
-            hits.count()
-        });
         let counts: Vec<usize> = counts.collect();
         let first = counts.first().copied().unwrap_or(0);
         let even = counts.iter().filter(|&&count| count == first).count();
         if first == 0 { (0, 0) } else { (even, first) }
     };
     let candidates = *b"|;\t,";
-    candidates.into_iter().max_by_key(|&delimiter| score(delimiter)).unwrap_or(b',')
+    candidates
+        .into_iter()
+        .max_by_key(|&delimiter| score(delimiter))
+        .unwrap_or(b',')
 }
 
 /// Whether a first row names columns: filled, distinct and no numbers.

@@ -19,11 +19,14 @@ pub(crate) const SNIFF_BYTES: usize = 8192;
 /// `InvalidInput` for text whose name promises a binary format.
 pub(super) fn detect(source: &Source<'_>, content_type: Option<&str>) -> Result<&'static Format> {
     let bytes = source.bytes;
-    if let Some(format) = format::FORMATS.iter().find(|format| (format.matches)(bytes)) {
+    if let Some(format) = format::FORMATS
+        .iter()
+        .find(|format| (format.matches)(bytes))
+    {
         return Ok(format);
     }
-    let named = format::by_name(source.name)
-        .or_else(|| content_type.and_then(format::by_content_type));
+    let named =
+        format::by_name(source.name).or_else(|| content_type.and_then(format::by_content_type));
     let binary = binary_kind(&bytes[..bytes.len().min(SNIFF_BYTES)]);
     if bytes.starts_with(OLE) && is_encrypted_office(bytes) {
         return Err(archive::encrypted());
@@ -53,33 +56,43 @@ pub(super) fn detect(source: &Source<'_>, content_type: Option<&str>) -> Result<
 fn by_look(source: &Source<'_>) -> Option<&'static Format> {
     let text = source.text();
     let text = text.trim_start_matches('\u{feff}').trim_start();
-    format::FORMATS.iter().find(|format| (format.looks_like)(text)).copied()
+    format::FORMATS
+        .iter()
+        .find(|format| (format.looks_like)(text))
+        .copied()
 }
 
 /// How old Office files, and new ones with a password, begin.
 const OLE: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
 
 fn is_encrypted_office(bytes: &[u8]) -> bool {
-    let name: Vec<u8> = "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let name: Vec<u8> = "EncryptedPackage"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
     bytes.windows(name.len()).any(|window| window == name)
 }
 
 pub(super) fn unsupported(kind: &str) -> Error {
     Error::new(
         ErrorKind::Unsupported,
-        format!("{kind}, which Cairn does not read; convert it to text, or leave it out with a .cairnignore"),
+        format!(
+            "{kind}, which Cairn does not read; convert it to text, or leave it out with a .cairnignore"
+        ),
     )
 }
 
 /// What the bytes are when they are no text and no format that Cairn reads.
 pub(crate) fn binary_kind(head: &[u8]) -> Option<&'static str> {
     let magic = MAGIC.iter().find(|(offset, magic, _)| {
-        head.get(*offset..).is_some_and(|rest| rest.starts_with(magic))
+        head.get(*offset..)
+            .is_some_and(|rest| rest.starts_with(magic))
     });
     if let Some((_, _, kind)) = magic {
         return Some(kind);
     }
-    if encoding_rs::Encoding::for_bom(head).is_some() || encoding::utf16_without_mark(head).is_some()
+    if encoding_rs::Encoding::for_bom(head).is_some()
+        || encoding::utf16_without_mark(head).is_some()
     {
         return None;
     }

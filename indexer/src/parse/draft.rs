@@ -176,15 +176,16 @@ impl Draft {
     /// Starts a page at the next visible character.
     pub(super) fn start_page(&mut self, number: u32) {
         self.blank_line();
-        self.pages.push(Page {
-            number,
-            span: 0..0,
-        });
+        self.pages.push(Page { number, span: 0..0 });
     }
 
     /// Takes over what another draft holds, its headings `deeper` levels down.
     pub(super) fn append(&mut self, other: Draft, deeper: u8) {
-        let mut sections = other.sections.into_iter().take(other.open_sections).peekable();
+        let mut sections = other
+            .sections
+            .into_iter()
+            .take(other.open_sections)
+            .peekable();
         let text = other.text;
         let mut at = 0;
         while let Some(section) = sections.next() {
@@ -242,7 +243,9 @@ impl Draft {
         close_pages(&mut self.pages, self.text.len());
         let first_heading = || {
             let outermost = self.sections.iter().find(|section| section.level == 1);
-            outermost.or(self.sections.first()).map(|section| section.heading.clone())
+            outermost
+                .or(self.sections.first())
+                .map(|section| section.heading.clone())
         };
         let title = match self.title.take() {
             Some(title) => title,
@@ -425,7 +428,11 @@ mod tests {
             draft.push(text);
         }
         let document = finish(draft);
-        let pages: Vec<_> = document.pages.iter().map(|p| (p.number, p.span.clone())).collect();
+        let pages: Vec<_> = document
+            .pages
+            .iter()
+            .map(|p| (p.number, p.span.clone()))
+            .collect();
         assert_eq!(pages, [(1, 0..5), (3, 5..10)]);
     }
 

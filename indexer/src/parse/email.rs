@@ -46,14 +46,21 @@ fn facts(message: &Message<'_>, draft: &mut Draft) {
     if let Some(id) = message.message_id() {
         draft.fact("message_id", id);
     }
-    let names: Vec<Value> = message.attachments().map(|part| name_of(part).into()).collect();
+    let names: Vec<Value> = message
+        .attachments()
+        .map(|part| name_of(part).into())
+        .collect();
     draft.fact("attachments", Value::Array(names));
 }
 
 /// Names with addresses; one alone is no list.
 fn list(addresses: Option<&Address<'_>>) -> Value {
     let mut all: Vec<Value> = people(addresses).into_iter().map(Value::from).collect();
-    if all.len() == 1 { all.swap_remove(0) } else { Value::Array(all) }
+    if all.len() == 1 {
+        all.swap_remove(0)
+    } else {
+        Value::Array(all)
+    }
 }
 
 fn people(addresses: Option<&Address<'_>>) -> Vec<String> {
@@ -130,9 +137,14 @@ fn attachment(
             write(&deeper, message, &mut inner)?;
             Some(inner)
         }
-        PartType::Text(text) | PartType::Html(text) => {
-            nested(source, name, Some("utf-8"), content_type.as_deref(), text.as_bytes()).ok()
-        }
+        PartType::Text(text) | PartType::Html(text) => nested(
+            source,
+            name,
+            Some("utf-8"),
+            content_type.as_deref(),
+            text.as_bytes(),
+        )
+        .ok(),
         PartType::Binary(bytes) | PartType::InlineBinary(bytes) => {
             nested(source, name, None, content_type.as_deref(), bytes).ok()
         }
@@ -146,7 +158,10 @@ fn attachment(
 }
 
 fn name_of(part: &MessagePart<'_>) -> String {
-    let name = part.attachment_name().map(one_line).filter(|name| !name.is_empty());
+    let name = part
+        .attachment_name()
+        .map(one_line)
+        .filter(|name| !name.is_empty());
     name.unwrap_or_else(|| match &part.body {
         PartType::Message(message) => one_line(message.subject().unwrap_or("forwarded mail")),
         _ => "without a name".into(),
@@ -155,7 +170,15 @@ fn name_of(part: &MessagePart<'_>) -> String {
 
 /// Several of the headers that every mail has, before the first blank line.
 fn looks_like(text: &str) -> bool {
-    let known = ["from:", "to:", "date:", "subject:", "message-id:", "received:", "mime-version:"];
+    let known = [
+        "from:",
+        "to:",
+        "date:",
+        "subject:",
+        "message-id:",
+        "received:",
+        "mime-version:",
+    ];
     let mut hits = 0;
     for (number, line) in text.lines().take(200).enumerate() {
         if line.is_empty() {
@@ -227,7 +250,10 @@ mod tests {
             "Hello there\n\nAttachment: plan.md\n\nPlan\n\nBuild it.\n\nAttachment: cat.png\n\n\
              Attachment: Inner\n\nSubject: Inner\nFrom: x@y.z\n\nInner text."
         );
-        assert_eq!(headings(&document), [(1, "plan.md"), (2, "Plan"), (1, "Inner")]);
+        assert_eq!(
+            headings(&document),
+            [(1, "plan.md"), (2, "Plan"), (1, "Inner")]
+        );
         assert_eq!(
             document.metadata["attachments"],
             serde_json::json!(["plan.md", "cat.png", "Inner"])
@@ -248,7 +274,10 @@ mod tests {
 
     #[test]
     fn text_without_header_is_no_mail() {
-        assert_eq!(read("notes", "From: here\nto there").metadata["format"], "text");
+        assert_eq!(
+            read("notes", "From: here\nto there").metadata["format"],
+            "text"
+        );
         assert!(read_err("a.eml", "\r\n\r\n").to_string().contains("a mail"));
     }
 }

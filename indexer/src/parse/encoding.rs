@@ -19,7 +19,10 @@ pub(super) fn decode<'a>(bytes: &'a [u8], declared: Option<&str>) -> Cow<'a, str
         return encoding.decode_without_bom_handling(bytes).0;
     }
     // ISO-2022-JP is made of ASCII bytes, so it passes for UTF-8.
-    let escapes = bytes.windows(2).take(DETECT_BYTES).any(|w| w == b"\x1b$" || w == b"\x1b(");
+    let escapes = bytes
+        .windows(2)
+        .take(DETECT_BYTES)
+        .any(|w| w == b"\x1b$" || w == b"\x1b(");
     let utf8 = std::str::from_utf8(bytes);
     if let (Ok(text), false) = (utf8, escapes) {
         return Cow::Borrowed(text);
@@ -54,7 +57,11 @@ pub(super) fn utf16_without_mark(bytes: &[u8]) -> Option<&'static Encoding> {
         return None;
     }
     let zeros = |offset: usize| {
-        sample[offset..].iter().step_by(2).filter(|&&byte| byte == 0).count()
+        sample[offset..]
+            .iter()
+            .step_by(2)
+            .filter(|&&byte| byte == 0)
+            .count()
     };
     let (even, odd) = (zeros(0), zeros(1));
     if odd * 10 >= pairs * 7 && even * 50 <= pairs {
@@ -88,9 +95,12 @@ mod tests {
     use super::*;
     use encoding_rs::{EUC_KR, ISO_2022_JP, SHIFT_JIS, WINDOWS_1251, WINDOWS_1252};
 
-    const JAPANESE: &str = "検索エンジンは文書を索引に登録し、質問に答えます。テキストの文字コードを判定する。";
-    const FRENCH: &str = "L'été dernier, la société a reçu des réponses à ses questions — déjà prêtes.";
-    const RUSSIAN: &str = "Поисковая система отвечает на вопросы о документах и цитирует источники.";
+    const JAPANESE: &str =
+        "検索エンジンは文書を索引に登録し、質問に答えます。テキストの文字コードを判定する。";
+    const FRENCH: &str =
+        "L'été dernier, la société a reçu des réponses à ses questions — déjà prêtes.";
+    const RUSSIAN: &str =
+        "Поисковая система отвечает на вопросы о документах и цитирует источники.";
     const KOREAN: &str = "검색 엔진은 문서를 색인하고 질문에 답합니다. 문자 인코딩을 판별합니다.";
 
     #[test]
@@ -114,7 +124,13 @@ mod tests {
         for big in [false, true] {
             let unmarked: Vec<u8> = text
                 .encode_utf16()
-                .flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() })
+                .flat_map(|unit| {
+                    if big {
+                        unit.to_be_bytes()
+                    } else {
+                        unit.to_le_bytes()
+                    }
+                })
                 .collect();
             let mark = if big { [0xfe, 0xff] } else { [0xff, 0xfe] };
             assert_eq!(decode(&unmarked, None), text);

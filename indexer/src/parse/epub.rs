@@ -32,15 +32,20 @@ fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
         .text(&package_path)?
         .ok_or_else(|| malformed("EPUB", "its package file is missing"))?;
     let package = Package::read(&package, draft)?;
-    let chapters: Vec<String> =
-        package.chapters.iter().map(|href| resolve(&package_path, href)).collect();
+    let chapters: Vec<String> = package
+        .chapters
+        .iter()
+        .map(|href| resolve(&package_path, href))
+        .collect();
     refuse_encrypted(&mut archive, &chapters)?;
     let labels = match &package.contents {
         Some(href) => labels(&mut archive, &resolve(&package_path, href))?,
         None => HashMap::new(),
     };
     for path in &chapters {
-        let Some(text) = archive.text(path)? else { continue };
+        let Some(text) = archive.text(path)? else {
+            continue;
+        };
         let mut chapter = Draft::new(source.limits.max_text_bytes);
         html::page(&text, &mut chapter)?;
         draft.blank_line();
@@ -112,8 +117,8 @@ impl Package {
                     let is_nav = attributes
                         .get("properties")
                         .is_some_and(|p| p.split_whitespace().any(|word| word == "nav"));
-                    let is_ncx = attributes.get("media-type").as_deref()
-                        == Some("application/x-dtbncx+xml");
+                    let is_ncx =
+                        attributes.get("media-type").as_deref() == Some("application/x-dtbncx+xml");
                     if is_nav || (is_ncx && package.contents.is_none()) {
                         package.contents = Some(href.clone());
                     }
@@ -161,13 +166,17 @@ fn labels(archive: &mut Archive<'_>, path: &str) -> Result<HashMap<String, Strin
             Xml::Start("navLabel", _) => label.clear(),
             Xml::Start("content", attributes) => {
                 if let Some(href) = attributes.get("src") {
-                    labels.entry(resolve(path, &href)).or_insert_with(|| label.trim().to_owned());
+                    labels
+                        .entry(resolve(path, &href))
+                        .or_insert_with(|| label.trim().to_owned());
                 }
             }
             Xml::Text(text) => label.push_str(&text),
             Xml::End("a") => {
                 if let Some(href) = target.take() {
-                    labels.entry(resolve(path, &href)).or_insert_with(|| label.trim().to_owned());
+                    labels
+                        .entry(resolve(path, &href))
+                        .or_insert_with(|| label.trim().to_owned());
                 }
             }
             _ => {}

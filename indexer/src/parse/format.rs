@@ -72,18 +72,26 @@ impl Format {
 /// The format that a file's name stands for.
 pub(super) fn by_name(name: &str) -> Option<&'static Format> {
     let name = name.to_ascii_lowercase();
-    let whole = FORMATS.iter().find(|format| format.names.contains(&name.as_str()));
+    let whole = FORMATS
+        .iter()
+        .find(|format| format.names.contains(&name.as_str()));
     let found = whole.or_else(|| {
         let extension = extension(&name)?;
-        FORMATS.iter().find(|format| format.extensions.contains(&extension))
+        FORMATS
+            .iter()
+            .find(|format| format.extensions.contains(&extension))
     });
-    found.copied().or_else(|| code::is_source_name(&name).then_some(&code::FORMAT))
+    found
+        .copied()
+        .or_else(|| code::is_source_name(&name).then_some(&code::FORMAT))
 }
 
 /// The format that a media type stands for.
 pub(super) fn by_content_type(content_type: &str) -> Option<&'static Format> {
     let essence = content_type.split(';').next()?.trim().to_ascii_lowercase();
-    let found = FORMATS.iter().find(|format| format.content_types.contains(&essence.as_str()));
+    let found = FORMATS
+        .iter()
+        .find(|format| format.content_types.contains(&essence.as_str()));
     found.copied()
 }
 
@@ -108,15 +116,115 @@ pub fn is_known_binary_name(name: &str) -> bool {
 
 /// In order, for the binary search.
 const BINARY_EXTENSIONS: &[&str] = &[
-    "7z", "a", "aac", "ai", "apk", "ar", "avi", "avif", "bin", "bmp", "br", "bz2", "cab",
-    "class", "cur", "db", "deb", "dll", "dmg", "doc", "dylib", "eot", "exe", "flac", "flv",
-    "gguf", "gif", "h5", "heic", "icns", "ico", "iso", "jar", "jp2", "jpeg", "jpg", "ko", "lib",
-    "lz", "lz4", "lzma", "m4a", "m4v", "mid", "mkv", "mo", "mov", "mp3", "mp4", "mpeg", "mpg",
-    "msi", "npy", "npz", "o", "obj", "odg", "odp", "ods", "odt", "ogg", "ogv", "onnx", "opus",
-    "otf", "parquet", "pb", "pcap", "pickle", "pkl", "png", "ppt", "pptx", "psd", "pt", "pth",
-    "pyc", "pyd", "pyo", "rar", "rlib", "rmeta", "rpm", "safetensors", "snap", "so", "sqlite",
-    "sqlite3", "tar", "tbz2", "tgz", "tif", "tiff", "ttf", "txz", "wasm", "wav", "webm", "webp",
-    "whl", "wmv", "woff", "woff2", "xcf", "xls", "xlsx", "xz", "zip", "zst",
+    "7z",
+    "a",
+    "aac",
+    "ai",
+    "apk",
+    "ar",
+    "avi",
+    "avif",
+    "bin",
+    "bmp",
+    "br",
+    "bz2",
+    "cab",
+    "class",
+    "cur",
+    "db",
+    "deb",
+    "dll",
+    "dmg",
+    "doc",
+    "dylib",
+    "eot",
+    "exe",
+    "flac",
+    "flv",
+    "gguf",
+    "gif",
+    "h5",
+    "heic",
+    "icns",
+    "ico",
+    "iso",
+    "jar",
+    "jp2",
+    "jpeg",
+    "jpg",
+    "ko",
+    "lib",
+    "lz",
+    "lz4",
+    "lzma",
+    "m4a",
+    "m4v",
+    "mid",
+    "mkv",
+    "mo",
+    "mov",
+    "mp3",
+    "mp4",
+    "mpeg",
+    "mpg",
+    "msi",
+    "npy",
+    "npz",
+    "o",
+    "obj",
+    "odg",
+    "odp",
+    "ods",
+    "odt",
+    "ogg",
+    "ogv",
+    "onnx",
+    "opus",
+    "otf",
+    "parquet",
+    "pb",
+    "pcap",
+    "pickle",
+    "pkl",
+    "png",
+    "ppt",
+    "pptx",
+    "psd",
+    "pt",
+    "pth",
+    "pyc",
+    "pyd",
+    "pyo",
+    "rar",
+    "rlib",
+    "rmeta",
+    "rpm",
+    "safetensors",
+    "snap",
+    "so",
+    "sqlite",
+    "sqlite3",
+    "tar",
+    "tbz2",
+    "tgz",
+    "tif",
+    "tiff",
+    "ttf",
+    "txz",
+    "wasm",
+    "wav",
+    "webm",
+    "webp",
+    "whl",
+    "wmv",
+    "woff",
+    "woff2",
+    "xcf",
+    "xls",
+    "xlsx",
+    "xz",
+    "zip",
+    "zst",
 ];
 
 #[cfg(test)]

@@ -86,7 +86,11 @@ pub(super) fn fact(name: &str, value: &Value, draft: &mut Draft, depth: u8) {
         }
         ("author" | "authors", _) => draft.fact("author", flat(value)),
         ("tags" | "tag" | "keywords" | "categories" | "category", _) => {
-            let key = if key.starts_with("categor") { "categories" } else { "tags" };
+            let key = if key.starts_with("categor") {
+                "categories"
+            } else {
+                "tags"
+            };
             draft.fact(key, list(value));
         }
         (_, Value::Object(inner)) if depth < 2 => {
@@ -157,7 +161,12 @@ fn short(text: &str) -> Value {
 
 /// TOML's dates are texts for us.
 fn toml_table(table: toml::Table) -> Value {
-    Value::Object(table.into_iter().map(|(name, value)| (name, toml_value(value))).collect())
+    Value::Object(
+        table
+            .into_iter()
+            .map(|(name, value)| (name, toml_value(value)))
+            .collect(),
+    )
 }
 
 fn toml_value(value: toml::Value) -> Value {
@@ -178,7 +187,11 @@ mod tests {
     use serde_json::json;
 
     fn read(text: &str) -> crate::Document {
-        parse(&ParseInput::new("a.md", text.as_bytes()), &ParseLimits::default()).unwrap()
+        parse(
+            &ParseInput::new("a.md", text.as_bytes()),
+            &ParseLimits::default(),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -199,7 +212,8 @@ mod tests {
 
     #[test]
     fn toml_becomes_facts() {
-        let document = read("+++\ntitle = \"T\"\ndate = 2023-02-03T04:05:06Z\ntags = [\"a\"]\n+++\nBody");
+        let document =
+            read("+++\ntitle = \"T\"\ndate = 2023-02-03T04:05:06Z\ntags = [\"a\"]\n+++\nBody");
         assert_eq!(document.title, "T");
         assert_eq!(document.metadata["date"], "2023-02-03");
         assert_eq!(document.metadata["tags"], json!(["a"]));
@@ -207,8 +221,15 @@ mod tests {
 
     #[test]
     fn what_does_not_parse_is_text() {
-        assert_eq!(read("---\n[broken: yaml\n---\nBody").text.lines().last(), Some("Body"));
-        assert!(read("---\njust a rule above\n").text.contains("just a rule"));
+        assert_eq!(
+            read("---\n[broken: yaml\n---\nBody").text.lines().last(),
+            Some("Body")
+        );
+        assert!(
+            read("---\njust a rule above\n")
+                .text
+                .contains("just a rule")
+        );
         assert!(read("+++\nno toml\n+++\nBody").text.contains("no toml"));
     }
 

@@ -29,14 +29,26 @@ pub(super) const FORMAT: Format = Format {
 pub(super) const LINES: Format = Format {
     name: "jsonl",
     extensions: &["jsonl", "ndjson", "jsonlines"],
-    content_types: &["application/x-ndjson", "application/jsonl", "application/x-jsonlines"],
+    content_types: &[
+        "application/x-ndjson",
+        "application/jsonl",
+        "application/x-jsonlines",
+    ],
     no_text: "the JSON holds no value; there is nothing to index",
     ..Format::new(parse_lines)
 };
 
 /// Facts that an outermost object may state about the document.
 const FACTS: &[&str] = &[
-    "title", "author", "authors", "date", "published", "language", "lang", "tags", "keywords",
+    "title",
+    "author",
+    "authors",
+    "date",
+    "published",
+    "language",
+    "lang",
+    "tags",
+    "keywords",
 ];
 
 fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
@@ -63,13 +75,16 @@ fn parse_lines(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
         let mut path = String::new();
         // Checked first: half a record must not be written.
         let checked = serde_json::from_str::<IgnoredAny>(line);
-        let written = checked
-            .and_then(|_| Writer::new(draft, &mut path, 1, false).deserialize(&mut reader));
+        let written =
+            checked.and_then(|_| Writer::new(draft, &mut path, 1, false).deserialize(&mut reader));
         if draft.is_full() {
             break;
         }
         if let Err(error) = written {
-            return Err(malformed("JSON Lines", format!("line {}: {error}", number + 1)));
+            return Err(malformed(
+                "JSON Lines",
+                format!("line {}: {error}", number + 1),
+            ));
         }
         draft.blank_line();
     }
@@ -178,7 +193,8 @@ impl<'de> Visitor<'de> for Writer<'_> {
             if base > 0 {
                 self.path.push('.');
             }
-            self.path.extend(name.chars().map(|c| if c.is_control() { ' ' } else { c }));
+            self.path
+                .extend(name.chars().map(|c| if c.is_control() { ' ' } else { c }));
             let field = Writer::new(self.draft, self.path, self.depth + 1, false);
             if self.facts && FACTS.contains(&name.as_str()) {
                 let value: Value = fields.next_value()?;
@@ -220,9 +236,16 @@ mod tests {
     #[test]
     fn records_are_paragraphs() {
         let expected = "id: 1\nq: a\n\nid: 2.5\nq: b";
-        assert_eq!(read("x.json", r#"[{"id":1,"q":"a"},{"id":2.5,"q":"b"}]"#).text, expected);
         assert_eq!(
-            read("x.jsonl", "{\"id\":1,\"q\":\"a\"}\n\n{\"id\":2.5,\"q\":\"b\"}\r\n").text,
+            read("x.json", r#"[{"id":1,"q":"a"},{"id":2.5,"q":"b"}]"#).text,
+            expected
+        );
+        assert_eq!(
+            read(
+                "x.jsonl",
+                "{\"id\":1,\"q\":\"a\"}\n\n{\"id\":2.5,\"q\":\"b\"}\r\n"
+            )
+            .text,
             expected
         );
     }
@@ -247,8 +270,14 @@ mod tests {
         assert!(error.to_string().contains("line 1 column 9"), "{error}");
         let error = read_err("x.jsonl", "{\"a\": 1}\n{\"a\": \n");
         assert!(error.to_string().contains("line 2"), "{error}");
-        assert_eq!(read_err("x.json", "{\"a\": null}").kind(), ErrorKind::InvalidInput);
-        assert_eq!(read_err("x.json", "{\"a\": 1} x").kind(), ErrorKind::InvalidInput);
+        assert_eq!(
+            read_err("x.json", "{\"a\": null}").kind(),
+            ErrorKind::InvalidInput
+        );
+        assert_eq!(
+            read_err("x.json", "{\"a\": 1} x").kind(),
+            ErrorKind::InvalidInput
+        );
     }
 
     #[test]

@@ -14,7 +14,13 @@ pub(super) fn detect(text: &str) -> Option<&'static str> {
     let start = if text.len() <= SAMPLE_BYTES { 0 } else { start };
     let end = text.floor_char_boundary((start + SAMPLE_BYTES).min(text.len()));
     let sample = &text[start..end];
-    if sample.chars().filter(|c| c.is_alphabetic()).take(MIN_LETTERS).count() < MIN_LETTERS {
+    if sample
+        .chars()
+        .filter(|c| c.is_alphabetic())
+        .take(MIN_LETTERS)
+        .count()
+        < MIN_LETTERS
+    {
         return None;
     }
     let found = whatlang::detect(sample).filter(|found| found.is_reliable())?;
@@ -23,7 +29,11 @@ pub(super) fn detect(text: &str) -> Option<&'static str> {
 
 /// `en` of `en-US`, `EN_us` or `eng`; none for what is no language tag.
 pub(super) fn normalize(tag: &str) -> Option<String> {
-    let primary = tag.trim().split(['-', '_', '.']).next()?.to_ascii_lowercase();
+    let primary = tag
+        .trim()
+        .split(['-', '_', '.'])
+        .next()?
+        .to_ascii_lowercase();
     if !(2..=3).contains(&primary.len()) || !primary.bytes().all(|b| b.is_ascii_lowercase()) {
         return None;
     }

@@ -11,7 +11,9 @@ use crate::Result;
 /// Markdown files.
 pub(super) const FORMAT: Format = Format {
     name: "markdown",
-    extensions: &["md", "markdown", "mdown", "mkd", "mkdn", "mdwn", "mdx", "qmd", "rmd"],
+    extensions: &[
+        "md", "markdown", "mdown", "mkd", "mkdn", "mdwn", "mdx", "qmd", "rmd",
+    ],
     content_types: &["text/markdown", "text/x-markdown"],
     prose: true,
     title_from_heading: true,
@@ -109,7 +111,10 @@ impl<'a> Writer<'a> {
             },
             Event::InlineHtml(tag) => {
                 let name = tag.trim_start_matches(['<', '/']);
-                if name.get(..2).is_some_and(|name| name.eq_ignore_ascii_case("br")) {
+                if name
+                    .get(..2)
+                    .is_some_and(|name| name.eq_ignore_ascii_case("br"))
+                {
                     self.hard_break();
                 }
             }
@@ -232,7 +237,11 @@ mod tests {
     use crate::parse::{ParseInput, ParseLimits, parse};
 
     fn read(text: &str) -> crate::Document {
-        parse(&ParseInput::new("guide.md", text.as_bytes()), &ParseLimits::default()).unwrap()
+        parse(
+            &ParseInput::new("guide.md", text.as_bytes()),
+            &ParseLimits::default(),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -272,7 +281,11 @@ mod tests {
             .collect();
         assert_eq!(
             spans,
-            [("A", 1, "A\n\na\n\nB\n\nb\n\n"), ("B", 2, "B\n\nb\n\n"), ("C", 1, "C\n\nc")]
+            [
+                ("A", 1, "A\n\na\n\nB\n\nb\n\n"),
+                ("B", 2, "B\n\nb\n\n"),
+                ("C", 1, "C\n\nc")
+            ]
         );
     }
 
@@ -282,7 +295,10 @@ mod tests {
             "<h1 align=center>Logo &amp; name</h1>\n\n<!-- hidden -->\n\n<p>In a <b>block</b></p>\n\n\
              Press <kbd>Ctrl</kbd><br>now\n\n<script>alert(1)</script>\n",
         );
-        assert_eq!(document.text, "Logo & name\n\nIn a block\n\nPress Ctrl\nnow");
+        assert_eq!(
+            document.text,
+            "Logo & name\n\nIn a block\n\nPress Ctrl\nnow"
+        );
         assert_eq!(document.sections[0].heading, "Logo & name");
     }
 

@@ -66,7 +66,10 @@ impl<'a> ParseInput<'a> {
     }
 
     fn file_name(&self) -> &'a str {
-        let path = self.name.filter(|name| !name.is_empty()).unwrap_or(self.uri);
+        let path = self
+            .name
+            .filter(|name| !name.is_empty())
+            .unwrap_or(self.uri);
         let path = if path.contains("://") {
             path.split(['?', '#']).next().unwrap_or(path)
         } else {

@@ -1,8 +1,8 @@
 //! Plain text: as it stands, with underlined lines as headings.
 
+use super::Source;
 use super::draft::Draft;
 use super::format::Format;
-use super::Source;
 use crate::Result;
 
 /// Text without markup, and the format of everything that is text and nothing
@@ -11,8 +11,22 @@ pub(super) const FORMAT: Format = Format {
     name: "text",
     extensions: &["txt", "text", "log", "asc", "nfo", "man", "me", "1st"],
     names: &[
-        "readme", "license", "licence", "copying", "copyright", "changelog", "changes", "news",
-        "authors", "contributors", "install", "todo", "notice", "thanks", "history", "maintainers",
+        "readme",
+        "license",
+        "licence",
+        "copying",
+        "copyright",
+        "changelog",
+        "changes",
+        "news",
+        "authors",
+        "contributors",
+        "install",
+        "todo",
+        "notice",
+        "thanks",
+        "history",
+        "maintainers",
     ],
     content_types: &["text/plain"],
     prose: true,
@@ -64,7 +78,11 @@ mod tests {
     use crate::parse::{ParseInput, ParseLimits, parse};
 
     fn read(name: &str, text: &str) -> crate::Document {
-        parse(&ParseInput::new(name, text.as_bytes()), &ParseLimits::default()).unwrap()
+        parse(
+            &ParseInput::new(name, text.as_bytes()),
+            &ParseLimits::default(),
+        )
+        .unwrap()
     }
 
     #[test]

@@ -7,24 +7,38 @@ use crate::{Document, Error};
 
 /// Parses with the default limits; panics on errors.
 pub(super) fn read(name: &str, bytes: impl AsRef<[u8]>) -> Document {
-    parse(&ParseInput::new(name, bytes.as_ref()), &ParseLimits::default()).unwrap()
+    parse(
+        &ParseInput::new(name, bytes.as_ref()),
+        &ParseLimits::default(),
+    )
+    .unwrap()
 }
 
 /// The error of parsing with the default limits.
 pub(super) fn read_err(name: &str, bytes: impl AsRef<[u8]>) -> Error {
-    parse(&ParseInput::new(name, bytes.as_ref()), &ParseLimits::default()).unwrap_err()
+    parse(
+        &ParseInput::new(name, bytes.as_ref()),
+        &ParseLimits::default(),
+    )
+    .unwrap_err()
 }
 
 /// Level and heading of every section.
 pub(super) fn headings(document: &Document) -> Vec<(u8, &str)> {
-    document.sections.iter().map(|section| (section.level, section.heading.as_str())).collect()
+    document
+        .sections
+        .iter()
+        .map(|section| (section.level, section.heading.as_str()))
+        .collect()
 }
 
 /// A ZIP archive of these files.
 pub(super) fn zip(files: &[(&str, &str)]) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, content) in files {
-        writer.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+        writer
+            .start_file(*name, zip::write::SimpleFileOptions::default())
+            .unwrap();
         writer.write_all(content.as_bytes()).unwrap();
     }
     writer.finish().unwrap().into_inner()

@@ -33,7 +33,9 @@ impl Attributes<'_> {
             .with_checks(false)
             .flatten()
             .find(|attribute| attribute.key.local_name().into_inner() == name)?;
-        let value = quick_xml::escape::unescape(&attribute.value).ok().map(Cow::into_owned);
+        let value = quick_xml::escape::unescape(&attribute.value)
+            .ok()
+            .map(Cow::into_owned);
         Some(value.unwrap_or_else(|| attribute.value.into_owned()))
     }
 }
@@ -118,6 +120,9 @@ mod tests {
     #[test]
     fn broken_xml_is_an_error() {
         let error = read("<a><b></a>", "DOCX", |_| Ok(())).unwrap_err();
-        assert!(error.to_string().contains("not readable as DOCX"), "{error}");
+        assert!(
+            error.to_string().contains("not readable as DOCX"),
+            "{error}"
+        );
     }
 }

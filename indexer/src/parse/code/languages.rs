@@ -52,7 +52,9 @@ pub(super) fn by_name(name: &str) -> Option<&'static Language> {
 /// The language of a script's `#!` line.
 pub(super) fn by_interpreter(line: &str) -> Option<&'static Language> {
     let command = line.strip_prefix("#!")?;
-    let mut words = command.split_whitespace().flat_map(|word| word.rsplit('/').next());
+    let mut words = command
+        .split_whitespace()
+        .flat_map(|word| word.rsplit('/').next());
     let program = words.find(|word| *word != "env" && !word.starts_with('-'))?;
     let program = program.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
     let name = match program {
@@ -73,7 +75,11 @@ pub(super) static LANGUAGES: [Language; 54] = [
         r"^\s*(?:unsafe\s+)?(impl\b[^{;]*)",
         r"^\s*(macro_rules!\s*\w+)"
     ),
-    language!("python", ["py", "pyi", "pyw"], r"^\s*(?:async\s+)?((?:def|class)\s+\w+)"),
+    language!(
+        "python",
+        ["py", "pyi", "pyw"],
+        r"^\s*(?:async\s+)?((?:def|class)\s+\w+)"
+    ),
     language!(
         "javascript",
         ["js", "mjs", "cjs", "jsx", "vue", "svelte"],
@@ -88,7 +94,12 @@ pub(super) static LANGUAGES: [Language; 54] = [
         r"^\s*(?:export\s+)?((?:const|let|var)\s+[A-Za-z_$][\w$]*)[^=]*=\s*(?:async\s*)?(?:function\b|\([^)]*\)\s*(?::[^=]+)?=>|[A-Za-z_$][\w$]*\s*=>)",
         r"^\s+(?:(?:public|private|protected|readonly|static|async|get|set|override)\s+)*([A-Za-z_$#][\w$]*)\s*(?:<[^>]*>)?\([^)]*\)\s*(?::[^{]+)?\{\s*$"
     ),
-    language!("go", ["go"], r"^(func\s+(?:\([^)]*\)\s*)?\w+)", r"^(type\s+\w+)"),
+    language!(
+        "go",
+        ["go"],
+        r"^(func\s+(?:\([^)]*\)\s*)?\w+)",
+        r"^(type\s+\w+)"
+    ),
     language!(
         "java",
         ["java", "groovy", "gradle"],
@@ -128,12 +139,18 @@ pub(super) static LANGUAGES: [Language; 54] = [
     ),
     language!(
         "cpp",
-        ["cc", "cpp", "cxx", "c++", "hh", "hpp", "hxx", "h++", "ipp", "cu", "cuh", "ino", "mm"],
+        [
+            "cc", "cpp", "cxx", "c++", "hh", "hpp", "hxx", "h++", "ipp", "cu", "cuh", "ino", "mm"
+        ],
         r"^(?:[A-Za-z_][\w:<>,*&\s~\[\]]*[\s*&])?((?:[A-Za-z_]\w*(?:<[^>]*>)?::)*~?[A-Za-z_]\w*)\s*\([^;]*$",
         r"^\s*((?:class|struct|enum(?:\s+class)?|union|namespace)\s+[A-Za-z_][\w:]*)[^;()]*$",
         r"^(#\s*define\s+\w+)\("
     ),
-    language!("ruby", ["rb", "rake", "gemspec", "rakefile", "gemfile"], r"^\s*((?:def|class|module)\s+[\w.:?!]+)"),
+    language!(
+        "ruby",
+        ["rb", "rake", "gemspec", "rakefile", "gemfile"],
+        r"^\s*((?:def|class|module)\s+[\w.:?!]+)"
+    ),
     language!(
         "php",
         ["php", "phtml"],
@@ -162,7 +179,12 @@ pub(super) static LANGUAGES: [Language; 54] = [
         r"^\s*(?:local\s+)?(function\s+[\w.:]+)",
         r"^\s*(?:local\s+)?([\w.]+)\s*=\s*function"
     ),
-    language!("perl", ["pl", "pm", "t", "pod"], r"^\s*((?:sub|package)\s+[\w:]+)", r"^=head\d\s+(.+)"),
+    language!(
+        "perl",
+        ["pl", "pm", "t", "pod"],
+        r"^\s*((?:sub|package)\s+[\w:]+)",
+        r"^=head\d\s+(.+)"
+    ),
     language!("r", ["r"], r"^\s*([\w.]+)\s*(?:<-|=)\s*function"),
     language!(
         "julia",
@@ -180,7 +202,12 @@ pub(super) static LANGUAGES: [Language; 54] = [
         ["ex", "exs"],
         r"^\s*((?:def|defp|defmodule|defmacro|defprotocol|defimpl)\s+[\w.?!]+)"
     ),
-    language!("erlang", ["erl", "hrl"], r"^([a-z]\w*)\(.*(?:->|when)", r"^(-module\(\w+)"),
+    language!(
+        "erlang",
+        ["erl", "hrl"],
+        r"^([a-z]\w*)\(.*(?:->|when)",
+        r"^(-module\(\w+)"
+    ),
     language!(
         "ocaml",
         ["ml", "mli"],
@@ -193,7 +220,9 @@ pub(super) static LANGUAGES: [Language; 54] = [
     ),
     language!(
         "lisp",
-        ["lisp", "cl", "el", "scm", "ss", "rkt", "clj", "cljs", "cljc", "edn"],
+        [
+            "lisp", "cl", "el", "scm", "ss", "rkt", "clj", "cljs", "cljc", "edn"
+        ],
         r"^\(\s*((?:def[\w*-]*|define[\w-]*|ns)\s+\(?[^\s()]+)"
     ),
     language!(
@@ -229,30 +258,67 @@ pub(super) static LANGUAGES: [Language; 54] = [
         ["sol"],
         r"^\s*((?:contract|library|interface|function|struct|event|modifier|enum)\s+\w+)"
     ),
-    language!("verilog", ["v", "sv", "svh"], r"^\s*((?:module|interface|class|task|function)\s+\w+)"),
-    language!("vhdl", ["vhd", "vhdl"], r"(?i)^\s*((?:entity|architecture|package|process)\s+\w+)"),
+    language!(
+        "verilog",
+        ["v", "sv", "svh"],
+        r"^\s*((?:module|interface|class|task|function)\s+\w+)"
+    ),
+    language!(
+        "vhdl",
+        ["vhd", "vhdl"],
+        r"(?i)^\s*((?:entity|architecture|package|process)\s+\w+)"
+    ),
     language!(
         "latex",
         ["tex", "sty", "cls", "ltx"],
         r"^\s*\\(?:part|chapter|(?:sub)*section|paragraph)\*?(?:\[[^\]]*\])?\{([^}]*)"
     ),
-    language!("protobuf", ["proto"], r"^\s*((?:message|service|enum|rpc)\s+\w+)"),
+    language!(
+        "protobuf",
+        ["proto"],
+        r"^\s*((?:message|service|enum|rpc)\s+\w+)"
+    ),
     language!(
         "graphql",
         ["graphql", "gql"],
         r"^\s*((?:type|input|enum|interface|union|scalar|query|mutation|fragment)\s+\w+)"
     ),
-    language!("hcl", ["tf", "hcl", "tfvars"], r"^((?:resource|data|module|variable|output|provider)\b[^{]*)"),
-    language!("cmake", ["cmake"], r"(?i)^\s*((?:function|macro|add_executable|add_library)\s*\(\s*\w+)"),
-    language!("make", ["mk", "mak", "makefile", "gnumakefile", "justfile"], r"^([\w./%-]+)\s*:(?:[^=]|$)"),
-    language!("dockerfile", ["dockerfile", "containerfile"], r"^(FROM\s+.+)"),
+    language!(
+        "hcl",
+        ["tf", "hcl", "tfvars"],
+        r"^((?:resource|data|module|variable|output|provider)\b[^{]*)"
+    ),
+    language!(
+        "cmake",
+        ["cmake"],
+        r"(?i)^\s*((?:function|macro|add_executable|add_library)\s*\(\s*\w+)"
+    ),
+    language!(
+        "make",
+        ["mk", "mak", "makefile", "gnumakefile", "justfile"],
+        r"^([\w./%-]+)\s*:(?:[^=]|$)"
+    ),
+    language!(
+        "dockerfile",
+        ["dockerfile", "containerfile"],
+        r"^(FROM\s+.+)"
+    ),
     language!("toml", ["toml"], r"^\s*(\[\[?[^\[\]]+\]\]?)\s*(?:#.*)?$"),
-    language!("ini", ["ini", "cfg", "conf", "properties", "service", "desktop"], r"^\s*(\[[^\[\]]+\])\s*$"),
+    language!(
+        "ini",
+        ["ini", "cfg", "conf", "properties", "service", "desktop"],
+        r"^\s*(\[[^\[\]]+\])\s*$"
+    ),
     language!("yaml", ["yaml", "yml"], r"^([A-Za-z_][\w.-]*):\s*(?:#.*)?$"),
     language!("css", ["css", "scss", "sass", "less"]),
     language!("assembly", ["s", "asm"], r"^([A-Za-z_][\w.$]*):"),
     language!("awk", ["awk"], r"^\s*(function\s+\w+)"),
     language!("nix", ["nix"]),
-    language!("diff", ["diff", "patch"], r"^diff (?:--git )?(\S+)", r"^\+\+\+ (\S+)"),
+    language!(
+        "diff",
+        ["diff", "patch"],
+        r"^diff (?:--git )?(\S+)",
+        r"^\+\+\+ (\S+)"
+    ),
     language!("xml", ["xml", "xsd", "xsl", "xslt", "rss", "atom", "plist"]),
 ];

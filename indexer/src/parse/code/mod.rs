@@ -5,16 +5,21 @@
 
 mod languages;
 
+use super::Source;
 use super::draft::Draft;
 use super::format::Format;
-use super::Source;
 use crate::Result;
 use languages::Language;
 
 /// Source code of any language.
 pub(super) const FORMAT: Format = Format {
     name: "code",
-    content_types: &["text/x-python", "text/x-c", "text/javascript", "application/javascript"],
+    content_types: &[
+        "text/x-python",
+        "text/x-c",
+        "text/javascript",
+        "application/javascript",
+    ],
     looks_like: |text| text.starts_with("#!"),
     ..Format::new(parse)
 };
@@ -26,9 +31,36 @@ const MAX_COMMENT_LINES: usize = 200;
 
 /// Words that look like the name of a function before a bracket.
 const CONTROL: &[&str] = &[
-    "if", "for", "while", "switch", "return", "catch", "else", "do", "case", "when", "match",
-    "sizeof", "defined", "assert", "new", "throw", "await", "yield", "with", "using", "lock",
-    "synchronized", "until", "unless", "foreach", "elseif", "elif", "typeof", "delete", "super",
+    "if",
+    "for",
+    "while",
+    "switch",
+    "return",
+    "catch",
+    "else",
+    "do",
+    "case",
+    "when",
+    "match",
+    "sizeof",
+    "defined",
+    "assert",
+    "new",
+    "throw",
+    "await",
+    "yield",
+    "with",
+    "using",
+    "lock",
+    "synchronized",
+    "until",
+    "unless",
+    "foreach",
+    "elseif",
+    "elif",
+    "typeof",
+    "delete",
+    "super",
 ];
 
 /// Whether a file of this name is source code.
@@ -81,7 +113,9 @@ fn definitions(lines: &[&str], language: &Language) -> Vec<Definition> {
         if line.len() > MAX_LINE_BYTES {
             continue;
         }
-        let Some(heading) = heading(pattern, line) else { continue };
+        let Some(heading) = heading(pattern, line) else {
+            continue;
+        };
         let indent = line.len() - line.trim_start().len();
         while indents.last().is_some_and(|outer| *outer >= indent) {
             indents.pop();
@@ -101,8 +135,12 @@ fn definitions(lines: &[&str], language: &Language) -> Vec<Definition> {
 fn heading(pattern: &regex::Regex, line: &str) -> Option<String> {
     let captures = pattern.captures(line)?;
     let heading = captures.iter().skip(1).flatten().next()?.as_str();
-    let heading = heading.trim_end_matches([' ', '{', '(', ':', '=', '\t']).trim();
-    let first = heading.split(|c: char| !c.is_alphanumeric() && c != '_').next()?;
+    let heading = heading
+        .trim_end_matches([' ', '{', '(', ':', '=', '\t'])
+        .trim();
+    let first = heading
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .next()?;
     (!heading.is_empty() && !CONTROL.contains(&first)).then(|| heading.to_owned())
 }
 
@@ -112,9 +150,11 @@ fn comment_above(lines: &[&str], number: usize, free_from: usize, indent: usize)
     while start > free_from && number - start < MAX_COMMENT_LINES {
         let above = lines[start - 1];
         let text = above.trim_start();
-        let marked = ["//", "#", "/*", "*", "--", ";", "%", "@", "\"\"\"", "'''", "(*", "{-"]
-            .iter()
-            .any(|mark| text.starts_with(mark));
+        let marked = [
+            "//", "#", "/*", "*", "--", ";", "%", "@", "\"\"\"", "'''", "(*", "{-",
+        ]
+        .iter()
+        .any(|mark| text.starts_with(mark));
         if !marked || text.starts_with("#include") || above.len() - text.len() < indent {
             break;
         }
@@ -144,7 +184,10 @@ fn description(lines: &[&str]) -> Option<String> {
             inside = mark;
         }
         let body = mark.map_or(line, |mark| &line[mark.len()..]);
-        let body = body.trim_end_matches("*/").trim_end_matches("\"\"\"").trim_end_matches("'''");
+        let body = body
+            .trim_end_matches("*/")
+            .trim_end_matches("\"\"\"")
+            .trim_end_matches("'''");
         if body.trim().is_empty() {
             if words.is_empty() {
                 continue;
@@ -157,7 +200,9 @@ fn description(lines: &[&str]) -> Option<String> {
         words.push_str(body.trim());
     }
     let lower = words.to_lowercase();
-    let legal = ["copyright", "license", "licence", "spdx-"].iter().any(|w| lower.contains(w));
+    let legal = ["copyright", "license", "licence", "spdx-"]
+        .iter()
+        .any(|w| lower.contains(w));
     (!legal && words.split_whitespace().count() >= 3).then_some(words)
 }
 

@@ -23,7 +23,12 @@ fn rust_definitions_are_sections() {
     assert_eq!(document.title, "thing.rs");
     assert_eq!(
         headings(&document),
-        [(1, "struct Thing"), (1, "impl<T> Thing<T>"), (2, "fn new"), (1, "fn last")]
+        [
+            (1, "struct Thing"),
+            (1, "impl<T> Thing<T>"),
+            (2, "fn new"),
+            (1, "fn last")
+        ]
     );
     let text = |i: usize| &document.text[document.sections[i].span.clone()];
     assert!(text(0).starts_with("/// A thing."));
@@ -66,10 +71,26 @@ fn definitions_of_other_languages() {
             "namespace n {\nclass A : B {\n  A();\n};\n}\nvoid A::f(int x) const {\n}\n",
             &[(1, "namespace n"), (1, "class A"), (1, "A::f")],
         ),
-        ("a.sh", "#!/bin/sh\nrun() {\n  x\n}\nfunction go-on {\n}\n", &[(1, "run"), (1, "function go-on")]),
-        ("a.sql", "CREATE TABLE IF NOT EXISTS t (\n x int);\n", &[(1, "CREATE TABLE IF NOT EXISTS t")]),
-        ("Cargo.toml", "[package]\nname = \"x\"\n\n[[bin]]\n", &[(1, "[package]"), (1, "[[bin]]")]),
-        ("Makefile", "all: x\nX := 1\nx.o: x.c\n\tcc\n", &[(1, "all"), (1, "x.o")]),
+        (
+            "a.sh",
+            "#!/bin/sh\nrun() {\n  x\n}\nfunction go-on {\n}\n",
+            &[(1, "run"), (1, "function go-on")],
+        ),
+        (
+            "a.sql",
+            "CREATE TABLE IF NOT EXISTS t (\n x int);\n",
+            &[(1, "CREATE TABLE IF NOT EXISTS t")],
+        ),
+        (
+            "Cargo.toml",
+            "[package]\nname = \"x\"\n\n[[bin]]\n",
+            &[(1, "[package]"), (1, "[[bin]]")],
+        ),
+        (
+            "Makefile",
+            "all: x\nX := 1\nx.o: x.c\n\tcc\n",
+            &[(1, "all"), (1, "x.o")],
+        ),
     ] {
         let document = read(name, code);
         assert_eq!(headings(&document), expected, "{name}");
@@ -78,7 +99,10 @@ fn definitions_of_other_languages() {
 
 #[test]
 fn scripts_are_known_by_their_interpreter() {
-    let document = read("bin/tool", "#!/usr/bin/env python3\ndef main():\n    pass\n");
+    let document = read(
+        "bin/tool",
+        "#!/usr/bin/env python3\ndef main():\n    pass\n",
+    );
     assert_eq!(document.metadata["programming_language"], "python");
     assert_eq!(headings(&document), [(1, "def main")]);
 }

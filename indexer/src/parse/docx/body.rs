@@ -66,7 +66,10 @@ struct Writer<'a> {
 
 /// Elements whose content also stands elsewhere or no longer counts.
 fn is_skipped(name: &str) -> bool {
-    matches!(name, "Fallback" | "del" | "moveFrom" | "instrText" | "delText" | "separator")
+    matches!(
+        name,
+        "Fallback" | "del" | "moveFrom" | "instrText" | "delText" | "separator"
+    )
 }
 
 impl Writer<'_> {
@@ -140,7 +143,8 @@ impl Writer<'_> {
     fn row(&mut self) {
         let cells = std::mem::take(&mut self.cells);
         self.draft.break_line();
-        self.draft.push(cells.join(" | ").trim_end_matches([' ', '|']));
+        self.draft
+            .push(cells.join(" | ").trim_end_matches([' ', '|']));
         self.draft.break_line();
     }
 
@@ -178,14 +182,21 @@ impl Writer<'_> {
     }
 
     fn body(&mut self, paragraph: &Paragraph, text: &str) {
-        let list = paragraph.list.as_deref().or_else(|| self.styles.list_of(&paragraph.style));
+        let list = paragraph
+            .list
+            .as_deref()
+            .or_else(|| self.styles.list_of(&paragraph.style));
         // List 0 takes a paragraph out of its style's list.
         let Some(list) = list.filter(|list| *list != "0") else {
             self.after_item = false;
             self.draft.blank_line();
             let note = std::mem::take(&mut self.note);
             self.draft.push(&note);
-            self.draft.push(if note.is_empty() { text } else { text.trim_start() });
+            self.draft.push(if note.is_empty() {
+                text
+            } else {
+                text.trim_start()
+            });
             self.draft.blank_line();
             return;
         };
@@ -195,7 +206,8 @@ impl Writer<'_> {
         self.after_item = true;
         let level = paragraph.level;
         let marker = if self.styles.is_counted(list, level) {
-            self.numbers.retain(|(other, deeper), _| other != list || *deeper <= level);
+            self.numbers
+                .retain(|(other, deeper), _| other != list || *deeper <= level);
             let number = self.numbers.entry((list.to_owned(), level)).or_default();
             *number += 1;
             format!("{number}. ")

@@ -81,7 +81,10 @@ impl Styles {
     /// Whether the list has numbers at this level.
     pub(super) fn is_counted(&self, list: &str, level: usize) -> bool {
         let levels = self.counted.get(list);
-        levels.and_then(|levels| levels.get(level)).copied().unwrap_or(false)
+        levels
+            .and_then(|levels| levels.get(level))
+            .copied()
+            .unwrap_or(false)
     }
 }
 
@@ -89,7 +92,11 @@ impl Styles {
 fn role_of_name(name: &str) -> Option<Role> {
     let name = name.to_lowercase().replace([' ', '-', '_'], "");
     if let Some(level) = name.strip_prefix("heading") {
-        return level.parse().ok().filter(|level| (1..=9).contains(level)).map(Role::Heading);
+        return level
+            .parse()
+            .ok()
+            .filter(|level| (1..=9).contains(level))
+            .map(Role::Heading);
     }
     match name.as_str() {
         "title" => Some(Role::Title),

@@ -66,7 +66,10 @@ fn paragraphs_headings_and_facts() {
         "Annual report\n\nResults\n\nGood & better\tx\nline[2]\n\nDetails\n\nBody text\n\nOutlook\n\n[2] The note."
     );
     assert_eq!(document.title, "Annual report");
-    assert_eq!(headings(&document), [(1, "Results"), (2, "Details"), (1, "Outlook")]);
+    assert_eq!(
+        headings(&document),
+        [(1, "Results"), (2, "Details"), (1, "Outlook")]
+    );
     let facts = serde_json::to_value(&document.metadata).unwrap();
     assert_eq!(
         facts,
@@ -132,10 +135,16 @@ fn broken_files_say_what_is_wrong() {
     let cut = read_err("cut.docx", &whole[..whole.len() - 30]);
     assert_eq!(cut.kind(), ErrorKind::InvalidInput);
     let deep = "<w:sdt>".repeat(100_000);
-    assert_eq!(read_err("deep.docx", docx(&deep)).kind(), ErrorKind::InvalidInput);
+    assert_eq!(
+        read_err("deep.docx", docx(&deep)).kind(),
+        ErrorKind::InvalidInput
+    );
     let named = read_err("not.docx", "just text");
     assert!(named.to_string().contains("named like docx"), "{named}");
-    assert_eq!(read_err("empty.docx", docx("").split_at(0).0).kind(), ErrorKind::InvalidInput);
+    assert_eq!(
+        read_err("empty.docx", docx("").split_at(0).0).kind(),
+        ErrorKind::InvalidInput
+    );
 }
 
 #[test]

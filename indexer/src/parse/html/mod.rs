@@ -29,9 +29,10 @@ pub(super) const FORMAT: Format = Format {
     prose: true,
     title_from_heading: true,
     looks_like: |text| {
-        ["<!doctype html", "<html"]
-            .iter()
-            .any(|tag| text.get(..tag.len()).is_some_and(|head| head.eq_ignore_ascii_case(tag)))
+        ["<!doctype html", "<html"].iter().any(|tag| {
+            text.get(..tag.len())
+                .is_some_and(|head| head.eq_ignore_ascii_case(tag))
+        })
     },
     no_text: "the page has no text; if scripts write it, save the page from a browser",
     ..Format::new(parse)
@@ -88,13 +89,20 @@ fn declared_charset(bytes: &[u8]) -> Option<&str> {
         let at = head
             .windows(key.len())
             .position(|window| window.eq_ignore_ascii_case(key))?;
-        let rest = head[at + key.len()..].trim_ascii_start().strip_prefix(b"=")?;
+        let rest = head[at + key.len()..]
+            .trim_ascii_start()
+            .strip_prefix(b"=")?;
         let rest = rest.trim_ascii_start();
-        let rest = rest.strip_prefix(b"\"").or(rest.strip_prefix(b"'")).unwrap_or(rest);
+        let rest = rest
+            .strip_prefix(b"\"")
+            .or(rest.strip_prefix(b"'"))
+            .unwrap_or(rest);
         let end = rest
             .iter()
             .position(|b| !b.is_ascii_alphanumeric() && !b"-_:".contains(b))?;
-        std::str::from_utf8(&rest[..end]).ok().filter(|label| !label.is_empty())
+        std::str::from_utf8(&rest[..end])
+            .ok()
+            .filter(|label| !label.is_empty())
     };
     if head.trim_ascii_start().starts_with(b"<?xml") {
         label(b"encoding").or_else(|| label(b"charset"))

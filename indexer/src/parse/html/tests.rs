@@ -21,10 +21,16 @@ fn a_page_is_its_main_content() {
          <h2>Code</h2><pre><code>let x = 1;\n  let y;\n</code></pre></main>\
          <footer>Copyright</footer></body></html>",
     );
-    assert_eq!(document.text, "Head\n\nFirst bold & more.\n\nCode\n\nlet x = 1;\n  let y;");
+    assert_eq!(
+        document.text,
+        "Head\n\nFirst bold & more.\n\nCode\n\nlet x = 1;\n  let y;"
+    );
     assert_eq!(document.title, "The page title");
-    let sections: Vec<_> =
-        document.sections.iter().map(|s| (s.level, s.heading.as_str())).collect();
+    let sections: Vec<_> = document
+        .sections
+        .iter()
+        .map(|s| (s.level, s.heading.as_str()))
+        .collect();
     assert_eq!(sections, [(1, "Head"), (2, "Code")]);
     let facts = serde_json::to_value(&document.metadata).unwrap();
     assert_eq!(
@@ -58,7 +64,8 @@ fn tables_for_layout_are_not_rows() {
 
 #[test]
 fn a_page_of_furniture_keeps_it() {
-    let document = read("<nav><ul><li><a href=a>Chapter 1</a><li><a href=b>Chapter 2</a></ul></nav>");
+    let document =
+        read("<nav><ul><li><a href=a>Chapter 1</a><li><a href=b>Chapter 2</a></ul></nav>");
     assert_eq!(document.text, "- Chapter 1\n- Chapter 2");
     let document = read("<body><header><p>All that this page says stands in its header.</header>");
     assert!(document.text.starts_with("All that"));
@@ -99,8 +106,22 @@ fn self_closing_tags_close_in_xhtml_only() {
 
 #[test]
 fn hostile_nesting_is_flat_work() {
-    for tag in ["div", "b", "p", "ul><li", "table><tr><td", "a href=x", "font", "svg", "unknown"] {
-        let html = format!("{}deep words{}", format!("<{tag}>").repeat(100_000), "<p>after");
+    for tag in [
+        "div",
+        "b",
+        "p",
+        "ul><li",
+        "table><tr><td",
+        "a href=x",
+        "font",
+        "svg",
+        "unknown",
+    ] {
+        let html = format!(
+            "{}deep words{}",
+            format!("<{tag}>").repeat(100_000),
+            "<p>after"
+        );
         let text = read(&format!("start<p>{html}")).text;
         assert!(text.contains("start"), "{tag}");
         assert!(tag == "svg" || text.contains("deep words"), "{tag}");

@@ -18,12 +18,14 @@ const MAX_BOOKMARKS: usize = 10_000;
 /// Reads `bytes` with the library at `library`; the first library that a
 /// process loads is the one it keeps.
 pub(super) fn read(library: &Path, bytes: &[u8], stop: &AtomicBool) -> Result<Contents> {
-    let document = pdfium(library)?.load_pdf_from_byte_slice(bytes, None).map_err(|e| match e {
-        PdfiumError::PdfiumLibraryInternalError(PdfiumInternalError::PasswordError) => {
-            archive::encrypted()
-        }
-        other => malformed("PDF", format!("{other:?}")),
-    })?;
+    let document = pdfium(library)?
+        .load_pdf_from_byte_slice(bytes, None)
+        .map_err(|e| match e {
+            PdfiumError::PdfiumLibraryInternalError(PdfiumInternalError::PasswordError) => {
+                archive::encrypted()
+            }
+            other => malformed("PDF", format!("{other:?}")),
+        })?;
     let mut contents = Contents {
         facts: facts(&document),
         ..Contents::default()
@@ -33,7 +35,9 @@ pub(super) fn read(library: &Path, bytes: &[u8], stop: &AtomicBool) -> Result<Co
             break;
         }
         // A page that cannot be read is a page without text.
-        contents.pages.push(page.text().map(|text| text.all()).unwrap_or_default());
+        contents
+            .pages
+            .push(page.text().map(|text| text.all()).unwrap_or_default());
     }
     outline(&document, &mut contents);
     Ok(contents)
@@ -42,12 +46,16 @@ pub(super) fn read(library: &Path, bytes: &[u8], stop: &AtomicBool) -> Result<Co
 fn pdfium(library: &Path) -> Result<&'static Pdfium> {
     static PDFIUM: OnceLock<Result<Pdfium, String>> = OnceLock::new();
     let loaded = PDFIUM.get_or_init(|| {
-        Pdfium::bind_to_library(library).map(Pdfium::new).map_err(|e| format!("{e:?}"))
+        Pdfium::bind_to_library(library)
+            .map(Pdfium::new)
+            .map_err(|e| format!("{e:?}"))
     });
     loaded.as_ref().map_err(|reason| {
         Error::new(
             ErrorKind::Machine,
-            format!("the pdfium library cannot be loaded ({reason}); run `cairn models pull pdfium`"),
+            format!(
+                "the pdfium library cannot be loaded ({reason}); run `cairn models pull pdfium`"
+            ),
         )
     })
 }
@@ -72,7 +80,9 @@ fn outline(document: &PdfDocument<'_>, contents: &mut Contents) {
         if contents.outline.len() == MAX_BOOKMARKS {
             break;
         }
-        let page = bookmark.destination().and_then(|target| target.page_index().ok());
+        let page = bookmark
+            .destination()
+            .and_then(|target| target.page_index().ok());
         if let (Some(title), Some(page)) = (bookmark.title(), page) {
             contents.outline.push((level, title, page as usize));
         }

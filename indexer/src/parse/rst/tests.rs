@@ -9,7 +9,12 @@ fn headings_take_their_level_from_their_order() {
     );
     assert_eq!(
         headings(&document),
-        [(1, "Guide"), (2, "First part"), (3, "Inner"), (2, "Second part")]
+        [
+            (1, "Guide"),
+            (2, "First part"),
+            (3, "Inner"),
+            (2, "Second part")
+        ]
     );
     assert_eq!(document.title, "Guide");
     assert_eq!(document.metadata["author"], "Ann");
