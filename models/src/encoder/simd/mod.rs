@@ -36,6 +36,13 @@ pub(crate) trait Simd: Copy {
     #[allow(unsafe_code)]
     unsafe fn read(self, from: *const f32) -> Self::V;
 
+    /// One float in all lanes.
+    ///
+    /// # Safety
+    /// `from` must be valid for reading one float.
+    #[allow(unsafe_code)]
+    unsafe fn read_splat(self, from: *const f32) -> Self::V;
+
     /// # Safety
     /// `to` must be valid for writing [`Simd::LANES`] floats.
     #[allow(unsafe_code)]

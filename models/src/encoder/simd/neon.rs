@@ -28,6 +28,10 @@ impl Simd for Neon {
         unsafe { vld1q_f32(from) }
     }
     #[inline(always)]
+    unsafe fn read_splat(self, from: *const f32) -> float32x4_t {
+        unsafe { vld1q_dup_f32(from) }
+    }
+    #[inline(always)]
     unsafe fn write(self, to: *mut f32, v: float32x4_t) {
         unsafe { vst1q_f32(to, v) }
     }

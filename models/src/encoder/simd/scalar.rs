@@ -25,6 +25,12 @@ impl Simd for Scalar {
     }
     #[inline(always)]
     #[allow(unsafe_code)]
+    unsafe fn read_splat(self, from: *const f32) -> f32 {
+        // SAFETY: the caller gives a pointer to at least one float.
+        unsafe { *from }
+    }
+    #[inline(always)]
+    #[allow(unsafe_code)]
     unsafe fn write(self, to: *mut f32, v: f32) {
         // SAFETY: the caller gives a pointer to at least one float.
         unsafe { *to = v }

@@ -44,7 +44,13 @@ impl Simd for Avx512 {
     }
     #[inline(always)]
     unsafe fn read(self, from: *const f32) -> __m512 {
-        unsafe { _mm512_loadu_ps(from) }
+        // The same instruction as `_mm512_loadu_ps`, without its checks of the
+        // pointer in debug builds, which make a product half as fast.
+        unsafe { _mm512_maskz_loadu_ps(!0, from) }
+    }
+    #[inline(always)]
+    unsafe fn read_splat(self, from: *const f32) -> __m512 {
+        unsafe { _mm512_broadcastss_ps(_mm_load_ss(from)) }
     }
     #[inline(always)]
     unsafe fn write(self, to: *mut f32, v: __m512) {
@@ -132,6 +138,10 @@ impl Simd for Avx2 {
     #[inline(always)]
     unsafe fn read(self, from: *const f32) -> __m256 {
         unsafe { _mm256_loadu_ps(from) }
+    }
+    #[inline(always)]
+    unsafe fn read_splat(self, from: *const f32) -> __m256 {
+        unsafe { _mm256_broadcastss_ps(_mm_load_ss(from)) }
     }
     #[inline(always)]
     unsafe fn write(self, to: *mut f32, v: __m256) {
