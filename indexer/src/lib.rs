@@ -10,6 +10,7 @@ mod document;
 mod error;
 mod filter;
 mod parse;
+mod run;
 mod store;
 mod top_k;
 pub mod vectors;
@@ -21,6 +22,9 @@ pub use document::{Access, Chunk, Document, DocumentId, Metadata, Page, Section}
 pub use error::{Error, ErrorKind, Result};
 pub use filter::{Bound, Filter};
 pub use parse::{ParseInput, ParseLimits, is_known_binary_name, is_known_name, parse};
+pub use run::{
+    FileFailure, Phase, RunOptions, RunProgress, RunReport, RunState, index_paths, watch,
+};
 pub use store::{
     Bm25, ChunkRef, Fingerprint, Index, IndexSettings, PutReport, Scored, Selection, Snapshot,
     StoredChunk, StoredDocument, Writer,

@@ -17,6 +17,7 @@ mod index;
 mod lock;
 mod payload;
 mod pending;
+mod roots;
 mod schema;
 mod segments;
 mod selection;
@@ -28,6 +29,7 @@ mod types;
 mod writer;
 
 pub use index::Index;
+pub(crate) use roots::{KnownFailure, Root};
 pub use selection::Selection;
 pub use settings::{Bm25, IndexSettings};
 pub use snapshot::Snapshot;

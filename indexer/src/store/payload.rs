@@ -2,14 +2,14 @@
 //! one place from which everything else in a collection is found.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::vectors::SegmentMeta;
 use crate::{Error, ErrorKind, Result};
 
-use super::IndexSettings;
+use super::{IndexSettings, Root};
 
 /// Version of the on-disk format. A larger one on disk is refused.
 pub(super) const FORMAT: u32 = 1;
@@ -35,7 +35,7 @@ pub(super) struct Payload {
     pub(super) next_vector_id: u64,
     /// Indexed files and folders by the prefix of their documents' URIs.
     #[serde(default)]
-    pub(super) roots: BTreeMap<String, PathBuf>,
+    pub(super) roots: BTreeMap<String, Root>,
 }
 
 impl Payload {

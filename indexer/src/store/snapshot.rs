@@ -338,9 +338,19 @@ impl Snapshot {
         }
     }
 
-    /// The fingerprint of a document, if it has one.
-    pub fn fingerprint(&self, id: DocumentId) -> Option<&Fingerprint> {
-        self.record(id)?.fingerprint.as_ref()
+    /// The fingerprint of a document that was made from a file, and when that
+    /// was, in seconds since 1970.
+    pub(crate) fn file(&self, id: DocumentId) -> Option<(&Fingerprint, i64)> {
+        let record = self.record(id)?;
+        Some((record.fingerprint.as_ref()?, record.indexed_at))
+    }
+
+    /// Ids and URIs of the documents that were made from files.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (DocumentId, &str)> {
+        let documents = self.documents.records().iter().enumerate();
+        documents
+            .filter(|(_, record)| record.fingerprint.is_some())
+            .map(|(at, record)| (self.documents.id(at), record.uri.as_str()))
     }
 
     pub(super) fn record(&self, id: DocumentId) -> Option<&Record> {

@@ -70,6 +70,9 @@ pub struct Fingerprint {
     pub modified_ns: i128,
     /// BLAKE3 of the file, hexadecimal.
     pub hash: String,
+    /// Stands for what else the document was made from: labels and metadata
+    /// that were given for it, and the version that read it.
+    pub inputs: String,
 }
 
 /// What one `put` did with one document.

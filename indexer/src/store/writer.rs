@@ -1,7 +1,6 @@
 //! The one writer of a collection: documents in, commits out.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -20,7 +19,7 @@ use super::payload::{EmbedderEntry, FORMAT, Payload};
 use super::pending::{Hash, Pending};
 use super::schema::{Record, chunk_to_json};
 use super::segments::{self, Merge};
-use super::{Fingerprint, PutReport, Snapshot, fault};
+use super::{Fingerprint, PutReport, Root, Snapshot, fault};
 
 /// Memory for postings that are not on disk yet.
 const WORDS_BUFFER_NUM_BYTES: usize = 64 << 20;
@@ -28,7 +27,7 @@ const WORDS_BUFFER_NUM_BYTES: usize = 64 << 20;
 /// Vectors in memory beyond which they go into a segment before the commit.
 const VECTORS_BUFFER_NUM_BYTES: usize = 64 << 20;
 
-/// Inputs that the embedder gets at once: enough to sort by length and fill its
+/// Chunks that the embedder gets at once: enough to sort by length and fill its
 /// batches, few enough to notice a cancellation soon.
 const EMBED_BATCH: usize = 256;
 
@@ -47,7 +46,7 @@ pub struct Writer {
     pending: Pending,
     merge: Option<Merge>,
     next_vector_id: u64,
-    roots: BTreeMap<String, PathBuf>,
+    roots: BTreeMap<String, Root>,
     /// Set when Tantivy's writer failed and was not set back.
     broken: bool,
     _lock: WriterLock,
@@ -137,12 +136,23 @@ impl Writer {
         documents: Vec<(Document, Option<Fingerprint>)>,
         cancel: &Cancel,
     ) -> Result<Vec<PutReport>> {
+        self.put_observed(documents, cancel, &mut |_| {})
+    }
+
+    /// As [`Writer::put`]; `on_embedded` is told each time how many more chunks
+    /// the embedder has read.
+    pub(crate) fn put_observed(
+        &mut self,
+        documents: Vec<(Document, Option<Fingerprint>)>,
+        cancel: &Cancel,
+        on_embedded: &mut dyn FnMut(usize),
+    ) -> Result<Vec<PutReport>> {
         self.mend()?;
         if self.pending.num_bytes() >= VECTORS_BUFFER_NUM_BYTES {
             self.flush_vectors()?;
         }
         let (mut prepared, to_embed) = self.prepare(documents, cancel)?;
-        let vectors = self.embed(&to_embed, cancel)?;
+        let vectors = self.embed(&to_embed, cancel, on_embedded)?;
         let written = prepared
             .iter_mut()
             .flatten()
@@ -295,30 +305,32 @@ impl Writer {
     }
 
     /// One vector for each chunk's inputs.
-    fn embed(&self, chunks: &[Vec<String>], cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
-        let inputs: Vec<&str> = chunks.iter().flatten().map(String::as_str).collect();
-        let mut vectors = Vec::with_capacity(inputs.len());
-        for batch in inputs.chunks(EMBED_BATCH) {
-            cancel.check()?;
-            vectors.extend(self.embedder.embed(batch, cancel)?);
-        }
+    fn embed(
+        &self,
+        chunks: &[Vec<String>],
+        cancel: &Cancel,
+        on_embedded: &mut dyn FnMut(usize),
+    ) -> Result<Vec<Vec<f32>>> {
         let dimension = self.embedder.dimension();
-        if vectors.len() != inputs.len() || vectors.iter().any(|v| v.len() != dimension) {
-            let message = format!(
-                "{} did not give one vector for each text",
-                self.embedder.id()
-            );
-            return Err(Error::new(ErrorKind::Model, message));
-        }
-        let mut rest = vectors.as_slice();
-        Ok(chunks
-            .iter()
-            .map(|inputs| {
+        let mut pooled = Vec::with_capacity(chunks.len());
+        for batch in chunks.chunks(EMBED_BATCH) {
+            cancel.check()?;
+            let inputs: Vec<&str> = batch.iter().flatten().map(String::as_str).collect();
+            let vectors = self.embedder.embed(&inputs, cancel)?;
+            if vectors.len() != inputs.len() || vectors.iter().any(|v| v.len() != dimension) {
+                let id = self.embedder.id();
+                let message = format!("{id} did not give one vector for each text");
+                return Err(Error::new(ErrorKind::Model, message));
+            }
+            let mut rest = vectors.as_slice();
+            for inputs in batch {
                 let (windows, after) = rest.split_at(inputs.len());
+                pooled.push(pool(windows));
                 rest = after;
-                pool(windows)
-            })
-            .collect())
+            }
+            on_embedded(batch.len());
+        }
+        Ok(pooled)
     }
 
     /// Hands a document to Tantivy and its new rows to the buffer.
@@ -411,6 +423,17 @@ impl Writer {
                 Err(error)
             }
         }
+    }
+
+    /// Files and folders that the collection was made from, by the prefix of
+    /// their documents' URIs.
+    pub(crate) fn roots(&self) -> &BTreeMap<String, Root> {
+        &self.roots
+    }
+
+    /// Replaces them with the next commit.
+    pub(crate) fn set_roots(&mut self, roots: BTreeMap<String, Root>) {
+        self.roots = roots;
     }
 
     fn roots_changed(&self) -> bool {

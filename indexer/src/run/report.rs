@@ -1,0 +1,47 @@
+//! What a run did, as the command line prints it with `--json`.
+
+use std::collections::BTreeMap;
+
+use crate::{ErrorKind, SkipReason};
+
+/// What a run did.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct RunReport {
+    /// The commit that holds the result.
+    pub generation: u64,
+    /// Files that could hold a document.
+    pub files: usize,
+    /// Documents that are new.
+    pub added: usize,
+    /// Documents that changed.
+    pub updated: usize,
+    /// Documents that are as they were.
+    pub unchanged: usize,
+    /// Documents whose file is gone or can no longer be parsed.
+    pub deleted: usize,
+    /// Files that hold no text, by reason.
+    pub skipped: BTreeMap<SkipReason, usize>,
+    /// Files that should have become a document and did not.
+    pub failed: Vec<FileFailure>,
+    /// Chunks of new and changed documents.
+    pub chunks: usize,
+    /// Chunks that the embedder read.
+    pub embedded: usize,
+    /// Chunks whose vector was there already.
+    pub reused: usize,
+    /// Time that it took.
+    pub seconds: f64,
+    /// Whether it was stopped before its end.
+    pub cancelled: bool,
+}
+
+/// A file that did not become a document.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct FileFailure {
+    /// The file.
+    pub path: String,
+    /// Whose move it is.
+    pub kind: ErrorKind,
+    /// What happened and what to do.
+    pub message: String,
+}

@@ -1,0 +1,395 @@
+//! One run: what is there, what has changed, what is gone.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use cairn_models::Cancel;
+
+use crate::store::{KnownFailure, Root};
+use crate::walk::{SkipReason, Walk, WalkOptions, WalkedFile, walk};
+use crate::{Document, DocumentId, Error, ErrorKind, Fingerprint, Index, Result, Snapshot, Writer};
+
+use super::pipeline::{Job, Outcome, Pipeline, is_about_contents};
+use super::scope::{Scope, is_within, resolve};
+use super::{FileFailure, Phase, RunOptions, RunProgress, RunReport, RunState};
+
+/// A batch is put into the collection at this much text or this many documents:
+/// enough for the embedder to sort by length.
+const BATCH_TEXT_NUM_BYTES: usize = 512 << 10;
+const BATCH_DOCUMENTS: usize = 128;
+
+/// A file that changed this short a time before it was indexed may have changed
+/// again within the clock's step: its contents are compared.
+const CLOCK_SLACK_NS: i128 = 2_000_000_000;
+
+/// The state of a run.
+struct Run<'a> {
+    writer: &'a mut Writer,
+    options: &'a RunOptions,
+    progress: &'a dyn RunProgress,
+    cancel: &'a Cancel,
+    base: Arc<Snapshot>,
+    roots: BTreeMap<String, Root>,
+    /// Stands for everything but the file that a document is made from.
+    inputs: String,
+    report: RunReport,
+    state: RunState,
+    last_commit: Instant,
+}
+
+/// What a scope holds, as it was found.
+struct Listing {
+    scope: Scope,
+    walk: Walk,
+}
+
+pub(super) fn update(
+    paths: &[PathBuf],
+    index: &Index,
+    writer: &mut Writer,
+    options: &RunOptions,
+    progress: &dyn RunProgress,
+    cancel: &Cancel,
+) -> Result<RunReport> {
+    let mut roots = writer.roots().clone();
+    let (scopes, absorbed) = resolve(paths, &mut roots)?;
+    let mut run = Run {
+        base: index.snapshot(),
+        inputs: inputs(options),
+        report: RunReport::default(),
+        state: RunState::default(),
+        last_commit: Instant::now(),
+        writer,
+        options,
+        progress,
+        cancel,
+        roots,
+    };
+    let listings = run.scan(scopes, index)?;
+    let (jobs, keys) = run.changed(&listings);
+    run.report.cancelled = !run.index(&jobs, &keys)?;
+    if !run.report.cancelled {
+        run.remove_gone(&listings, &absorbed)?;
+    } else {
+        // Their documents are still there, and still theirs.
+        let before = run.writer.roots();
+        let kept = absorbed
+            .iter()
+            .filter_map(|key| Some((key.clone(), before.get(key)?.clone())));
+        let kept: Vec<_> = kept.collect();
+        run.roots.extend(kept);
+    }
+    run.writer.set_roots(run.roots);
+    run.state.phase = Phase::Commit;
+    progress.update(&run.state);
+    run.writer.commit()?;
+    Ok(run.report)
+}
+
+/// Labels, metadata and the version whose parsers read the files: another value
+/// of these makes another document of the same file.
+fn inputs(options: &RunOptions) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
+    for label in &options.labels {
+        hasher
+            .update(&(label.len() as u64).to_le_bytes())
+            .update(label.as_bytes());
+    }
+    for (field, value) in &options.metadata {
+        let pair = serde_json::json!([field, value]).to_string();
+        hasher
+            .update(&(pair.len() as u64).to_le_bytes())
+            .update(pair.as_bytes());
+    }
+    hasher.finalize().to_hex()[..16].to_owned()
+}
+
+impl Run<'_> {
+    fn scan(&mut self, scopes: Vec<Scope>, index: &Index) -> Result<Vec<Listing>> {
+        self.progress.update(&self.state);
+        let mut exclude = self.options.exclude.clone();
+        exclude.push(index.dir().to_owned());
+        let options = WalkOptions {
+            max_file_bytes: self.options.limits.max_bytes as u64,
+            exclude,
+        };
+        let mut listings = Vec::new();
+        for scope in scopes {
+            let walk = walk(&scope.path, &options)?;
+            self.report.files += walk.files.len();
+            for (reason, count) in walk.skipped_by_reason() {
+                *self.report.skipped.entry(reason).or_default() += count;
+            }
+            for file in walk.skipped.iter().filter(|file| file.reason.is_problem()) {
+                let kind = match file.reason {
+                    SkipReason::TooLarge => ErrorKind::TooLarge,
+                    _ => ErrorKind::Machine,
+                };
+                self.report.failed.push(FileFailure {
+                    path: file.path.display().to_string(),
+                    kind,
+                    message: file.detail.clone(),
+                });
+            }
+            listings.push(Listing { scope, walk });
+        }
+        Ok(listings)
+    }
+
+    /// The files that may have changed, and the keys of their roots.
+    fn changed(&mut self, listings: &[Listing]) -> (Vec<Job>, Vec<String>) {
+        let base = Arc::clone(&self.base);
+        let (mut jobs, mut keys) = (Vec::new(), Vec::new());
+        for Listing { scope, walk } in listings {
+            for file in &walk.files {
+                let uri = scope.uri_of(&file.uri);
+                let modified_ns = file.modified.and_then(nanoseconds);
+                let known = base.file(DocumentId::of_uri(&uri));
+                let known = known.filter(|(known, _)| known.inputs == self.inputs);
+                if let Some((known, indexed_at)) = known
+                    && modified_ns == Some(known.modified_ns)
+                    && file.bytes == known.bytes
+                    && known.modified_ns < i128::from(indexed_at) * 1_000_000_000 - CLOCK_SLACK_NS
+                {
+                    self.report.unchanged += 1;
+                    continue;
+                }
+                if self.still_fails(scope, &uri, file, modified_ns) {
+                    continue;
+                }
+                jobs.push(Job {
+                    path: file.path.clone(),
+                    uri,
+                    bytes: file.bytes,
+                    modified_ns,
+                    known_hash: known.map(|(known, _)| known.hash.clone()),
+                });
+                keys.push(scope.root.clone());
+            }
+        }
+        (jobs, keys)
+    }
+
+    /// Whether the file could not be parsed last time, and has not changed. If
+    /// so, it is reported again.
+    fn still_fails(
+        &mut self,
+        scope: &Scope,
+        uri: &str,
+        file: &WalkedFile,
+        modified_ns: Option<i128>,
+    ) -> bool {
+        let known = self
+            .roots
+            .get(&scope.root)
+            .and_then(|root| root.failed.get(uri));
+        let same = known.filter(|known| {
+            known.inputs == self.inputs
+                && known.bytes == file.bytes
+                && Some(known.modified_ns) == modified_ns
+        });
+        let Some(known) = same else { return false };
+        self.report.failed.push(FileFailure {
+            path: file.path.display().to_string(),
+            kind: known.kind,
+            message: known.message.clone(),
+        });
+        true
+    }
+
+    /// Parses and puts the files; false when it was cancelled.
+    fn index(&mut self, jobs: &[Job], keys: &[String]) -> Result<bool> {
+        self.state.phase = Phase::Index;
+        self.state.files_total = jobs.len();
+        self.state.bytes_total = jobs.iter().map(|job| job.bytes).sum();
+        self.state.failed = self.report.failed.len();
+        self.progress.update(&self.state);
+        let inputs = self.inputs.clone();
+        let pipeline = Pipeline::new(jobs, &inputs, self.options, self.cancel);
+        let result = std::thread::scope(|scope| {
+            let outcomes = pipeline.start(scope);
+            let result = self.take(&pipeline, outcomes, jobs, keys);
+            pipeline.stop();
+            result
+        });
+        match result {
+            Err(error) if error.kind() == ErrorKind::Cancelled => Ok(false),
+            Err(error) => Err(error),
+            Ok(()) => Ok(!self.cancel.is_cancelled()),
+        }
+    }
+
+    fn take(
+        &mut self,
+        pipeline: &Pipeline<'_>,
+        outcomes: crossbeam_channel::Receiver<(usize, Outcome)>,
+        jobs: &[Job],
+        keys: &[String],
+    ) -> Result<()> {
+        let mut batch = Vec::new();
+        let mut text = 0;
+        for (at, outcome) in outcomes {
+            pipeline.taken(at);
+            let job = &jobs[at];
+            let root = &keys[at];
+            match outcome {
+                Outcome::Unchanged => {
+                    self.report.unchanged += 1;
+                    self.done(job);
+                }
+                Outcome::Failed(error) => self.fail(job, root, &error)?,
+                Outcome::Parsed(document, fingerprint) => {
+                    text += document.text.len();
+                    batch.push((job, root.as_str(), *document, fingerprint));
+                }
+            }
+            if text >= BATCH_TEXT_NUM_BYTES || batch.len() >= BATCH_DOCUMENTS {
+                self.put(std::mem::take(&mut batch))?;
+                text = 0;
+            }
+            self.progress.update(&self.state);
+        }
+        self.put(batch)
+    }
+
+    fn put(&mut self, batch: Vec<(&Job, &str, Document, Fingerprint)>) -> Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        match self.try_put(&batch) {
+            Ok(()) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Model) => {
+                // One of them is to blame: find out which.
+                for one in &batch {
+                    if let Err(error) = self.try_put(std::slice::from_ref(one)) {
+                        match error.kind() {
+                            ErrorKind::InvalidInput | ErrorKind::Model => {
+                                self.fail(one.0, one.1, &error)?;
+                            }
+                            _ => return Err(error),
+                        }
+                    }
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        if self.last_commit.elapsed() >= self.options.commit_interval {
+            self.writer.commit()?;
+            self.last_commit = Instant::now();
+        }
+        Ok(())
+    }
+
+    fn try_put(&mut self, batch: &[(&Job, &str, Document, Fingerprint)]) -> Result<()> {
+        let documents = batch
+            .iter()
+            .map(|(_, _, document, fingerprint)| (document.clone(), Some(fingerprint.clone())));
+        let (progress, state) = (self.progress, &mut self.state);
+        let before = state.embedded;
+        let reports = self
+            .writer
+            .put_observed(documents.collect(), self.cancel, &mut |chunks| {
+                state.embedded += chunks;
+                progress.update(state);
+            });
+        let reports = reports.inspect_err(|_| self.state.embedded = before)?;
+        for ((job, root, document, _), report) in batch.iter().zip(reports) {
+            let is_new = self.base.file(document.id()).is_none();
+            *(if is_new {
+                &mut self.report.added
+            } else {
+                &mut self.report.updated
+            }) += 1;
+            self.report.chunks += report.chunks;
+            self.report.embedded += report.embedded;
+            self.report.reused += report.reused;
+            self.state.reused += report.reused;
+            if let Some(root) = self.roots.get_mut(*root) {
+                root.failed.remove(&job.uri);
+            }
+            self.done(job);
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, job: &Job) {
+        self.state.files_done += 1;
+        self.state.bytes_done += job.bytes;
+        self.progress.update(&self.state);
+    }
+
+    /// Notes a file that did not become a document. What was indexed of it goes
+    /// if its contents are to blame.
+    fn fail(&mut self, job: &Job, root: &str, error: &Error) -> Result<()> {
+        self.report.failed.push(FileFailure {
+            path: job.path.display().to_string(),
+            kind: error.kind(),
+            message: error.message().to_owned(),
+        });
+        self.state.failed += 1;
+        if is_about_contents(error.kind()) {
+            if self.writer.delete(DocumentId::of_uri(&job.uri))? {
+                self.report.deleted += 1;
+            }
+            if let (Some(root), Some(modified_ns)) = (self.roots.get_mut(root), job.modified_ns) {
+                root.note_failure(
+                    &job.uri,
+                    KnownFailure {
+                        bytes: job.bytes,
+                        modified_ns,
+                        inputs: self.inputs.clone(),
+                        kind: error.kind(),
+                        message: error.message().to_owned(),
+                    },
+                );
+            }
+        }
+        self.done(job);
+        Ok(())
+    }
+
+    /// Deletes the documents of files that are no longer there.
+    fn remove_gone(&mut self, listings: &[Listing], absorbed: &[String]) -> Result<()> {
+        let mut there = HashSet::new();
+        let mut unreadable = Vec::new();
+        for Listing { scope, walk } in listings {
+            there.extend(walk.files.iter().map(|file| scope.uri_of(&file.uri)));
+            let closed = walk
+                .skipped
+                .iter()
+                .filter(|file| file.reason == SkipReason::Unreadable);
+            unreadable.extend(closed.map(|file| match file.uri.as_str() {
+                "" => scope.uri.clone(),
+                below => scope.uri_of(below),
+            }));
+            if let Some(root) = self.roots.get_mut(&scope.root) {
+                root.failed
+                    .retain(|uri, _| there.contains(uri) || !scope.covers(uri));
+            }
+        }
+        let gone = |uri: &str| {
+            let covered = listings.iter().any(|listing| listing.scope.covers(uri));
+            (covered && !there.contains(uri) && !unreadable.iter().any(|top| is_within(uri, top)))
+                || (!covered && absorbed.iter().any(|root| is_within(uri, root)))
+        };
+        let base = Arc::clone(&self.base);
+        for (id, uri) in base.files() {
+            if gone(uri) && self.writer.delete(id)? {
+                self.report.deleted += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn nanoseconds(time: SystemTime) -> Option<i128> {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => i128::try_from(after.as_nanos()).ok(),
+        Err(before) => i128::try_from(before.duration().as_nanos())
+            .ok()
+            .map(|nanos| -nanos),
+    }
+}
