@@ -23,6 +23,7 @@ mod support;
 #[cfg(test)]
 mod testing;
 mod words;
+mod writing;
 
 pub use events::{AnswerEvent, Citation, Done};
 pub use request::{AnswerRequest, Failure, Search};

@@ -5,7 +5,7 @@ use crate::retrieve::{Mode, SearchRequest, SearchResponse, Source};
 
 /// How well a question is covered by what was found.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Evidence {
+pub(super) struct Coverage {
     /// Best cosine between the question and a source; none where no vectors
     /// were compared.
     pub(super) cosine: Option<f32>,
@@ -16,13 +16,13 @@ pub(super) struct Evidence {
 /// Below both of these there is no answer in the sources.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Bounds {
-    /// For [`Evidence::cosine`].
+    /// For [`Coverage::cosine`].
     pub(super) cosine: f32,
-    /// For [`Evidence::overlap`].
+    /// For [`Coverage::overlap`].
     pub(super) overlap: f32,
 }
 
-impl Evidence {
+impl Coverage {
     /// What `sources` have to say about `question`.
     pub(super) fn of(question: &str, sources: &[Source], words: &Words) -> Self {
         let asked = words.content(question);

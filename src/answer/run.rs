@@ -1,14 +1,20 @@
-//! The state of one answer while it is written: text, citations, timings.
+//! One answer while it is written: what was sent, its citations and timings.
 
 use std::time::Instant;
 
+use tokio::sync::mpsc;
+
 use super::citations::{Checked, CitationChecker};
 use super::events::{AnswerEvent, Citation, Done};
-use crate::gateway::{EXTRACTIVE, Usage};
+use crate::gateway::{EXTRACTIVE, Selected, Usage};
 use crate::retrieve::{SearchResponse, Timings};
 
-/// Everything that the last event says.
+/// `model` of an answer that no model wrote.
+const NO_MODEL: &str = "none";
+
+/// Sends the events of one answer, and collects what the last of them says.
 pub(super) struct Run {
+    out: mpsc::Sender<AnswerEvent>,
     query_id: String,
     start: Instant,
     checker: CitationChecker,
@@ -19,7 +25,7 @@ pub(super) struct Run {
     pub(super) degraded: Vec<String>,
     /// Who wrote it.
     pub(super) provider: String,
-    /// The model that wrote it.
+    /// The model that wrote it, as the provider says.
     pub(super) model: String,
     /// Tokens and money.
     pub(super) usage: Usage,
@@ -27,8 +33,13 @@ pub(super) struct Run {
 
 impl Run {
     /// An answer that began at `start` and may cite every source of `found`.
-    pub(super) fn new(found: &SearchResponse, start: Instant) -> Self {
+    pub(super) fn new(
+        found: &SearchResponse,
+        start: Instant,
+        out: mpsc::Sender<AnswerEvent>,
+    ) -> Self {
         Self {
+            out,
             query_id: found.query_id.clone(),
             start,
             checker: CitationChecker::new(found.sources.iter().map(|s| s.chunk_id.clone())),
@@ -37,15 +48,27 @@ impl Run {
             timings_ms: found.timings_ms.clone(),
             degraded: found.degraded.clone(),
             provider: EXTRACTIVE.to_owned(),
-            model: "none".to_owned(),
+            model: NO_MODEL.to_owned(),
             usage: Usage::default(),
         }
     }
 
-    /// Only the first `shown` sources can be cited from now on.
-    pub(super) fn restrict(&mut self, found: &SearchResponse, shown: usize) {
-        let ids = found.sources.iter().take(shown).map(|s| s.chunk_id.clone());
-        self.checker = CitationChecker::new(ids);
+    /// Only these sources can be cited from now on: `chunk_ids[n - 1]` is `n`.
+    pub(super) fn can_cite(&mut self, chunk_ids: &[String]) {
+        self.checker = CitationChecker::new(chunk_ids.iter().cloned());
+    }
+
+    /// `model` wrote it; the exact name is known once the provider said it.
+    pub(super) fn written_by(&mut self, model: &Selected) {
+        model.provider.name().clone_into(&mut self.provider);
+        if self.model == NO_MODEL {
+            self.model.clone_from(&model.model);
+        }
+    }
+
+    /// What a model wrote is not shown.
+    pub(super) fn forget_model(&mut self) {
+        NO_MODEL.clone_into(&mut self.model);
     }
 
     /// Whether anything was sent.
@@ -58,16 +81,16 @@ impl Run {
         &self.answer
     }
 
-    /// Appends text; returns what can be sent.
-    pub(super) fn write(&mut self, text: &str) -> Vec<AnswerEvent> {
+    /// Appends text and sends what of it is decided.
+    pub(super) async fn write(&mut self, text: &str) {
         let steps = self.checker.push(text);
-        self.events(steps)
+        self.send(steps).await;
     }
 
-    /// The end of the text; returns what was held back.
-    pub(super) fn close(&mut self) -> Vec<AnswerEvent> {
+    /// The end of the text: sends what was held back.
+    pub(super) async fn close(&mut self) {
         let steps = self.checker.finish();
-        self.events(steps)
+        self.send(steps).await;
     }
 
     /// Notes how long a stage took.
@@ -76,13 +99,8 @@ impl Run {
             .insert(stage.to_owned(), milliseconds(since));
     }
 
-    /// The last event.
-    pub(super) fn done(
-        mut self,
-        finish_reason: &str,
-        refused: bool,
-        grounded: bool,
-    ) -> AnswerEvent {
+    /// Sends the last event.
+    pub(super) async fn done(mut self, finish_reason: &str, refused: bool, grounded: bool) {
         let lost = self.checker.dropped();
         if lost > 0 {
             self.degraded.push(format!(
@@ -90,7 +108,7 @@ impl Run {
             ));
         }
         self.time("total", self.start);
-        AnswerEvent::Done(Box::new(Done {
+        let done = AnswerEvent::Done(Box::new(Done {
             query_id: self.query_id,
             answer: self.answer,
             citations: self.citations,
@@ -102,16 +120,16 @@ impl Run {
             usage: self.usage,
             timings_ms: self.timings_ms,
             degraded: self.degraded,
-        }))
+        }));
+        send(&self.out, done).await;
     }
 
-    fn events(&mut self, steps: Vec<Checked>) -> Vec<AnswerEvent> {
+    async fn send(&mut self, steps: Vec<Checked>) {
         if !steps.is_empty() && !self.has_begun() {
             self.time("first_token", self.start);
         }
-        steps
-            .into_iter()
-            .map(|step| match step {
+        for step in steps {
+            let event = match step {
                 Checked::Text(text) => {
                     self.answer.push_str(&text);
                     AnswerEvent::Delta { text }
@@ -120,9 +138,16 @@ impl Run {
                     self.citations.push(citation.clone());
                     AnswerEvent::Citation(citation)
                 }
-            })
-            .collect()
+            };
+            send(&self.out, event).await;
+        }
     }
+}
+
+/// Sends one event. When nobody listens any more the whole answer is dropped,
+/// so there is nothing to tell.
+pub(super) async fn send(out: &mpsc::Sender<AnswerEvent>, event: AnswerEvent) {
+    out.send(event).await.ok();
 }
 
 pub(super) fn milliseconds(since: Instant) -> f64 {

@@ -1,0 +1,230 @@
+//! A language model writes the answer: prompt, stream, checks.
+
+use cairn_models::Cancel;
+use futures::StreamExt as _;
+
+use super::mend::Mender;
+use super::opening::Opening;
+use super::prompt::{Prompt, PromptBudget, boundary, prompt};
+use super::request::{AnswerRequest, Failure};
+use super::run::Run;
+use super::stream::Parts;
+use super::support::Evidence;
+use super::words::Words;
+use crate::gateway::{
+    ChatRequest, Finish, ProviderError, ProviderErrorKind, ProviderEvent, Selected,
+};
+use crate::retrieve::SearchResponse;
+
+/// Tokens of rules, question and fences, kept free besides the sources.
+const PROMPT_OVERHEAD: usize = 512;
+
+/// How a model's turn ended.
+pub(super) enum Written {
+    /// An answer was sent; why it ended.
+    Text(&'static str),
+    /// The model said that the sources hold no answer; nothing was sent.
+    NoAnswer,
+    /// Nothing was sent, for this reason.
+    Nothing(String),
+}
+
+/// What to say when passages are shown because of `error`.
+pub(super) fn instead(error: &ProviderError) -> String {
+    format!(
+        "no language model answered ({}); showing the passages instead",
+        error.message
+    )
+}
+
+impl Parts {
+    /// Lets `model` answer `question`, the standalone form of the request's.
+    ///
+    /// # Errors
+    ///
+    /// When the request was cancelled, or the provider failed after text was
+    /// sent.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) async fn write(
+        &self,
+        model: &Selected,
+        request: &AnswerRequest,
+        question: &str,
+        found: &SearchResponse,
+        evidence: &[Evidence],
+        cancel: &Cancel,
+        run: &mut Run,
+    ) -> Result<Written, Failure> {
+        let Prompt { messages, shown } = self.prompt(model, request, question, found);
+        let chunks: Vec<String> = found.sources[..shown]
+            .iter()
+            .map(|source| source.chunk_id.clone())
+            .collect();
+        run.can_cite(&chunks);
+        let chat = ChatRequest {
+            model: None,
+            messages,
+            max_tokens: self.settings.max_tokens,
+            temperature: self.settings.temperature,
+            stop: Vec::new(),
+        };
+        let until = match request.search.deadline {
+            Some(deadline) => cancel.with_deadline(deadline),
+            None => cancel.clone(),
+        };
+        let mut stream = self.gateway.chat(model, chat, until);
+        let mut text = Text::new(model.local, &evidence[..shown], &self.words);
+        let ended = loop {
+            match stream.next().await {
+                Some(Ok(ProviderEvent::Delta(delta))) => {
+                    for part in text.push(&delta) {
+                        run.write(&part).await;
+                    }
+                    if text.is_over() {
+                        break Ok(Finish::Stop);
+                    }
+                }
+                Some(Ok(ProviderEvent::Done {
+                    finish,
+                    usage,
+                    model,
+                })) => {
+                    run.usage = usage;
+                    run.model = model;
+                    break Ok(finish);
+                }
+                Some(Err(error)) => break Err(error),
+                None => break Ok(Finish::Stop),
+            }
+        };
+        // Ends the provider's work, where it was stopped early.
+        drop(stream);
+
+        if cancel.is_cancelled() {
+            return Err(ProviderError::cancelled().into());
+        }
+        // The request lives, so its deadline is what ended the chat.
+        let late = matches!(&ended, Err(error) if error.kind == ProviderErrorKind::Cancelled);
+        if ended.is_ok() || late {
+            let cut_off = text.is_over() || !matches!(ended, Ok(Finish::Stop));
+            for part in text.finish(cut_off) {
+                run.write(&part).await;
+            }
+            run.close().await;
+        }
+        if text.refused() {
+            model.provider.name().clone_into(&mut run.provider);
+            return Ok(Written::NoAnswer);
+        }
+        if !run.has_begun() {
+            run.forget_model();
+            return Ok(Written::Nothing(match ended {
+                Err(_) if late => "the deadline passed before the model wrote; showing the passages instead".to_owned(),
+                Err(error) => instead(&error),
+                Ok(_) if model.local => "the local model's answer was not supported by the sources; showing the passages instead".to_owned(),
+                Ok(_) => format!("{} sent an empty answer; showing the passages instead", model.provider.name()),
+            }));
+        }
+        let finish_reason = match ended {
+            Ok(Finish::Length) => "length",
+            Ok(_) => "stop",
+            Err(_) if late => {
+                run.degraded
+                    .push("the deadline passed; the answer is cut short".to_owned());
+                "length"
+            }
+            Err(error) => return Err(error.into()),
+        };
+        run.written_by(model);
+        run.degraded.extend(text.left_out());
+        Ok(Written::Text(finish_reason))
+    }
+
+    fn prompt(
+        &self,
+        model: &Selected,
+        request: &AnswerRequest,
+        question: &str,
+        found: &SearchResponse,
+    ) -> Prompt {
+        let wanted = if model.local {
+            self.settings.local_source_tokens
+        } else {
+            self.settings.source_tokens
+        };
+        let reserved = self.settings.max_tokens + PROMPT_OVERHEAD;
+        let room = model.provider.context_tokens().saturating_sub(reserved);
+        let budget = PromptBudget {
+            source_tokens: wanted.min(room),
+            local: model.local,
+        };
+        // A model that sees the conversation gets the question as it was asked.
+        let asked = if model.local {
+            question
+        } else {
+            &request.search.query
+        };
+        prompt(
+            asked,
+            &request.history,
+            &found.sources,
+            budget,
+            &boundary(),
+            &self.words,
+        )
+    }
+}
+
+/// What stands between a provider's deltas and the answer.
+enum Text<'a> {
+    /// Small local models are mended sentence by sentence.
+    Local(Mender<'a>),
+    /// Others are shown as they write.
+    Remote(Opening),
+}
+
+impl<'a> Text<'a> {
+    fn new(local: bool, evidence: &'a [Evidence], words: &'a Words) -> Self {
+        if local {
+            Self::Local(Mender::new(evidence, words))
+        } else {
+            Self::Remote(Opening::default())
+        }
+    }
+
+    fn push(&mut self, delta: &str) -> Vec<String> {
+        match self {
+            Self::Local(mender) => mender.push(delta),
+            Self::Remote(opening) => opening.push(delta).into_iter().collect(),
+        }
+    }
+
+    fn finish(&mut self, cut_off: bool) -> Vec<String> {
+        match self {
+            Self::Local(mender) => mender.finish(cut_off),
+            Self::Remote(opening) => opening.finish().into_iter().collect(),
+        }
+    }
+
+    /// Whether nothing useful can follow.
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Local(mender) => mender.loops(),
+            Self::Remote(opening) => opening.refused(),
+        }
+    }
+
+    fn refused(&self) -> bool {
+        matches!(self, Self::Remote(opening) if opening.refused())
+    }
+
+    fn left_out(&self) -> Option<String> {
+        match self {
+            Self::Local(mender) if mender.dropped() > 0 => Some(format!(
+                "{} sentence(s) of the local model were left out: repeated, or in no source",
+                mender.dropped()
+            )),
+            _ => None,
+        }
+    }
+}
