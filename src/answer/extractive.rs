@@ -29,6 +29,12 @@ const SAME: f32 = 0.65;
 const RANK_BONUS: f32 = 0.10;
 /// A sentence that defines what a "what is" question asks for.
 const DEFINITION_BONUS: f32 = 0.12;
+/// A sentence that says what to do, when the question asks how.
+const STEP_BONUS: f32 = 0.05;
+/// Penalty for talking about the text itself or walking through an example.
+const NARRATION: f32 = 0.08;
+/// Letters after which no further sentence is added.
+const ENOUGH_CHARS: usize = 600;
 /// Penalty for leaning on what cannot be shown with it.
 const DANGLING: f32 = 0.15;
 
@@ -69,17 +75,34 @@ pub(super) fn extract(
     if let Some(embedder) = embedder {
         add_cosines(&mut candidates, question, embedder, cancel);
     }
+    let asks_how = question.trim().to_lowercase().starts_with("how");
     for candidate in &mut candidates {
         candidate.score += RANK_BONUS / (candidate.source + 1) as f32;
         if defines(question, &asked, &candidate.sentence.text, words) {
             candidate.score += DEFINITION_BONUS;
         }
-        if candidate.sentence.text.ends_with(':') {
+        let text = &candidate.sentence.text;
+        if asks_how && says_what_to_do(text) {
+            candidate.score += STEP_BONUS;
+        }
+        if narrates(text) {
+            candidate.score -= NARRATION;
+        }
+        if text.ends_with(':') {
             candidate.score -= DANGLING;
         }
     }
     let mut chosen = choose(&candidates);
-    chosen.sort_by_key(|&at| (candidates[at].source, candidates[at].position));
+    // The source of the best sentence speaks first.
+    let first = chosen.first().map(|&at| candidates[at].source);
+    chosen.sort_by_key(|&at| {
+        let candidate = &candidates[at];
+        (
+            Some(candidate.source) != first,
+            candidate.source,
+            candidate.position,
+        )
+    });
     chosen
         .into_iter()
         .map(|at| Extract {
@@ -221,6 +244,87 @@ fn defines(question: &str, asked: &Content, sentence: &str, words: &Words) -> bo
     })
 }
 
+/// Whether the sentence speaks of the text itself, or of the steps of an example
+/// that is not shown with it.
+fn narrates(text: &str) -> bool {
+    const OPENINGS: &[&str] = &[
+        "let’s",
+        "let's",
+        "we ",
+        "we’ll",
+        "we'll",
+        "we’ve",
+        "we've",
+        "now ",
+        "now,",
+        "next,",
+        "first,",
+        "second,",
+        "finally,",
+        "in this chapter",
+        "in this section",
+        "in listing",
+        "listing ",
+        "here’s",
+        "here's",
+        "note that",
+        "see ",
+        "the following",
+        "recall",
+        "at first glance",
+        "luckily",
+        "fortunately",
+        "as you can see",
+    ];
+    const INSIDE: &[&str] = &[
+        "in this chapter",
+        "in this section",
+        "in chapter",
+        "in listing",
+        "from listing",
+        "we’ll",
+        "we'll",
+        "we’ve",
+        "we've",
+        "we discussed",
+        "as follows",
+        "shown below",
+        "the example above",
+        "see below",
+    ];
+    let lower = text.to_lowercase();
+    OPENINGS.iter().any(|opening| lower.starts_with(opening))
+        || INSIDE.iter().any(|part| lower.contains(part))
+}
+
+/// Whether the sentence tells somebody to do something.
+fn says_what_to_do(text: &str) -> bool {
+    const VERBS: &[&str] = &[
+        "use",
+        "run",
+        "call",
+        "add",
+        "set",
+        "type",
+        "pass",
+        "execute",
+        "write",
+        "specify",
+        "create",
+        "open",
+        "choose",
+        "install",
+        "enter",
+        "configure",
+        "enable",
+        "disable",
+        "using",
+        "running",
+    ];
+    text.split(|c: char| !c.is_alphanumeric())
+        .any(|word| VERBS.contains(&word.to_lowercase().as_str()))
+}
+
 /// Whether the sentence cannot be understood without the one before it.
 fn leans_back(text: &str) -> bool {
     const OPENINGS: &[&str] = &[
@@ -299,7 +403,16 @@ fn choose(candidates: &[Candidate]) -> Vec<usize> {
     };
     let enough = score(first) * NEAR_BEST;
     let mut chosen: Vec<usize> = Vec::new();
+    let length = |chosen: &[usize]| -> usize {
+        chosen
+            .iter()
+            .map(|&at| candidates[at].sentence.text.chars().count())
+            .sum()
+    };
     for at in order {
+        if length(&chosen) >= ENOUGH_CHARS {
+            break;
+        }
         if chosen.len() >= MAX_SENTENCES || (score(at) < enough && !chosen.is_empty()) {
             break;
         }
@@ -313,7 +426,7 @@ fn choose(candidates: &[Candidate]) -> Vec<usize> {
             match before(at) {
                 Some(previous) if chosen.contains(&previous) => {}
                 Some(previous) if !dangles(previous) && chosen.len() + 2 <= MAX_SENTENCES => {
-                    chosen.push(previous)
+                    chosen.push(previous);
                 }
                 _ if chosen.is_empty() => {}
                 _ => continue,

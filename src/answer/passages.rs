@@ -234,8 +234,16 @@ fn reads_as_prose(text: &str) -> bool {
     let characters = text.chars().count();
     let letters = text.chars().filter(|c| c.is_alphabetic()).count();
     let unspaced = text.chars().any(super::words::is_unspaced);
+    // Console output and halves of code begin in lower case; names may.
+    let first = text.split_whitespace().next().unwrap_or("");
+    let begins_well = !first.starts_with(char::is_lowercase)
+        || first.contains(['_', '-', '.', ':', '`', '(', '!']);
     let long_enough = words >= MIN_WORDS || (unspaced && characters >= 8);
-    long_enough && characters <= MAX_CHARS && letters * 10 >= characters * 6 && ends_whole(text)
+    begins_well
+        && long_enough
+        && characters <= MAX_CHARS
+        && letters * 10 >= characters * 6
+        && ends_whole(text)
 }
 
 #[cfg(test)]
