@@ -32,7 +32,7 @@ const DEFINITION_BONUS: f32 = 0.12;
 /// A sentence that says what to do, when the question asks how.
 const STEP_BONUS: f32 = 0.05;
 /// Penalty for talking about the text itself or walking through an example.
-const NARRATION: f32 = 0.08;
+const NARRATION: f32 = 0.12;
 /// Letters after which no further sentence is added.
 const ENOUGH_CHARS: usize = 600;
 /// Penalty for leaning on what cannot be shown with it.
