@@ -95,7 +95,11 @@ impl Config {
             config.max_position_embeddings,
             config.type_vocab_size,
         ];
-        if sizes.contains(&0) || config.hidden_size % config.num_attention_heads != 0 {
+        if sizes.contains(&0)
+            || !config
+                .hidden_size
+                .is_multiple_of(config.num_attention_heads)
+        {
             return Err(unusable(
                 "sizes must be positive and hidden_size a multiple of num_attention_heads",
             ));

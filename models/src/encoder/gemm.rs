@@ -7,14 +7,14 @@
 //! de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008,
 //! without the packing of the left side.)
 
-use super::simd::{Kernel, Level, MOST_LANES, Simd};
+use super::simd::{Kernel, Level, Simd};
 
 /// Bytes of the left-hand rows that one task walks over with each panel: they
 /// and the panel should stay in the second-level cache.
 const LEFT_NUM_BYTES: usize = 256 << 10;
 
-/// Floats of the largest tile of any instruction set.
-const MOST_TILE_FLOATS: usize = 24 * MOST_LANES;
+/// Floats of the widest panel of any instruction set.
+const MOST_PANEL: usize = 32;
 
 /// A `depth × columns` matrix, cut into panels.
 pub(crate) struct Packed {
@@ -49,6 +49,10 @@ impl Packed {
             panel,
             floats,
         }
+    }
+
+    pub(crate) fn depth(&self) -> usize {
+        self.depth
     }
 
     pub(crate) fn columns(&self) -> usize {
@@ -205,6 +209,7 @@ pub(crate) unsafe fn tile<S: Simd, const R: usize, const V: usize>(simd: S, tile
         out_stride,
         columns,
     } = tile;
+    const { assert!(V == S::VECTORS && R <= S::ROWS && S::PANEL <= MOST_PANEL) };
     let mut sums = [[simd.splat(0.0); V]; R];
     // In the loop, `add` and ranges would be checked in debug builds, which
     // makes it half as fast there.
@@ -224,19 +229,18 @@ pub(crate) unsafe fn tile<S: Simd, const R: usize, const V: usize>(simd: S, tile
             panel = panel.wrapping_add(S::PANEL);
             k += 1;
         }
-        if columns == S::PANEL {
-            for r in 0..R {
-                for v in 0..V {
-                    simd.write(out.add(r * out_stride + v * S::LANES), sums[r][v]);
+        for (r, sums) in sums.iter().enumerate() {
+            let out = out.add(r * out_stride);
+            if columns == S::PANEL {
+                for (v, &sum) in sums.iter().enumerate() {
+                    simd.write(out.add(v * S::LANES), sum);
                 }
-            }
-        } else {
-            let mut floats = [0.0_f32; MOST_TILE_FLOATS];
-            for r in 0..R {
-                for v in 0..V {
-                    simd.write(floats.as_mut_ptr().add(v * S::LANES), sums[r][v]);
+            } else {
+                let mut floats = [0.0_f32; MOST_PANEL];
+                for (v, &sum) in sums.iter().enumerate() {
+                    simd.write(floats.as_mut_ptr().add(v * S::LANES), sum);
                 }
-                std::ptr::copy_nonoverlapping(floats.as_ptr(), out.add(r * out_stride), columns);
+                std::ptr::copy_nonoverlapping(floats.as_ptr(), out, columns);
             }
         }
     }

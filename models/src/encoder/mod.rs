@@ -6,11 +6,16 @@ mod candle;
 mod config;
 mod gelu;
 mod gemm;
+mod layer;
+mod parallel;
 mod rows;
 mod simd;
 mod softmax;
 mod tokenize;
 mod weights;
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) use bert::BertEncoder;
 pub(crate) use candle::CandleEncoder;

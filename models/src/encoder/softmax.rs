@@ -7,7 +7,7 @@ use super::simd::Simd;
 // rounding.
 const EXP2: [f32; 7] = [
     1.0,
-    0.693_147_2,
+    std::f32::consts::LN_2,
     0.240_226_48,
     0.055_503_324,
     9.618_437e-3,

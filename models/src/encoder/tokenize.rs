@@ -21,6 +21,7 @@ pub(crate) struct Tokens {
     prefix: Vec<u32>,
     suffix: Vec<u32>,
     window: usize,
+    vocabulary: usize,
 }
 
 impl Tokens {
@@ -43,9 +44,6 @@ impl Tokens {
         tokenizer
             .with_truncation(None)
             .map_err(|error| corrupt("truncation cannot be switched off").because(error))?;
-        if tokenizer.get_vocab_size(true) > vocabulary {
-            return Err(corrupt("more tokens than the model has embeddings"));
-        }
         let probe = tokenizer
             .encode_fast("a", true)
             .map_err(|error| corrupt("cannot tokenize").because(error))?;
@@ -66,6 +64,7 @@ impl Tokens {
             prefix,
             suffix,
             window,
+            vocabulary,
         })
     }
 
@@ -90,7 +89,16 @@ impl Tokens {
                 continue;
             }
             let kept = &ids[..ids.len().min(room)];
-            return Ok([&self.prefix, kept, &self.suffix].concat());
+            let ids = [&self.prefix, kept, &self.suffix].concat();
+            if let Some(id) = ids.iter().find(|&&id| id as usize >= self.vocabulary) {
+                let message = format!(
+                    "the tokenizer gives the id {id}, and the model has {} embeddings: these files \
+                     are not of one model; pull it again",
+                    self.vocabulary
+                );
+                return Err(Error::new(ErrorKind::Corrupt, message));
+            }
+            return Ok(ids);
         }
     }
 
