@@ -65,6 +65,16 @@ impl Error {
         self
     }
 
+    /// The same error; a bare file name is meant inside `dir`.
+    #[must_use]
+    pub(crate) fn inside(mut self, dir: &std::path::Path) -> Self {
+        let is_bare = |path: &PathBuf| path.components().count() == 1;
+        if let Some(bare) = self.path.take_if(|path| is_bare(path)) {
+            self.path = Some(dir.join(bare));
+        }
+        self
+    }
+
     /// The same error with its cause.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -119,7 +129,9 @@ impl From<std::io::Error> for Error {
                 ErrorKind::Machine,
                 "permission denied; run as a user who may read and write there",
             ),
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => (
+            std::io::ErrorKind::StorageFull
+            | std::io::ErrorKind::QuotaExceeded
+            | std::io::ErrorKind::FileTooLarge => (
                 ErrorKind::Machine,
                 "the disk is full; free some space and run the command again",
             ),

@@ -26,7 +26,7 @@ pub use run::{
     FileFailure, Phase, RunOptions, RunProgress, RunReport, RunState, index_paths, watch,
 };
 pub use store::{
-    Bm25, ChunkRef, Fingerprint, Index, IndexSettings, PutReport, Scored, Selection, Snapshot,
-    StoredChunk, StoredDocument, Writer,
+    Bm25, ChunkRef, Diagnosis, Finding, Fingerprint, Index, IndexSettings, PutReport, Scored,
+    Selection, Severity, Snapshot, StoredChunk, StoredDocument, Writer, check,
 };
 pub use walk::{SkipReason, SkippedFile, Walk, WalkOptions, WalkedFile, walk};

@@ -1,12 +1,13 @@
 //! Tantivy's errors as ours: whose fault it is, and which file.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use tantivy::TantivyError;
 use tantivy::directory::error::{OpenReadError, OpenWriteError};
 
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, Result};
 
 const DAMAGED: &str = "the word index is damaged; run `cairn doctor`";
 
@@ -40,12 +41,31 @@ pub(super) fn convert(error: TantivyError, dir: &Path) -> Error {
             "another process is writing to this collection; wait until it is done, or stop it",
         )
         .because(error),
-        other => Error::new(ErrorKind::Internal, "the word index failed").because(other),
+        other => match os_error(&other.to_string()) {
+            Some(io_error) => io_error.into(),
+            None => Error::new(ErrorKind::Internal, "the word index failed").because(other),
+        },
     };
     if dir.as_os_str().is_empty() {
         error
     } else {
         error.at(dir)
+    }
+}
+
+/// The system's error in a message: Tantivy hands on some of them as text.
+fn os_error(message: &str) -> Option<io::Error> {
+    let (_, code) = message.rsplit_once("(os error ")?;
+    let digits = code.split(')').next()?;
+    Some(io::Error::from_raw_os_error(digits.parse().ok()?))
+}
+
+/// Tantivy trusts its files and panics over some damaged ones: that is an error
+/// here, whose message says what to do.
+pub(super) fn guarded<T>(dir: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(result) => result.map_err(|error| error.inside(dir)),
+        Err(_) => Err(Error::new(ErrorKind::Corrupt, DAMAGED)),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{Error, ErrorKind, Result};
 
 use super::payload::Payload;
 use super::schema::{ANALYZER, Fields, schema};
-use super::{IndexSettings, Snapshot, Writer, fault};
+use super::{IndexSettings, Snapshot, Writer, doctor, fault};
 
 /// Folder of the word index inside a collection.
 pub(super) const WORDS_DIR: &str = "words";
@@ -111,24 +111,29 @@ impl Shared {
                 return Ok(false);
             }
             let index = locate(tantivy::Index::open_in_dir(&words_dir), &words_dir)?;
-            *slot = Some(Words::new(index, &self.settings.language)?);
+            let open = || Words::new(index.clone(), &self.settings.language);
+            let words = fault::guarded(&words_dir, open);
+            *slot = Some(words.map_err(|error| name_damage(error, &index, &words_dir))?);
         }
         let Some(words) = slot.as_ref() else {
             return Ok(false);
         };
-        let known = self.current.load().generation();
-        let Some((payload, searcher)) = words.last_commit(&words_dir)? else {
+        let last = || fault::guarded(&words_dir, || words.last_commit(&words_dir));
+        let named = |error| name_damage(error, &words.index, &words_dir);
+        let Some(mut commit) = last().map_err(named)? else {
             return Ok(false);
         };
-        if payload.generation == known {
+        // Not the generation alone: the folder may have been deleted and filled
+        // again.
+        if self.current.load().payload() == Some(&commit.0) {
             return Ok(false);
         }
-        let mut commit = (payload, searcher);
         for _ in 0..MAX_OPEN_ATTEMPTS {
             let generation = commit.0.generation;
             words.register(&commit.0.settings.language)?;
-            let opened = Snapshot::open(commit.0, commit.1, words.fields, &self.vectors_dir());
-            let error = match opened {
+            let (payload, searcher) = commit;
+            let open = || Snapshot::open(payload, searcher, words.fields, &self.dir);
+            let error = match fault::guarded(&words_dir, open) {
                 Ok(snapshot) => {
                     self.current.store(Arc::new(snapshot));
                     return Ok(true);
@@ -136,9 +141,9 @@ impl Shared {
                 Err(error) => error,
             };
             // A file may be gone because a newer commit has replaced it.
-            match words.last_commit(&words_dir)? {
+            match last().map_err(named)? {
                 Some(newer) if newer.0.generation != generation => commit = newer,
-                _ => return Err(missing_is_corrupt(error)),
+                _ => return Err(named(error)),
             }
         }
         Err(Error::new(
@@ -224,15 +229,21 @@ fn locate<T>(result: tantivy::Result<T>, dir: &Path) -> Result<T> {
     result.map_err(|error| fault::convert(error, dir))
 }
 
-/// A file that a commit names and that is not there was lost.
-fn missing_is_corrupt(error: Error) -> Error {
+/// The same error, with the file that is to blame. A file that a commit names
+/// and that is not there was lost.
+fn name_damage(error: Error, index: &tantivy::Index, dir: &Path) -> Error {
     match (error.kind(), error.path().map(Path::to_owned)) {
-        (ErrorKind::NotFound, Some(path)) => Error::new(
-            ErrorKind::Corrupt,
-            "a file of the index is missing; run `cairn doctor`",
-        )
-        .at(path)
-        .because(error),
+        (ErrorKind::NotFound, Some(path)) => {
+            let message = "a file of the index is missing; run `cairn doctor`";
+            Error::new(ErrorKind::Corrupt, message)
+                .at(path)
+                .because(error)
+        }
+        (ErrorKind::Corrupt, None) => {
+            let damaged = fault::guarded(dir, || doctor::damaged_files(index, dir));
+            let first = damaged.ok().and_then(|files| files.into_iter().next());
+            error.at(first.unwrap_or_else(|| dir.to_owned()))
+        }
         _ => error,
     }
 }

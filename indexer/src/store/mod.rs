@@ -11,6 +11,11 @@
 //! commit before, and files that no payload names are garbage.
 
 mod chunks;
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod damage_tests;
+mod doctor;
 mod facets;
 mod fault;
 mod index;
@@ -28,6 +33,7 @@ mod tests;
 mod types;
 mod writer;
 
+pub use doctor::{Diagnosis, Finding, Severity, check};
 pub use index::Index;
 pub(crate) use roots::{KnownFailure, Root};
 pub use selection::Selection;

@@ -25,6 +25,9 @@ pub(super) struct EmbedderEntry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Payload {
     pub(super) format: u32,
+    /// When the first commit was made, nanoseconds since 1970: tells a
+    /// collection from one that was in the same folder before.
+    pub(super) created_ns: u64,
     /// Counts commits, from 1.
     pub(super) generation: u64,
     pub(super) embedder: EmbedderEntry,

@@ -23,7 +23,7 @@ const MAX_FLAT_SEGMENTS: usize = 8;
 const GRAPHS_IN_TIER: usize = 4;
 
 /// A segment of which this share is dead is written again without them.
-const MAX_DEAD_SHARE: f64 = 0.3;
+pub(super) const MAX_DEAD_SHARE: f64 = 0.3;
 
 /// How often a waiting writer looks whether a merge is done.
 const POLL: Duration = Duration::from_millis(5);

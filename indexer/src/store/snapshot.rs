@@ -1,6 +1,6 @@
 //! One committed generation, as readers see it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use tantivy::schema::{IndexRecordOption, Value};
@@ -12,10 +12,13 @@ use crate::{Access, DocumentId, Error, ErrorKind, Filter, Result};
 
 use super::chunks::{Chunks, Documents, Vectors};
 use super::facets::{self, Facets};
+use super::index::{VECTORS_DIR, WORDS_DIR};
 use super::payload::Payload;
 use super::schema::{Fields, Record, chunk_from_json};
 use super::segments::Load;
-use super::{Bm25, ChunkRef, Fingerprint, Scored, Selection, StoredChunk, StoredDocument, chunks};
+use super::{
+    Bm25, ChunkRef, Fingerprint, Scored, Selection, StoredChunk, StoredDocument, chunks, fault,
+};
 
 /// One committed generation: words, vectors and text that belong together.
 /// It stays as it is, whatever is committed later.
@@ -33,6 +36,8 @@ struct Committed {
     fields: Fields,
     analyzer: Analyzer,
     segments: Vec<Segment>,
+    /// For messages about damaged files.
+    words_dir: PathBuf,
 }
 
 impl Snapshot {
@@ -51,13 +56,14 @@ impl Snapshot {
         payload: Payload,
         searcher: Searcher,
         fields: Fields,
-        vectors_dir: &Path,
+        dir: &Path,
     ) -> Result<Self> {
+        let vectors_dir = dir.join(VECTORS_DIR);
         let (chunks, documents) = chunks::read(&searcher)?;
         let segments: Result<Vec<_>> = payload
             .vectors
             .iter()
-            .map(|entry| Segment::open(vectors_dir, entry))
+            .map(|entry| Segment::open(&vectors_dir, entry))
             .collect();
         let segments = segments?;
         let ids: Vec<_> = segments.iter().map(Segment::ids).collect();
@@ -69,6 +75,7 @@ impl Snapshot {
             fields,
             analyzer,
             segments,
+            words_dir: dir.join(WORDS_DIR),
         });
         Ok(Self {
             committed,
@@ -121,16 +128,16 @@ impl Snapshot {
             analyzer: &committed.analyzer,
             params: bm25,
         };
-        let hits = words.top_k(
-            query,
-            k,
-            |segment, doc| {
-                self.chunks
-                    .at(segment, doc)
-                    .is_some_and(|chunk| within.is_none_or(|selection| selection.contains(chunk)))
-            },
-            |address| self.chunks.at(address.segment_ord, address.doc_id),
-        )?;
+        let accept = |segment, doc| {
+            self.chunks
+                .at(segment, doc)
+                .is_some_and(|chunk| within.is_none_or(|selection| selection.contains(chunk)))
+        };
+        let hits = fault::guarded(&committed.words_dir, || {
+            words.top_k(query, k, accept, |address| {
+                self.chunks.at(address.segment_ord, address.doc_id)
+            })
+        })?;
         Ok(hits
             .into_iter()
             .filter_map(|(address, score)| {
@@ -250,7 +257,9 @@ impl Snapshot {
         let (Some(committed), Some(address)) = (&self.committed, self.chunks.address(chunk)) else {
             return Err(corrupt());
         };
-        let stored: TantivyDocument = committed.searcher.doc(address)?;
+        let stored: TantivyDocument = fault::guarded(&committed.words_dir, || {
+            Ok(committed.searcher.doc(address)?)
+        })?;
         let json = stored.get_first(committed.fields.chunk);
         let json = json
             .as_ref()

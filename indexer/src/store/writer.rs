@@ -158,9 +158,12 @@ impl Writer {
             .flatten()
             .try_for_each(|document| self.write(document, &vectors));
         if let Err(error) = written {
-            // Tantivy took a part of it: back to the last commit.
+            // Tantivy took a part of it: back to the last commit. It works on
+            // threads of its own; what went wrong there comes out now.
             self.broken = true;
-            return Err(error);
+            let words_dir = self.shared.dir.join(WORDS_DIR);
+            let cause = self.words.prepare_commit().err();
+            return Err(cause.map_or(error, |cause| fault::convert(cause, &words_dir)));
         }
         Ok(prepared
             .into_iter()
@@ -483,6 +486,10 @@ impl Writer {
         vectors.extend(self.pending.flushed.iter().map(|(meta, _)| meta.clone()));
         let payload = Payload {
             format: FORMAT,
+            created_ns: self
+                .base
+                .payload()
+                .map_or_else(now_ns, |payload| payload.created_ns),
             generation: self.base.generation() + 1,
             embedder: EmbedderEntry {
                 id: self.embedder.id().to_owned(),
@@ -554,6 +561,13 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+fn now_ns() -> u64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    now.as_nanos() as u64
 }
 
 /// Fails unless documents of this embedder and these settings belong into the

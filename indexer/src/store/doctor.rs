@@ -1,0 +1,269 @@
+//! Examines a collection on disk and says what is wrong with it.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use tantivy::index::SegmentComponent;
+
+use crate::vectors::{Segment, SegmentMeta};
+use crate::{Access, Error, ErrorKind, Result};
+
+use super::index::{META_FILE, VECTORS_DIR, WORDS_DIR};
+use super::lock::WriterLock;
+use super::payload::Payload;
+use super::segments::MAX_DEAD_SHARE;
+use super::{Index, fault};
+
+const REINDEX: &str = "delete the collection's folder and index again";
+
+/// The files of a segment of the word index.
+const COMPONENTS: [SegmentComponent; 7] = [
+    SegmentComponent::Postings,
+    SegmentComponent::Positions,
+    SegmentComponent::FastFields,
+    SegmentComponent::FieldNorms,
+    SegmentComponent::Terms,
+    SegmentComponent::Store,
+    SegmentComponent::Delete,
+];
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Nothing is to be done.
+    Note,
+    /// It works, and could be better.
+    Warning,
+    /// Data is damaged or missing.
+    Error,
+}
+
+/// One thing that was found.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What it is.
+    pub what: String,
+    /// The file it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
+}
+
+/// The state of a collection.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct Diagnosis {
+    /// The last commit; 0 where there is none or it cannot be read.
+    pub generation: u64,
+    /// Documents in it.
+    pub documents: usize,
+    /// Chunks in it.
+    pub chunks: usize,
+    /// What was found, in the order of the examination.
+    pub findings: Vec<Finding>,
+}
+
+impl Diagnosis {
+    /// Whether nothing is damaged or missing.
+    pub fn is_healthy(&self) -> bool {
+        self.findings
+            .iter()
+            .all(|finding| finding.severity < Severity::Error)
+    }
+
+    fn add(
+        &mut self,
+        severity: Severity,
+        what: impl Into<String>,
+        file: Option<PathBuf>,
+        advice: &str,
+    ) {
+        let advice = (!advice.is_empty()).then(|| advice.to_owned());
+        self.findings.push(Finding {
+            severity,
+            what: what.into(),
+            file,
+            advice,
+        });
+    }
+
+    fn add_error(&mut self, error: &Error) {
+        let file = error.path().map(Path::to_owned);
+        let known = file.is_some()
+            && self
+                .findings
+                .iter()
+                .any(|finding| finding.severity == Severity::Error && finding.file == file);
+        if !known {
+            let advice = match error.kind() {
+                ErrorKind::Machine => "see to the disk or the permissions and try again",
+                _ => REINDEX,
+            };
+            self.add(Severity::Error, error.message(), file, advice);
+        }
+    }
+}
+
+/// Examines the collection in `dir`: reads every file, compares checksums, and
+/// puts every document together from its chunks. Changes nothing.
+///
+/// # Errors
+/// `NotFound` when there is no such folder. Everything else is a finding.
+pub fn check(dir: &Path) -> Result<Diagnosis> {
+    std::fs::read_dir(dir).map_err(|error| Error::from(error).at(dir))?;
+    let mut found = Diagnosis::default();
+    if let Some(process) = WriterLock::holder(dir) {
+        let who = process.map_or_else(|| "a process".into(), |id| format!("process {id}"));
+        let what = format!("{who} is writing to the collection");
+        found.add(
+            Severity::Note,
+            what,
+            None,
+            "what it has not committed is not examined",
+        );
+    }
+    let words = dir.join(WORDS_DIR);
+    if !words.join(META_FILE).exists() {
+        let vectors = dir.join(VECTORS_DIR);
+        if std::fs::read_dir(&vectors).is_ok_and(|mut files| files.next().is_some()) {
+            let what = "there are vectors, but the description of the last commit is missing";
+            found.add(Severity::Error, what, Some(words.join(META_FILE)), REINDEX);
+        } else {
+            found.add(Severity::Note, "nothing has been committed yet", None, "");
+        }
+        return Ok(found);
+    }
+    guarded(&mut found, |found| check_words(&words, found));
+    let payload = guarded(&mut found, |_| read_payload(&words)).flatten();
+    if let Some(payload) = payload {
+        found.generation = payload.generation;
+        check_vectors(&dir.join(VECTORS_DIR), &payload.vectors, &mut found);
+        guarded(&mut found, |found| check_documents(dir, &payload, found));
+    }
+    Ok(found)
+}
+
+/// Runs one examination; its error, or its panic over damaged bytes, is a
+/// finding.
+fn guarded<T>(
+    found: &mut Diagnosis,
+    examine: impl FnOnce(&mut Diagnosis) -> Result<T>,
+) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(|| examine(found))) {
+        Ok(Ok(value)) => Some(value),
+        Ok(Err(error)) => {
+            found.add_error(&error);
+            None
+        }
+        Err(_) => {
+            if found.is_healthy() {
+                found.add(Severity::Error, "the index cannot be read", None, REINDEX);
+            }
+            None
+        }
+    }
+}
+
+fn check_words(dir: &Path, found: &mut Diagnosis) -> Result<()> {
+    let index = tantivy::Index::open_in_dir(dir).map_err(|error| fault::convert(error, dir))?;
+    for file in damaged_files(&index, dir)? {
+        found.add(
+            Severity::Error,
+            "the file's checksum is wrong",
+            Some(file),
+            REINDEX,
+        );
+    }
+    Ok(())
+}
+
+/// Files of the last commit of a word index whose checksum is wrong.
+pub(super) fn damaged_files(index: &tantivy::Index, dir: &Path) -> Result<Vec<PathBuf>> {
+    let convert = |error| fault::convert(error, dir);
+    let mut damaged = BTreeSet::new();
+    for segment in index.searchable_segment_metas().map_err(convert)? {
+        for component in COMPONENTS {
+            let file = segment.relative_path(component);
+            // A segment has only some of the files that one can have.
+            if !dir.join(&file).exists() {
+                continue;
+            }
+            match index.directory().validate_checksum(&file) {
+                Ok(true) => {}
+                // Too short to hold a checksum, or a wrong one.
+                Ok(false) | Err(_) => {
+                    damaged.insert(dir.join(&file));
+                }
+            }
+        }
+    }
+    Ok(damaged.into_iter().collect())
+}
+
+fn read_payload(words: &Path) -> Result<Option<Payload>> {
+    let index = tantivy::Index::open_in_dir(words).map_err(|error| fault::convert(error, words))?;
+    let meta = index
+        .load_metas()
+        .map_err(|error| fault::convert(error, words))?;
+    meta.payload
+        .map(|json| Payload::read(&json, &words.join(META_FILE)))
+        .transpose()
+}
+
+fn check_vectors(dir: &Path, listed: &[SegmentMeta], found: &mut Diagnosis) {
+    for meta in listed {
+        guarded(found, |_| Segment::open(dir, meta)?.verify());
+    }
+    let Ok(files) = std::fs::read_dir(dir) else {
+        return;
+    };
+    let unlisted = files.flatten().filter(|file| {
+        !listed
+            .iter()
+            .any(|meta| file.file_name().to_str() == Some(&meta.file))
+    });
+    let count = unlisted.count();
+    if count > 0 {
+        let what = format!("{count} files in the folder of vectors belong to no commit");
+        let advice = "the next `cairn index` removes them";
+        found.add(Severity::Note, what, Some(dir.to_owned()), advice);
+    }
+}
+
+fn check_documents(dir: &Path, payload: &Payload, found: &mut Diagnosis) -> Result<()> {
+    let snapshot = Index::open(dir, payload.settings.clone())?.snapshot();
+    found.documents = snapshot.document_count();
+    found.chunks = snapshot.chunk_count();
+    let broken = snapshot
+        .documents(0, usize::MAX, &Access::All)?
+        .into_iter()
+        .filter(|document| {
+            let text = snapshot.document_text(document.id, &Access::All);
+            !text
+                .is_ok_and(|text| text.is_some_and(|text| text.len() as u64 == document.text_bytes))
+        })
+        .count();
+    if broken > 0 {
+        let what = format!("{broken} documents cannot be put together from their chunks");
+        found.add(Severity::Error, what, Some(dir.join(WORDS_DIR)), REINDEX);
+    }
+    let (rows, alive) = snapshot.loads().iter().fold((0, 0), |(rows, alive), load| {
+        (rows + load.rows, alive + load.alive)
+    });
+    let dead = rows - alive;
+    if dead as f64 > MAX_DEAD_SHARE * rows as f64 {
+        let what = format!("{dead} of {rows} stored vectors belong to deleted chunks");
+        found.add(
+            Severity::Warning,
+            what,
+            Some(dir.join(VECTORS_DIR)),
+            "the next `cairn index` clears them",
+        );
+    }
+    Ok(())
+}
