@@ -25,8 +25,9 @@ pub use parse::{ParseInput, ParseLimits, is_known_binary_name, is_known_name, pa
 pub use run::{
     FileFailure, Phase, RunOptions, RunProgress, RunReport, RunState, index_paths, watch,
 };
+pub use store::doctor;
 pub use store::{
-    Bm25, ChunkRef, Diagnosis, Finding, Fingerprint, Index, IndexSettings, PutReport, Scored,
-    Selection, Severity, Snapshot, StoredChunk, StoredDocument, Writer, check,
+    Bm25, ChunkRef, Fingerprint, Index, IndexSettings, PutReport, Scored, Selection, Snapshot,
+    StoredChunk, StoredDocument, Writer,
 };
 pub use walk::{SkipReason, SkippedFile, Walk, WalkOptions, WalkedFile, walk};

@@ -17,8 +17,9 @@ use cairn_models::{Cancel, Embedder};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use crate::store::doctor;
 use crate::{
-    Access, Bm25, ChunkRef, Document, DocumentId, ErrorKind, Index, IndexSettings, Writer, check,
+    Access, Bm25, ChunkRef, Document, DocumentId, ErrorKind, Index, IndexSettings, Writer,
 };
 
 const DIR: &str = "CAIRN_TEST_CRASH_DIR";
@@ -222,7 +223,7 @@ fn examine(dir: &Path, state: &State) {
         let nearest = snapshot.dense(&vector, 1, 64, true, None).unwrap();
         assert!(nearest[0].score > 0.999);
     }
-    let diagnosis = check(dir).unwrap();
+    let diagnosis = doctor::check(dir).unwrap();
     assert!(diagnosis.is_healthy(), "{:?}", diagnosis.findings);
 }
 

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use cairn_models::Cancel;
 use cairn_models::testing::HashEmbedder;
 
-use crate::{Access, Document, ErrorKind, Index, IndexSettings, Result, Severity, check};
+use crate::store::doctor::{Severity, check};
+use crate::{Access, Document, ErrorKind, Index, IndexSettings, Result};
 
 fn settings() -> IndexSettings {
     IndexSettings {

@@ -15,7 +15,7 @@ mod chunks;
 mod crash_tests;
 #[cfg(test)]
 mod damage_tests;
-mod doctor;
+pub mod doctor;
 mod facets;
 mod fault;
 mod index;
@@ -33,7 +33,6 @@ mod tests;
 mod types;
 mod writer;
 
-pub use doctor::{Diagnosis, Finding, Severity, check};
 pub use index::Index;
 pub(crate) use roots::{KnownFailure, Root};
 pub use selection::Selection;
