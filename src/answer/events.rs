@@ -2,6 +2,7 @@
 //! and `citation`, then `done` or `error`.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::gateway::Usage;
 use crate::retrieve::{SearchResponse, Timings};
@@ -32,7 +33,7 @@ pub enum AnswerEvent {
 }
 
 /// A place in the answer that rests on a source.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Citation {
     /// The source's number.
     pub n: u32,
@@ -45,7 +46,7 @@ pub struct Citation {
 }
 
 /// A finished answer: the last event, and the body of `stream: false`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Done {
     /// The id of the request.
     pub query_id: String,

@@ -25,7 +25,7 @@ pub struct ChatRequest {
 }
 
 /// Tokens and money of one call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Usage {
     /// Tokens read.
     pub prompt_tokens: usize,

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use cairn_indexer::{Access, Filter};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub use crate::config::Mode;
 
@@ -51,7 +52,7 @@ impl SearchRequest {
 }
 
 /// Ranks of a chunk, from 1, in each stage that saw it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Ranks {
     /// In the BM25 list.
     pub lexical: Option<u32>,
@@ -64,7 +65,7 @@ pub struct Ranks {
 }
 
 /// One ranked chunk, ready to be cited.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Source {
     /// The number that citations use, from 1.
     pub n: u32,
@@ -100,7 +101,7 @@ pub struct Source {
 pub type Timings = BTreeMap<String, f64>;
 
 /// What a search found.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct SearchResponse {
     /// Random id of this request, for logs.
     pub query_id: String,

@@ -51,6 +51,12 @@ impl Collections {
         self.open(name, true)
     }
 
+    /// Where the collection `name` lies, or would.
+    pub(super) fn folder(&self, name: &str) -> Result<PathBuf, SearchError> {
+        check_name(name)?;
+        Ok(self.dir.join(name))
+    }
+
     /// The names of all collections, sorted.
     pub(super) fn list(&self) -> Result<Vec<String>, SearchError> {
         let entries = match std::fs::read_dir(&self.dir) {
@@ -114,7 +120,7 @@ impl Collections {
 }
 
 /// A name is also a folder: nothing in it may leave the data folder.
-fn check_name(name: &str) -> Result<(), SearchError> {
+pub(super) fn check_name(name: &str) -> Result<(), SearchError> {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let whole = name.len() <= MAX_NAME_BYTES
         && name.bytes().next().is_some_and(inner)

@@ -7,7 +7,7 @@ use cairn_indexer::Index;
 use cairn_models::{Cancel, Embedder, Reranker};
 
 use super::api::{SearchRequest, SearchResponse};
-use super::collections::Collections;
+use super::collections::{self, Collections};
 use super::error::{SearchError, SearchErrorKind};
 use super::question;
 use super::search;
@@ -91,6 +91,33 @@ impl Engine {
         search::run(&self.0, request, cancel)
     }
 
+    /// Whether `request` can be searched, without searching: its limits, its
+    /// collection and the fields of its filter. Opens the collection, so it may
+    /// block.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchErrorKind::BadRequest`], [`SearchErrorKind::NotFound`],
+    /// [`SearchErrorKind::Internal`].
+    pub fn check(&self, request: &SearchRequest) -> Result<(), SearchError> {
+        question::check_limits(request)?;
+        question::clean(&request.query, self.0.max_query_bytes)?;
+        let snapshot = self.collection(&request.collection)?.snapshot();
+        if request.filter.is_some() {
+            snapshot.select(request.filter.as_ref(), &request.access)?;
+        }
+        Ok(())
+    }
+
+    /// Whether `name` may be a collection's name.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchErrorKind::BadRequest`] says what a name may be.
+    pub fn check_collection_name(&self, name: &str) -> Result<(), SearchError> {
+        collections::check_name(name)
+    }
+
     /// The collection `name`, which must exist.
     ///
     /// # Errors
@@ -108,6 +135,15 @@ impl Engine {
     /// Those of [`Engine::collection`], without `NotFound`.
     pub fn create_collection(&self, name: &str) -> Result<Index, SearchError> {
         self.0.collections.create(name)
+    }
+
+    /// The folder of the collection `name`, whether it is there or not.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchErrorKind::BadRequest`] for a name that none can have.
+    pub fn collection_folder(&self, name: &str) -> Result<std::path::PathBuf, SearchError> {
+        self.0.collections.folder(name)
     }
 
     /// The names of all collections, sorted.

@@ -308,6 +308,22 @@ impl Snapshot {
         Ok(Some(text))
     }
 
+    /// The chunks of a document in their order, if the caller may read it.
+    pub fn document_chunks(
+        &self,
+        id: DocumentId,
+        access: &Access,
+    ) -> Result<Option<Vec<StoredChunk>>> {
+        let Some(document) = self.readable(id, access) else {
+            return Ok(None);
+        };
+        let chunks = self.documents.chunks(document);
+        chunks
+            .map(|chunk| self.chunk(ChunkRef(chunk)))
+            .collect::<Result<_>>()
+            .map(Some)
+    }
+
     /// Documents in the order of their URIs.
     pub fn documents(
         &self,
