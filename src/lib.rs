@@ -9,4 +9,5 @@ pub mod cli;
 pub mod config;
 pub mod gateway;
 pub mod retrieve;
+pub mod server;
 pub mod telemetry;

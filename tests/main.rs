@@ -2,4 +2,6 @@
 
 mod answers;
 mod architecture;
+mod cli;
 mod providers;
+mod server;

@@ -1,0 +1,177 @@
+//! One answer on its way to one client: counted, streamed, and cancelled when
+//! the client goes away.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderName, header};
+use axum::response::{IntoResponse as _, Response};
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt as _};
+use metrics::{counter, histogram};
+
+use super::error::{ApiError, Code};
+use super::limits::{CancelOnDrop, Permit, shutting_down};
+use super::observe::InFlight;
+use super::sse;
+use super::state::Service;
+use crate::answer::{AnswerEvent, AnswerRequest};
+use crate::config::Config;
+use crate::telemetry::{Question, metrics as names};
+
+/// One line about a question: its shape, and its text only where that is
+/// allowed.
+pub(super) fn log_question(config: &Config, request: &AnswerRequest) {
+    let question = Question::new(&request.search.query, config.telemetry.log_questions);
+    tracing::info!(
+        %question,
+        collection = request.search.collection,
+        top_k = request.search.top_k,
+        mode = ?request.search.mode,
+        turns = request.history.len(),
+        "asked"
+    );
+}
+
+/// The events of one answer, counted as they pass.
+pub(super) struct Observed {
+    events: BoxStream<'static, AnswerEvent>,
+    start: Instant,
+    written: bool,
+    ended: bool,
+}
+
+impl Observed {
+    /// Counts `events` from now on.
+    pub(super) fn new(events: BoxStream<'static, AnswerEvent>) -> Self {
+        Self {
+            events,
+            start: Instant::now(),
+            written: false,
+            ended: false,
+        }
+    }
+
+    fn note(&mut self, event: &AnswerEvent) {
+        let outcome = match event {
+            AnswerEvent::Sources(_) | AnswerEvent::Citation(_) => return,
+            AnswerEvent::Delta { .. } => {
+                if !std::mem::replace(&mut self.written, true) {
+                    histogram!(names::FIRST_TOKEN_SECONDS).record(self.start.elapsed());
+                }
+                return;
+            }
+            AnswerEvent::Done(done) => {
+                if !done.degraded.is_empty() {
+                    counter!(names::DEGRADED).increment(1);
+                }
+                for (kind, tokens) in [
+                    ("prompt", done.usage.prompt_tokens),
+                    ("completion", done.usage.completion_tokens),
+                ] {
+                    let provider = done.provider.clone();
+                    counter!(names::TOKENS, "kind" => kind, "provider" => provider)
+                        .increment(tokens as u64);
+                }
+                tracing::info!(
+                    query_id = done.query_id,
+                    provider = done.provider,
+                    model = done.model,
+                    refused = done.refused,
+                    grounded = done.grounded,
+                    finish_reason = done.finish_reason,
+                    citations = done.citations.len(),
+                    milliseconds = self.start.elapsed().as_secs_f64() * 1e3,
+                    "answer done"
+                );
+                if done.refused { "refused" } else { "answered" }
+            }
+            AnswerEvent::Error { code, message, .. } => {
+                counter!(names::ERRORS, "code" => *code).increment(1);
+                tracing::warn!(code, message, "answer failed");
+                "failed"
+            }
+        };
+        self.end(outcome);
+    }
+
+    fn end(&mut self, outcome: &'static str) {
+        if !std::mem::replace(&mut self.ended, true) {
+            counter!(names::ANSWERS, "outcome" => outcome).increment(1);
+            histogram!(names::ANSWER_SECONDS).record(self.start.elapsed());
+        }
+    }
+}
+
+impl Stream for Observed {
+    type Item = AnswerEvent;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<AnswerEvent>> {
+        let polled = self.events.poll_next_unpin(context);
+        if let Poll::Ready(Some(event)) = &polled {
+            self.note(event);
+        }
+        polled
+    }
+}
+
+impl Drop for Observed {
+    fn drop(&mut self) {
+        self.end("abandoned");
+    }
+}
+
+/// The events as a response that streams. Dropping it, which is what happens
+/// when the client goes away, cancels the work and gives the permit back.
+pub(super) fn respond(
+    mut events: Observed,
+    cancel: CancelOnDrop,
+    permit: Permit,
+    service: &Arc<Service>,
+) -> Response {
+    let aborted = service.lifecycle().aborted().clone();
+    let silence = Duration::from_secs(sse::KEEP_ALIVE_SECONDS);
+    let frames = async_stream::stream! {
+        let _held = (cancel, permit, InFlight::start());
+        yield sse::COMMENT.to_owned();
+        loop {
+            tokio::select! {
+                biased;
+                event = events.next() => {
+                    let Some(event) = event else {
+                        let error = ApiError::internal("an answer ended without its last event");
+                        yield error_frame(&error);
+                        break;
+                    };
+                    let last = matches!(event, AnswerEvent::Done(_) | AnswerEvent::Error { .. });
+                    yield sse::encode(&event);
+                    if last {
+                        break;
+                    }
+                }
+                () = aborted.cancelled() => {
+                    yield error_frame(&shutting_down());
+                    break;
+                }
+                () = tokio::time::sleep(silence) => yield sse::COMMENT.to_owned(),
+            }
+        }
+    };
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-cache"),
+        // nginx would collect the stream before it passes it on.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    let body = Body::from_stream(frames.map(|frame| Ok::<_, Infallible>(Bytes::from(frame))));
+    (headers, body).into_response()
+}
+
+fn error_frame(error: &ApiError) -> String {
+    let code: Code = error.code;
+    sse::error(code.as_str(), &error.message, code.retryable())
+}

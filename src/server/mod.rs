@@ -1,0 +1,29 @@
+//! The HTTP service: thin handlers around the rooms that do the work.
+//!
+//! A request passes `observe` (id, log line, figures), `origin` (no writes from
+//! foreign pages) and `limits` (permits, time) on its way to a file in
+//! `routes`. `answering` carries a stream to its client, `writer` is the one
+//! thread that writes uploads, and `error` is the one table of failures.
+
+mod answering;
+pub mod error;
+mod extract;
+mod lifecycle;
+mod limits;
+mod observe;
+mod origin;
+mod router;
+mod routes;
+mod run;
+pub mod sse;
+mod state;
+mod suggest;
+mod upload;
+mod writer;
+
+pub use lifecycle::{IndexingProgress, Lifecycle, Phase, Readiness};
+pub use router::router;
+pub use routes::openapi::document as openapi_document;
+pub use run::{bind, serve};
+pub use state::{Core, Service};
+pub use suggest::questions as suggested_questions;

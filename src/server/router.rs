@@ -1,0 +1,110 @@
+//! Which route goes where, and what lies around the routes.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::cors::CorsLayer;
+
+use super::error::{ApiError, Code};
+use super::routes::{collections, documents, health, metrics, openapi, query, search, ui};
+use super::state::Service;
+use super::{limits, observe, origin};
+
+/// Room in the body of a question beside the question itself: filter, history
+/// and escapes.
+const QUESTION_BODY_BYTES: usize = 1 << 20;
+
+/// The whole service as one tower service.
+pub fn router(service: Arc<Service>) -> Router {
+    let server = &service.config().server;
+    let upload_bytes = server.max_body_mb.saturating_mul(1 << 20);
+    let question_bytes = server.max_query_bytes.saturating_add(QUESTION_BODY_BYTES);
+    let timed = || from_fn_with_state(Arc::clone(&service), limits::time_out);
+    let admitted = || from_fn_with_state(Arc::clone(&service), limits::admit);
+
+    let questions = Router::new()
+        .route("/query", get(query::by_url).post(query::by_body))
+        .route("/search", post(search::search))
+        .layer(DefaultBodyLimit::max(question_bytes))
+        .layer(timed());
+    let reading = Router::new()
+        .route("/collections", get(collections::list))
+        .route(
+            "/documents/{id}",
+            get(documents::show).delete(documents::delete),
+        )
+        .layer(timed());
+    // An upload takes as long as embedding it does; only its body is timed.
+    let uploads = Router::new()
+        .route("/documents", get(documents::list).post(documents::upload))
+        .layer(DefaultBodyLimit::max(upload_bytes));
+    let work = questions.merge(reading).merge(uploads).layer(admitted());
+
+    // Always answered, also when the service is full.
+    let light = Router::new()
+        .route("/health", get(health::health))
+        .route("/ready", get(health::ready))
+        .route("/metrics", get(metrics::metrics))
+        .route("/openapi.json", get(openapi::openapi));
+
+    work.merge(light)
+        .merge(ui::routes())
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .layer(from_fn_with_state(Arc::clone(&service), origin::guard))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(CompressionLayer::new())
+        .layer(cors(&server.cors_origins))
+        .layer(from_fn(observe::observe))
+        .with_state(service)
+}
+
+async fn no_route() -> ApiError {
+    ApiError::new(
+        Code::NotFound,
+        "there is no such route; GET /openapi.json lists them",
+    )
+}
+
+async fn no_method() -> ApiError {
+    ApiError::new(
+        Code::MethodNotAllowed,
+        "this route does not take that method; the `allow` header lists those it takes",
+    )
+}
+
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned());
+    ApiError::internal(text.as_deref().unwrap_or("a handler panicked")).into_response()
+}
+
+/// Lets pages of `origins` read responses; without any, no header is sent and
+/// browsers allow our own page only.
+fn cors(origins: &[String]) -> CorsLayer {
+    let origins: Vec<HeaderValue> = origins
+        .iter()
+        .filter_map(|origin| HeaderValue::from_str(origin).ok())
+        .collect();
+    if origins.is_empty() {
+        return CorsLayer::new();
+    }
+    const REQUEST_ID: HeaderName = observe::REQUEST_ID;
+    CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_headers([header::CONTENT_TYPE, REQUEST_ID])
+        .expose_headers([REQUEST_ID, header::RETRY_AFTER])
+        .max_age(Duration::from_secs(600))
+}

@@ -1,0 +1,99 @@
+//! `GET /collections`: what can be searched.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::retrieve::Engine;
+use crate::server::error::{ApiError, ErrorBody};
+use crate::server::limits::blocking;
+use crate::server::state::Service;
+
+/// One collection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct CollectionInfo {
+    /// Its name.
+    pub name: String,
+    /// Number of its last commit; 0 when nothing was ever committed.
+    pub generation: u64,
+    /// Documents in it.
+    pub documents: usize,
+    /// Chunks in it.
+    pub chunks: usize,
+    /// Id of the embedder of its vectors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedder: Option<String>,
+    /// Questions to try, drawn from what is in it.
+    pub suggestions: Vec<String>,
+    /// Why it cannot be opened, if it cannot; the others are listed all the
+    /// same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ApiError>,
+}
+
+impl CollectionInfo {
+    fn read(service: &Service, engine: &Engine, name: &str) -> Result<Self, ApiError> {
+        let snapshot = engine.collection(name)?.snapshot();
+        Ok(Self {
+            name: name.to_owned(),
+            generation: snapshot.generation(),
+            documents: snapshot.document_count(),
+            chunks: snapshot.chunk_count(),
+            embedder: snapshot.embedder_id().map(Into::into),
+            suggestions: service.suggestions(name, &snapshot)?,
+            error: None,
+        })
+    }
+
+    fn broken(name: &str, error: ApiError) -> Self {
+        Self {
+            name: name.to_owned(),
+            generation: 0,
+            documents: 0,
+            chunks: 0,
+            embedder: None,
+            suggestions: Vec::new(),
+            error: Some(error),
+        }
+    }
+}
+
+/// All collections, by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct CollectionList {
+    /// The collection that is used when a request names none.
+    pub default: String,
+    /// In the order of their names.
+    pub collections: Vec<CollectionInfo>,
+}
+
+/// Lists the collections.
+///
+/// # Errors
+/// `not_ready`.
+#[utoipa::path(get, path = "/collections", tag = "documents",
+    responses(
+        (status = 200, description = "The collections", body = CollectionList),
+        (status = 503, description = "Not ready", body = ErrorBody),
+    ))]
+pub(crate) async fn list(
+    State(service): State<Arc<Service>>,
+) -> Result<Json<CollectionList>, ApiError> {
+    let engine = service.core()?.engine.clone();
+    let default = service.config().storage.collection.clone();
+    blocking(move || {
+        let read = |name: String| {
+            CollectionInfo::read(&service, &engine, &name)
+                .unwrap_or_else(|error| CollectionInfo::broken(&name, error))
+        };
+        let collections = engine.collections()?.into_iter().map(read).collect();
+        Ok(Json(CollectionList {
+            default,
+            collections,
+        }))
+    })
+    .await
+}

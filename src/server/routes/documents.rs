@@ -1,0 +1,402 @@
+//! `/documents`: what is in a collection, one at a time or page by page, and
+//! how it comes in and goes out.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
+use cairn_indexer::{Access, DocumentId, Metadata, StoredDocument};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::server::error::{ApiError, Code, ErrorBody, Result};
+use crate::server::extract::QueryString;
+use crate::server::limits::blocking;
+use crate::server::state::Service;
+use crate::server::upload::{self, UploadBody};
+use crate::server::writer::Work;
+
+/// Most documents of one page.
+const MAX_PAGE: usize = 1000;
+/// Documents of a page that does not say how many.
+const PAGE: usize = 100;
+
+/// One document, without its text.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct DocumentInfo {
+    /// 16 hexadecimal digits.
+    pub id: String,
+    /// Where it came from.
+    pub uri: String,
+    /// Its title.
+    pub title: String,
+    /// Facts for filters.
+    #[schema(value_type = Object)]
+    pub metadata: Metadata,
+    /// Who may read it; none means everyone.
+    pub labels: BTreeSet<String>,
+    /// Chunks it was cut into.
+    pub chunks: u32,
+    /// Bytes of its text.
+    pub text_bytes: u64,
+    /// Seconds since 1970, UTC.
+    pub indexed_at: i64,
+}
+
+impl From<StoredDocument> for DocumentInfo {
+    fn from(stored: StoredDocument) -> Self {
+        Self {
+            id: stored.id.to_string(),
+            uri: stored.uri,
+            title: stored.title,
+            metadata: stored.metadata,
+            labels: stored.labels,
+            chunks: stored.chunk_count,
+            text_bytes: stored.text_bytes,
+            indexed_at: stored.indexed_at,
+        }
+    }
+}
+
+/// One page of documents, in the order of their URIs.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct DocumentPage {
+    /// The collection.
+    pub collection: String,
+    /// The commit that was read.
+    pub generation: u64,
+    /// Documents in the collection.
+    pub total: usize,
+    /// Documents before this page.
+    pub offset: usize,
+    /// The page.
+    pub documents: Vec<DocumentInfo>,
+}
+
+/// One chunk of a document's text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct ChunkSpan {
+    /// `{document_id}-{ordinal:04}`.
+    pub chunk_id: String,
+    /// Byte offset of its start in `text`.
+    pub start: usize,
+    /// Byte offset of its end.
+    pub end: usize,
+    /// Headings above it, outermost first.
+    pub heading_path: Vec<String>,
+    /// Page at its start, for paged formats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<u32>,
+}
+
+/// One document, with its text where that was asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct DocumentDetail {
+    /// What is known about it.
+    #[serde(flatten)]
+    pub info: DocumentInfo,
+    /// Its whole text, with `?text=true`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Where its chunks lie in the text, with `?text=true`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spans: Option<Vec<ChunkSpan>>,
+}
+
+/// A document that was stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct StoredUpload {
+    /// 16 hexadecimal digits.
+    pub id: String,
+    /// The URI it was stored under.
+    pub uri: String,
+    /// Its title.
+    pub title: String,
+    /// Chunks it was cut into.
+    pub chunks: usize,
+    /// Chunks that the embedder read.
+    pub embedded: usize,
+    /// Chunks whose vector was there already.
+    pub reused: usize,
+}
+
+/// A file that could not be stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct FailedUpload {
+    /// The URI it would have had.
+    pub uri: String,
+    /// Why.
+    pub error: ApiError,
+}
+
+/// What an upload did. It is durable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct UploadReport {
+    /// The collection.
+    pub collection: String,
+    /// The commit that holds the documents.
+    pub generation: u64,
+    /// What was stored, in the order it came.
+    pub documents: Vec<StoredUpload>,
+    /// What was not.
+    pub failed: Vec<FailedUpload>,
+}
+
+/// What a deletion did. It is durable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct DeleteReport {
+    /// The document that is gone.
+    pub id: String,
+    /// The collection.
+    pub collection: String,
+    /// The first commit without it.
+    pub generation: u64,
+}
+
+/// Which page of which collection.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageParams {
+    /// The collection; the default one if none.
+    collection: Option<String>,
+    /// Documents to skip.
+    offset: Option<usize>,
+    /// Documents of the page, 1 to 1000; 100 if not given.
+    limit: Option<usize>,
+}
+
+/// Which collection, and whether the text is wanted.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ShowParams {
+    /// The collection; the default one if none.
+    collection: Option<String>,
+    /// Send the text and where its chunks lie.
+    text: Option<bool>,
+}
+
+/// Which collection.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DeleteParams {
+    /// The collection; the default one if none.
+    collection: Option<String>,
+}
+
+fn collection_or_default(service: &Service, name: Option<String>) -> String {
+    name.unwrap_or_else(|| service.config().storage.collection.clone())
+}
+
+fn read_id(path: Result<Path<String>, PathRejection>) -> Result<DocumentId> {
+    let id = path.ok().and_then(|Path(text)| DocumentId::parse(&text));
+    id.ok_or_else(|| ApiError::invalid("id", "a document's id has 16 hexadecimal digits"))
+}
+
+fn no_document(id: DocumentId, collection: &str) -> ApiError {
+    ApiError::new(
+        Code::NotFound,
+        format!("there is no document {id} in collection `{collection}`"),
+    )
+}
+
+/// Lists documents, page by page.
+///
+/// # Errors
+/// `invalid_request`, `not_found`, `not_ready`.
+#[utoipa::path(get, path = "/documents", tag = "documents", params(PageParams),
+    responses(
+        (status = 200, description = "One page", body = DocumentPage),
+        (status = 400, description = "The request is wrong", body = ErrorBody),
+        (status = 404, description = "No such collection", body = ErrorBody),
+    ))]
+pub(crate) async fn list(
+    State(service): State<Arc<Service>>,
+    QueryString(params): QueryString<PageParams>,
+) -> Result<Json<DocumentPage>> {
+    let limit = params.limit.unwrap_or(PAGE);
+    if !(1..=MAX_PAGE).contains(&limit) {
+        let message = format!("`limit` must lie in 1..={MAX_PAGE}, not {limit}");
+        return Err(ApiError::invalid("limit", message));
+    }
+    let engine = service.core()?.engine.clone();
+    let collection = collection_or_default(&service, params.collection);
+    let offset = params.offset.unwrap_or(0);
+    blocking(move || {
+        let snapshot = engine.collection(&collection)?.snapshot();
+        let documents = snapshot.documents(offset, limit, &Access::All)?;
+        Ok(Json(DocumentPage {
+            collection,
+            generation: snapshot.generation(),
+            total: snapshot.document_count(),
+            offset,
+            documents: documents.into_iter().map(Into::into).collect(),
+        }))
+    })
+    .await
+}
+
+/// Shows one document, with its text on request.
+///
+/// # Errors
+/// `invalid_request`, `not_found`, `not_ready`.
+#[utoipa::path(get, path = "/documents/{id}", tag = "documents",
+    params(("id" = String, Path, description = "16 hexadecimal digits"), ShowParams),
+    responses(
+        (status = 200, description = "The document", body = DocumentDetail),
+        (status = 400, description = "The request is wrong", body = ErrorBody),
+        (status = 404, description = "No such document", body = ErrorBody),
+    ))]
+pub(crate) async fn show(
+    State(service): State<Arc<Service>>,
+    path: Result<Path<String>, PathRejection>,
+    QueryString(params): QueryString<ShowParams>,
+) -> Result<Json<DocumentDetail>> {
+    let id = read_id(path)?;
+    let engine = service.core()?.engine.clone();
+    let collection = collection_or_default(&service, params.collection);
+    blocking(move || {
+        let snapshot = engine.collection(&collection)?.snapshot();
+        let stored = snapshot.document(id, &Access::All)?;
+        let stored = stored.ok_or_else(|| no_document(id, &collection))?;
+        let (mut text, mut spans) = (None, None);
+        if params.text == Some(true) {
+            text = snapshot.document_text(id, &Access::All)?;
+            let chunks = snapshot
+                .document_chunks(id, &Access::All)?
+                .unwrap_or_default();
+            let span = |stored: cairn_indexer::StoredChunk| ChunkSpan {
+                chunk_id: stored.chunk_id,
+                start: stored.chunk.span.start,
+                end: stored.chunk.span.end,
+                heading_path: stored.chunk.heading_path,
+                page: stored.chunk.page,
+            };
+            spans = Some(chunks.into_iter().map(span).collect());
+        }
+        Ok(Json(DocumentDetail {
+            info: stored.into(),
+            text,
+            spans,
+        }))
+    })
+    .await
+}
+
+/// Stores documents: one as JSON, or files as `multipart/form-data` (parts
+/// named `file`, beside optional `collection`, `labels` and `metadata`).
+///
+/// The response comes after the commit: what it lists is durable. A document
+/// with the same URI is replaced. A file that cannot be read is listed in
+/// `failed`; when none can, its error is the response.
+///
+/// # Errors
+/// `invalid_request`, `too_large`, `unsupported_media`, `unreadable_document`,
+/// `collection_locked`, `collection_mismatch`, `overloaded`, `storage`.
+#[utoipa::path(post, path = "/documents", tag = "documents",
+    request_body(content(
+        (UploadBody = "application/json"),
+        (upload::UploadForm = "multipart/form-data"),
+    )),
+    responses(
+        (status = 201, description = "Stored", body = UploadReport),
+        (status = 400, description = "The request is wrong", body = ErrorBody),
+        (status = 409, description = "The collection is locked or does not fit", body = ErrorBody),
+        (status = 413, description = "Too large", body = ErrorBody),
+        (status = 415, description = "Not a media type or format that is read", body = ErrorBody),
+        (status = 422, description = "The document cannot be read", body = ErrorBody),
+        (status = 429, description = "Too many uploads", body = ErrorBody),
+    ))]
+pub(crate) async fn upload(
+    State(service): State<Arc<Service>>,
+    request: Request,
+) -> Result<(StatusCode, Json<UploadReport>)> {
+    let core = service.core()?;
+    let upload = upload::read(&service, request).await?;
+    let collection = collection_or_default(&service, upload.collection.clone());
+    core.engine.check_collection_name(&collection)?;
+    let limits = core.parse_limits.clone();
+    let (documents, mut failed) = blocking(move || Ok(upload.parse(&limits))).await?;
+    if documents.is_empty() {
+        let first = (!failed.is_empty()).then(|| failed.swap_remove(0));
+        return Err(first.map_or_else(
+            || ApiError::invalid("file", "the form has no file"),
+            |(_, error)| error,
+        ));
+    }
+    let names: Vec<_> = documents
+        .iter()
+        .map(|document| {
+            (
+                document.id().to_string(),
+                document.uri.clone(),
+                document.title.clone(),
+            )
+        })
+        .collect();
+    let receipt = core.writes.write(&collection, Work::Put(documents)).await?;
+    let stored = names.into_iter().zip(receipt.put);
+    let report = UploadReport {
+        collection,
+        generation: receipt.generation,
+        documents: stored
+            .map(|((id, uri, title), put)| StoredUpload {
+                id,
+                uri,
+                title,
+                chunks: put.chunks,
+                embedded: put.embedded,
+                reused: put.reused,
+            })
+            .collect(),
+        failed: failed
+            .into_iter()
+            .map(|(uri, error)| FailedUpload { uri, error })
+            .collect(),
+    };
+    Ok((StatusCode::CREATED, Json(report)))
+}
+
+/// Deletes a document. The response comes after the commit.
+///
+/// # Errors
+/// `invalid_request`, `not_found`, `collection_locked`, `overloaded`.
+#[utoipa::path(delete, path = "/documents/{id}", tag = "documents",
+    params(("id" = String, Path, description = "16 hexadecimal digits"), DeleteParams),
+    responses(
+        (status = 200, description = "Deleted", body = DeleteReport),
+        (status = 404, description = "No such document", body = ErrorBody),
+        (status = 409, description = "The collection is locked", body = ErrorBody),
+    ))]
+pub(crate) async fn delete(
+    State(service): State<Arc<Service>>,
+    path: Result<Path<String>, PathRejection>,
+    QueryString(params): QueryString<DeleteParams>,
+) -> Result<Json<DeleteReport>> {
+    let id = read_id(path)?;
+    let core = service.core()?;
+    let collection = collection_or_default(&service, params.collection);
+    let engine = core.engine.clone();
+    let name = collection.clone();
+    // Asked first, so that a wrong id or name makes no commit and no folder.
+    blocking(move || {
+        let snapshot = engine.collection(&name)?.snapshot();
+        let found = snapshot.document(id, &Access::All)?;
+        found.map(drop).ok_or_else(|| no_document(id, &name))
+    })
+    .await?;
+    let receipt = core.writes.write(&collection, Work::Delete(id)).await?;
+    if !receipt.deleted {
+        return Err(no_document(id, &collection));
+    }
+    Ok(Json(DeleteReport {
+        id: id.to_string(),
+        collection,
+        generation: receipt.generation,
+    }))
+}

@@ -1,0 +1,46 @@
+//! `GET /health`: the process runs. `GET /ready`: it answers questions.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::server::lifecycle::Readiness;
+use crate::server::state::Service;
+
+/// What `/health` says.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Health {
+    /// Always `ok`: a process that cannot say so does not answer.
+    pub status: &'static str,
+    /// Version of Cairn.
+    pub version: &'static str,
+}
+
+/// Says that the process runs.
+#[utoipa::path(get, path = "/health", tag = "operations",
+    responses((status = 200, description = "The process runs", body = Health)))]
+pub(crate) async fn health() -> Json<Health> {
+    Json(Health {
+        status: "ok",
+        version: env!("CARGO_PKG_VERSION"),
+    })
+}
+
+/// Says whether questions are answered now.
+#[utoipa::path(get, path = "/ready", tag = "operations",
+    responses(
+        (status = 200, description = "Questions are answered", body = Readiness),
+        (status = 503, description = "The service starts or stops", body = Readiness),
+    ))]
+pub(crate) async fn ready(State(service): State<Arc<Service>>) -> (StatusCode, Json<Readiness>) {
+    let readiness = service.lifecycle().readiness();
+    let status = match readiness.ready {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, Json(readiness))
+}

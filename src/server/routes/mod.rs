@@ -1,0 +1,11 @@
+//! One file for each group of routes: read the request, call the room that does
+//! the work, shape the response.
+
+pub(super) mod collections;
+pub(super) mod documents;
+pub(super) mod health;
+pub(super) mod metrics;
+pub(super) mod openapi;
+pub(super) mod query;
+pub(super) mod search;
+pub(super) mod ui;

@@ -1,0 +1,82 @@
+//! `GET /openapi.json`: every route and every shape, derived from the code.
+
+use axum::Json;
+use utoipa::OpenApi;
+
+use super::{collections, documents, health, metrics, query, search};
+use crate::answer::{Citation, Done};
+use crate::retrieve::SearchResponse;
+use crate::server::error::ErrorBody;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Cairn",
+        description = "Hybrid search over your documents, and answers with checked citations, \
+            streamed. `POST /query` streams `sources`, then `delta` and `citation`, then `done` \
+            or `error`; the data of each is described by the schemas `SearchResponse`, `Delta`, \
+            `Citation`, `Done` and `StreamError`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    paths(
+        query::by_body,
+        query::by_url,
+        search::search,
+        documents::list,
+        documents::upload,
+        documents::show,
+        documents::delete,
+        collections::list,
+        health::health,
+        health::ready,
+        metrics::metrics,
+        openapi,
+    ),
+    components(schemas(SearchResponse, Citation, Done, ErrorBody, Delta, StreamError)),
+    tags(
+        (name = "questions", description = "Ask and search"),
+        (name = "documents", description = "What is searched"),
+        (name = "operations", description = "Health, figures and this document"),
+    ),
+)]
+struct Api;
+
+/// Data of a `delta` event.
+#[derive(utoipa::ToSchema)]
+#[allow(dead_code, reason = "describes an event in the OpenAPI document")]
+struct Delta {
+    /// Some text of the answer.
+    text: String,
+}
+
+/// Data of an `error` event.
+#[derive(utoipa::ToSchema)]
+#[allow(dead_code, reason = "describes an event in the OpenAPI document")]
+struct StreamError {
+    /// What went wrong.
+    error: StreamErrorFields,
+}
+
+/// What went wrong with a stream.
+#[derive(utoipa::ToSchema)]
+#[allow(dead_code, reason = "describes an event in the OpenAPI document")]
+struct StreamErrorFields {
+    /// For programs.
+    code: crate::server::error::Code,
+    /// For people: what happened and what to do.
+    message: String,
+    /// Whether the same request may succeed later.
+    retryable: bool,
+}
+
+/// Describes the API (OpenAPI 3.1).
+#[utoipa::path(get, path = "/openapi.json", tag = "operations",
+    responses((status = 200, description = "This document", body = Object)))]
+pub(crate) async fn openapi() -> Json<utoipa::openapi::OpenApi> {
+    Json(document())
+}
+
+/// The document itself.
+pub fn document() -> utoipa::openapi::OpenApi {
+    Api::openapi()
+}

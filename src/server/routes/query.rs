@@ -1,0 +1,317 @@
+//! `/query`: a question in, a streamed answer out.
+//!
+//! `POST` takes a JSON body, `GET` the same fields in the query string for
+//! `EventSource`. Dropping the response cancels the search and the writing.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
+use cairn_models::{Message, Role};
+use futures::StreamExt as _;
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::answer::{AnswerEvent, AnswerRequest, Done};
+use crate::config::Config;
+use crate::retrieve::{Mode, SearchRequest};
+use crate::server::answering::{self, Observed};
+use crate::server::error::{ApiError, Code, ErrorBody};
+use crate::server::extract::{JsonBody, QueryString};
+use crate::server::limits::{CancelOnDrop, Permit, blocking};
+use crate::server::state::Service;
+
+/// Most contexts of an answer, and most sources of a search.
+const MAX_TOP_K: usize = 100;
+/// Most candidates from each search.
+const MAX_CANDIDATES: usize = 1000;
+/// Longest deadline, in milliseconds.
+const MAX_DEADLINE_MS: u64 = 600_000;
+/// Most earlier turns.
+const MAX_HISTORY_TURNS: usize = 50;
+
+/// A question and how to answer it. An unknown field is refused.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct QueryBody {
+    /// The question, in words; no character of it is syntax.
+    #[schema(min_length = 1, example = "How do I install it?")]
+    pub query: String,
+    /// The collection to search; `storage.collection` of the configuration if
+    /// none.
+    pub collection: Option<String>,
+    /// Contexts for the answer, or sources of a search.
+    #[schema(minimum = 1, maximum = 100, default = 8)]
+    pub top_k: Option<usize>,
+    /// Candidates taken from each search.
+    #[schema(minimum = 1, maximum = 1000, default = 50)]
+    pub candidates: Option<usize>,
+    /// Which searches run.
+    pub mode: Option<Mode>,
+    /// Whether the cross-encoder reads the best candidates.
+    #[schema(default = true)]
+    pub rerank: Option<bool>,
+    /// Condition on metadata: `{"field": value}`, `{"field": {"in": [..]}}`,
+    /// `{"field": {"gte": n, "lte": n}}`, `and`, `or`, `not`.
+    #[schema(value_type = Option<Object>)]
+    pub filter: Option<Value>,
+    /// Server-sent events, or one `done` object as JSON.
+    #[schema(default = true)]
+    pub stream: Option<bool>,
+    /// Milliseconds until the answer must be there; what cannot finish is cut
+    /// short and named in `degraded`.
+    #[schema(minimum = 1, maximum = 600_000)]
+    pub deadline_ms: Option<u64>,
+    /// False leaves language models alone: the answer is made of quotations.
+    #[schema(default = true)]
+    pub generate: Option<bool>,
+    /// Provider or model that writes.
+    pub model: Option<String>,
+    /// Earlier turns of the conversation, oldest first.
+    #[schema(max_items = 50)]
+    pub history: Option<Vec<Turn>>,
+}
+
+/// One earlier turn of a conversation.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Turn {
+    /// Who said it.
+    pub role: TurnRole,
+    /// What was said.
+    pub content: String,
+}
+
+/// Who said a [`Turn`]. Instructions to the model are not the caller's to give.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum TurnRole {
+    /// The person who asks.
+    User,
+    /// The service.
+    Assistant,
+}
+
+/// The fields of [`QueryBody`] in a query string. `filter` is JSON.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct QueryParams {
+    /// The question.
+    q: String,
+    /// The collection to search.
+    collection: Option<String>,
+    /// Contexts for the answer, 1 to 100.
+    top_k: Option<usize>,
+    /// Candidates taken from each search, 1 to 1000.
+    candidates: Option<usize>,
+    /// Which searches run.
+    #[param(inline)]
+    mode: Option<Mode>,
+    /// Whether the cross-encoder reads the best candidates.
+    rerank: Option<bool>,
+    /// Condition on metadata, as JSON.
+    filter: Option<String>,
+    /// Server-sent events, or one object as JSON.
+    stream: Option<bool>,
+    /// Milliseconds until the answer must be there.
+    deadline_ms: Option<u64>,
+    /// False leaves language models alone.
+    generate: Option<bool>,
+    /// Provider or model that writes.
+    model: Option<String>,
+}
+
+impl QueryParams {
+    fn into_body(self) -> Result<QueryBody, ApiError> {
+        let filter = self.filter.as_deref().map(serde_json::from_str).transpose();
+        let filter = filter.map_err(|error| {
+            ApiError::invalid("filter", format!("`filter` is not JSON: {error}"))
+        })?;
+        Ok(QueryBody {
+            query: self.q,
+            collection: self.collection,
+            top_k: self.top_k,
+            candidates: self.candidates,
+            mode: self.mode,
+            rerank: self.rerank,
+            filter,
+            stream: self.stream,
+            deadline_ms: self.deadline_ms,
+            generate: self.generate,
+            model: self.model,
+            history: None,
+        })
+    }
+}
+
+fn within(param: &str, value: u64, most: u64) -> Result<(), ApiError> {
+    if (1..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(ApiError::invalid(
+        param,
+        format!("`{param}` must lie in 1..={most}, not {value}"),
+    ))
+}
+
+impl QueryBody {
+    /// The search that it asks for; what it leaves out comes from `config`.
+    ///
+    /// # Errors
+    /// `invalid_request` with the field that is wrong.
+    pub(crate) fn into_search(self, config: &Config) -> Result<SearchRequest, ApiError> {
+        let retrieval = &config.retrieval;
+        let top_k = self.top_k.unwrap_or(retrieval.top_k);
+        let candidates = self.candidates.unwrap_or(retrieval.candidates);
+        within("top_k", top_k as u64, MAX_TOP_K as u64)?;
+        within("candidates", candidates as u64, MAX_CANDIDATES as u64)?;
+        if let Some(milliseconds) = self.deadline_ms {
+            within("deadline_ms", milliseconds, MAX_DEADLINE_MS)?;
+        }
+        let turns = self.history.as_ref().map_or(0, Vec::len);
+        if turns > MAX_HISTORY_TURNS {
+            return Err(ApiError::invalid(
+                "history",
+                format!("`history` has {turns} turns; send the last {MAX_HISTORY_TURNS}"),
+            ));
+        }
+        let filter = self
+            .filter
+            .as_ref()
+            .map(cairn_indexer::Filter::parse)
+            .transpose();
+        let filter = filter.map_err(|error| ApiError::invalid("filter", error.message()))?;
+        let collection = self
+            .collection
+            .unwrap_or_else(|| config.storage.collection.clone());
+        Ok(SearchRequest {
+            top_k,
+            candidates,
+            mode: self.mode.unwrap_or(retrieval.mode),
+            rerank: self.rerank.unwrap_or(retrieval.rerank.enabled),
+            filter,
+            deadline: self
+                .deadline_ms
+                .map(|ms| Instant::now() + Duration::from_millis(ms)),
+            ..SearchRequest::new(self.query, collection)
+        })
+    }
+
+    fn into_answer(self, config: &Config) -> Result<AnswerRequest, ApiError> {
+        let history = self.history.clone().unwrap_or_default();
+        let generate = self.generate.unwrap_or(true);
+        let model = self.model.clone();
+        let history = history
+            .into_iter()
+            .map(|turn| Message {
+                role: match turn.role {
+                    TurnRole::User => Role::User,
+                    TurnRole::Assistant => Role::Assistant,
+                },
+                content: turn.content,
+            })
+            .collect();
+        Ok(AnswerRequest {
+            search: self.into_search(config)?,
+            generate,
+            model,
+            history,
+        })
+    }
+}
+
+/// Answers a question from the indexed documents.
+///
+/// With `stream` (the default) the response is a stream of server-sent events:
+/// `sources`, then `delta` and `citation`, then `done` or `error`. Without, it
+/// is the data of `done`.
+///
+/// # Errors
+/// `invalid_request`, `not_ready`, `overloaded`, `timeout`; once the stream has
+/// begun, failures are its `error` event.
+#[utoipa::path(post, path = "/query", tag = "questions", request_body = QueryBody,
+    responses(
+        (status = 200, description = "With `stream: false`", body = Done,
+            content_type = "application/json"),
+        (status = 400, description = "The request is wrong", body = ErrorBody),
+        (status = 404, description = "No such collection", body = ErrorBody),
+        (status = 429, description = "Too many requests", body = ErrorBody),
+        (status = 503, description = "Not ready", body = ErrorBody),
+    ))]
+pub(crate) async fn by_body(
+    State(service): State<Arc<Service>>,
+    Extension(permit): Extension<Permit>,
+    JsonBody(body): JsonBody<QueryBody>,
+) -> Result<Response, ApiError> {
+    answer(&service, permit, body).await
+}
+
+/// The same for `EventSource`, which can only send `GET`.
+///
+/// # Errors
+/// Those of `POST /query`.
+#[utoipa::path(get, path = "/query", tag = "questions", params(QueryParams),
+    responses(
+        (status = 200, description = "Server-sent events", body = String,
+            content_type = "text/event-stream"),
+        (status = 204, description = "An `EventSource` reconnected after the end: it stops"),
+        (status = 400, description = "The request is wrong", body = ErrorBody),
+    ))]
+pub(crate) async fn by_url(
+    State(service): State<Arc<Service>>,
+    Extension(permit): Extension<Permit>,
+    headers: HeaderMap,
+    QueryString(params): QueryString<QueryParams>,
+) -> Result<Response, ApiError> {
+    // An `EventSource` takes the end of a stream for a broken connection and
+    // asks again, with the id of the last event: 204 tells it to stop.
+    if headers.contains_key("last-event-id") {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let answered = answer(&service, permit, params.into_body()?).await;
+    // The question has another name here.
+    answered.map_err(|error| match error.param.as_deref() {
+        Some("query") => ApiError {
+            param: Some("q".into()),
+            ..error
+        },
+        _ => error,
+    })
+}
+
+async fn answer(
+    service: &Arc<Service>,
+    permit: Permit,
+    body: QueryBody,
+) -> Result<Response, ApiError> {
+    let core = service.core()?;
+    let stream = body.stream.unwrap_or(true);
+    let request = body.into_answer(service.config())?;
+    // A stream's head is sent before the search begins, so what can be known
+    // to be wrong is refused here, with a status.
+    let (engine, search) = (core.engine.clone(), request.search.clone());
+    blocking(move || Ok(engine.check(&search)?)).await?;
+    answering::log_question(service.config(), &request);
+    let cancel = CancelOnDrop::default();
+    let events = core.answerer.answer(request, cancel.token());
+    let mut events = Observed::new(events.boxed());
+    if stream {
+        return Ok(answering::respond(events, cancel, permit, service));
+    }
+    while let Some(event) = events.next().await {
+        match event {
+            AnswerEvent::Done(done) => return Ok(Json(*done).into_response()),
+            AnswerEvent::Error { code, message, .. } => {
+                let code = Code::parse(code).unwrap_or(Code::Internal);
+                return Err(ApiError::new(code, message));
+            }
+            _ => {}
+        }
+    }
+    Err(ApiError::internal("an answer ended without its last event"))
+}

@@ -1,0 +1,41 @@
+//! `POST /search`: ranked sources without an answer.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+
+use super::query::QueryBody;
+use crate::retrieve::SearchResponse;
+use crate::server::error::{ApiError, ErrorBody};
+use crate::server::extract::JsonBody;
+use crate::server::limits::CancelOnDrop;
+use crate::server::state::Service;
+use crate::telemetry::metrics as names;
+
+/// Finds the best passages for a question. Takes the body of `/query`; what
+/// only concerns the answer has no effect.
+///
+/// # Errors
+/// `invalid_request`, `not_found`, `overloaded`, `not_ready`, `timeout`.
+#[utoipa::path(post, path = "/search", tag = "questions", request_body = QueryBody,
+    responses(
+        (status = 200, description = "The sources, best first", body = SearchResponse),
+        (status = 400, description = "The request is wrong", body = ErrorBody),
+        (status = 404, description = "No such collection", body = ErrorBody),
+        (status = 429, description = "Too many requests", body = ErrorBody),
+        (status = 503, description = "Not ready", body = ErrorBody),
+    ))]
+pub(crate) async fn search(
+    State(service): State<Arc<Service>>,
+    JsonBody(body): JsonBody<QueryBody>,
+) -> Result<Json<SearchResponse>, ApiError> {
+    let core = service.core()?;
+    let request = body.into_search(service.config())?;
+    let cancel = CancelOnDrop::default();
+    let found = core.engine.search(request, cancel.token()).await?;
+    if !found.degraded.is_empty() {
+        metrics::counter!(names::DEGRADED).increment(1);
+    }
+    Ok(Json(found))
+}

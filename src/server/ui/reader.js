@@ -1,0 +1,71 @@
+// A passage within its document: the text around it, scrolled to it.
+
+import { byId, el } from "./dom.js";
+import { contentWords, marked } from "./sources.js";
+import { failure } from "./stream.js";
+
+/** Characters shown before and after the passage at first, and more of them
+ *  with each press: a document may have millions. */
+const AROUND = 20_000;
+
+let wanted = 0;
+
+/** Opens the document of `source` at its passage, in which the words of
+ *  `question` are marked. */
+export async function openReader(source, collection, question) {
+  const dialog = byId("reader");
+  const body = byId("reader-text");
+  byId("reader-title").textContent = source.title || source.uri;
+  const place = [source.uri, ...source.heading_path, source.page ? `page ${source.page}` : null];
+  byId("reader-path").textContent = place.filter(Boolean).join(" › ");
+  const passage = el("span", { class: "passage", tabIndex: -1 }, marked(source.text, contentWords(question)));
+  body.replaceChildren(passage);
+  if (!dialog.open) dialog.showModal();
+  const mine = ++wanted;
+  try {
+    const params = new URLSearchParams({ text: "true", collection });
+    const response = await fetch(`/documents/${encodeURIComponent(source.document_id)}?${params}`);
+    if (!response.ok) throw await failure(response);
+    const { text } = await response.json();
+    if (mine === wanted) show(body, passage, text, source);
+  } catch (error) {
+    if (mine !== wanted) return;
+    const note = `The rest of the document cannot be shown: ${error.message}`;
+    body.prepend(el("p", { class: "notice" }, note));
+  }
+}
+
+function show(body, passage, text, source) {
+  // Offsets of the wire are bytes of UTF-8.
+  const bytes = new TextEncoder().encode(text);
+  const decode = (from, to) => new TextDecoder().decode(bytes.subarray(from, to));
+  if (decode(source.start, source.end) !== source.text) {
+    body.prepend(el("p", { class: "notice" }, "The document has changed since this answer; this is the passage as it was cited."));
+    return;
+  }
+  const before = decode(0, source.start);
+  const after = decode(source.end, bytes.length);
+  body.replaceChildren(...part(before, true), passage, ...part(after, false));
+  passage.scrollIntoView({ block: "center" });
+  passage.focus({ preventScroll: true });
+}
+
+/** The end of `text` that touches the passage, and a button for the rest. */
+function part(text, isBefore) {
+  const cut = isBefore ? text.length - AROUND : AROUND;
+  if (text.length <= AROUND) return [text];
+  const near = isBefore ? text.slice(cut) : text.slice(0, cut);
+  const far = isBefore ? text.slice(0, cut) : text.slice(cut);
+  const more = el(
+    "button",
+    { type: "button", class: "quiet more", onclick: () => more.replaceWith(...part(far, isBefore)) },
+    isBefore ? "Show more above" : "Show more below",
+  );
+  return isBefore ? [more, near] : [near, more];
+}
+
+byId("reader-close").addEventListener("click", () => byId("reader").close());
+// A press beside the sheet closes it.
+byId("reader").addEventListener("click", (event) => {
+  if (event.target === byId("reader")) byId("reader").close();
+});

@@ -1,0 +1,80 @@
+// The passages that were found, as cards.
+
+import { count, el } from "./dom.js";
+
+const STOP_WORDS = new Set(
+  "a an and are as at be by can do does for from has have how i in is it its of on or that the this to was what when where which who why will with you your".split(" "),
+);
+
+/** The words of a question that are worth marking. */
+export function contentWords(question) {
+  const words = question.toLowerCase().match(/[\p{L}\p{N}_]+/gu) ?? [];
+  return new Set(words.filter((word) => word.length > 1 && !STOP_WORDS.has(word)));
+}
+
+/** `text` with the words of the question marked; word ends may differ. */
+export function marked(text, words) {
+  const parts = [];
+  let plain = 0;
+  const stems = [...words].map((word) => (word.length > 5 ? word.slice(0, -2) : word));
+  for (const match of text.matchAll(/[\p{L}\p{N}_]+/gu)) {
+    const word = match[0].toLowerCase();
+    const hit = words.has(word) || stems.some((stem) => stem.length > 3 && word.startsWith(stem));
+    if (!hit) continue;
+    parts.push(text.slice(plain, match.index), el("mark", {}, match[0]));
+    plain = match.index + match[0].length;
+  }
+  parts.push(text.slice(plain));
+  return parts;
+}
+
+function ranks({ lexical, dense, fused, rerank }) {
+  const named = [["words", lexical], ["meaning", dense], ["fused", fused], ["re-ranked", rerank]];
+  return named
+    .filter(([, rank]) => rank !== null && rank !== undefined)
+    .map(([name, rank]) => `${name} #${rank}`)
+    .join(" · ");
+}
+
+/** A list of cards. `open(n)` shows a passage in its document. */
+export function sourceList(sources, question, open) {
+  const words = contentWords(question);
+  const cards = sources.map((source) => {
+    const path = [...source.heading_path, source.page ? `page ${source.page}` : null].filter(Boolean);
+    return el(
+      "li",
+      { class: "source", "data-n": source.n },
+      el(
+        "button",
+        { type: "button", class: "source-open", onclick: () => open(source.n), "aria-label": `Open source ${source.n}, ${source.title}, in its document` },
+        el("span", { class: "number", "aria-hidden": "true" }, String(source.n)),
+        el("span", { class: "source-title" }, source.title || source.uri),
+      ),
+      path.length ? el("p", { class: "path" }, path.join(" › ")) : null,
+      el("p", { class: "snippet" }, marked(source.text, words)),
+      el("p", { class: "facts uri", title: source.uri }, source.uri),
+      el("p", { class: "facts", title: "Score, and the rank in each stage" }, `score ${source.score.toFixed(3)} · ${ranks(source.ranks)}`),
+    );
+  });
+  return el(
+    "section",
+    { class: "sources", "aria-label": "Sources" },
+    el("h3", {}, count(sources.length, "source")),
+    el("ol", {}, cards),
+  );
+}
+
+/** Marks card `n` among `root`'s cards and brings it into view. */
+export function point(root, n) {
+  for (const card of root.querySelectorAll(".source")) {
+    card.classList.toggle("active", card.dataset.n === String(n));
+  }
+}
+
+/** Shows which sources the answer rests on. */
+export function markCited(root, citations) {
+  const cited = new Set(citations.map((citation) => String(citation.n)));
+  for (const card of root.querySelectorAll(".source")) {
+    card.classList.toggle("cited", cited.has(card.dataset.n));
+  }
+}

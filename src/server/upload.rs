@@ -1,0 +1,334 @@
+//! What `POST /documents` takes: JSON or a multipart form, checked, and parsed
+//! into documents.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest as _, Multipart, Request};
+use axum::http::header::CONTENT_TYPE;
+use cairn_indexer::{Document, Metadata, ParseInput, ParseLimits};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::error::{ApiError, Code, Result};
+use super::extract::{JsonBody, too_large};
+use super::state::Service;
+
+/// Longest URI or title, in bytes.
+const MAX_NAME_BYTES: usize = 2048;
+/// Most labels of a document.
+const MAX_LABELS: usize = 64;
+/// Longest label, in bytes.
+const MAX_LABEL_BYTES: usize = 256;
+/// Most files of one form: each takes memory until all are stored.
+const MAX_FILES: usize = 256;
+
+/// One document as JSON. An unknown field is refused.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UploadBody {
+    /// Its identity: the same URI replaces the document. Derived from the text
+    /// if none.
+    pub uri: Option<String>,
+    /// Its title; the first heading or line if none.
+    pub title: Option<String>,
+    /// Its text; Markdown is understood.
+    pub text: String,
+    /// Facts for filters.
+    #[schema(value_type = Option<Object>)]
+    pub metadata: Option<Metadata>,
+    /// Who may read it; none means everyone.
+    pub labels: Option<BTreeSet<String>>,
+    /// The collection; the default one if none, made when there is none.
+    pub collection: Option<String>,
+}
+
+/// The parts of a multipart form.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes the form in the OpenAPI document")]
+pub(super) struct UploadForm {
+    /// A file of any format that is read; may be repeated. Its file name is the
+    /// document's URI.
+    #[schema(value_type = Vec<String>, format = Binary)]
+    file: Vec<u8>,
+    /// The collection.
+    collection: Option<String>,
+    /// Labels of all files: a JSON list of texts.
+    labels: Option<String>,
+    /// Facts about all files: a JSON object.
+    metadata: Option<String>,
+}
+
+/// A file before it is parsed.
+struct File {
+    uri: String,
+    title: Option<String>,
+    content_type: Option<String>,
+    bytes: Bytes,
+}
+
+/// A checked request.
+#[derive(Default)]
+pub(super) struct Upload {
+    /// The collection that it names.
+    pub collection: Option<String>,
+    files: Vec<File>,
+    metadata: Metadata,
+    labels: BTreeSet<String>,
+}
+
+/// Reads the body in whichever form it comes. The body must be there within the
+/// time of a request; indexing it may take longer.
+///
+/// # Errors
+/// `invalid_request`, `too_large`, `unsupported_media`, `timeout`.
+pub(super) async fn read(service: &Service, request: Request) -> Result<Upload> {
+    let kind = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let kind = kind.unwrap_or_default().to_ascii_lowercase();
+    let limit = Duration::from_secs(service.config().server.request_seconds);
+    let read = async {
+        if kind.starts_with("multipart/form-data") {
+            read_form(request).await
+        } else if kind.starts_with("application/json") {
+            let JsonBody(body) = JsonBody::from_request(request, &()).await?;
+            from_json(body)
+        } else {
+            Err(ApiError::new(
+                Code::UnsupportedMedia,
+                "send a document as `application/json` or files as `multipart/form-data`",
+            ))
+        }
+    };
+    tokio::time::timeout(limit, read).await.unwrap_or_else(|_| {
+        Err(ApiError::new(
+            Code::Timeout,
+            "the body did not arrive within server.request_seconds",
+        ))
+    })
+}
+
+fn from_json(body: UploadBody) -> Result<Upload> {
+    // The same text without a URI is the same document, however often it comes.
+    let uri = body
+        .uri
+        .unwrap_or_else(|| format!("text:{}", cairn_indexer::DocumentId::of_uri(&body.text)));
+    check_uri("uri", &uri)?;
+    if let Some(title) = &body.title {
+        check_name("title", title)?;
+    }
+    let labels = body.labels.unwrap_or_default();
+    check_labels(&labels)?;
+    let file = File {
+        uri,
+        title: body.title,
+        content_type: Some("text/markdown; charset=utf-8".into()),
+        bytes: body.text.into(),
+    };
+    Ok(Upload {
+        collection: body.collection,
+        files: vec![file],
+        metadata: body.metadata.unwrap_or_default(),
+        labels,
+    })
+}
+
+async fn read_form(request: Request) -> Result<Upload> {
+    let malformed = |error: axum::extract::multipart::MultipartError| {
+        if error.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+            return too_large();
+        }
+        ApiError::new(
+            Code::InvalidRequest,
+            format!("the form cannot be read: {}", error.body_text()),
+        )
+    };
+    let mut form = Multipart::from_request(request, &())
+        .await
+        .map_err(|error| {
+            ApiError::new(
+                Code::InvalidRequest,
+                format!("the form cannot be read: {}", error.body_text()),
+            )
+        })?;
+    let mut upload = Upload::default();
+    while let Some(part) = form.next_field().await.map_err(malformed)? {
+        let name = part.name().unwrap_or_default().to_owned();
+        let file_name = part.file_name().map(ToOwned::to_owned);
+        let content_type = part.content_type().map(ToOwned::to_owned);
+        let bytes = part.bytes().await.map_err(malformed)?;
+        match (name.as_str(), file_name) {
+            ("file", Some(uri)) => {
+                if upload.files.len() == MAX_FILES {
+                    let message = format!("a form has at most {MAX_FILES} files; send more forms");
+                    return Err(ApiError::invalid("file", message));
+                }
+                check_uri("file", &uri)?;
+                // Browsers call every file they do not know a stream of bytes.
+                let content_type = content_type.filter(|kind| kind != "application/octet-stream");
+                upload.files.push(File {
+                    uri,
+                    title: None,
+                    content_type,
+                    bytes,
+                });
+            }
+            ("collection", None) => upload.collection = Some(text_of("collection", &bytes)?),
+            ("labels", None) => {
+                upload.labels = serde_json::from_slice(&bytes).map_err(|error| {
+                    ApiError::invalid(
+                        "labels",
+                        format!("`labels` is a JSON list of texts: {error}"),
+                    )
+                })?;
+                check_labels(&upload.labels)?;
+            }
+            ("metadata", None) => {
+                upload.metadata = serde_json::from_slice(&bytes).map_err(|error| {
+                    ApiError::invalid("metadata", format!("`metadata` is a JSON object: {error}"))
+                })?;
+            }
+            ("file", None) => {
+                return Err(ApiError::invalid(
+                    "file",
+                    "the part `file` has no file name",
+                ));
+            }
+            (other, _) => {
+                let other: String = other.chars().take(100).collect();
+                return Err(ApiError::invalid(
+                    &*other,
+                    format!(
+                        "`{other}` is not a part of this form; parts are `file`, `collection`, \
+                             `labels` and `metadata`"
+                    ),
+                ));
+            }
+        }
+    }
+    Ok(upload)
+}
+
+impl Upload {
+    /// The documents, and what could not be read with its URI.
+    pub(super) fn parse(self, limits: &ParseLimits) -> (Vec<Document>, Vec<(String, ApiError)>) {
+        let (mut documents, mut failed) = (Vec::new(), Vec::new());
+        for file in self.files {
+            let mut input = ParseInput::new(&file.uri, &file.bytes);
+            input.content_type = file.content_type.as_deref();
+            match cairn_indexer::parse(&input, limits) {
+                Ok(mut document) => {
+                    if let Some(title) = file.title {
+                        document.title = title;
+                    }
+                    document.metadata.extend(self.metadata.clone());
+                    document.labels.extend(self.labels.iter().cloned());
+                    documents.push(document);
+                }
+                Err(error) => failed.push((file.uri, error.into())),
+            }
+        }
+        (documents, failed)
+    }
+}
+
+fn text_of(param: &str, bytes: &Bytes) -> Result<String> {
+    let text = std::str::from_utf8(bytes).map(ToOwned::to_owned);
+    text.map_err(|_| ApiError::invalid(param, format!("`{param}` is not UTF-8")))
+}
+
+fn check_name(param: &str, name: &str) -> Result<()> {
+    let problem = if name.trim().is_empty() {
+        "is empty"
+    } else if name.len() > MAX_NAME_BYTES {
+        "is longer than 2048 bytes"
+    } else if name.chars().any(char::is_control) {
+        "holds control characters"
+    } else {
+        return Ok(());
+    };
+    Err(ApiError::invalid(
+        param,
+        format!("the name in `{param}` {problem}"),
+    ))
+}
+
+/// A URI is an identity and never a file that Cairn opens; what would climb out
+/// of a folder is refused all the same, for whoever resolves it later.
+fn check_uri(param: &str, uri: &str) -> Result<()> {
+    check_name(param, uri)?;
+    if uri.split(['/', '\\']).any(|segment| segment == "..") || uri.starts_with(['/', '\\']) {
+        return Err(ApiError::invalid(
+            param,
+            format!("the name in `{param}` is a relative path or a URI, without `..`"),
+        ));
+    }
+    Ok(())
+}
+
+fn check_labels(labels: &BTreeSet<String>) -> Result<()> {
+    if labels.len() > MAX_LABELS {
+        let message = format!("a document has at most {MAX_LABELS} labels");
+        return Err(ApiError::invalid("labels", message));
+    }
+    let bad = |label: &String| {
+        label.trim().is_empty()
+            || label.len() > MAX_LABEL_BYTES
+            || label.chars().any(char::is_control)
+    };
+    if labels.iter().any(bad) {
+        return Err(ApiError::invalid(
+            "labels",
+            "a label has 1 to 256 bytes and no control characters",
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_climb_or_hide_are_refused() {
+        for good in [
+            "a.md",
+            "docs/a.md",
+            "https://example.com/a?b=c",
+            "..a/b..",
+            "ä ö",
+        ] {
+            check_uri("uri", good).unwrap();
+        }
+        let long = "x".repeat(MAX_NAME_BYTES + 1);
+        for bad in [
+            "",
+            " ",
+            "../a",
+            "a/../b",
+            "a\\..\\b",
+            "/etc/passwd",
+            "\\\\host",
+            "a\0b",
+            &long,
+        ] {
+            assert_eq!(
+                check_uri("uri", bad).unwrap_err().param.as_deref(),
+                Some("uri"),
+                "{bad:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn labels_have_limits() {
+        let set = |labels: &[&str]| labels.iter().map(|label| (*label).into()).collect();
+        check_labels(&set(&["team:a", "b"])).unwrap();
+        assert!(check_labels(&set(&[""])).is_err());
+        assert!(check_labels(&set(&["a\nb"])).is_err());
+        assert!(check_labels(&(0..65).map(|n| n.to_string()).collect()).is_err());
+    }
+}

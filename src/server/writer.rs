@@ -1,0 +1,207 @@
+//! What is uploaded or deleted over HTTP goes through one thread behind a
+//! bounded queue: uploads that wait share one commit, and every reply comes
+//! after the commit that makes the document durable.
+//!
+//! The writer lock of a collection is held only while a batch is written, so
+//! that `cairn index` and the watcher can write in between.
+
+use std::time::{Duration, Instant};
+
+use cairn_indexer::{Document, DocumentId, ErrorKind, PutReport, Writer};
+use cairn_models::Cancel;
+use metrics::{counter, gauge, histogram};
+use tokio::sync::{mpsc, oneshot};
+
+use super::error::{ApiError, Code, Result};
+use crate::retrieve::Engine;
+use crate::telemetry::metrics as names;
+
+/// Uploads and deletions that may wait; more are "overloaded".
+const QUEUE: usize = 64;
+
+/// Most jobs of one commit, so that the first one does not wait for long.
+const BATCH: usize = 32;
+
+/// How long a batch waits for another writer of its collection.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often it tries.
+const LOCK_RETRY: Duration = Duration::from_millis(50);
+
+/// What to write.
+#[derive(Clone, Debug)]
+pub enum Work {
+    /// Add or replace documents.
+    Put(Vec<Document>),
+    /// Remove a document.
+    Delete(DocumentId),
+}
+
+/// What was written, once it is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The commit that holds it.
+    pub generation: u64,
+    /// What each document took, in the order of [`Work::Put`].
+    pub put: Vec<PutReport>,
+    /// Whether there was a document to delete.
+    pub deleted: bool,
+}
+
+struct Job {
+    collection: String,
+    work: Work,
+    reply: oneshot::Sender<Result<Receipt>>,
+}
+
+/// The way to the writer. Dropping the last one ends its thread.
+#[derive(Clone, Debug)]
+pub struct WriteQueue(mpsc::Sender<Job>);
+
+impl WriteQueue {
+    /// Starts the thread that writes into the collections of `engine`.
+    ///
+    /// # Errors
+    /// When the machine has no thread for it.
+    pub fn start(engine: Engine) -> std::io::Result<Self> {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || run(&engine, receiver))?;
+        Ok(Self(sender))
+    }
+
+    /// Writes, and returns after the commit. A caller that goes away before its
+    /// turn comes takes its work along.
+    ///
+    /// # Errors
+    /// `overloaded` when the queue is full, `collection_locked` while another
+    /// writer holds the collection, and what the index says.
+    pub async fn write(&self, collection: &str, work: Work) -> Result<Receipt> {
+        let (reply, receipt) = oneshot::channel();
+        let job = Job {
+            collection: collection.to_owned(),
+            work,
+            reply,
+        };
+        self.0.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => ApiError::new(
+                Code::Overloaded,
+                "too many uploads wait for the index; try again in a moment",
+            ),
+            mpsc::error::TrySendError::Closed(_) => ApiError::internal("the writer has ended"),
+        })?;
+        gauge!(names::WRITE_QUEUE).set((QUEUE - self.0.capacity()) as f64);
+        receipt
+            .await
+            .unwrap_or_else(|_| Err(ApiError::internal("the writer dropped a job")))
+    }
+}
+
+fn run(engine: &Engine, mut queue: mpsc::Receiver<Job>) {
+    while let Some(first) = queue.blocking_recv() {
+        let mut batch = vec![first];
+        while batch.len() < BATCH {
+            let Ok(job) = queue.try_recv() else { break };
+            batch.push(job);
+        }
+        gauge!(names::WRITE_QUEUE).set(queue.len() as f64);
+        batch.retain(|job| !job.reply.is_closed());
+        // One commit for each collection; jobs of one keep their order.
+        batch.sort_by(|a, b| a.collection.cmp(&b.collection));
+        while let Some(first) = batch.first() {
+            let name = first.collection.clone();
+            let rest = batch.split_off(batch.partition_point(|job| job.collection == name));
+            write_group(engine, &name, std::mem::replace(&mut batch, rest));
+        }
+    }
+}
+
+/// Writes jobs of one collection in one commit; when that fails, each in its
+/// own, so that one bad upload fails alone.
+fn write_group(engine: &Engine, collection: &str, jobs: Vec<Job>) {
+    let attempt = |work: &[&Work]| {
+        let start = Instant::now();
+        // A defect must not end the thread that all uploads need.
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            write(engine, collection, work)
+        }));
+        histogram!(names::WRITE_SECONDS).record(start.elapsed());
+        result.unwrap_or_else(|_| Err(ApiError::internal("the writer panicked")))
+    };
+    let all: Vec<&Work> = jobs.iter().map(|job| &job.work).collect();
+    let results: Vec<Result<Receipt>> = match attempt(&all) {
+        Ok(receipts) => receipts.into_iter().map(Ok).collect(),
+        Err(error) if jobs.len() == 1 || error.code == Code::CollectionLocked => {
+            vec![Err(error); jobs.len()]
+        }
+        Err(_) => all
+            .iter()
+            .map(|work| attempt(&[work]).map(|mut receipts| receipts.swap_remove(0)))
+            .collect(),
+    };
+    for (job, result) in jobs.into_iter().zip(results) {
+        count(&job.work, &result);
+        // A client that went away after the commit loses only the receipt.
+        job.reply.send(result).ok();
+    }
+}
+
+fn count(work: &Work, result: &Result<Receipt>) {
+    let (outcome, documents) = match (work, result) {
+        (Work::Put(documents), Ok(_)) => ("stored", documents.len()),
+        (Work::Put(documents), Err(_)) => ("failed", documents.len()),
+        (Work::Delete(_), Ok(receipt)) => ("deleted", usize::from(receipt.deleted)),
+        (Work::Delete(_), Err(_)) => ("failed", 1),
+    };
+    counter!(names::DOCUMENTS, "outcome" => outcome).increment(documents as u64);
+}
+
+/// One receipt for each piece of work, after one commit. On an error nothing of
+/// it is committed.
+fn write(engine: &Engine, collection: &str, work: &[&Work]) -> Result<Vec<Receipt>> {
+    let mut writer = open(engine, collection)?;
+    let mut receipts = Vec::with_capacity(work.len());
+    for work in work {
+        let mut receipt = Receipt {
+            generation: 0,
+            put: Vec::new(),
+            deleted: false,
+        };
+        match work {
+            Work::Put(documents) => {
+                let documents = documents
+                    .iter()
+                    .map(|document| (document.clone(), None))
+                    .collect();
+                receipt.put = writer.put(documents, &Cancel::never())?;
+            }
+            Work::Delete(id) => receipt.deleted = writer.delete(*id)?,
+        }
+        receipts.push(receipt);
+    }
+    let generation = writer.commit()?;
+    receipts
+        .iter_mut()
+        .for_each(|receipt| receipt.generation = generation);
+    Ok(receipts)
+}
+
+fn open(engine: &Engine, collection: &str) -> Result<Writer> {
+    let embedder = engine.embedder().ok_or_else(|| {
+        ApiError::new(
+            Code::ModelFailed,
+            "documents need an embedder; set models.embedder",
+        )
+    })?;
+    let index = engine.create_collection(collection)?;
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match index.writer(embedder.clone()) {
+            Err(error) if error.kind() == ErrorKind::Locked && Instant::now() < deadline => {
+                std::thread::sleep(LOCK_RETRY);
+            }
+            result => return Ok(result?),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Names of all metrics, and the recorder that `/metrics` reads.
+//!
+//! Rooms record through the `metrics` facade under these names; without a
+//! service around them that costs next to nothing. Labels have few values:
+//! never a question, a document or a request id.
+
+use std::sync::OnceLock;
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// Requests answered, by `method`, `route` and `status`.
+pub const HTTP_REQUESTS: &str = "cairn_http_requests_total";
+/// Seconds until the head of a response, by `route`.
+pub const HTTP_SECONDS: &str = "cairn_http_request_seconds";
+/// Requests and streams that are worked on now.
+pub const HTTP_IN_FLIGHT: &str = "cairn_http_in_flight";
+/// Failed requests and streams, by `code` of the table of errors.
+pub const ERRORS: &str = "cairn_errors_total";
+/// Seconds of one stage (`embed`, `lexical`, `dense`, `fuse`, `rerank`, ...).
+pub const STAGE_SECONDS: &str = "cairn_stage_seconds";
+/// Seconds from the question to the first word of its answer.
+pub const FIRST_TOKEN_SECONDS: &str = "cairn_first_token_seconds";
+/// Seconds from the question to the end of its answer.
+pub const ANSWER_SECONDS: &str = "cairn_answer_seconds";
+/// Answers by `outcome`: `answered`, `refused`, `failed` or `abandoned`.
+pub const ANSWERS: &str = "cairn_answers_total";
+/// Answers and searches in which a stage was cut short.
+pub const DEGRADED: &str = "cairn_degraded_total";
+/// Tokens by `kind`, `prompt` or `completion`, and `provider`.
+pub const TOKENS: &str = "cairn_tokens_total";
+/// Chunks of the last commit, by `collection`.
+pub const INDEX_CHUNKS: &str = "cairn_index_chunks";
+/// Documents of the last commit, by `collection`.
+pub const INDEX_DOCUMENTS: &str = "cairn_index_documents";
+/// Number of the last commit, by `collection`.
+pub const INDEX_GENERATION: &str = "cairn_index_generation";
+/// Uploads and deletions that wait for the writer.
+pub const WRITE_QUEUE: &str = "cairn_write_queue";
+/// Documents written, by `outcome`: `stored`, `deleted` or `failed`.
+pub const DOCUMENTS: &str = "cairn_documents_total";
+/// Seconds of one batch of the writer: embed, commit and fsync.
+pub const WRITE_SECONDS: &str = "cairn_write_seconds";
+
+/// Bounds of histograms in seconds: from a word search to a slow answer.
+const SECONDS: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    60.0, 120.0,
+];
+
+/// Starts recording, once in a process, and returns what renders the page.
+///
+/// # Errors
+/// When another recorder is set already, which Cairn itself never does.
+pub fn recorder() -> anyhow::Result<&'static PrometheusHandle> {
+    static HANDLE: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
+    let handle = HANDLE.get_or_init(|| {
+        let handle = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)
+            .and_then(PrometheusBuilder::install_recorder)
+            .map_err(|error| format!("metrics cannot be recorded: {error}"))?;
+        describe();
+        Ok(handle)
+    });
+    handle.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
+}
+
+fn describe() {
+    describe_counter!(HTTP_REQUESTS, "Requests answered");
+    describe_histogram!(
+        HTTP_SECONDS,
+        Unit::Seconds,
+        "Time to the head of a response"
+    );
+    describe_gauge!(HTTP_IN_FLIGHT, "Requests and streams being worked on");
+    describe_counter!(ERRORS, "Failed requests and streams");
+    describe_histogram!(
+        STAGE_SECONDS,
+        Unit::Seconds,
+        "Time of one stage of a search"
+    );
+    describe_histogram!(FIRST_TOKEN_SECONDS, Unit::Seconds, "Question to first word");
+    describe_histogram!(ANSWER_SECONDS, Unit::Seconds, "Question to end of answer");
+    describe_counter!(ANSWERS, "Answers by outcome");
+    describe_counter!(DEGRADED, "Responses in which a stage was cut short");
+    describe_counter!(TOKENS, "Tokens read and written by language models");
+    describe_gauge!(INDEX_CHUNKS, "Chunks of the last commit");
+    describe_gauge!(INDEX_DOCUMENTS, "Documents of the last commit");
+    describe_gauge!(INDEX_GENERATION, "Number of the last commit");
+    describe_gauge!(WRITE_QUEUE, "Uploads and deletions waiting for the writer");
+    describe_counter!(DOCUMENTS, "Documents written or deleted");
+    describe_histogram!(
+        WRITE_SECONDS,
+        Unit::Seconds,
+        "Time of one batch of the writer"
+    );
+}

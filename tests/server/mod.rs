@@ -1,0 +1,303 @@
+//! The HTTP service, in process: routes, limits, errors and the stream, with
+//! deterministic twins of the models.
+
+mod documents;
+mod errors;
+mod lifecycle;
+mod limits;
+mod openapi;
+mod page;
+mod query;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use cairn::answer::Answerer;
+use cairn::config::Config;
+use cairn::gateway::{
+    ChatRequest, ChatStream, Finish, Gateway, Limits, Provider, ProviderEvent, Usage,
+};
+use cairn::retrieve::Engine;
+use cairn::server::{Service, router};
+use cairn_indexer::ParseLimits;
+use cairn_models::Cancel;
+use cairn_models::testing::{HashEmbedder, OverlapReranker};
+use futures::StreamExt as _;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::{Semaphore, mpsc};
+use tower::ServiceExt as _;
+
+/// Text whose sentences the scripted answers cite.
+const GUIDE: &str = "# Writer lock\n\nThe writer lock is held by one process at a time. \
+    Readers never wait for the writer lock.\n\n# Commits\n\nA commit makes words and vectors \
+    durable at once.\n";
+
+/// A service over an empty data folder of its own.
+struct Bench {
+    service: Arc<Service>,
+    router: Router,
+    dir: TempDir,
+}
+
+impl Bench {
+    /// With a provider that cites the first source.
+    fn new() -> Self {
+        Self::with(Arc::new(Scripted::citing()), |_| {})
+    }
+
+    fn with(provider: Arc<dyn Provider>, change: impl FnOnce(&mut Config)) -> Self {
+        let bench = Self::starting(change);
+        let config = bench.service.config();
+        let engine = engine(config);
+        let limits = Limits {
+            first_token: Duration::from_secs(600),
+            token: Duration::from_secs(600),
+            total: Duration::from_secs(600),
+        };
+        let gateway = Gateway::new("script", limits).with(provider, "script-1", false);
+        let search = Arc::new(engine.clone());
+        let answerer = Answerer::new(
+            search,
+            Arc::new(gateway),
+            engine.embedder().cloned(),
+            config,
+        );
+        bench
+            .service
+            .start(engine, answerer, ParseLimits::default())
+            .unwrap();
+        bench
+    }
+
+    /// A service whose models are not loaded yet.
+    fn starting(change: impl FnOnce(&mut Config)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.storage.data_dir = dir.path().join("data");
+        change(&mut config);
+        let service = Service::starting(config);
+        let router = router(Arc::clone(&service));
+        Self {
+            service,
+            router,
+            dir,
+        }
+    }
+
+    async fn send(&self, request: Request<Body>) -> axum::response::Response {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    async fn reply(&self, request: Request<Body>) -> Reply {
+        let response = self.send(request).await;
+        let (head, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        Reply {
+            status: head.status,
+            headers: head.headers,
+            body,
+        }
+    }
+
+    async fn get(&self, uri: &str) -> Reply {
+        self.reply(Request::get(uri).body(Body::empty()).unwrap())
+            .await
+    }
+
+    async fn delete(&self, uri: &str) -> Reply {
+        self.reply(Request::delete(uri).body(Body::empty()).unwrap())
+            .await
+    }
+
+    async fn post(&self, uri: &str, body: &Value) -> Reply {
+        self.reply(json_request(uri, body)).await
+    }
+
+    /// Uploads [`GUIDE`] as `guide.md`.
+    async fn upload_guide(&self) {
+        let reply = self
+            .post("/documents", &json!({"uri": "guide.md", "text": GUIDE}))
+            .await;
+        assert_eq!(reply.status, StatusCode::CREATED, "{:?}", reply.body);
+    }
+}
+
+fn engine(config: &Config) -> Engine {
+    Engine::new(
+        config,
+        Some(Arc::new(HashEmbedder)),
+        Some(Arc::new(OverlapReranker)),
+    )
+}
+
+fn json_request(uri: &str, body: &Value) -> Request<Body> {
+    request(Method::POST, uri, "application/json", body.to_string())
+}
+
+fn request(method: Method, uri: &str, kind: &str, body: impl Into<Body>) -> Request<Body> {
+    Request::builder()
+        .method(method)
+        .uri(uri)
+        .header(header::CONTENT_TYPE, kind)
+        .body(body.into())
+        .unwrap()
+}
+
+/// A whole response.
+#[derive(Debug)]
+struct Reply {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Reply {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
+    }
+
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Checks the shape of an error and returns its code and field.
+    fn error(&self) -> (String, Option<String>) {
+        let body = self.json();
+        let error = body["error"]
+            .as_object()
+            .unwrap_or_else(|| panic!("{body}"));
+        assert_eq!(body.as_object().unwrap().len(), 1, "{body}");
+        assert!(
+            error
+                .keys()
+                .all(|key| ["code", "message", "param"].contains(&&**key)),
+            "{body}"
+        );
+        assert!(!error["message"].as_str().unwrap().is_empty(), "{body}");
+        let param = error
+            .get("param")
+            .map(|param| param.as_str().unwrap().to_owned());
+        (error["code"].as_str().unwrap().to_owned(), param)
+    }
+}
+
+/// Name and data of each frame of a stream; comments are left out.
+fn frames(text: &str) -> Vec<(String, Value)> {
+    assert!(text.ends_with("\n\n"), "the last frame is whole");
+    text.split_terminator("\n\n")
+        .filter(|frame| !frame.starts_with(':'))
+        .map(|frame| {
+            let field = |name: &str| {
+                let mut lines = frame.lines().filter_map(|line| line.strip_prefix(name));
+                let value = lines
+                    .next()
+                    .unwrap_or_else(|| panic!("no {name} in {frame:?}"));
+                assert!(lines.next().is_none(), "one {name} in {frame:?}");
+                value.to_owned()
+            };
+            (
+                field("event: "),
+                serde_json::from_str(&field("data: ")).unwrap(),
+            )
+        })
+        .collect()
+}
+
+/// Writes fixed pieces of text.
+struct Scripted(Vec<String>);
+
+impl Scripted {
+    fn new(pieces: &[&str]) -> Self {
+        Self(pieces.iter().map(|piece| (*piece).to_owned()).collect())
+    }
+
+    fn citing() -> Self {
+        Self::new(&[
+            "The writer lock is held by one ",
+            "process at a time [1].",
+            " ",
+        ])
+    }
+}
+
+impl Provider for Scripted {
+    fn name(&self) -> &str {
+        "script"
+    }
+
+    fn context_tokens(&self) -> usize {
+        8192
+    }
+
+    fn chat(&self, _: ChatRequest, _: Cancel) -> ChatStream {
+        let pieces = self.0.clone().into_iter().map(ProviderEvent::Delta);
+        let done = ProviderEvent::Done {
+            finish: Finish::Stop,
+            usage: Usage {
+                prompt_tokens: 100,
+                completion_tokens: 12,
+                cost_usd: 0.0,
+            },
+            model: "script-1".into(),
+        };
+        futures::stream::iter(pieces.chain([done]).map(Ok)).boxed()
+    }
+}
+
+/// Writes one piece of text and waits for the gate before the rest. Tells the
+/// test about every chat, with its cancellation.
+struct Gated {
+    gate: Arc<Semaphore>,
+    chats: mpsc::UnboundedSender<Cancel>,
+}
+
+impl Gated {
+    fn new() -> (Arc<Self>, Arc<Semaphore>, mpsc::UnboundedReceiver<Cancel>) {
+        let gate = Arc::new(Semaphore::new(0));
+        let (chats, seen) = mpsc::unbounded_channel();
+        (
+            Arc::new(Self {
+                gate: Arc::clone(&gate),
+                chats,
+            }),
+            gate,
+            seen,
+        )
+    }
+}
+
+impl Provider for Gated {
+    fn name(&self) -> &str {
+        "script"
+    }
+
+    fn context_tokens(&self) -> usize {
+        8192
+    }
+
+    fn chat(&self, _: ChatRequest, cancel: Cancel) -> ChatStream {
+        self.chats.send(cancel).unwrap();
+        let gate = Arc::clone(&self.gate);
+        async_stream::stream! {
+            yield Ok(ProviderEvent::Delta("The writer lock is held by one process at a time [1]. ".into()));
+            gate.acquire().await.unwrap().forget();
+            yield Ok(ProviderEvent::Done {
+                finish: Finish::Stop,
+                usage: Usage::default(),
+                model: "script-1".into(),
+            });
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,110 @@
+//! The description of the API: whole, and true to the routes.
+
+use axum::http::StatusCode;
+use serde_json::Value;
+
+use super::Bench;
+
+/// Every value of the key `$ref` below `value`.
+fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                if let ("$ref", Some(target)) = (key.as_str(), value.as_str()) {
+                    found.push(target);
+                }
+                references(value, found);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn it_names_every_route_and_every_schema() {
+    let reply = Bench::new().get("/openapi.json").await;
+    assert_eq!(reply.status, StatusCode::OK);
+    let document = reply.json();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    let paths: Vec<_> = document["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, methods)| {
+            methods
+                .as_object()
+                .unwrap()
+                .keys()
+                .map(move |method| format!("{method} {path}"))
+        })
+        .collect();
+    let expected = [
+        "post /query",
+        "get /query",
+        "post /search",
+        "post /documents",
+        "get /documents",
+        "get /documents/{id}",
+        "delete /documents/{id}",
+        "get /collections",
+        "get /health",
+        "get /ready",
+        "get /metrics",
+        "get /openapi.json",
+    ];
+    for route in expected {
+        assert!(
+            paths.iter().any(|path| path == route),
+            "{route} is missing from {paths:?}"
+        );
+    }
+    assert_eq!(paths.len(), expected.len());
+    let mut found = Vec::new();
+    references(&document, &mut found);
+    assert!(!found.is_empty());
+    for reference in found {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(
+            document.pointer(pointer).is_some(),
+            "{reference} points nowhere"
+        );
+    }
+    for schema in [
+        "QueryBody",
+        "SearchResponse",
+        "Source",
+        "Done",
+        "Citation",
+        "Error",
+        "UploadReport",
+    ] {
+        assert!(
+            document["components"]["schemas"].get(schema).is_some(),
+            "{schema} is missing"
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_described_operation_exists() {
+    let bench = Bench::new();
+    let document = bench.get("/openapi.json").await.json();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            assert!(
+                !operation["responses"].as_object().unwrap().is_empty(),
+                "{method} {path}"
+            );
+            let path = path.replace("{id}", "0000000000000000");
+            let method = method.to_uppercase().parse().unwrap();
+            let reply = bench
+                .reply(super::request(method, &path, "application/json", "{}"))
+                .await;
+            assert_ne!(reply.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+            let unrouted =
+                reply.status == StatusCode::NOT_FOUND && reply.text().contains("no such route");
+            assert!(!unrouted, "{path}");
+        }
+    }
+}
