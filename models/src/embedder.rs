@@ -10,24 +10,30 @@ use crate::encoder::{
 };
 use crate::{Cancel, Embedder, Error, ErrorKind, Result, TokenSpans};
 
+/// Bytes of all texts of one call that still count as a question.
+const QUESTION_NUM_BYTES: usize = 2048;
+
 /// A sentence encoder on the CPU: tokenizer, weights, pooling and threads.
 ///
-/// Calls from several threads are safe; they share the threads of the pool.
+/// Calls from several threads are safe. Short calls have threads of their own,
+/// so that a question does not wait until a folder is indexed; the operating
+/// system shares the cores.
 pub struct BertEmbedder {
     id: String,
     dimension: usize,
     window: usize,
     tokens: Tokens,
     encoder: Box<dyn Encoder>,
-    pool: ThreadPool,
+    many: ThreadPool,
+    few: ThreadPool,
 }
 
 impl BertEmbedder {
     /// Opens the model in `folder`, which holds `config.json`, `tokenizer.json`
     /// and `model.safetensors`, and perhaps `1_Pooling/config.json`.
     ///
-    /// `id` names the weights and the pooling, see [`Embedder::id`]. `threads`
-    /// are used for one call; 0 takes all cores.
+    /// `id` names the weights; the pooling is added to it when it is not the
+    /// mean. `threads` are used for one call; 0 takes all cores.
     ///
     /// # Errors
     /// `NotFound` when a file is missing, `Corrupt` when one is not what it
@@ -38,30 +44,29 @@ impl BertEmbedder {
         let window = config.max_position_embeddings;
         let tokens = Tokens::open(&folder.join("tokenizer.json"), window, config.vocab_size)?;
         let path = folder.join("model.safetensors");
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|at| format!("embed-{at}"))
-            .build()
-            .map_err(|error| {
-                Error::new(ErrorKind::Machine, "cannot start the embedder's threads").because(error)
-            })?;
+        let (many, few) = (pool("embed", threads)?, pool("embed-question", threads)?);
         let weights = Weights::open(&path)?;
         let encoder: Box<dyn Encoder> = match config.hidden_act {
             Activation::Gelu => {
-                Box::new(pool.install(|| BertEncoder::open(&weights, &config, pooling))?)
+                Box::new(many.install(|| BertEncoder::open(&weights, &config, pooling))?)
             }
             // Our kernels have no other activation.
             Activation::GeluTanh | Activation::Relu => {
                 Box::new(CandleEncoder::open(&path, &config, pooling)?)
             }
         };
+        let mut id = id.into();
+        if pooling == Pooling::First {
+            id.push_str("+first");
+        }
         Ok(Self {
-            id: id.into(),
+            id,
             dimension: config.hidden_size,
             window,
             tokens,
             encoder,
-            pool,
+            many,
+            few,
         })
     }
 
@@ -111,8 +116,24 @@ impl Embedder for BertEmbedder {
     }
 
     fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
-        self.pool.install(|| self.embed_in_pool(texts, cancel))
+        let bytes: usize = texts.iter().map(|text| text.len()).sum();
+        let pool = if bytes <= QUESTION_NUM_BYTES {
+            &self.few
+        } else {
+            &self.many
+        };
+        pool.install(|| self.embed_in_pool(texts, cancel))
     }
+}
+
+fn pool(name: &'static str, threads: usize) -> Result<ThreadPool> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(move |at| format!("{name}-{at}"))
+        .build()
+        .map_err(|error| {
+            Error::new(ErrorKind::Machine, "cannot start the embedder's threads").because(error)
+        })
 }
 
 /// Indices into `lengths`, longest first, cut into batches of at most `budget`

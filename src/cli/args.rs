@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
-use crate::retrieve::Mode;
+use super::context::Context;
+use crate::config::Mode;
+use crate::retrieve::SearchRequest;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,10 +58,38 @@ pub(super) struct Global {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Index a folder, keep watching it, and serve the page and the API
+    Up(super::up::Args),
+    /// Index files and folders
+    Index(super::index::Args),
+    /// Serve the page and the API over what is indexed
+    Serve(super::serve::Args),
+    /// Show the best passages for some words
+    Search(super::search::Args),
+    /// Answer a question, with numbered sources
+    Query(super::query::Args),
+    /// List, fetch and check models
+    Models {
+        #[command(subcommand)]
+        action: super::models::Action,
+    },
+    /// Check the data folder, the collections and the models
+    Doctor,
     /// Write a completion script for a shell
     Completions(super::completions::Args),
     /// Write the manual page (`cairn man | man -l -`)
     Man,
+}
+
+impl Command {
+    /// Settings that flags of this command override, by their dotted keys.
+    pub(super) fn settings(&self) -> Vec<(&'static str, serde_json::Value)> {
+        match self {
+            Self::Up(args) => args.serve.settings(),
+            Self::Serve(args) => args.settings(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// `--mode` of `search` and `query`.
@@ -95,6 +125,21 @@ pub(super) struct SearchArgs {
     /// Condition on metadata, e.g. '{"language": "en"}'
     #[arg(long, value_name = "JSON", value_parser = parse_filter)]
     pub(super) filter: Option<cairn_indexer::Filter>,
+}
+
+impl SearchArgs {
+    /// The search for `query` in the collection of the configuration.
+    pub(super) fn request(&self, context: &Context, query: String) -> SearchRequest {
+        let retrieval = &context.config.retrieval;
+        SearchRequest {
+            top_k: retrieval.top_k,
+            candidates: retrieval.candidates,
+            mode: self.mode.map_or(retrieval.mode, Into::into),
+            rerank: retrieval.rerank.enabled && !self.no_rerank,
+            filter: self.filter.clone(),
+            ..SearchRequest::new(query, &context.config.storage.collection)
+        }
+    }
 }
 
 fn parse_filter(text: &str) -> Result<cairn_indexer::Filter, String> {

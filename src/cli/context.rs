@@ -7,8 +7,9 @@ use serde_json::json;
 use crate::config::Config;
 use crate::telemetry::{self, Verbosity};
 
-use super::args::{Cli, Global};
+use super::args::Global;
 use super::failure::BadUsage;
+use super::progress;
 use super::style::Palette;
 
 /// The flags, resolved once.
@@ -20,6 +21,8 @@ pub(super) struct Context {
     pub(super) json: bool,
     /// How often `-v` was given.
     pub(super) verbose: u8,
+    /// Nothing but errors on stderr.
+    pub(super) quiet: bool,
     /// Whether progress may be shown.
     pub(super) progress: bool,
     /// Colours of results.
@@ -27,12 +30,13 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Reads the configuration and starts the log. `service` says that the
+    /// Reads the configuration, with `settings` of the command's own flags on
+    /// top, and starts the log. `service` says that the
     /// command runs on as a service, whose log is worth reading by default.
     pub(super) fn load(
-        cli: &Cli,
+        global: &Global,
         service: bool,
-        extra: &[(&str, serde_json::Value)],
+        settings: &[(&str, serde_json::Value)],
     ) -> anyhow::Result<Self> {
         let Global {
             data_dir,
@@ -41,8 +45,8 @@ impl Context {
             json,
             verbose,
             quiet,
-        } = &cli.global;
-        let mut overrides: Vec<(&str, serde_json::Value)> = extra.to_vec();
+        } = global;
+        let mut overrides: Vec<(&str, serde_json::Value)> = settings.to_vec();
         if let Some(dir) = data_dir {
             overrides.push(("storage.data_dir", json!(dir)));
         }
@@ -63,6 +67,7 @@ impl Context {
             config,
             json: *json,
             verbose: *verbose,
+            quiet: *quiet,
             progress: !json && !quiet,
             palette: if *json {
                 Palette::new(false)
@@ -70,5 +75,17 @@ impl Context {
                 Palette::for_stdout()
             },
         })
+    }
+
+    /// A remark on stderr, unless the user wants none.
+    pub(super) fn say(&self, text: impl AsRef<str>) {
+        if !self.quiet {
+            progress::line(text.as_ref());
+        }
+    }
+
+    /// Something that failed, on stderr, also for those who want no remarks.
+    pub(super) fn say_error(&self, text: impl AsRef<str>) {
+        progress::line(&format!("error: {}", text.as_ref()));
     }
 }

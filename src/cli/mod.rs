@@ -4,10 +4,22 @@
 mod args;
 mod completions;
 mod context;
+mod doctor;
 mod failure;
+mod index;
+mod indexing;
+mod interrupt;
+mod loading;
 mod man;
+mod models;
 mod output;
+mod progress;
+mod query;
+mod search;
+mod serve;
+mod snippet;
 mod style;
+mod up;
 
 use std::process::ExitCode;
 
@@ -46,14 +58,17 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<Outcome> {
-    // These two describe the command itself and read no configuration.
+    let load = |service| Context::load(&cli.global, service, &cli.command.settings());
     match &cli.command {
-        Command::Completions(args) => return completions::run(args),
-        Command::Man => return man::run(),
-        _ => {}
-    }
-    let context = Context::load(&cli, false, &[])?;
-    match cli.command {
-        Command::Completions(_) | Command::Man => unreachable!("handled above"),
+        Command::Up(args) => up::run(load(false)?, args),
+        Command::Index(args) => index::run(&load(false)?, args),
+        Command::Serve(_) => serve::run(load(true)?),
+        Command::Search(args) => search::run(&load(false)?, args),
+        Command::Query(args) => query::run(&load(false)?, args),
+        Command::Models { action } => models::run(&load(false)?, action),
+        Command::Doctor => doctor::run(&load(false)?),
+        // These two describe the command itself and read no configuration.
+        Command::Completions(args) => completions::run(args),
+        Command::Man => man::run(),
     }
 }

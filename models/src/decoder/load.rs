@@ -173,7 +173,6 @@ impl Decoder {
             rope,
             context_tokens,
             read: Vec::new(),
-            in_whole_passes: 0,
         })
     }
 }

@@ -1,0 +1,105 @@
+//! `cairn index`: files and folders into a collection.
+
+use std::path::PathBuf;
+
+use cairn_indexer::RunReport;
+use cairn_models::Cancel;
+
+use super::context::Context;
+use super::failure::Advised;
+use super::indexing::{self, RunBar};
+use super::loading::Models;
+use super::{Outcome, interrupt};
+use crate::retrieve::Engine;
+
+/// What to index.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Files and folders
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Keep watching, and index what changes
+    #[arg(long)]
+    watch: bool,
+    /// Label of every document, for those who may read it; may be repeated
+    #[arg(long, value_name = "LABEL")]
+    label: Vec<String>,
+}
+
+/// Indexes, and goes on watching if asked.
+pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
+    for path in &args.paths {
+        if !path.exists() {
+            let message = format!("there is no file or folder {}", path.display());
+            return Err(Advised::new(message, "check the path; nothing was indexed").into());
+        }
+    }
+    let models = Models::new(context)?;
+    let embedder = models.embedder()?.ok_or_else(|| {
+        Advised::new(
+            "indexing needs an embedder",
+            "set models.embedder to a model",
+        )
+    })?;
+    let engine = Engine::new(&context.config, Some(embedder.clone()), None);
+    let index = engine.create_collection(&context.config.storage.collection)?;
+    let mut options = indexing::options(context, models.parse_limits(), Vec::new());
+    options.labels = args.label.iter().cloned().collect();
+
+    let cancel = Cancel::default();
+    let token = cancel.clone();
+    let quiet = context.quiet;
+    interrupt::on_interrupt(move || {
+        if !quiet {
+            super::progress::line(
+                "Stopping: what is whole is committed; press Ctrl-C again to abort",
+            );
+        }
+        token.cancel();
+    })?;
+    let bar = RunBar::new(context);
+    if !args.watch {
+        let report =
+            cairn_indexer::index_paths(&args.paths, &index, embedder, &options, &bar, &cancel)?;
+        bar.clear();
+        indexing::print(context, &report)?;
+        return Ok(outcome(&report));
+    }
+    let mut printed = Ok(());
+    let on_run = |result: cairn_indexer::Result<RunReport>| {
+        bar.clear();
+        match result {
+            Ok(report) if is_news(&report) => printed = indexing::print(context, &report),
+            Ok(_) => {}
+            Err(error) => context.say_error(error.to_string()),
+        }
+        if printed.is_err() {
+            // Nobody reads any more.
+            cancel.cancel();
+        }
+    };
+    let mut on_run = on_run;
+    cairn_indexer::watch(
+        &args.paths,
+        &index,
+        &embedder,
+        &options,
+        &bar,
+        &cancel,
+        &mut on_run,
+    )?;
+    printed?;
+    Ok(Outcome::Done)
+}
+
+/// Whether a run of the watcher did something worth a summary.
+pub(super) fn is_news(report: &RunReport) -> bool {
+    report.added + report.updated + report.deleted + report.failed.len() > 0
+}
+
+fn outcome(report: &RunReport) -> Outcome {
+    match report.failed.is_empty() && !report.cancelled {
+        true => Outcome::Done,
+        false => Outcome::Failed,
+    }
+}

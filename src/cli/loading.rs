@@ -1,0 +1,152 @@
+//! From the configuration to models, an engine and an answerer: fetches what is
+//! missing, with progress, and goes on without what is not essential.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use cairn_indexer::ParseLimits;
+use cairn_models::{Embedder, Hub, LoadOptions, Reranker};
+
+use super::context::Context;
+use super::progress::PullBars;
+use crate::answer::Answerer;
+use crate::config::Config;
+use crate::gateway::{Gateway, LOCAL};
+use crate::retrieve::Engine;
+use crate::server::Service;
+
+/// Which models a search needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// For vectors.
+    pub(super) embedder: bool,
+    /// For re-ranking.
+    pub(super) reranker: bool,
+}
+
+/// Where models are, and how their fetching is shown.
+pub(super) struct Models<'a> {
+    config: &'a Config,
+    hub: Hub,
+    bars: PullBars,
+    options: LoadOptions,
+}
+
+impl<'a> Models<'a> {
+    pub(super) fn new(context: &'a Context) -> anyhow::Result<Self> {
+        let config = &context.config;
+        Ok(Self {
+            config,
+            hub: Hub::new(None)?,
+            bars: PullBars::new(context.progress),
+            options: LoadOptions {
+                threads: config.models.threads,
+            },
+        })
+    }
+
+    /// The embedder; none where the configuration turns it off.
+    ///
+    /// # Errors
+    /// When it cannot be fetched or loaded: without it nothing can be indexed,
+    /// and searches would silently be worse.
+    pub(super) fn embedder(&self) -> anyhow::Result<Option<Arc<dyn Embedder>>> {
+        let name = &self.config.models.embedder;
+        if cairn_models::is_off(name) {
+            return Ok(None);
+        }
+        cairn_models::load_embedder(&self.hub, name, &self.options, &self.bars)
+            .map(Some)
+            .with_context(|| format!("the embedder `{name}` cannot be used"))
+    }
+
+    /// The re-ranker; none where it is off or cannot be had.
+    fn reranker(&self) -> Option<Arc<dyn Reranker>> {
+        let name = &self.config.models.reranker;
+        if cairn_models::is_off(name) || !self.config.retrieval.rerank.enabled {
+            return None;
+        }
+        let loaded = cairn_models::load_reranker(&self.hub, name, &self.options, &self.bars);
+        optional(loaded, "re-ranker", "results keep their fused order")
+    }
+
+    /// How much a file may take, and the library that reads PDFs best.
+    pub(super) fn parse_limits(&self) -> ParseLimits {
+        let pdfium: Option<PathBuf> = optional(
+            self.hub.library("pdfium", &self.bars),
+            "PDF library",
+            "PDFs are read with the built-in reader",
+        );
+        let megabytes = usize::try_from(self.config.indexing.max_file_mb).unwrap_or(usize::MAX);
+        ParseLimits {
+            max_bytes: megabytes.saturating_mul(1 << 20),
+            pdfium,
+            ..ParseLimits::default()
+        }
+    }
+}
+
+fn optional<T>(loaded: cairn_models::Result<T>, what: &str, instead: &str) -> Option<T> {
+    loaded
+        .inspect_err(|error| tracing::warn!("no {what}, so {instead}: {error}"))
+        .ok()
+}
+
+/// An engine with the models that are wanted.
+pub(super) fn engine(context: &Context, wanted: Wanted) -> anyhow::Result<Engine> {
+    let models = Models::new(context)?;
+    let embedder = if wanted.embedder {
+        models.embedder()?
+    } else {
+        None
+    };
+    let reranker = if wanted.reranker {
+        models.reranker()
+    } else {
+        None
+    };
+    Ok(Engine::new(&context.config, embedder, reranker))
+}
+
+/// Whether the local generator writes what `model` asks for.
+pub(super) fn writes_locally(context: &Context, model: Option<&str>) -> bool {
+    let config = &context.config;
+    let wanted = model.unwrap_or(&config.answer.provider);
+    wanted == LOCAL || wanted == config.models.generator
+}
+
+/// An answerer over `engine`, with the local generator if `local`.
+pub(super) fn answerer(
+    context: &Context,
+    engine: Engine,
+    _local: bool,
+) -> anyhow::Result<Answerer> {
+    let gateway = Gateway::from_config(&context.config, None)?;
+    let embedder = engine.embedder().cloned();
+    Ok(Answerer::new(
+        Arc::new(engine),
+        Arc::new(gateway),
+        embedder,
+        &context.config,
+    ))
+}
+
+/// Loads everything that the service needs and lets it answer.
+pub(super) fn start(context: &Context, service: &Service) -> anyhow::Result<()> {
+    let engine = engine(
+        context,
+        Wanted {
+            embedder: true,
+            reranker: true,
+        },
+    )?;
+    // The collection is there from the start, empty if need be: a question then
+    // hears that nothing is indexed and not that there is no such place.
+    engine.create_collection(&context.config.storage.collection)?;
+    let answerer = answerer(context, engine.clone(), true)?;
+    let limits = Models::new(context)?.parse_limits();
+    service
+        .start(engine, answerer, limits)
+        .context("the machine has no thread for the writer")
+}

@@ -1,0 +1,176 @@
+//! `cairn query`: the answer as it is written, its sources below.
+
+use std::collections::BTreeSet;
+
+use cairn_models::Cancel;
+use futures::StreamExt as _;
+
+use super::args::SearchArgs;
+use super::context::Context;
+use super::failure::Advised;
+use super::loading::{self, Wanted};
+use super::output::{self, printable};
+use super::search::{heading, timings};
+use super::{Outcome, interrupt};
+use crate::answer::{AnswerEvent, AnswerRequest, Done};
+use crate::config::Mode;
+use crate::retrieve::{SearchRequest, Source};
+
+/// What to ask.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The question
+    #[arg(required = true, num_args = 1.., value_name = "QUESTION")]
+    words: Vec<String>,
+    /// Passages that reach the answer [default: 8]
+    #[arg(short = 'k', long, value_name = "N",
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=100))]
+    top_k: Option<usize>,
+    /// Leave language models alone: answer with quotations
+    #[arg(long, conflicts_with = "model")]
+    extractive: bool,
+    /// Provider or model that writes
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    #[command(flatten)]
+    search: SearchArgs,
+}
+
+/// Asks, and prints while the answer comes.
+pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
+    let search = SearchRequest {
+        top_k: args.top_k.unwrap_or(context.config.retrieval.top_k),
+        ..args.search.request(context, args.words.join(" "))
+    };
+    let wanted = Wanted {
+        embedder: search.mode != Mode::Lexical,
+        reranker: search.rerank,
+    };
+    let engine = loading::engine(context, wanted)?;
+    engine.check(&search)?;
+    let local = !args.extractive && loading::writes_locally(context, args.model.as_deref());
+    let answerer = loading::answerer(context, engine, local)?;
+    let request = AnswerRequest {
+        generate: !args.extractive,
+        model: args.model.clone(),
+        ..AnswerRequest::new(search)
+    };
+    let cancel = Cancel::default();
+    let token = cancel.clone();
+    interrupt::on_interrupt(move || token.cancel())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(print(context, answerer.answer(request, cancel)));
+    // A model that is in the middle of a token must not hold the prompt back.
+    runtime.shutdown_background();
+    result
+}
+
+async fn print(
+    context: &Context,
+    events: impl futures::Stream<Item = AnswerEvent>,
+) -> anyhow::Result<Outcome> {
+    let mut events = std::pin::pin!(events);
+    let mut sources = Vec::new();
+    let mut written = false;
+    while let Some(event) = events.next().await {
+        match event {
+            AnswerEvent::Sources(found) => {
+                if context.verbose > 0 {
+                    context.say(timings(&found.timings_ms));
+                }
+                sources = found.sources;
+            }
+            AnswerEvent::Delta { text } if !context.json => {
+                written = true;
+                output::piece(&printable(&text))?;
+            }
+            AnswerEvent::Delta { .. } | AnswerEvent::Citation(_) => {}
+            AnswerEvent::Done(done) if context.json => {
+                output::json(&done)?;
+                return Ok(outcome(&done));
+            }
+            AnswerEvent::Done(done) => {
+                if !written {
+                    output::piece(&printable(&done.answer))?;
+                }
+                output::line("")?;
+                finish(context, &done, &sources)?;
+                return Ok(outcome(&done));
+            }
+            AnswerEvent::Error {
+                message, retryable, ..
+            } => {
+                if written {
+                    output::line("")?;
+                }
+                let hint = match retryable {
+                    true => "try again in a moment, or use --extractive",
+                    false => "`cairn query --help` lists the flags",
+                };
+                return Err(Advised::new(message, hint).into());
+            }
+        }
+    }
+    anyhow::bail!("the answer ended without its last event")
+}
+
+fn outcome(done: &Done) -> Outcome {
+    match done.finish_reason.as_str() {
+        "cancelled" => Outcome::Failed,
+        _ => Outcome::Done,
+    }
+}
+
+/// The sources that the answer cites, or the best ones where it cites none.
+fn finish(context: &Context, done: &Done, sources: &[Source]) -> anyhow::Result<()> {
+    let cited: BTreeSet<u32> = done.citations.iter().map(|citation| citation.n).collect();
+    let shown: Vec<&Source> = match cited.is_empty() {
+        true => sources.iter().take(3).collect(),
+        false => sources
+            .iter()
+            .filter(|source| cited.contains(&source.n))
+            .collect(),
+    };
+    if !shown.is_empty() {
+        let title = if cited.is_empty() {
+            "Closest passages"
+        } else {
+            "Sources"
+        };
+        output::line("")?;
+        output::line(context.palette.title.apply_to(title).to_string())?;
+        for source in shown {
+            let uri = format!(
+                "  {}:{}-{}",
+                printable(&source.uri),
+                source.start,
+                source.end
+            );
+            output::line(format!(
+                "{}{}",
+                heading(context, source),
+                context.palette.dim.apply_to(uri)
+            ))?;
+        }
+    }
+    if done.finish_reason == "length" {
+        context.say("note: the answer was cut at answer.max_tokens");
+    }
+    if !done.grounded && !done.refused {
+        context.say("note: not every sentence rests on a cited source");
+    }
+    for note in &done.degraded {
+        context.say(format!("note: {note}"));
+    }
+    if context.verbose > 0 {
+        context.say(format!(
+            "{} ({}): {}",
+            done.provider,
+            done.model,
+            timings(&done.timings_ms)
+        ));
+    }
+    Ok(())
+}
