@@ -14,8 +14,10 @@ mod decoder;
 mod embedder;
 mod encoder;
 mod error;
+mod generator;
 mod hub;
 mod load;
+mod queue;
 mod reranker;
 pub mod testing;
 
@@ -26,9 +28,11 @@ pub use contract::{
 };
 pub use embedder::BertEmbedder;
 pub use error::{Error, ErrorKind, Result};
+pub use generator::GgufGenerator;
 pub use hub::{
     Artifact, ArtifactFile, ArtifactKind, Hub, Manifest, Progress, PullEvent, Quiet, State, Status,
     is_off,
 };
-pub use load::{LoadOptions, load_embedder, load_reranker};
+pub use load::{LoadOptions, load_embedder, load_generator, load_reranker};
+pub use queue::{EmbedQueue, Pending, Worker};
 pub use reranker::OnnxReranker;

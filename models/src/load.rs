@@ -1,10 +1,15 @@
 //! From a name in the configuration to a model in memory.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::generator::GgufGenerator;
 use crate::hub::{ArtifactKind, Hub, Located, Progress, sha256_of};
 use crate::reranker::OnnxReranker;
-use crate::{BertEmbedder, Embedder, Error, ErrorKind, Reranker, Result};
+use crate::{BertEmbedder, Embedder, Error, ErrorKind, Generator, Reranker, Result};
+
+/// Hexadecimal digits of a checksum that tell weights apart in an id.
+const ID_DIGITS: usize = 8;
 
 /// How models are run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,7 +19,7 @@ pub struct LoadOptions {
 }
 
 /// Loads an embedder by its name, Hugging Face id or folder, fetching it if
-/// need be. Its id is the name and the first eight digits of the SHA-256 of the weights.
+/// need be. Its id is the name and the first digits of the SHA-256 of the weights.
 ///
 /// # Errors
 /// See [`Hub::ensure`] and [`BertEmbedder::open`]; `InvalidInput` for a model that
@@ -25,24 +30,17 @@ pub fn load_embedder(
     options: &LoadOptions,
     progress: &dyn Progress,
 ) -> Result<Arc<dyn Embedder>> {
-    match hub.locate(on(reference)?, ArtifactKind::Embedder, progress)? {
-        Located::Folder {
-            name,
-            folder,
-            sha256,
-        } => {
-            let sha256 = match sha256 {
-                Some(sha256) => sha256,
-                None => sha256_of(&folder.join("model.safetensors"))?,
-            };
-            let id = format!("{name}@{}", &sha256[..8]);
-            Ok(Arc::new(BertEmbedder::open(&folder, id, options.threads)?))
-        }
-        Located::Builtin(name) => {
-            let message = format!("`{name}` is built in, and no embedder is; name another model");
-            Err(Error::new(ErrorKind::InvalidInput, message))
-        }
-    }
+    let model = folder_of(hub, reference, ArtifactKind::Embedder, progress)?;
+    let sha256 = match model.sha256 {
+        Some(sha256) => sha256,
+        None => sha256_of(&model.folder.join("model.safetensors"))?,
+    };
+    let id = format!("{}@{}", model.name, &sha256[..ID_DIGITS]);
+    Ok(Arc::new(BertEmbedder::open(
+        &model.folder,
+        id,
+        options.threads,
+    )?))
 }
 
 /// Loads a re-ranker by its name, Hugging Face id or folder, and ONNX Runtime
@@ -69,6 +67,53 @@ pub fn load_reranker(
             options.threads,
         )?),
     })
+}
+
+/// Loads a generator by its name, Hugging Face id or folder, fetching it if
+/// need be.
+///
+/// # Errors
+/// See [`Hub::ensure`]; `InvalidInput` for a model that is not a generator, of an
+/// unknown architecture or tokenizer, and for `none`; `Corrupt` for damaged
+/// weights.
+pub fn load_generator(
+    hub: &Hub,
+    reference: &str,
+    options: &LoadOptions,
+    progress: &dyn Progress,
+) -> Result<Arc<dyn Generator>> {
+    let model = folder_of(hub, reference, ArtifactKind::Generator, progress)?;
+    let generator = GgufGenerator::open(&model.folder, model.name, options.threads)?;
+    Ok(Arc::new(generator))
+}
+
+struct ModelFolder {
+    name: String,
+    folder: PathBuf,
+    sha256: Option<String>,
+}
+
+fn folder_of(
+    hub: &Hub,
+    reference: &str,
+    kind: ArtifactKind,
+    progress: &dyn Progress,
+) -> Result<ModelFolder> {
+    match hub.locate(on(reference)?, kind, progress)? {
+        Located::Folder {
+            name,
+            folder,
+            sha256,
+        } => Ok(ModelFolder {
+            name,
+            folder,
+            sha256,
+        }),
+        Located::Builtin(name) => {
+            let message = format!("`{name}` is built in, and for another use; name another model");
+            Err(Error::new(ErrorKind::InvalidInput, message))
+        }
+    }
 }
 
 fn on(reference: &str) -> Result<&str> {

@@ -1,9 +1,12 @@
 //! Deterministic twins of the models, without weights: for tests of the rooms
 //! above. They obey the same contracts and run in microseconds.
 
+pub mod conformance;
+
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
+use crate::generator::TextStream;
 use crate::{
     Cancel, Embedder, FinishReason, GenerateRequest, Generation, Generator, Reranker, Result,
     TokenSpans,
@@ -137,6 +140,7 @@ impl Generator for ScriptedGenerator {
         on_text: &mut dyn FnMut(&str),
     ) -> Result<Generation> {
         let start = Instant::now();
+        let mut stream = TextStream::new(&request.stop);
         let mut finish_reason = FinishReason::Stop;
         let mut completion_tokens = 0;
         for piece in self.0.split_inclusive(' ') {
@@ -148,9 +152,12 @@ impl Generator for ScriptedGenerator {
                 finish_reason = FinishReason::Length;
                 break;
             }
-            on_text(piece);
             completion_tokens += 1;
+            if stream.push(piece.as_bytes(), on_text).is_stopped() {
+                break;
+            }
         }
+        stream.finish(on_text);
         let read: usize = request
             .messages
             .iter()

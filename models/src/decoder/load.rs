@@ -173,6 +173,7 @@ impl Decoder {
             rope,
             context_tokens,
             read: Vec::new(),
+            in_whole_passes: 0,
         })
     }
 }

@@ -12,9 +12,6 @@
 //! Keys and values of the tokens read so far stay ([`cache`]); a new prompt that
 //! starts like the last one is read from where they part.
 
-// Until `generator` is built on it.
-#![allow(dead_code)]
-
 mod attention;
 mod cache;
 mod linear;
@@ -28,8 +25,9 @@ use attention::{Attention, Rope};
 use linear::Linear;
 
 /// Tokens that are read in one pass: enough to make unpacking the weights
-/// cheap, few enough to bound the memory of one pass.
-const TOKENS_PER_PASS: usize = 512;
+/// cheap, few enough to bound the memory of one pass and to re-use prefixes,
+/// which end where a pass does.
+const TOKENS_PER_PASS: usize = 256;
 
 /// A loaded model with the keys and values of one conversation.
 pub(crate) struct Decoder {
@@ -41,6 +39,8 @@ pub(crate) struct Decoder {
     context_tokens: usize,
     /// Tokens whose keys and values the layers hold.
     read: Vec<u32>,
+    /// How many of them were read in whole passes of a prompt.
+    in_whole_passes: usize,
 }
 
 struct Layer {
@@ -87,8 +87,12 @@ impl Decoder {
         self.context_tokens
     }
 
-    /// Reads `prompt`, re-using what it shares with the tokens read before, and
-    /// returns the logits of the next token, `[vocabulary]`.
+    /// Reads `prompt` and returns the logits of the next token, `[vocabulary]`.
+    ///
+    /// Whole passes that it shares with the last prompt are not read again. The
+    /// rest of a pass and written tokens are: their keys and values went through
+    /// other roundings, and a prompt must give the same logits whatever was read
+    /// before it.
     pub(crate) fn read_prompt(&mut self, prompt: &[u32], cancel: &Cancel) -> Result<Tensor> {
         if prompt.is_empty() {
             return Err(Error::new(ErrorKind::InvalidInput, "the prompt is empty"));
@@ -99,12 +103,16 @@ impl Decoder {
             .take_while(|(a, b)| a == b)
             .count();
         // The last token is always read anew: its logits are the result.
-        self.forget_after(same.min(prompt.len() - 1));
+        let known = same.min(self.in_whole_passes).min(prompt.len() - 1);
+        self.forget_after(known / TOKENS_PER_PASS * TOKENS_PER_PASS);
         let mut logits = None;
         while self.read.len() < prompt.len() {
             let start = self.read.len();
             let end = prompt.len().min(start + TOKENS_PER_PASS);
             logits = Some(self.forward(&prompt[start..end], cancel)?);
+            if end - start == TOKENS_PER_PASS {
+                self.in_whole_passes = end;
+            }
         }
         logits.ok_or_else(|| Error::new(ErrorKind::Internal, "no token was read"))
     }
@@ -116,6 +124,7 @@ impl Decoder {
 
     fn forget_after(&mut self, tokens: usize) {
         self.read.truncate(tokens);
+        self.in_whole_passes = self.in_whole_passes.min(tokens);
         for layer in &mut self.layers {
             layer.attention.cache.truncate(tokens);
         }

@@ -22,7 +22,7 @@ use crate::{Error, ErrorKind, Result};
 pub use self::manifest::{Artifact, ArtifactFile, ArtifactKind, Manifest};
 pub use self::progress::{Progress, PullEvent, Quiet};
 pub use self::reference::is_off;
-pub(crate) use self::reference::{Located, choose_onnx};
+pub(crate) use self::reference::{Located, choose_gguf, choose_onnx};
 pub(crate) use self::store::{sha256_of, sha256_of_bytes};
 
 /// Whether an artifact can be used now.

@@ -279,7 +279,7 @@ pub(crate) fn choose_onnx(names: &[String]) -> Option<&str> {
         .map(String::as_str)
 }
 
-fn choose_gguf<'a>(names: &'a [String], variant: Option<&str>) -> Option<&'a str> {
+pub(crate) fn choose_gguf<'a>(names: &'a [String], variant: Option<&str>) -> Option<&'a str> {
     let mut whole: Vec<_> = names
         .iter()
         .filter(|name| name.to_lowercase().ends_with(".gguf") && !name.contains("-of-"))

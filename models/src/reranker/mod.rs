@@ -99,23 +99,31 @@ impl Reranker for OnnxReranker {
                     .and_then(|()| self.pairs.pair(&query, passage))
             })
             .collect::<Result<Vec<Pair>>>()?;
+        // Nothing was read of a passage without tokens, whatever the graph says
+        // of it (the built-in one likes it best): it is as good as the worst.
+        let mut least = f32::INFINITY;
         let mut scores = vec![0.0; passages.len()];
-        for batch in batches(&pairs, TOKENS_PER_BATCH) {
+        let (read, blank): (Vec<usize>, Vec<usize>) =
+            (0..pairs.len()).partition(|&at| !pairs[at].blank);
+        for batch in batches(&pairs, read, TOKENS_PER_BATCH) {
             cancel.check()?;
             let members: Vec<&Pair> = batch.iter().map(|&at| &pairs[at]).collect();
             let found = self.session.scores(&members, self.pairs.pad_id())?;
             for (&at, score) in batch.iter().zip(found) {
                 scores[at] = score;
+                least = least.min(score);
             }
+        }
+        for at in blank {
+            scores[at] = if least.is_finite() { least } else { 0.0 };
         }
         Ok(scores)
     }
 }
 
-/// Indices into `pairs`, longest first, in batches of at most `budget` tokens
+/// The pairs of `order`, longest first, in batches of at most `budget` tokens
 /// when padded to their longest member (at least one pair each).
-fn batches(pairs: &[Pair], budget: usize) -> Vec<Vec<usize>> {
-    let mut order: Vec<usize> = (0..pairs.len()).collect();
+fn batches(pairs: &[Pair], mut order: Vec<usize>, budget: usize) -> Vec<Vec<usize>> {
     order.sort_by_key(|&at| std::cmp::Reverse(pairs[at].len()));
     let mut batches: Vec<Vec<usize>> = Vec::new();
     for at in order {

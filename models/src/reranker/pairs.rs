@@ -20,6 +20,8 @@ pub(super) struct Pairs {
 pub(super) struct Pair {
     pub(super) ids: Vec<i64>,
     pub(super) segments: Vec<i64>,
+    /// Whether the passage has no token.
+    pub(super) blank: bool,
 }
 
 impl Pair {
@@ -91,6 +93,7 @@ impl Pairs {
     /// Joins a query with a passage, which is cut to the rest of the window.
     pub(super) fn pair(&self, query: &Encoding, passage: &str) -> Result<Pair> {
         let passage = self.cut(passage, self.window - self.specials - query.len())?;
+        let blank = passage.is_empty();
         let joined = self
             .tokenizer
             .post_process(query.clone(), Some(passage), true)
@@ -99,6 +102,7 @@ impl Pairs {
         Ok(Pair {
             ids: wide(joined.get_ids()),
             segments: wide(joined.get_type_ids()),
+            blank,
         })
     }
 

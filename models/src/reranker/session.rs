@@ -142,24 +142,23 @@ impl OnnxSession {
 
 fn builder(runtime: &Path, threads: usize) -> Result<SessionBuilder> {
     let environment = environment(runtime)?;
-    // Without the arena and the memory patterns the memory of the longest batch
-    // is given back. Without spinning idle threads leave the cores to others.
-    let configured = Session::builder(&environment)
-        .map_err(broken)?
-        .with_intra_threads(threads)
-        .and_then(|it| it.with_inter_threads(1))
-        .and_then(|it| it.with_intra_op_spinning(false))
-        .and_then(|it| it.with_memory_pattern(false))
-        .and_then(|it| it.with_optimization_level(GraphOptimizationLevel::All))
-        .and_then(|it| {
-            it.with_execution_providers([ep::CPU::default().with_arena_allocator(false).build()])
-        });
-    configured.map_err(|cause| {
-        Error::new(
-            ErrorKind::Internal,
-            format!("ONNX Runtime refuses its settings: {cause}"),
-        )
+    configure(&environment, threads).map_err(|cause| {
+        let message = format!("ONNX Runtime refuses its settings: {cause}");
+        Error::new(ErrorKind::Internal, message)
     })
+}
+
+/// Without the arena and the memory patterns the memory of the longest batch is
+/// given back; without spinning, idle threads leave the cores to others.
+fn configure(environment: &Environment, threads: usize) -> ort::Result<SessionBuilder> {
+    let builder = Session::builder(environment)?
+        .with_intra_threads(threads)?
+        .with_inter_threads(1)?
+        .with_intra_op_spinning(false)?
+        .with_memory_pattern(false)?
+        .with_optimization_level(GraphOptimizationLevel::All)?
+        .with_execution_providers([ep::CPU::default().with_arena_allocator(false).build()])?;
+    Ok(builder)
 }
 
 fn environment(runtime: &Path) -> Result<Environment> {

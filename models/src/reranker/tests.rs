@@ -44,7 +44,6 @@ fn a_batch_gives_what_single_calls_give() {
     let long = "a sentence about nothing in particular; ".repeat(60);
     let passages = [
         "short",
-        "",
         long.as_str(),
         "a passage of middling length about graphs",
         "x y z",
@@ -66,6 +65,19 @@ fn nothing_to_score_is_no_score() {
     assert_eq!(score("query", &[]), Vec::<f32>::new());
     assert!(score("", &["passage"])[0].is_finite());
     assert!(score("", &[""])[0].is_finite());
+}
+
+#[test]
+fn a_blank_passage_is_no_better_than_the_worst() {
+    let passages = [
+        "Rotate the API key under Settings.",
+        "",
+        "The office is closed.",
+        " \n",
+    ];
+    let scores = score("how do I rotate an API key?", &passages);
+    assert!(scores[0] > scores[2], "{scores:?}");
+    assert_eq!((scores[1], scores[3]), (scores[2], scores[2]));
 }
 
 #[test]
@@ -98,9 +110,10 @@ fn batches_hold_every_pair_once_and_keep_to_the_budget() {
     let pair = |len: usize| Pair {
         ids: vec![1; len],
         segments: vec![0; len],
+        blank: false,
     };
     let pairs: Vec<_> = [5, 192, 30, 192, 7, 100, 192, 192, 192].map(pair).into();
-    let batches = batches(&pairs, 768);
+    let batches = batches(&pairs, (0..pairs.len()).collect(), 768);
     let mut all: Vec<_> = batches.concat();
     all.sort_unstable();
     assert_eq!(all, (0..pairs.len()).collect::<Vec<_>>());
@@ -167,4 +180,9 @@ fn truncated_weights_are_corrupt_and_named() {
         .err()
         .unwrap();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+}
+
+#[test]
+fn it_keeps_the_contract() {
+    crate::testing::conformance::check_reranker(&*RERANKER);
 }

@@ -1,0 +1,280 @@
+//! Questions of many clients, embedded together.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+
+use super::pending::{Pending, Reply};
+use crate::{Cancel, Embedder, Error, ErrorKind, Result};
+
+const NAME: &str = "embedder";
+
+/// Most tokens of one call: a question that comes a moment later waits for no
+/// more than this.
+const TOKENS_PER_CALL: usize = 512;
+
+/// One text of one client.
+struct Request {
+    text: String,
+    cancel: Cancel,
+    reply: Reply<Vec<f32>>,
+}
+
+impl Request {
+    /// Whether the answer would still be read. A cancelled one is answered here.
+    fn alive(self) -> Option<Self> {
+        if self.reply.is_closed() {
+            return None;
+        }
+        if let Err(error) = self.cancel.check() {
+            let _ = self.reply.send(Err(error));
+            return None;
+        }
+        Some(self)
+    }
+}
+
+/// An embedder on a thread of its own. Texts that wait when the thread becomes
+/// free are embedded in one call, up to a budget of tokens; nothing is delayed
+/// to gather more.
+#[derive(Clone, Debug)]
+pub struct EmbedQueue {
+    requests: Sender<Request>,
+}
+
+impl EmbedQueue {
+    /// Starts the thread. At most `capacity` texts wait.
+    ///
+    /// # Errors
+    /// `Machine` when no thread can be started.
+    pub fn start(embedder: Arc<dyn Embedder>, capacity: usize) -> Result<Self> {
+        let (requests, waiting) = bounded(capacity);
+        std::thread::Builder::new()
+            .name(NAME.to_owned())
+            .spawn(move || serve(&*embedder, &waiting))
+            .map_err(|cause| super::no_thread(NAME, cause))?;
+        Ok(Self { requests })
+    }
+
+    /// Queues one text. It is skipped if it was cancelled, or its [`Pending`]
+    /// dropped, when its turn comes.
+    ///
+    /// # Errors
+    /// `Overloaded` when the queue is full.
+    pub fn submit(&self, text: impl Into<String>, cancel: Cancel) -> Result<Pending<Vec<f32>>> {
+        let (reply, pending) = Pending::new();
+        let request = Request {
+            text: text.into(),
+            cancel,
+            reply,
+        };
+        match self.requests.try_send(request) {
+            Ok(()) => Ok(pending),
+            Err(TrySendError::Full(_)) => {
+                Err(super::full(NAME, self.requests.capacity().unwrap_or(0)))
+            }
+            // Cannot be: the thread lives as long as a sender does.
+            Err(TrySendError::Disconnected(_)) => Ok(pending),
+        }
+    }
+
+    /// Texts that wait.
+    pub fn waiting(&self) -> usize {
+        self.requests.len()
+    }
+}
+
+fn serve(embedder: &dyn Embedder, waiting: &Receiver<Request>) {
+    while let Ok(first) = waiting.recv() {
+        let mut batch = Vec::new();
+        let mut tokens = 0;
+        for request in std::iter::once(first).chain(waiting.try_iter()) {
+            let Some(request) = request.alive() else {
+                continue;
+            };
+            tokens += tokens_of(embedder, &request.text);
+            batch.push(request);
+            if tokens >= TOKENS_PER_CALL {
+                break;
+            }
+        }
+        // The panic was printed; the clients of this batch get an error.
+        let _ = catch_unwind(AssertUnwindSafe(|| answer(embedder, batch)));
+    }
+}
+
+/// What a text costs: no more than the model's window.
+fn tokens_of(embedder: &dyn Embedder, text: &str) -> usize {
+    // A text that cannot be tokenized fails when it is embedded.
+    let own = embedder.token_spans(text).map_or(0, |spans| spans.len());
+    (own + embedder.special_tokens()).min(embedder.window())
+}
+
+fn answer(embedder: &dyn Embedder, mut batch: Vec<Request>) {
+    if let [_] = batch.as_slice()
+        && let Some(request) = batch.pop()
+    {
+        let vectors = embedder.embed(&[&request.text], &request.cancel);
+        let _ = request.reply.send(vectors.and_then(only));
+        return;
+    }
+    let texts: Vec<&str> = batch.iter().map(|request| request.text.as_str()).collect();
+    // One client's cancellation must not take the answer from the others.
+    match embedder.embed(&texts, &Cancel::never()) {
+        Ok(vectors) => {
+            for (request, vector) in batch.into_iter().zip(vectors) {
+                let _ = request.reply.send(Ok(vector));
+            }
+        }
+        // One of them may be the cause.
+        Err(_) => batch
+            .into_iter()
+            .for_each(|request| answer(embedder, vec![request])),
+    }
+}
+
+fn only(vectors: Vec<Vec<f32>>) -> Result<Vec<f32>> {
+    vectors.into_iter().next().ok_or_else(|| {
+        Error::new(
+            ErrorKind::Internal,
+            "the embedder gave no vector for a text",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::TokenSpans;
+    use crate::testing::HashEmbedder;
+
+    /// Waits before each call until the test lets it go on, and refuses a word.
+    struct Gated {
+        begin: mpsc::Sender<usize>,
+        go: Mutex<mpsc::Receiver<()>>,
+    }
+
+    impl Embedder for Gated {
+        fn id(&self) -> &str {
+            "gated"
+        }
+        fn dimension(&self) -> usize {
+            HashEmbedder.dimension()
+        }
+        fn window(&self) -> usize {
+            HashEmbedder.window()
+        }
+        fn special_tokens(&self) -> usize {
+            HashEmbedder.special_tokens()
+        }
+        fn token_spans(&self, text: &str) -> Result<TokenSpans> {
+            HashEmbedder.token_spans(text)
+        }
+        fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
+            self.begin.send(texts.len()).unwrap();
+            let _ = self.go.lock().unwrap().recv();
+            if texts.contains(&"poison") {
+                return Err(Error::new(ErrorKind::InvalidInput, "poison"));
+            }
+            HashEmbedder.embed(texts, cancel)
+        }
+    }
+
+    /// A queue whose thread is inside the call for "first".
+    fn busy(
+        capacity: usize,
+    ) -> (
+        EmbedQueue,
+        mpsc::Receiver<usize>,
+        mpsc::Sender<()>,
+        Pending<Vec<f32>>,
+    ) {
+        let (begin, calls) = mpsc::channel();
+        let (release, go) = mpsc::channel();
+        let gated = Gated {
+            begin,
+            go: Mutex::new(go),
+        };
+        let queue = EmbedQueue::start(Arc::new(gated), capacity).unwrap();
+        let first = queue.submit("first", Cancel::never()).unwrap();
+        assert_eq!(calls.recv().unwrap(), 1);
+        (queue, calls, release, first)
+    }
+
+    fn expected(text: &str) -> Vec<f32> {
+        HashEmbedder
+            .embed(&[text], &Cancel::never())
+            .unwrap()
+            .remove(0)
+    }
+
+    #[test]
+    fn texts_that_wait_are_embedded_together_and_answered_apart() {
+        let (queue, calls, release, first) = busy(8);
+        let texts = ["one", "two words", "three words here"];
+        let waiting = texts.map(|text| queue.submit(text, Cancel::never()).unwrap());
+        drop(release);
+        assert_eq!(first.wait().unwrap(), expected("first"));
+        for (text, pending) in texts.iter().zip(waiting) {
+            assert_eq!(pending.wait().unwrap(), expected(text));
+        }
+        assert_eq!(calls.recv().unwrap(), 3);
+    }
+
+    #[test]
+    fn a_call_keeps_to_its_budget_of_tokens() {
+        let (queue, calls, release, first) = busy(8);
+        let long = "word ".repeat(TOKENS_PER_CALL / 2 - 2);
+        let waiting: Vec<_> = (0..5)
+            .map(|_| queue.submit(&*long, Cancel::never()).unwrap())
+            .collect();
+        drop(release);
+        first.wait().unwrap();
+        for pending in waiting {
+            pending.wait().unwrap();
+        }
+        assert_eq!(calls.iter().take(3).collect::<Vec<_>>(), [2, 2, 1]);
+    }
+
+    #[test]
+    fn a_full_queue_is_an_answer() {
+        let (queue, _calls, release, first) = busy(1);
+        let second = queue.submit("second", Cancel::never()).unwrap();
+        let error = queue.submit("third", Cancel::never()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Overloaded);
+        drop(release);
+        first.wait().unwrap();
+        second.wait().unwrap();
+    }
+
+    #[test]
+    fn a_client_that_has_gone_costs_nothing() {
+        let (queue, calls, release, first) = busy(8);
+        drop(queue.submit("gone", Cancel::never()).unwrap());
+        let cancel = Cancel::never();
+        let cancelled = queue.submit("cancelled", cancel.clone()).unwrap();
+        cancel.cancel();
+        let stays = queue.submit("stays", Cancel::never()).unwrap();
+        drop(release);
+        first.wait().unwrap();
+        assert_eq!(cancelled.wait().unwrap_err().kind(), ErrorKind::Cancelled);
+        assert_eq!(stays.wait().unwrap(), expected("stays"));
+        assert_eq!(calls.recv().unwrap(), 1);
+    }
+
+    #[test]
+    fn a_text_that_cannot_be_embedded_fails_alone() {
+        let (queue, calls, release, first) = busy(8);
+        let good = queue.submit("good", Cancel::never()).unwrap();
+        let bad = queue.submit("poison", Cancel::never()).unwrap();
+        drop(release);
+        first.wait().unwrap();
+        assert_eq!(good.wait().unwrap(), expected("good"));
+        assert_eq!(bad.wait().unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(calls.iter().take(3).collect::<Vec<_>>(), [2, 1, 1]);
+    }
+}

@@ -1,0 +1,50 @@
+//! The result of queued work, for those who block and those who await.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::sync::oneshot;
+
+use crate::{Error, ErrorKind, Result};
+
+/// A result that is being worked on. Dropping it takes the work out of the
+/// queue if it has not begun; work that has begun ends by its own
+/// [`crate::Cancel`].
+#[must_use = "the work is skipped when nobody waits for its result"]
+#[derive(Debug)]
+pub struct Pending<T>(oneshot::Receiver<Result<T>>);
+
+/// The other end of a [`Pending`].
+pub(super) type Reply<T> = oneshot::Sender<Result<T>>;
+
+impl<T> Pending<T> {
+    pub(super) fn new() -> (Reply<T>, Self) {
+        let (reply, receiver) = oneshot::channel();
+        (reply, Self(receiver))
+    }
+
+    /// Waits for the result on this thread.
+    ///
+    /// # Panics
+    /// Inside an asynchronous runtime: await it there.
+    pub fn wait(self) -> Result<T> {
+        self.0.blocking_recv().unwrap_or_else(|_| Err(lost()))
+    }
+}
+
+impl<T> Future for Pending<T> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0)
+            .poll(context)
+            .map(|received| received.unwrap_or_else(|_| Err(lost())))
+    }
+}
+
+fn lost() -> Error {
+    Error::new(
+        ErrorKind::Internal,
+        "a model's work ended in a panic; see the log",
+    )
+}
