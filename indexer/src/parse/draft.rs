@@ -28,8 +28,10 @@ pub(super) struct Draft {
     text: String,
     limit: usize,
     overflowed: bool,
-    /// Line ends and spaces that are written once something visible follows.
+    /// Line ends that were written, line ends that were asked for, and spaces:
+    /// all wait until something visible follows. The larger number counts.
     newlines: usize,
+    min_newlines: usize,
     spaces: String,
     sections: Vec<Section>,
     pages: Vec<Page>,
@@ -47,6 +49,7 @@ impl Draft {
             limit,
             overflowed: false,
             newlines: 0,
+            min_newlines: 0,
             spaces: String::new(),
             sections: Vec::new(),
             pages: Vec::new(),
@@ -74,7 +77,7 @@ impl Draft {
 
     /// Whether the next character starts a line.
     pub(super) fn at_line_start(&self) -> bool {
-        self.text.is_empty() || self.newlines > 0
+        self.text.is_empty() || self.newlines > 0 || self.min_newlines > 0
     }
 
     /// Writes text as it stands, line breaks and indentation included.
@@ -134,17 +137,13 @@ impl Draft {
 
     /// Makes what follows start on a line of its own.
     pub(super) fn break_line(&mut self) {
-        if !self.text.is_empty() {
-            self.newlines = self.newlines.max(1);
-        }
+        self.min_newlines = self.min_newlines.max(1);
         self.spaces.clear();
     }
 
     /// Makes what follows start a paragraph: one blank line before it.
     pub(super) fn blank_line(&mut self) {
-        if !self.text.is_empty() {
-            self.newlines = self.newlines.max(2);
-        }
+        self.min_newlines = self.min_newlines.max(2);
         self.spaces.clear();
     }
 
@@ -286,11 +285,12 @@ impl Draft {
             return;
         }
         if !self.text.is_empty() {
-            for _ in 0..self.newlines.min(MAX_NEWLINES) {
+            for _ in 0..self.newlines.max(self.min_newlines).min(MAX_NEWLINES) {
                 self.text.push('\n');
             }
         }
         self.newlines = 0;
+        self.min_newlines = 0;
         for section in &mut self.sections[self.open_sections..] {
             section.span.start = self.text.len();
         }

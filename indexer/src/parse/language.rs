@@ -129,8 +129,10 @@ mod tests {
 
     #[test]
     fn detects_when_there_is_enough_text() {
-        let english = "The index is written once and read many times, by any number of readers.";
-        let german = "Der Index wird einmal geschrieben und von beliebig vielen Lesern gelesen.";
+        let english = "The index is written once and read many times, by any number of readers. \
+                       Whoever asks a question while it changes sees either the old or the new.";
+        let german = "Der Index wird einmal geschrieben und von beliebig vielen Lesern gelesen. \
+                      Wer eine Frage stellt, während er sich ändert, sieht den alten oder den neuen.";
         assert_eq!(detect(english), Some("en"));
         assert_eq!(detect(german), Some("de"));
         assert_eq!(detect("too short"), None);

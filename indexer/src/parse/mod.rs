@@ -23,6 +23,8 @@ mod language;
 mod markdown;
 mod pdf;
 mod plain;
+#[cfg(test)]
+mod robustness;
 mod rst;
 #[cfg(test)]
 mod testing;

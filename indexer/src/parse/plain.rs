@@ -105,6 +105,6 @@ mod tests {
             .collect();
         assert_eq!(found, [(1, "Guide"), (2, "First"), (2, "Second part")]);
         assert_eq!(document.title, "Guide");
-        assert!(document.text[document.sections[1].span.clone()].ends_with("body"));
+        assert!(document.text[document.sections[1].span.clone()].ends_with("body\n\n"));
     }
 }

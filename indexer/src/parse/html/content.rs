@@ -4,14 +4,17 @@
 //! Navigation, footers and the furniture that documentation generators put
 //! into pages are left out, unless nothing would be left.
 
-use html5ever::local_name;
+use html5ever::{LocalName, local_name};
 
-use super::tree::{ROOT, Tree};
+use super::is_inline;
+use super::tree::{Data, ROOT, Tree};
 
 /// What is rendered: everything under `root` but the skipped subtrees.
 pub(super) struct Selection {
     pub(super) root: usize,
     skipped: Vec<bool>,
+    /// How much text it has, in bytes without white space.
+    pub(super) text_bytes: u32,
 }
 
 impl Selection {
@@ -22,67 +25,22 @@ impl Selection {
 
 /// Classes, ids and roles of what never is content.
 const FURNITURE: &[&str] = &[
-    "anchorjs-link",
-    "boring",
-    "breadcrumb",
-    "breadcrumbs",
-    "colophon",
-    "contentinfo",
-    "copybtn",
-    "headerlink",
-    "hideme",
-    "line-numbers",
-    "linenos",
-    "mw-editsection",
-    "navigation",
-    "permalink",
-    "rst-versions",
-    "screen-reader-text",
-    "search",
-    "skip-link",
-    "skip-to-content",
-    "sphinxsidebar",
-    "sr-only",
-    "ttc",
-    "visually-hidden",
+    "anchorjs-link", "boring", "breadcrumb", "breadcrumbs", "colophon", "contentinfo",
+    "copybtn", "headerlink", "hideme", "line-numbers", "linenos", "mw-editsection", "navigation",
+    "permalink", "rst-versions", "screen-reader-text", "search", "skip-link", "skip-to-content",
+    "sphinxsidebar", "sr-only", "ttc", "visually-hidden",
 ];
 
 /// Classes, ids and roles of what is not content where it is mostly links.
 const LINK_BLOCKS: &[&str] = &[
-    "banner",
-    "bottom-nav",
-    "complementary",
-    "contents",
-    "footer",
-    "header",
-    "indices",
-    "links",
-    "menu",
-    "nav",
-    "nav-panel",
-    "navbar",
-    "navfooter",
-    "navheader",
-    "navpath",
-    "navrow",
-    "navtable",
-    "page-toc",
-    "pagination",
-    "pager",
-    "prev-next",
-    "related",
-    "share",
-    "shortcontents",
-    "side-nav",
-    "sidebar",
-    "sidenav",
-    "table-of-contents",
-    "tabs",
-    "toc",
-    "toolbar",
-    "top-nav",
+    "banner", "bottom-nav", "complementary", "contents", "footer", "header", "indices", "links",
+    "menu", "nav", "nav-panel", "navbar", "navfooter", "navheader", "navpath", "navrow",
+    "navtable", "page-toc", "pagination", "pager", "prev-next", "related", "share", "shortcontents",
+    "side-nav", "sidebar", "sidenav", "table-of-contents", "tabs", "toc", "toolbar", "top-nav",
     "topbar",
 ];
+
+const HEADINGS: &[&str] = &["h1", "h2", "h3", "h4", "h5", "h6"];
 
 /// Share of an element's text that stands in links, from which it is a block of
 /// links, in percent.
@@ -100,12 +58,12 @@ struct Weight {
 
 /// Everything that a reader sees.
 pub(super) fn everything(tree: &Tree) -> Selection {
-    let skipped = (0..tree.nodes.len())
-        .map(|node| is_invisible(tree, node))
-        .collect();
+    let skipped: Vec<bool> = (0..tree.nodes.len()).map(|node| is_invisible(tree, node)).collect();
+    let text_bytes = weights(tree, &skipped)[ROOT].text;
     Selection {
         root: ROOT,
         skipped,
+        text_bytes,
     }
 }
 
@@ -114,7 +72,9 @@ pub(super) fn select(tree: &Tree) -> Selection {
     let all = everything(tree);
     let whole = weights(tree, &all.skipped);
     let skipped: Vec<bool> = (0..tree.nodes.len())
-        .map(|node| all.skipped[node] || (node != ROOT && is_furniture(tree, node, whole[node])))
+        .map(|node| {
+            all.skipped[node] || (node != ROOT && is_furniture(tree, node, whole[node]))
+        })
         .collect();
     let kept = weights(tree, &skipped);
     let own = |weight: Weight| weight.text - weight.linked;
@@ -126,6 +86,7 @@ pub(super) fn select(tree: &Tree) -> Selection {
             return Selection {
                 root,
                 skipped: skipped.clone(),
+                text_bytes: kept[root].text,
             };
         }
     }
@@ -137,7 +98,8 @@ fn content_root(tree: &Tree, skipped: &[bool], kept: &[Weight]) -> usize {
     let mut hidden = vec![false; tree.nodes.len()];
     let (mut main, mut articles) = (ROOT, Vec::new());
     for (index, node) in tree.nodes.iter().enumerate() {
-        hidden[index] = skipped[index] || (index != ROOT && hidden[node.parent as usize]);
+        hidden[index] =
+            skipped[index] || (index != ROOT && hidden[node.parent as usize]);
         if hidden[index] {
             continue;
         }
@@ -168,9 +130,10 @@ fn weights(tree: &Tree, skipped: &[bool]) -> Vec<Weight> {
             weights[index] = Weight::default();
             continue;
         }
-        if let super::tree::Data::Text(range) = &node.data {
+        if let Data::Text(range) = &node.data {
             let text = tree.text(range);
-            weights[index].text = text.bytes().filter(|b| !b.is_ascii_whitespace()).count() as u32;
+            weights[index].text =
+                text.bytes().filter(|b| !b.is_ascii_whitespace()).count() as u32;
         }
         if node.name() == Some(&local_name!("a")) && node.attribute(&local_name!("href")).is_some()
         {
@@ -197,21 +160,8 @@ fn is_invisible(tree: &Tree, node: usize) -> bool {
     (hidden && !tab_panel)
         || matches!(
             &**name,
-            "template"
-                | "svg"
-                | "canvas"
-                | "object"
-                | "audio"
-                | "video"
-                | "button"
-                | "select"
-                | "input"
-                | "dialog"
-                | "datalist"
-                | "annotation"
-                | "rt"
-                | "rp"
-                | "map"
+            "template" | "svg" | "canvas" | "object" | "audio" | "video" | "button" | "select"
+                | "input" | "dialog" | "datalist" | "annotation" | "rt" | "rp" | "map"
         )
 }
 
@@ -224,7 +174,9 @@ fn is_furniture(tree: &Tree, index: usize, weight: Weight) -> bool {
     if *name == local_name!("a") && is_tool_link(tree, index) {
         return true;
     }
-    if matches!(&**name, "nav" | "footer" | "noscript") {
+    // `data-nosnippet` is how a page tells search engines the same.
+    let no_snippet = node.attribute(&LocalName::from("data-nosnippet")).is_some();
+    if no_snippet || matches!(&**name, "nav" | "footer" | "noscript") {
         return true;
     }
     if matches!(&**name, "header" | "aside") && !is_inside_content(tree, index) {
@@ -235,38 +187,36 @@ fn is_furniture(tree: &Tree, index: usize, weight: Weight) -> bool {
         .iter()
         .filter_map(|attribute| node.attribute(attribute))
         .flat_map(str::split_ascii_whitespace);
-    let of_links = weight.text > 0 && weight.linked * 100 >= weight.text * LINK_SHARE;
+    // A heading that links to itself is mostly link, and content.
+    let is_block = !is_inline(name) && !HEADINGS.contains(&&**name);
+    let of_links =
+        is_block && weight.text > 0 && weight.linked * 100 >= weight.text * LINK_SHARE;
     words.any(|word| {
         let word = word.to_ascii_lowercase();
-        FURNITURE.contains(&word.as_str()) || (of_links && LINK_BLOCKS.contains(&word.as_str()))
+        FURNITURE.contains(&word.as_str())
+            || (of_links && LINK_BLOCKS.contains(&word.as_str()))
     })
 }
 
-/// A link from a heading to itself, or to the source code behind it.
+/// A link from a heading to itself, to the source code behind it, or to a note
+/// that opens over the page.
 fn is_tool_link(tree: &Tree, index: usize) -> bool {
-    let class = tree.nodes[index]
-        .attribute(&local_name!("class"))
-        .unwrap_or("");
+    let class = tree.nodes[index].attribute(&local_name!("class")).unwrap_or("");
     if class.split_ascii_whitespace().any(|word| word == "src") {
         return true;
     }
-    let mut text = tree
-        .children(index)
-        .filter_map(|child| match &tree.nodes[child].data {
-            super::tree::Data::Text(range) => Some(tree.text(range).trim()),
-            super::tree::Data::Element(..) => None,
-        });
-    matches!(text.next(), Some("¶" | "§" | "#" | "🔗" | "¤" | "\u{f0c1}"))
+    let mut text = tree.children(index).filter_map(|child| match &tree.nodes[child].data {
+        Data::Text(range) => Some(tree.text(range).trim()),
+        Data::Element(..) => None,
+    });
+    matches!(text.next(), Some("¶" | "§" | "#" | "🔗" | "¤" | "ⓘ" | "\u{f0c1}"))
 }
 
 fn is_inside_content(tree: &Tree, index: usize) -> bool {
     let mut at = tree.nodes[index].parent as usize;
     while let Some(node) = tree.nodes.get(at) {
         let role = node.attribute(&local_name!("role"));
-        if role == Some("main")
-            || node
-                .name()
-                .is_some_and(|n| matches!(&**n, "main" | "article"))
+        if role == Some("main") || node.name().is_some_and(|n| matches!(&**n, "main" | "article"))
         {
             return true;
         }

@@ -14,12 +14,15 @@ use serde_json::Value;
 use super::draft::Draft;
 use super::format::Format;
 use super::front_matter;
-use super::{Source, encoding};
+use super::{Source, detect, encoding};
 use crate::Result;
 use tree::Tree;
 
 /// Bytes at the start in which an encoding may be declared.
 const DECLARATION_BYTES: usize = 4096;
+
+/// A page that leads elsewhere and has less text of its own is no document.
+const MAX_REDIRECT_BYTES: u32 = 300;
 
 /// Web pages.
 pub(super) const FORMAT: Format = Format {
@@ -57,8 +60,18 @@ pub(super) fn page(html: &str, draft: &mut Draft) -> Result<()> {
         }
     }
     let selection = content::select(&tree);
+    if selection.text_bytes < MAX_REDIRECT_BYTES && leads_elsewhere(&tree) {
+        return Err(detect::unsupported("a page that only leads to another one"));
+    }
     render::render(&tree, &selection, draft);
     Ok(())
+}
+
+/// Whether the browser goes on to another page by itself.
+fn leads_elsewhere(tree: &Tree) -> bool {
+    tree.metas().any(|(name, content)| {
+        name.eq_ignore_ascii_case("refresh") && content.to_ascii_lowercase().contains("url=")
+    })
 }
 
 /// Writes a piece of HTML inside another text: everything that is visible.

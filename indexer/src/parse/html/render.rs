@@ -62,6 +62,9 @@ impl Renderer<'_> {
             return;
         }
         if !self.waiting.is_empty() {
+            if self.cell > 0 {
+                self.draft.space();
+            }
             let waiting = std::mem::take(&mut self.waiting);
             self.draft.push(&waiting);
         }
@@ -159,11 +162,7 @@ impl Renderer<'_> {
                     out.push(' ');
                 }
                 if *name == local_name!("img") {
-                    out.push_str(
-                        self.tree.nodes[index]
-                            .attribute(&local_name!("alt"))
-                            .unwrap_or(""),
-                    );
+                    out.push_str(self.tree.nodes[index].attribute(&local_name!("alt")).unwrap_or(""));
                 }
                 for child in self.tree.children(index) {
                     self.collect(child, out);
@@ -247,8 +246,7 @@ impl Renderer<'_> {
                 continue;
             }
             if !first {
-                self.waiting
-                    .push_str(if self.waiting.is_empty() { " | " } else { "| " });
+                self.waiting.push_str("| ");
             }
             first = false;
             self.node(child);
@@ -264,21 +262,8 @@ impl Renderer<'_> {
             let block = self.tree.nodes[child].name().is_some_and(|name| {
                 matches!(
                     &**name,
-                    "table"
-                        | "pre"
-                        | "ul"
-                        | "ol"
-                        | "dl"
-                        | "blockquote"
-                        | "h1"
-                        | "h2"
-                        | "h3"
-                        | "h4"
-                        | "h5"
-                        | "h6"
-                        | "article"
-                        | "section"
-                        | "main"
+                    "table" | "pre" | "ul" | "ol" | "dl" | "blockquote" | "h1" | "h2" | "h3" | "h4"
+                        | "h5" | "h6" | "article" | "section" | "main"
                 )
             });
             !self.selection.skips(child) && (block || self.is_layout(child))

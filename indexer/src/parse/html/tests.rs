@@ -88,6 +88,25 @@ fn documentation_furniture_goes() {
 }
 
 #[test]
+fn headings_that_link_to_themselves_stay() {
+    let document = read(
+        "<main><h2 id=a><a class=header href=#a>Profiles</a></h2><pre><a data-nosnippet href=#1>1</a>use x;\n\
+         <a data-nosnippet href=#2>2</a>use y;</pre><p>What it says.</main>",
+    );
+    assert_eq!(document.text, "Profiles\n\nuse x;\nuse y;\n\nWhat it says.");
+    assert_eq!(document.sections[0].heading, "Profiles");
+}
+
+#[test]
+fn redirects_are_no_documents() {
+    let stub = "<meta http-equiv=refresh content='0; URL=../x.html'><p>Redirecting to <a href=x>x</a></p>";
+    let error = parse(&ParseInput::new("x.html", stub.as_bytes()), &ParseLimits::default());
+    assert_eq!(error.unwrap_err().kind(), crate::ErrorKind::Unsupported);
+    let reloading = format!("<meta http-equiv=refresh content='60; url=x'><p>{}", "Long text. ".repeat(99));
+    assert!(read(&reloading).text.starts_with("Long text."));
+}
+
+#[test]
 fn encodings_are_declared_or_detected() {
     let declared = b"<meta charset=\"iso-8859-2\"><p>\xb3\xf3d\xbc";
     assert_eq!(read_bytes(declared).text, "łódź");

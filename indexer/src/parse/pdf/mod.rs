@@ -87,7 +87,7 @@ fn read_on_thread(source: &Source<'_>) -> Result<Contents> {
         .spawn(move || {
             let contents = match &limits.pdfium {
                 Some(library) => pdfium::read(library, &bytes, &stopped),
-                None => rust::read(&bytes),
+                None => rust::read(&bytes, &stopped),
             };
             // The receiver may have given up.
             let _ = sender.send(contents);
@@ -108,3 +108,8 @@ fn read_on_thread(source: &Source<'_>) -> Result<Contents> {
         Err(RecvTimeoutError::Disconnected) => Err(malformed("PDF", "the reader gave up")),
     }
 }
+
+#[cfg(test)]
+pub(in crate::parse) mod testing;
+#[cfg(test)]
+mod tests;

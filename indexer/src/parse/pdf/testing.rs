@@ -1,0 +1,59 @@
+//! Small PDFs, made by hand.
+
+use std::fmt::Write;
+
+/// A PDF whose pages hold these lines, with a title and a bookmark to the last
+/// page that is named like the last page's first line.
+pub(in crate::parse) fn pdf(pages: &[&str]) -> Vec<u8> {
+    let mut objects = vec![
+        "<< /Type /Catalog /Pages 2 0 R /Outlines 5 0 R >>".to_owned(),
+        String::new(),
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>".into(),
+        "<< /Title (The made title) /Author (Ann Lee) /CreationDate (D:20240501103000Z) >>".into(),
+        "<< /Type /Outlines /First 6 0 R /Last 6 0 R /Count 1 >>".into(),
+        String::new(),
+    ];
+    let mut kids = String::new();
+    for page in pages {
+        let mut content = String::from("BT /F1 12 Tf 14 TL 72 720 Td\n");
+        for line in page.lines() {
+            let escaped = line.replace('\\', "\\\\").replace('(', "\\(").replace(')', "\\)");
+            let _ = writeln!(content, "({escaped}) Tj T*");
+        }
+        content.push_str("ET");
+        let number = objects.len() + 1;
+        let _ = write!(kids, "{number} 0 R ");
+        objects.push(format!(
+            "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] \
+             /Resources << /Font << /F1 3 0 R >> >> /Contents {} 0 R >>",
+            number + 1
+        ));
+        objects.push(format!("<< /Length {} >>\nstream\n{content}\nendstream", content.len()));
+    }
+    objects[1] = format!("<< /Type /Pages /Kids [{kids}] /Count {} >>", pages.len());
+    let last = pages.last().and_then(|page| page.lines().next()).unwrap_or("");
+    let last_page = objects.len() - 1;
+    objects[5] = format!("<< /Title ({last}) /Parent 5 0 R /Dest [{last_page} 0 R /Fit] >>");
+    file(&objects, "/Root 1 0 R /Info 4 0 R")
+}
+
+/// The objects, numbered from 1, with their table and trailer.
+pub(in crate::parse) fn file(objects: &[String], trailer: &str) -> Vec<u8> {
+    let mut out = String::from("%PDF-1.4\n");
+    let mut offsets = Vec::new();
+    for (index, object) in objects.iter().enumerate() {
+        offsets.push(out.len());
+        let _ = write!(out, "{} 0 obj\n{object}\nendobj\n", index + 1);
+    }
+    let table = out.len();
+    let _ = write!(out, "xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1);
+    for offset in offsets {
+        let _ = writeln!(out, "{offset:010} 00000 n ");
+    }
+    let _ = write!(
+        out,
+        "trailer << /Size {} {trailer} >>\nstartxref\n{table}\n%%EOF\n",
+        objects.len() + 1
+    );
+    out.into_bytes()
+}
