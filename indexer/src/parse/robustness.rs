@@ -9,12 +9,61 @@ use crate::Document;
 
 /// Pieces that mean something in one format or another.
 const PIECES: &[&str] = &[
-    "# Title\n", "\n\n", "---\n", "- item\n", "> quote\n", "```\ncode\n```\n", "| a | b |\n|---|---|\n",
-    "<h1>", "</h1>", "<p>", "<table><tr><td>", "</table>", "<pre>", "<!--", "-->", "<script>", "</script>",
-    "&amp;", "&#0;", "<ul><li>", "</div>", "{\"a\": [1, 2", "]}", "\"", ",", ";", "\t", "=====\n", "-----\n",
-    ".. note:: x\n", "   indented\n", "::\n", ":field: value\n", "`text <url>`_", "|sub|", "fn main() {\n",
-    "class A:\n", "def f():\n", "/* c */\n", "From: a@b.c\n", "Subject: x\n", "Content-Type: multipart/mixed; boundary=b\n",
-    "--b\n", "\r\n", "\u{feff}", "\u{202e}", "é", "検索", "\u{1f600}", "\0", "\u{7f}", "\u{c}", "x", " ", "\\",
+    "# Title\n",
+    "\n\n",
+    "---\n",
+    "- item\n",
+    "> quote\n",
+    "```\ncode\n```\n",
+    "| a | b |\n|---|---|\n",
+    "<h1>",
+    "</h1>",
+    "<p>",
+    "<table><tr><td>",
+    "</table>",
+    "<pre>",
+    "<!--",
+    "-->",
+    "<script>",
+    "</script>",
+    "&amp;",
+    "&#0;",
+    "<ul><li>",
+    "</div>",
+    "{\"a\": [1, 2",
+    "]}",
+    "\"",
+    ",",
+    ";",
+    "\t",
+    "=====\n",
+    "-----\n",
+    ".. note:: x\n",
+    "   indented\n",
+    "::\n",
+    ":field: value\n",
+    "`text <url>`_",
+    "|sub|",
+    "fn main() {\n",
+    "class A:\n",
+    "def f():\n",
+    "/* c */\n",
+    "From: a@b.c\n",
+    "Subject: x\n",
+    "Content-Type: multipart/mixed; boundary=b\n",
+    "--b\n",
+    "\r\n",
+    "\u{feff}",
+    "\u{202e}",
+    "é",
+    "検索",
+    "\u{1f600}",
+    "\0",
+    "\u{7f}",
+    "\u{c}",
+    "x",
+    " ",
+    "\\",
 ];
 
 fn names() -> impl Strategy<Value = String> {
@@ -52,18 +101,26 @@ fn check_document(document: &Document) -> Result<(), TestCaseError> {
     prop_assert!(!text.is_empty() && !document.title.is_empty());
     prop_assert!(!document.title.contains('\n'));
     prop_assert!(!text.contains("\n\n\n\n") && !text.ends_with('\n') && !text.starts_with('\n'));
-    prop_assert!(text.chars().all(|c| !c.is_control() || c == '\n' || c == '\t'));
+    prop_assert!(
+        text.chars()
+            .all(|c| !c.is_control() || c == '\n' || c == '\t')
+    );
     prop_assert!(document.metadata.contains_key("format"));
     let mut before = 0;
     for section in &document.sections {
-        prop_assert!(text.get(section.span.clone()).is_some_and(|text| !text.is_empty()));
+        prop_assert!(
+            text.get(section.span.clone())
+                .is_some_and(|text| !text.is_empty())
+        );
         prop_assert!(section.span.start >= before, "sections are in order");
         prop_assert!(section.level >= 1 && !section.heading.is_empty());
         prop_assert!(!section.heading.contains('\n'));
         before = section.span.start;
     }
     for (i, section) in document.sections.iter().enumerate() {
-        let next = document.sections[i + 1..].iter().find(|next| next.level <= section.level);
+        let next = document.sections[i + 1..]
+            .iter()
+            .find(|next| next.level <= section.level);
         let end = next.map_or(text.len(), |next| next.span.start);
         prop_assert_eq!(section.span.end, end);
     }

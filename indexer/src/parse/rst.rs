@@ -24,23 +24,76 @@ pub(super) const FORMAT: Format = Format {
 
 /// Directives whose content is code or preformatted.
 const LITERAL: &[&str] = &[
-    "code", "code-block", "sourcecode", "parsed-literal", "productionlist", "math", "doctest",
-    "testcode", "testoutput", "prompt", "highlight-block", "graphviz", "ipython",
+    "code",
+    "code-block",
+    "sourcecode",
+    "parsed-literal",
+    "productionlist",
+    "math",
+    "doctest",
+    "testcode",
+    "testoutput",
+    "prompt",
+    "highlight-block",
+    "graphviz",
+    "ipython",
 ];
 
 /// Directives that say nothing to a reader of the text.
 const SILENT: &[&str] = &[
-    "toctree", "contents", "include", "literalinclude", "highlight", "index", "default-role",
-    "role", "raw", "currentmodule", "sectnum", "tabularcolumns", "only", "cssclass", "class",
-    "target-notes", "testsetup", "testcleanup", "automodule", "autosummary", "ifconfig", "unicode",
+    "toctree",
+    "contents",
+    "include",
+    "literalinclude",
+    "highlight",
+    "index",
+    "default-role",
+    "role",
+    "raw",
+    "currentmodule",
+    "sectnum",
+    "tabularcolumns",
+    "only",
+    "cssclass",
+    "class",
+    "target-notes",
+    "testsetup",
+    "testcleanup",
+    "automodule",
+    "autosummary",
+    "ifconfig",
+    "unicode",
 ];
 
 /// Directives whose argument is part of the text.
 const TITLED: &[&str] = &[
-    "note", "warning", "tip", "hint", "important", "caution", "danger", "attention", "error",
-    "seealso", "admonition", "topic", "sidebar", "rubric", "deprecated", "versionadded",
-    "versionchanged", "versionremoved", "centered", "figure-caption", "glossary", "describe",
-    "table", "list-table", "csv-table", "epigraph", "todo",
+    "note",
+    "warning",
+    "tip",
+    "hint",
+    "important",
+    "caution",
+    "danger",
+    "attention",
+    "error",
+    "seealso",
+    "admonition",
+    "topic",
+    "sidebar",
+    "rubric",
+    "deprecated",
+    "versionadded",
+    "versionchanged",
+    "versionremoved",
+    "centered",
+    "figure-caption",
+    "glossary",
+    "describe",
+    "table",
+    "list-table",
+    "csv-table",
+    "epigraph",
+    "todo",
 ];
 
 fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
@@ -108,7 +161,8 @@ impl<'a> Reader<'a> {
             } else {
                 self.text(at)
             };
-            blank_above = self.line(next.saturating_sub(1)).is_empty() || is_adornment(self.line(next.saturating_sub(1)));
+            blank_above = self.line(next.saturating_sub(1)).is_empty()
+                || is_adornment(self.line(next.saturating_sub(1)));
             at = next;
         }
     }
@@ -138,7 +192,8 @@ impl<'a> Reader<'a> {
             }
         };
         let title = inline::clean(title);
-        self.draft.heading(u8::try_from(level + 1).unwrap_or(u8::MAX), &title);
+        self.draft
+            .heading(u8::try_from(level + 1).unwrap_or(u8::MAX), &title);
         Some(at + if over { 3 } else { 2 })
     }
 
@@ -216,9 +271,16 @@ impl<'a> Reader<'a> {
     /// without colons elsewhere.
     fn field(&mut self, at: usize) -> Option<usize> {
         let line = self.line(at);
-        let (name, value) = line.trim_start().strip_prefix(':')?.split_once(": ").or_else(|| {
-            line.trim_start().strip_prefix(':')?.strip_suffix(':').map(|name| (name, ""))
-        })?;
+        let (name, value) = line
+            .trim_start()
+            .strip_prefix(':')?
+            .split_once(": ")
+            .or_else(|| {
+                line.trim_start()
+                    .strip_prefix(':')?
+                    .strip_suffix(':')
+                    .map(|name| (name, ""))
+            })?;
         if name.is_empty() || name.contains('`') || name.len() > 100 {
             return None;
         }
@@ -232,7 +294,8 @@ impl<'a> Reader<'a> {
         }
         let indent = indent_of(line);
         self.draft.break_line();
-        self.draft.push(&format!("{}{name}: {value}\n", " ".repeat(indent)));
+        self.draft
+            .push(&format!("{}{name}: {value}\n", " ".repeat(indent)));
         Some(at + 1)
     }
 
@@ -249,7 +312,8 @@ impl<'a> Reader<'a> {
         if let Some((label, note)) = body.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             self.draft.blank_line();
             let label = label.trim_start_matches('#');
-            self.draft.push(&inline::clean(&format!("[{label}] {}", note.trim())));
+            self.draft
+                .push(&inline::clean(&format!("[{label}] {}", note.trim())));
             self.draft.push("\n");
             return at + 1;
         }
@@ -267,8 +331,11 @@ impl<'a> Reader<'a> {
         }
         if bare == "meta" {
             for line in options..at {
-                if let Some((name, value)) =
-                    self.line(line).trim().trim_start_matches(':').split_once(':')
+                if let Some((name, value)) = self
+                    .line(line)
+                    .trim()
+                    .trim_start_matches(':')
+                    .split_once(':')
                 {
                     let value = Value::String(value.trim().to_owned());
                     if matches!(name, "description" | "keywords" | "author" | "date") {
@@ -279,8 +346,12 @@ impl<'a> Reader<'a> {
             return end;
         }
         if bare == "image" || bare == "figure" {
-            let alt = (options..at)
-                .find_map(|line| self.line(line).trim().strip_prefix(":alt:").map(str::to_owned));
+            let alt = (options..at).find_map(|line| {
+                self.line(line)
+                    .trim()
+                    .strip_prefix(":alt:")
+                    .map(str::to_owned)
+            });
             if let Some(alt) = alt {
                 self.draft.blank_line();
                 self.draft.push(alt.trim());
@@ -296,21 +367,39 @@ impl<'a> Reader<'a> {
             while at < end && self.line(at).is_empty() {
                 at += 1;
             }
-            let indent = self.lines[at..end].iter().filter(|l| !l.is_empty()).map(|l| indent_of(l));
+            let indent = self.lines[at..end]
+                .iter()
+                .filter(|l| !l.is_empty())
+                .map(|l| indent_of(l));
             let indent = indent.min().unwrap_or(0);
             for line in at..end {
-                self.draft.push(self.lines[line].get(indent..).unwrap_or(""));
+                self.draft
+                    .push(self.lines[line].get(indent..).unwrap_or(""));
                 self.draft.push("\n");
             }
             self.draft.blank_line();
             return end;
         }
-        if matches!(bare, "note" | "warning" | "tip" | "hint" | "important" | "caution" | "danger"
-            | "attention" | "error" | "seealso" | "deprecated" | "versionadded" | "versionchanged"
-            | "todo")
-        {
+        if matches!(
+            bare,
+            "note"
+                | "warning"
+                | "tip"
+                | "hint"
+                | "important"
+                | "caution"
+                | "danger"
+                | "attention"
+                | "error"
+                | "seealso"
+                | "deprecated"
+                | "versionadded"
+                | "versionchanged"
+                | "todo"
+        ) {
             self.draft.push(label(bare));
-            self.draft.push(if argument.is_empty() { ":\n" } else { ": " });
+            self.draft
+                .push(if argument.is_empty() { ":\n" } else { ": " });
         }
         // Signatures (`function`, `option`, `envvar`, …) and titles are text;
         // what follows is read like the rest of the page.
@@ -351,7 +440,9 @@ fn directive(body: &str) -> Option<(&str, &str)> {
     let (name, argument) = body.split_once("::")?;
     // `|name| image:: x` defines a substitution.
     let valid = !name.is_empty()
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_:.+".contains(&b));
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_:.+".contains(&b));
     valid.then_some((name, argument.trim()))
 }
 
@@ -359,9 +450,7 @@ fn is_option(line: &str) -> bool {
     let line = line.trim_start();
     line.strip_prefix(':').is_some_and(|rest| {
         rest.split_once(':').is_some_and(|(name, value)| {
-            !name.is_empty()
-                && !name.contains(' ')
-                && (value.is_empty() || value.starts_with(' '))
+            !name.is_empty() && !name.contains(' ') && (value.is_empty() || value.starts_with(' '))
         })
     })
 }
@@ -370,7 +459,10 @@ fn is_option(line: &str) -> bool {
 fn is_adornment(line: &str) -> bool {
     let mut chars = line.chars();
     chars.next().is_some_and(|first| {
-        first.is_ascii_punctuation() && line.len() >= 2 && chars.all(|c| c == first) && line != ".."
+        first.is_ascii_punctuation()
+            && line.len() >= 2
+            && chars.all(|c| c == first)
+            && line != ".."
             && line != "::"
     })
 }

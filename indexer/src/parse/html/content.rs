@@ -25,18 +25,65 @@ impl Selection {
 
 /// Classes, ids and roles of what never is content.
 const FURNITURE: &[&str] = &[
-    "anchorjs-link", "boring", "breadcrumb", "breadcrumbs", "colophon", "contentinfo",
-    "copybtn", "headerlink", "hideme", "line-numbers", "linenos", "mw-editsection", "navigation",
-    "permalink", "rst-versions", "screen-reader-text", "search", "skip-link", "skip-to-content",
-    "sphinxsidebar", "sr-only", "ttc", "visually-hidden",
+    "anchorjs-link",
+    "boring",
+    "breadcrumb",
+    "breadcrumbs",
+    "colophon",
+    "contentinfo",
+    "copybtn",
+    "headerlink",
+    "hideme",
+    "line-numbers",
+    "linenos",
+    "mw-editsection",
+    "navigation",
+    "permalink",
+    "rst-versions",
+    "screen-reader-text",
+    "search",
+    "skip-link",
+    "skip-to-content",
+    "sphinxsidebar",
+    "sr-only",
+    "ttc",
+    "visually-hidden",
 ];
 
 /// Classes, ids and roles of what is not content where it is mostly links.
 const LINK_BLOCKS: &[&str] = &[
-    "banner", "bottom-nav", "complementary", "contents", "footer", "header", "indices", "links",
-    "menu", "nav", "nav-panel", "navbar", "navfooter", "navheader", "navpath", "navrow",
-    "navtable", "page-toc", "pagination", "pager", "prev-next", "related", "share", "shortcontents",
-    "side-nav", "sidebar", "sidenav", "table-of-contents", "tabs", "toc", "toolbar", "top-nav",
+    "banner",
+    "bottom-nav",
+    "complementary",
+    "contents",
+    "footer",
+    "header",
+    "indices",
+    "links",
+    "menu",
+    "nav",
+    "nav-panel",
+    "navbar",
+    "navfooter",
+    "navheader",
+    "navpath",
+    "navrow",
+    "navtable",
+    "page-toc",
+    "pagination",
+    "pager",
+    "prev-next",
+    "related",
+    "share",
+    "shortcontents",
+    "side-nav",
+    "sidebar",
+    "sidenav",
+    "table-of-contents",
+    "tabs",
+    "toc",
+    "toolbar",
+    "top-nav",
     "topbar",
 ];
 
@@ -58,7 +105,9 @@ struct Weight {
 
 /// Everything that a reader sees.
 pub(super) fn everything(tree: &Tree) -> Selection {
-    let skipped: Vec<bool> = (0..tree.nodes.len()).map(|node| is_invisible(tree, node)).collect();
+    let skipped: Vec<bool> = (0..tree.nodes.len())
+        .map(|node| is_invisible(tree, node))
+        .collect();
     let text_bytes = weights(tree, &skipped)[ROOT].text;
     Selection {
         root: ROOT,
@@ -72,9 +121,7 @@ pub(super) fn select(tree: &Tree) -> Selection {
     let all = everything(tree);
     let whole = weights(tree, &all.skipped);
     let skipped: Vec<bool> = (0..tree.nodes.len())
-        .map(|node| {
-            all.skipped[node] || (node != ROOT && is_furniture(tree, node, whole[node]))
-        })
+        .map(|node| all.skipped[node] || (node != ROOT && is_furniture(tree, node, whole[node])))
         .collect();
     let kept = weights(tree, &skipped);
     let own = |weight: Weight| weight.text - weight.linked;
@@ -98,8 +145,7 @@ fn content_root(tree: &Tree, skipped: &[bool], kept: &[Weight]) -> usize {
     let mut hidden = vec![false; tree.nodes.len()];
     let (mut main, mut articles) = (ROOT, Vec::new());
     for (index, node) in tree.nodes.iter().enumerate() {
-        hidden[index] =
-            skipped[index] || (index != ROOT && hidden[node.parent as usize]);
+        hidden[index] = skipped[index] || (index != ROOT && hidden[node.parent as usize]);
         if hidden[index] {
             continue;
         }
@@ -132,8 +178,7 @@ fn weights(tree: &Tree, skipped: &[bool]) -> Vec<Weight> {
         }
         if let Data::Text(range) = &node.data {
             let text = tree.text(range);
-            weights[index].text =
-                text.bytes().filter(|b| !b.is_ascii_whitespace()).count() as u32;
+            weights[index].text = text.bytes().filter(|b| !b.is_ascii_whitespace()).count() as u32;
         }
         if node.name() == Some(&local_name!("a")) && node.attribute(&local_name!("href")).is_some()
         {
@@ -160,8 +205,21 @@ fn is_invisible(tree: &Tree, node: usize) -> bool {
     (hidden && !tab_panel)
         || matches!(
             &**name,
-            "template" | "svg" | "canvas" | "object" | "audio" | "video" | "button" | "select"
-                | "input" | "dialog" | "datalist" | "annotation" | "rt" | "rp" | "map"
+            "template"
+                | "svg"
+                | "canvas"
+                | "object"
+                | "audio"
+                | "video"
+                | "button"
+                | "select"
+                | "input"
+                | "dialog"
+                | "datalist"
+                | "annotation"
+                | "rt"
+                | "rp"
+                | "map"
         )
 }
 
@@ -189,34 +247,42 @@ fn is_furniture(tree: &Tree, index: usize, weight: Weight) -> bool {
         .flat_map(str::split_ascii_whitespace);
     // A heading that links to itself is mostly link, and content.
     let is_block = !is_inline(name) && !HEADINGS.contains(&&**name);
-    let of_links =
-        is_block && weight.text > 0 && weight.linked * 100 >= weight.text * LINK_SHARE;
+    let of_links = is_block && weight.text > 0 && weight.linked * 100 >= weight.text * LINK_SHARE;
     words.any(|word| {
         let word = word.to_ascii_lowercase();
-        FURNITURE.contains(&word.as_str())
-            || (of_links && LINK_BLOCKS.contains(&word.as_str()))
+        FURNITURE.contains(&word.as_str()) || (of_links && LINK_BLOCKS.contains(&word.as_str()))
     })
 }
 
 /// A link from a heading to itself, to the source code behind it, or to a note
 /// that opens over the page.
 fn is_tool_link(tree: &Tree, index: usize) -> bool {
-    let class = tree.nodes[index].attribute(&local_name!("class")).unwrap_or("");
+    let class = tree.nodes[index]
+        .attribute(&local_name!("class"))
+        .unwrap_or("");
     if class.split_ascii_whitespace().any(|word| word == "src") {
         return true;
     }
-    let mut text = tree.children(index).filter_map(|child| match &tree.nodes[child].data {
-        Data::Text(range) => Some(tree.text(range).trim()),
-        Data::Element(..) => None,
-    });
-    matches!(text.next(), Some("¶" | "§" | "#" | "🔗" | "¤" | "ⓘ" | "\u{f0c1}"))
+    let mut text = tree
+        .children(index)
+        .filter_map(|child| match &tree.nodes[child].data {
+            Data::Text(range) => Some(tree.text(range).trim()),
+            Data::Element(..) => None,
+        });
+    matches!(
+        text.next(),
+        Some("¶" | "§" | "#" | "🔗" | "¤" | "ⓘ" | "\u{f0c1}")
+    )
 }
 
 fn is_inside_content(tree: &Tree, index: usize) -> bool {
     let mut at = tree.nodes[index].parent as usize;
     while let Some(node) = tree.nodes.get(at) {
         let role = node.attribute(&local_name!("role"));
-        if role == Some("main") || node.name().is_some_and(|n| matches!(&**n, "main" | "article"))
+        if role == Some("main")
+            || node
+                .name()
+                .is_some_and(|n| matches!(&**n, "main" | "article"))
         {
             return true;
         }

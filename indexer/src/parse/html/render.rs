@@ -162,7 +162,11 @@ impl Renderer<'_> {
                     out.push(' ');
                 }
                 if *name == local_name!("img") {
-                    out.push_str(self.tree.nodes[index].attribute(&local_name!("alt")).unwrap_or(""));
+                    out.push_str(
+                        self.tree.nodes[index]
+                            .attribute(&local_name!("alt"))
+                            .unwrap_or(""),
+                    );
                 }
                 for child in self.tree.children(index) {
                     self.collect(child, out);
@@ -262,8 +266,21 @@ impl Renderer<'_> {
             let block = self.tree.nodes[child].name().is_some_and(|name| {
                 matches!(
                     &**name,
-                    "table" | "pre" | "ul" | "ol" | "dl" | "blockquote" | "h1" | "h2" | "h3" | "h4"
-                        | "h5" | "h6" | "article" | "section" | "main"
+                    "table"
+                        | "pre"
+                        | "ul"
+                        | "ol"
+                        | "dl"
+                        | "blockquote"
+                        | "h1"
+                        | "h2"
+                        | "h3"
+                        | "h4"
+                        | "h5"
+                        | "h6"
+                        | "article"
+                        | "section"
+                        | "main"
                 )
             });
             !self.selection.skips(child) && (block || self.is_layout(child))

@@ -99,10 +99,17 @@ fn headings_that_link_to_themselves_stay() {
 
 #[test]
 fn redirects_are_no_documents() {
-    let stub = "<meta http-equiv=refresh content='0; URL=../x.html'><p>Redirecting to <a href=x>x</a></p>";
-    let error = parse(&ParseInput::new("x.html", stub.as_bytes()), &ParseLimits::default());
+    let stub =
+        "<meta http-equiv=refresh content='0; URL=../x.html'><p>Redirecting to <a href=x>x</a></p>";
+    let error = parse(
+        &ParseInput::new("x.html", stub.as_bytes()),
+        &ParseLimits::default(),
+    );
     assert_eq!(error.unwrap_err().kind(), crate::ErrorKind::Unsupported);
-    let reloading = format!("<meta http-equiv=refresh content='60; url=x'><p>{}", "Long text. ".repeat(99));
+    let reloading = format!(
+        "<meta http-equiv=refresh content='60; url=x'><p>{}",
+        "Long text. ".repeat(99)
+    );
     assert!(read(&reloading).text.starts_with("Long text."));
 }
 

@@ -111,9 +111,13 @@ impl Tree {
             if node.name() != Some(&local_name!("meta")) {
                 return None;
             }
-            let name = [local_name!("name"), local_name!("property"), local_name!("http-equiv")]
-                .iter()
-                .find_map(|attribute| node.attribute(attribute))?;
+            let name = [
+                local_name!("name"),
+                local_name!("property"),
+                local_name!("http-equiv"),
+            ]
+            .iter()
+            .find_map(|attribute| node.attribute(attribute))?;
             Some((name, node.attribute(&local_name!("content"))?))
         })
     }
@@ -298,24 +302,34 @@ impl Builder {
     /// Closes what the start of `name` closes by itself.
     fn close_before(&mut self, name: &LocalName) {
         let (closed, fence): (&[LocalName], &[LocalName]) = match *name {
-            local_name!("li") => (&[local_name!("li")], &[local_name!("ul"), local_name!("ol")]),
-            local_name!("dt") | local_name!("dd") => {
-                (&[local_name!("dt"), local_name!("dd")], &[local_name!("dl")])
-            }
+            local_name!("li") => (
+                &[local_name!("li")],
+                &[local_name!("ul"), local_name!("ol")],
+            ),
+            local_name!("dt") | local_name!("dd") => (
+                &[local_name!("dt"), local_name!("dd")],
+                &[local_name!("dl")],
+            ),
             local_name!("tr") => (&[local_name!("tr")], &[local_name!("table")]),
             local_name!("td") | local_name!("th") => (
                 &[local_name!("td"), local_name!("th")],
                 &[local_name!("tr"), local_name!("table")],
             ),
             local_name!("tbody") | local_name!("thead") | local_name!("tfoot") => (
-                &[local_name!("tbody"), local_name!("thead"), local_name!("tfoot")],
+                &[
+                    local_name!("tbody"),
+                    local_name!("thead"),
+                    local_name!("tfoot"),
+                ],
                 &[local_name!("table")],
             ),
             _ if is_inline(name) => return,
             _ => (&[], &[]),
         };
         for at in (1..self.stack.len()).rev() {
-            let Some(open) = self.name(self.stack[at]) else { break };
+            let Some(open) = self.name(self.stack[at]) else {
+                break;
+            };
             if closed.contains(open) {
                 self.stack.truncate(at);
                 break;
@@ -326,7 +340,9 @@ impl Builder {
         }
         // A paragraph ends where a block begins.
         for at in (1..self.stack.len()).rev() {
-            let Some(open) = self.name(self.stack[at]) else { break };
+            let Some(open) = self.name(self.stack[at]) else {
+                break;
+            };
             if *open == local_name!("p") {
                 self.stack.truncate(at);
                 break;
@@ -342,8 +358,18 @@ impl Builder {
 fn matters(name: &LocalName) -> bool {
     matches!(
         &**name,
-        "id" | "class" | "role" | "hidden" | "aria-hidden" | "alt" | "name" | "property"
-            | "content" | "start" | "href" | "http-equiv" | "data-nosnippet"
+        "id" | "class"
+            | "role"
+            | "hidden"
+            | "aria-hidden"
+            | "alt"
+            | "name"
+            | "property"
+            | "content"
+            | "start"
+            | "href"
+            | "http-equiv"
+            | "data-nosnippet"
     )
 }
 

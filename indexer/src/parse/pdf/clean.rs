@@ -12,7 +12,10 @@ const EDGE_LINES: usize = 2;
 pub(super) fn pages(pages: Vec<String>) -> Vec<String> {
     let pages: Vec<String> = pages.iter().map(|page| characters(page)).collect();
     let running = running_lines(&pages);
-    pages.iter().map(|page| join_words(&without_running(page, &running))).collect()
+    pages
+        .iter()
+        .map(|page| join_words(&without_running(page, &running)))
+        .collect()
 }
 
 /// Ligatures and pdfium's marks for divided words, as usual characters.
@@ -48,15 +51,22 @@ fn shape(line: &str) -> String {
 
 /// The non-blank lines at the edges of a page, with their positions.
 fn edges(page: &str) -> Vec<(usize, &str)> {
-    let lines: Vec<(usize, &str)> =
-        page.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).collect();
+    let lines: Vec<(usize, &str)> = page
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty())
+        .collect();
     if lines.len() <= 2 * EDGE_LINES {
         // A short page is all edge; its first and last line may still be running.
         let ends = [lines.first(), lines.last().filter(|_| lines.len() > 1)];
         return ends.into_iter().flatten().copied().collect();
     }
     let tail = lines.len() - EDGE_LINES;
-    lines[..EDGE_LINES].iter().chain(&lines[tail..]).copied().collect()
+    lines[..EDGE_LINES]
+        .iter()
+        .chain(&lines[tail..])
+        .copied()
+        .collect()
 }
 
 /// Shapes that stand at the edge of at least every third page (left and right
@@ -67,7 +77,10 @@ fn running_lines(pages: &[String]) -> Vec<String> {
     }
     let mut counts: HashMap<String, usize> = HashMap::new();
     for page in pages {
-        let mut shapes: Vec<String> = edges(page).into_iter().map(|(_, line)| shape(line)).collect();
+        let mut shapes: Vec<String> = edges(page)
+            .into_iter()
+            .map(|(_, line)| shape(line))
+            .collect();
         shapes.sort();
         shapes.dedup();
         for shape in shapes {
@@ -75,7 +88,11 @@ fn running_lines(pages: &[String]) -> Vec<String> {
         }
     }
     let enough = (pages.len() / 3).max(MIN_PAGES - 1);
-    counts.into_iter().filter(|(_, count)| *count >= enough).map(|(shape, _)| shape).collect()
+    counts
+        .into_iter()
+        .filter(|(_, count)| *count >= enough)
+        .map(|(shape, _)| shape)
+        .collect()
 }
 
 fn without_running(page: &str, running: &[String]) -> String {
@@ -145,7 +162,10 @@ pub(super) fn find_line(text: &str, title: &str) -> Option<usize> {
 }
 
 fn letters(text: &str) -> String {
-    text.chars().filter(|c| c.is_alphabetic()).flat_map(char::to_lowercase).collect()
+    text.chars()
+        .filter(|c| c.is_alphabetic())
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 #[cfg(test)]
@@ -156,13 +176,21 @@ mod tests {
     fn divided_words_are_joined() {
         let page = "an exam-\nple of well-\nKnown and x-\ny, twenty-\n3 and soft\u{2}\nened ﬁt\n";
         let joined = pages(vec![page.to_owned()]).remove(0);
-        assert_eq!(joined, "an example of well-\nKnown and x-\ny, twenty-\n3 and softened fit\n");
+        assert_eq!(
+            joined,
+            "an example of well-\nKnown and x-\ny, twenty-\n3 and softened fit\n"
+        );
     }
 
     #[test]
     fn running_heads_go_and_content_stays() {
         let book: Vec<String> = (1..=9)
-            .map(|n| format!("Chapter {n}  The Guide\nUnique line {0}\nbody\nmore\nlast {0}\n- {n} -\n", "x".repeat(n)))
+            .map(|n| {
+                format!(
+                    "Chapter {n}  The Guide\nUnique line {0}\nbody\nmore\nlast {0}\n- {n} -\n",
+                    "x".repeat(n)
+                )
+            })
             .collect();
         let cleaned = pages(book);
         assert_eq!(cleaned[2], "Unique line xxx\nbody\nmore\nlast xxx\n");

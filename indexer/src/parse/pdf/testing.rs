@@ -17,7 +17,10 @@ pub(in crate::parse) fn pdf(pages: &[&str]) -> Vec<u8> {
     for page in pages {
         let mut content = String::from("BT /F1 12 Tf 14 TL 72 720 Td\n");
         for line in page.lines() {
-            let escaped = line.replace('\\', "\\\\").replace('(', "\\(").replace(')', "\\)");
+            let escaped = line
+                .replace('\\', "\\\\")
+                .replace('(', "\\(")
+                .replace(')', "\\)");
             let _ = writeln!(content, "({escaped}) Tj T*");
         }
         content.push_str("ET");
@@ -28,10 +31,16 @@ pub(in crate::parse) fn pdf(pages: &[&str]) -> Vec<u8> {
              /Resources << /Font << /F1 3 0 R >> >> /Contents {} 0 R >>",
             number + 1
         ));
-        objects.push(format!("<< /Length {} >>\nstream\n{content}\nendstream", content.len()));
+        objects.push(format!(
+            "<< /Length {} >>\nstream\n{content}\nendstream",
+            content.len()
+        ));
     }
     objects[1] = format!("<< /Type /Pages /Kids [{kids}] /Count {} >>", pages.len());
-    let last = pages.last().and_then(|page| page.lines().next()).unwrap_or("");
+    let last = pages
+        .last()
+        .and_then(|page| page.lines().next())
+        .unwrap_or("");
     let last_page = objects.len() - 1;
     objects[5] = format!("<< /Title ({last}) /Parent 5 0 R /Dest [{last_page} 0 R /Fit] >>");
     file(&objects, "/Root 1 0 R /Info 4 0 R")

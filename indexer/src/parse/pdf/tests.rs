@@ -4,7 +4,10 @@ use crate::parse::testing::{read, read_err};
 
 #[test]
 fn pages_have_numbers_and_text() {
-    let document = read("a.pdf", pdf(&["First page, (in brackets)\nsecond line", "", "Third page"]));
+    let document = read(
+        "a.pdf",
+        pdf(&["First page, (in brackets)\nsecond line", "", "Third page"]),
+    );
     let pages: Vec<_> = document
         .pages
         .iter()
@@ -30,7 +33,10 @@ fn properties_become_facts() {
 fn bookmarks_become_sections() {
     let document = read("a.pdf", pdf(&["one", "Second chapter\nbody"]));
     let section = &document.sections[0];
-    assert_eq!((section.level, section.heading.as_str()), (1, "Second chapter"));
+    assert_eq!(
+        (section.level, section.heading.as_str()),
+        (1, "Second chapter")
+    );
     assert!(document.text[section.span.clone()].starts_with("Second chapter"));
 }
 
@@ -52,7 +58,10 @@ fn passwords_are_recognised() {
         ),
     ];
     let id = "/Root 1 0 R /Encrypt 3 0 R /ID [<0123456789abcdef0123456789abcdef> <0123456789abcdef0123456789abcdef>]";
-    assert_eq!(read_err("locked.pdf", file(&objects, id)).kind(), ErrorKind::Encrypted);
+    assert_eq!(
+        read_err("locked.pdf", file(&objects, id)).kind(),
+        ErrorKind::Encrypted
+    );
 }
 
 #[test]

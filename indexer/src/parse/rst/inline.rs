@@ -36,11 +36,19 @@ pub(super) fn clean(line: &str) -> String {
         if let Some(label) = group("footnote") {
             return format!("[{}]", label.trim_start_matches('#'));
         }
-        ["literal", "named", "plain", "strong", "emphasis", "substitution", "reference"]
-            .iter()
-            .find_map(|name| group(name))
-            .unwrap_or_default()
-            .to_owned()
+        [
+            "literal",
+            "named",
+            "plain",
+            "strong",
+            "emphasis",
+            "substitution",
+            "reference",
+        ]
+        .iter()
+        .find_map(|name| group(name))
+        .unwrap_or_default()
+        .to_owned()
     });
     unescape(&cleaned).into_owned()
 }
@@ -86,11 +94,20 @@ mod tests {
     fn markup_goes_and_words_stay() {
         for (markup, expected) in [
             ("a ``x = *p`` b", "a x = *p b"),
-            (":func:`~os.path.join` and :ref:`the guide <guide>`", "os.path.join and the guide"),
+            (
+                ":func:`~os.path.join` and :ref:`the guide <guide>`",
+                "os.path.join and the guide",
+            ),
             (":py:class:`!Local`, :c:macro:`X`", "Local, X"),
-            ("`Home page <http://x>`_ and `Title here`_.", "Home page and Title here."),
+            (
+                "`Home page <http://x>`_ and `Title here`_.",
+                "Home page and Title here.",
+            ),
             ("**bold** and *soft* 2 * 3 * 4", "bold and soft 2 * 3 * 4"),
-            ("see Python_ or snake_case_name, x_ [1]_ [#n]_", "see Python or snake_case_name, x [1] [n]"),
+            (
+                "see Python_ or snake_case_name, x_ [1]_ [#n]_",
+                "see Python or snake_case_name, x [1] [n]",
+            ),
             ("|version| a | b | c", "version a | b | c"),
             (r"\*args and C:\new \`x", "*args and C:\\new `x"),
             ("unclosed `tick and **star", "unclosed `tick and **star"),
