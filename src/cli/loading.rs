@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use cairn_indexer::ParseLimits;
-use cairn_models::{Embedder, Hub, LoadOptions, Reranker};
+use cairn_models::{Embedder, Generator, Hub, LoadOptions, Reranker};
 
 use super::context::Context;
 use super::progress::PullBars;
@@ -71,6 +71,16 @@ impl<'a> Models<'a> {
         optional(loaded, "re-ranker", "results keep their fused order")
     }
 
+    /// The generator; none where it is off or cannot be had.
+    fn generator(&self) -> Option<Arc<dyn Generator>> {
+        let name = &self.config.models.generator;
+        if cairn_models::is_off(name) {
+            return None;
+        }
+        let loaded = cairn_models::load_generator(&self.hub, name, &self.options, &self.bars);
+        optional(loaded, "generator", "answers are made of quotations")
+    }
+
     /// How much a file may take, and the library that reads PDFs best.
     pub(super) fn parse_limits(&self) -> ParseLimits {
         let pdfium: Option<PathBuf> = optional(
@@ -120,9 +130,10 @@ pub(super) fn writes_locally(context: &Context, model: Option<&str>) -> bool {
 pub(super) fn answerer(
     context: &Context,
     engine: Engine,
-    _local: bool,
+    local: bool,
 ) -> anyhow::Result<Answerer> {
-    let gateway = Gateway::from_config(&context.config, None)?;
+    let generator = if local { Models::new(context)?.generator() } else { None };
+    let gateway = Gateway::from_config(&context.config, generator)?;
     let embedder = engine.embedder().cloned();
     Ok(Answerer::new(
         Arc::new(engine),
