@@ -2,6 +2,7 @@
 
 mod answers;
 mod architecture;
+mod chunking;
 mod cli;
 mod providers;
 mod server;

@@ -171,16 +171,12 @@ fn windows(
     context: &str,
     budget: &Budget,
 ) -> Vec<std::ops::Range<usize>> {
-    if budget.single {
-        return vec![grid.byte(tokens.start)..grid.byte(tokens.end)];
-    }
     // The context is counted at its most, so that windows do not depend on it.
-    let room = budget.window
-        - if context.is_empty() {
-            0
-        } else {
-            budget.context
-        };
+    let room = match budget.single {
+        true => usize::MAX,
+        false if context.is_empty() => budget.window,
+        false => budget.window - budget.context,
+    };
     let mut windows = Vec::new();
     let mut start = tokens.start;
     while tokens.end - start > room {

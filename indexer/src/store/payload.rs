@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use cairn_models::Embedder;
 use serde::{Deserialize, Serialize};
 
 use crate::vectors::SegmentMeta;
@@ -69,6 +70,32 @@ impl Payload {
             .at(meta));
         }
         serde_json::from_str(json).map_err(corrupt)
+    }
+
+    /// Fails unless documents of this embedder and these settings belong into
+    /// the collection.
+    pub(super) fn check(&self, settings: &IndexSettings, embedder: &dyn Embedder) -> Result<()> {
+        const ADVICE: &str = "To use the new one, delete the collection's folder and run `cairn \
+                              index` again, or index into another `--collection`.";
+        let mismatch = |message| Err(Error::new(ErrorKind::Mismatch, message));
+        let stored = &self.embedder;
+        if stored.id != embedder.id() || stored.dimension != embedder.dimension() {
+            return mismatch(format!(
+                "the collection was embedded by {} ({} dimensions), not by {} ({} dimensions). \
+                 {ADVICE}",
+                stored.id,
+                stored.dimension,
+                embedder.id(),
+                embedder.dimension()
+            ));
+        }
+        match self.settings.conflict(settings) {
+            Some((name, stored, wanted)) => mismatch(format!(
+                "the collection was built with {name} = {stored}, the configuration says \
+                 {wanted}. {ADVICE}"
+            )),
+            None => Ok(()),
+        }
     }
 
     /// The payload as it is stored.

@@ -1,15 +1,13 @@
 //! The one writer of a collection: documents in, commits out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cairn_models::{Cancel, Embedder};
-use rayon::prelude::*;
 use tantivy::merge_policy::LogMergePolicy;
 use tantivy::{IndexWriter, TantivyDocument, Term};
 
-use crate::chunk::{Piece, chunk, pool};
 use crate::vectors::{BuildSettings, Segment, SegmentMeta, write_segment};
 use crate::{Document, DocumentId, Error, ErrorKind, Result};
 
@@ -17,7 +15,8 @@ use super::index::{Shared, WORDS_DIR, Words};
 use super::lock::WriterLock;
 use super::payload::{EmbedderEntry, FORMAT, Payload};
 use super::pending::{Hash, Pending};
-use super::schema::{Record, chunk_to_json};
+use super::plan::{Planner, Prepared, Source};
+use super::schema::chunk_to_json;
 use super::segments::{self, Merge};
 use super::{Fingerprint, PutReport, Root, Snapshot, fault};
 
@@ -26,10 +25,6 @@ const WORDS_BUFFER_NUM_BYTES: usize = 64 << 20;
 
 /// Vectors in memory beyond which they go into a segment before the commit.
 const VECTORS_BUFFER_NUM_BYTES: usize = 64 << 20;
-
-/// Chunks that the embedder gets at once: enough to sort by length and fill its
-/// batches, few enough to notice a cancellation soon.
-const EMBED_BATCH: usize = 256;
 
 /// The one writer of a collection.
 ///
@@ -52,25 +47,6 @@ pub struct Writer {
     _lock: WriterLock,
 }
 
-/// Where the vector of a chunk comes from.
-enum Source {
-    /// The document's own row of before.
-    Own(u64),
-    /// A row that has the same input.
-    Copy(Vec<f32>),
-    /// The embedder: position in the list of what it is to read.
-    New(usize),
-}
-
-/// A document that is ready to be written.
-struct Prepared {
-    record: Record,
-    id: DocumentId,
-    pieces: Vec<Piece>,
-    sources: Vec<Source>,
-    report: PutReport,
-}
-
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, embedder: Arc<dyn Embedder>) -> Result<Self> {
         let vectors_dir = shared.vectors_dir();
@@ -80,7 +56,9 @@ impl Writer {
         shared.refresh()?;
         let base = shared.snapshot();
         if let Some(payload) = base.payload() {
-            check_same(payload, &shared, embedder.as_ref())?;
+            payload
+                .check(&shared.settings, embedder.as_ref())
+                .map_err(|error| error.at(&shared.dir))?;
         }
         let handle = shared.create_words()?;
         handle.register(&shared.settings.language)?;
@@ -151,10 +129,17 @@ impl Writer {
         if self.pending.num_bytes() >= VECTORS_BUFFER_NUM_BYTES {
             self.flush_vectors()?;
         }
-        let (mut prepared, to_embed) = self.prepare(documents, cancel)?;
-        let vectors = self.embed(&to_embed, cancel, on_embedded)?;
-        let written = prepared
-            .iter_mut()
+        let planner = Planner {
+            base: &self.base,
+            pending: &self.pending,
+            embedder: self.embedder.as_ref(),
+            settings: &self.shared.settings,
+        };
+        let plan = planner.plan(documents, cancel)?;
+        let vectors = planner.embed(&plan.to_embed, cancel, on_embedded)?;
+        let written = plan
+            .documents
+            .iter()
             .flatten()
             .try_for_each(|document| self.write(document, &vectors));
         if let Err(error) = written {
@@ -165,179 +150,15 @@ impl Writer {
             let cause = self.words.prepare_commit().err();
             return Err(cause.map_or(error, |cause| fault::convert(cause, &words_dir)));
         }
-        Ok(prepared
+        Ok(plan
+            .documents
             .into_iter()
             .map(|document| document.map_or_else(PutReport::default, |document| document.report))
             .collect())
     }
 
-    /// Cuts the documents, and finds out which chunks are new. Superseded
-    /// documents of the batch are none.
-    fn prepare(
-        &self,
-        documents: Vec<(Document, Option<Fingerprint>)>,
-        cancel: &Cancel,
-    ) -> Result<(Vec<Option<Prepared>>, Vec<Vec<String>>)> {
-        let embedder = self.embedder.as_ref();
-        let settings = &self.shared.settings;
-        let cut: Result<Vec<Vec<Piece>>> = documents
-            .par_iter()
-            .map(|(document, _)| {
-                cancel.check()?;
-                if document.uri.is_empty() {
-                    return Err(Error::new(
-                        ErrorKind::InvalidInput,
-                        "a document needs a URI",
-                    ));
-                }
-                chunk(document, embedder, settings)
-            })
-            .collect();
-        let last: HashMap<_, _> = documents
-            .iter()
-            .enumerate()
-            .map(|(at, (document, _))| (document.id(), at))
-            .collect();
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let mut to_embed = Vec::new();
-        let mut planned = HashMap::new();
-        let mut prepared = Vec::with_capacity(documents.len());
-        for (at, ((document, fingerprint), mut pieces)) in
-            documents.into_iter().zip(cut?).enumerate()
-        {
-            cancel.check()?;
-            let id = document.id();
-            if last.get(&id) != Some(&at) {
-                prepared.push(None);
-                continue;
-            }
-            self.check_id(id, &document.uri)?;
-            let mut own = self.own_rows(id, &pieces)?;
-            let mut report = PutReport {
-                chunks: pieces.len(),
-                ..PutReport::default()
-            };
-            let mut sources = Vec::with_capacity(pieces.len());
-            for piece in &mut pieces {
-                let before = to_embed.len();
-                sources.push(self.source(piece, &mut own, &mut planned, &mut to_embed)?);
-                report.embedded += to_embed.len() - before;
-            }
-            report.reused = report.chunks - report.embedded;
-            let record = Record::new(&document, fingerprint, pieces.len(), now.as_secs() as i64);
-            prepared.push(Some(Prepared {
-                record,
-                id,
-                pieces,
-                sources,
-                report,
-            }));
-        }
-        Ok((prepared, to_embed))
-    }
-
-    /// Two URIs with one id: one in 10^19, but it must not lose a document.
-    fn check_id(&self, id: DocumentId, uri: &str) -> Result<()> {
-        match self.base.record(id) {
-            Some(record) if record.uri != uri => Err(Error::new(
-                ErrorKind::InvalidInput,
-                format!(
-                    "`{uri}` has the same id as `{}`; give it another URI",
-                    record.uri
-                ),
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    /// Rows that belong to the document as it is now, by hash. Only this
-    /// document ever refers to them, so its next version may keep them.
-    fn own_rows(&self, id: DocumentId, pieces: &[Piece]) -> Result<HashMap<Hash, Vec<u64>>> {
-        let mut own: HashMap<Hash, Vec<u64>> = HashMap::new();
-        match self.pending.document(id) {
-            Some(Some(chunks)) => {
-                for &(hash, vector_id) in chunks {
-                    own.entry(hash).or_default().push(vector_id);
-                }
-            }
-            Some(None) => {}
-            None => {
-                let documents = self.base.document_table();
-                let Some(document) = documents.find(id) else {
-                    return Ok(own);
-                };
-                let chunks = documents.chunks(document);
-                for piece in pieces {
-                    if own.contains_key(&piece.hash) {
-                        continue;
-                    }
-                    let same = self.base.with_hash(&piece.hash)?;
-                    let same = same.into_iter().filter(|chunk| chunks.contains(&chunk.0));
-                    let rows = same.map(|chunk| self.base.vector_id(chunk)).collect();
-                    own.insert(piece.hash, rows);
-                }
-            }
-        }
-        Ok(own)
-    }
-
-    fn source(
-        &self,
-        piece: &mut Piece,
-        own: &mut HashMap<Hash, Vec<u64>>,
-        planned: &mut HashMap<Hash, usize>,
-        to_embed: &mut Vec<Vec<String>>,
-    ) -> Result<Source> {
-        if let Some(row) = own.get_mut(&piece.hash).and_then(Vec::pop) {
-            return Ok(Source::Own(row));
-        }
-        if let Some(&at) = planned.get(&piece.hash) {
-            return Ok(Source::New(at));
-        }
-        if let Some(vector) = self.pending.vector(&piece.hash)? {
-            return Ok(Source::Copy(vector));
-        }
-        if let Some(&chunk) = self.base.with_hash(&piece.hash)?.first() {
-            return Ok(Source::Copy(self.base.vector(chunk)?));
-        }
-        planned.insert(piece.hash, to_embed.len());
-        to_embed.push(std::mem::take(&mut piece.inputs));
-        Ok(Source::New(to_embed.len() - 1))
-    }
-
-    /// One vector for each chunk's inputs.
-    fn embed(
-        &self,
-        chunks: &[Vec<String>],
-        cancel: &Cancel,
-        on_embedded: &mut dyn FnMut(usize),
-    ) -> Result<Vec<Vec<f32>>> {
-        let dimension = self.embedder.dimension();
-        let mut pooled = Vec::with_capacity(chunks.len());
-        for batch in chunks.chunks(EMBED_BATCH) {
-            cancel.check()?;
-            let inputs: Vec<&str> = batch.iter().flatten().map(String::as_str).collect();
-            let vectors = self.embedder.embed(&inputs, cancel)?;
-            if vectors.len() != inputs.len() || vectors.iter().any(|v| v.len() != dimension) {
-                let id = self.embedder.id();
-                let message = format!("{id} did not give one vector for each text");
-                return Err(Error::new(ErrorKind::Model, message));
-            }
-            let mut rest = vectors.as_slice();
-            for inputs in batch {
-                let (windows, after) = rest.split_at(inputs.len());
-                pooled.push(pool(windows));
-                rest = after;
-            }
-            on_embedded(batch.len());
-        }
-        Ok(pooled)
-    }
-
     /// Hands a document to Tantivy and its new rows to the buffer.
-    fn write(&mut self, document: &mut Prepared, vectors: &[Vec<f32>]) -> Result<()> {
+    fn write(&mut self, document: &Prepared, vectors: &[Vec<f32>]) -> Result<()> {
         let fields = self.handle.fields;
         let internal = |error: serde_json::Error| {
             Error::new(ErrorKind::Internal, "a document cannot be stored").because(error)
@@ -568,29 +389,4 @@ fn now_ns() -> u64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     now.as_nanos() as u64
-}
-
-/// Fails unless documents of this embedder and these settings belong into the
-/// collection.
-fn check_same(payload: &Payload, shared: &Shared, embedder: &dyn Embedder) -> Result<()> {
-    const ADVICE: &str = "To use the new one, delete the collection's folder and run `cairn \
-                          index` again, or index into another `--collection`.";
-    let stored = &payload.embedder;
-    let mismatch = |message: String| Error::new(ErrorKind::Mismatch, message).at(&shared.dir);
-    if stored.id != embedder.id() || stored.dimension != embedder.dimension() {
-        return Err(mismatch(format!(
-            "the collection was embedded by {} ({} dimensions), not by {} ({} dimensions). {ADVICE}",
-            stored.id,
-            stored.dimension,
-            embedder.id(),
-            embedder.dimension()
-        )));
-    }
-    if let Some((name, stored, wanted)) = payload.settings.conflict(&shared.settings) {
-        return Err(mismatch(format!(
-            "the collection was built with {name} = {stored}, the configuration says {wanted}. \
-             {ADVICE}"
-        )));
-    }
-    Ok(())
 }

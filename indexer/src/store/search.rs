@@ -1,0 +1,124 @@
+//! The searches of a snapshot: by words, by vectors, and by filters.
+
+use crate::vectors::{RowSet, Search};
+use crate::words::WordSearch;
+use crate::{Access, Error, ErrorKind, Filter, Result};
+
+use super::facets::{self, Facets};
+use super::{Bm25, Scored, Selection, Snapshot, fault};
+
+impl Snapshot {
+    /// BM25 over title, headings and text. `query` is plain text: no character
+    /// of it is syntax. At most `k`, best first, ties by chunk id.
+    pub fn lexical(
+        &self,
+        query: &str,
+        k: usize,
+        bm25: Bm25,
+        within: Option<&Selection>,
+    ) -> Result<Vec<Scored>> {
+        let Some(committed) = &self.committed else {
+            return Ok(Vec::new());
+        };
+        let words = WordSearch {
+            searcher: &committed.searcher,
+            field: committed.fields.body,
+            analyzer: &committed.analyzer,
+            params: bm25,
+        };
+        let accept = |segment, doc| {
+            self.chunks
+                .at(segment, doc)
+                .is_some_and(|chunk| within.is_none_or(|selection| selection.contains(chunk)))
+        };
+        let hits = fault::guarded(&committed.words_dir, || {
+            words.top_k(query, k, accept, |address| {
+                self.chunks.at(address.segment_ord, address.doc_id)
+            })
+        })?;
+        Ok(hits
+            .into_iter()
+            .filter_map(|(address, score)| {
+                let chunk = self.chunks.at(address.segment_ord, address.doc_id)?;
+                Some(Scored { chunk, score })
+            })
+            .collect())
+    }
+
+    /// Nearest chunks by inner product of unit vectors. `ef` is the breadth of
+    /// the graph search (at least `k`); `exact` scans every vector.
+    ///
+    /// # Errors
+    /// `Mismatch` when `query` has not the dimension of the stored vectors.
+    pub fn dense(
+        &self,
+        query: &[f32],
+        k: usize,
+        ef: usize,
+        exact: bool,
+        within: Option<&Selection>,
+    ) -> Result<Vec<Scored>> {
+        let Some(committed) = &self.committed else {
+            return Ok(Vec::new());
+        };
+        let embedder = &committed.payload.embedder;
+        if query.len() != embedder.dimension {
+            return Err(Error::new(
+                ErrorKind::Mismatch,
+                format!(
+                    "the collection was embedded by {} with {} dimensions, the query has {}; \
+                     search with that model, or index again with the new one",
+                    embedder.id,
+                    embedder.dimension,
+                    query.len()
+                ),
+            ));
+        }
+        let mut hits = Vec::new();
+        for (at, segment) in committed.segments.iter().enumerate() {
+            let alive = self.vectors.alive(at);
+            let selected = within.map(|selection| {
+                RowSet::from_fn(segment.rows(), |row| {
+                    self.vectors
+                        .chunk(at, row)
+                        .is_some_and(|chunk| selection.contains(chunk))
+                })
+            });
+            let allowed = selected
+                .as_ref()
+                .or_else(|| (alive.len() < segment.rows()).then_some(alive));
+            let found = segment.search(&Search {
+                query,
+                k,
+                ef,
+                exact,
+                allowed,
+            })?;
+            hits.extend(found.into_iter().filter_map(|(row, score)| {
+                Some(Scored {
+                    chunk: self.vectors.chunk(at, row)?,
+                    score,
+                })
+            }));
+        }
+        hits.sort_unstable_by(Scored::order);
+        hits.truncate(k);
+        Ok(hits)
+    }
+
+    /// The chunks that `filter` and `access` leave; none when that is all of
+    /// them. A field that no readable document has is an error of kind
+    /// `InvalidInput` that lists the fields there are.
+    pub fn select(&self, filter: Option<&Filter>, access: &Access) -> Result<Option<Selection>> {
+        if filter.is_none() && *access == Access::All {
+            return Ok(None);
+        }
+        let facets = self.facets.get_or_init(|| Facets::new(&self.documents));
+        let Some(bits) = facets.select(filter, access)? else {
+            return Ok(None);
+        };
+        let kept = (0..self.documents.len()).filter(|&at| facets::get(&bits, at as u32));
+        let ranges = kept.map(|document| self.documents.chunks(document));
+        Ok(Some(Selection::from_ranges(self.chunks.len(), ranges)))
+    }
+}
