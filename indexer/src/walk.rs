@@ -67,6 +67,9 @@ pub enum SkipReason {
     Empty,
     /// An image, archive, program or other content without text.
     Binary,
+    /// It turned out to be no document when it was parsed: a binary with a
+    /// text's name, a page that only leads to another one.
+    Unsupported,
     /// A symbolic link.
     Symlink,
     /// A device, socket or pipe.
@@ -314,7 +317,15 @@ fn uri_of(relative: &Path) -> String {
         return uri;
     }
     let hash = blake3::hash(relative.as_os_str().as_encoded_bytes()).to_hex();
-    format!("{uri}~{}", &hash[..8])
+    let hash = &hash[..8];
+    let name_at = uri.rfind('/').map_or(0, |slash| slash + 1);
+    match uri[name_at..].rfind('.').filter(|dot| *dot > 0) {
+        Some(dot) => {
+            let (stem, extension) = uri.split_at(name_at + dot);
+            format!("{stem}~{hash}{extension}")
+        }
+        None => format!("{uri}~{hash}"),
+    }
 }
 
 #[cfg(test)]
@@ -444,7 +455,7 @@ mod tests {
             found
                 .files
                 .iter()
-                .all(|file| file.uri.starts_with("caf\u{fffd}.md~"))
+                .all(|file| file.uri.starts_with("caf\u{fffd}~") && file.uri.ends_with(".md"))
         );
         assert!(found.files.iter().all(|file| file.path.exists()));
     }

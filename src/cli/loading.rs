@@ -81,12 +81,12 @@ impl<'a> Models<'a> {
         optional(loaded, "generator", "answers are made of quotations")
     }
 
-    /// How much a file may take, and the library that reads PDFs best.
+    /// How much a file may take, and the library that reads PDFs.
     pub(super) fn parse_limits(&self) -> ParseLimits {
         let pdfium: Option<PathBuf> = optional(
             self.hub.library("pdfium", &self.bars),
             "PDF library",
-            "PDFs are read with the built-in reader",
+            "PDFs cannot be read",
         );
         let megabytes = usize::try_from(self.config.indexing.max_file_mb).unwrap_or(usize::MAX);
         ParseLimits {
@@ -127,12 +127,12 @@ pub(super) fn writes_locally(context: &Context, model: Option<&str>) -> bool {
 }
 
 /// An answerer over `engine`, with the local generator if `local`.
-pub(super) fn answerer(
-    context: &Context,
-    engine: Engine,
-    local: bool,
-) -> anyhow::Result<Answerer> {
-    let generator = if local { Models::new(context)?.generator() } else { None };
+pub(super) fn answerer(context: &Context, engine: Engine, local: bool) -> anyhow::Result<Answerer> {
+    let generator = if local {
+        Models::new(context)?.generator()
+    } else {
+        None
+    };
     let gateway = Gateway::from_config(&context.config, generator)?;
     let embedder = engine.embedder().cloned();
     Ok(Answerer::new(

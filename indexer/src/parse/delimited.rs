@@ -25,11 +25,11 @@ fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
     let mut text = text.trim_start_matches('\u{feff}');
     let mut delimiter = None;
     // Excel's own line about the delimiter.
-    if let Some((first, rest)) = text.split_once('\n') {
-        if let Some(sep) = first.trim_end().strip_prefix("sep=") {
-            delimiter = sep.bytes().next();
-            text = rest;
-        }
+    if let Some((first, rest)) = text.split_once('\n')
+        && let Some(sep) = first.trim_end().strip_prefix("sep=")
+    {
+        delimiter = sep.bytes().next();
+        text = rest;
     }
     let is_tsv = source.name.to_ascii_lowercase().ends_with(".tsv");
     let delimiter = delimiter.unwrap_or_else(|| if is_tsv { b'\t' } else { find_delimiter(text) });

@@ -180,14 +180,10 @@ impl Draft {
 
     /// Takes over what another draft holds, its headings `deeper` levels down.
     pub(super) fn append(&mut self, other: Draft, deeper: u8) {
-        let mut sections = other
-            .sections
-            .into_iter()
-            .take(other.open_sections)
-            .peekable();
+        let sections = other.sections.into_iter().take(other.open_sections);
         let text = other.text;
         let mut at = 0;
-        while let Some(section) = sections.next() {
+        for section in sections {
             let start = section.span.start;
             self.push(&text[at..start]);
             at = start;
@@ -253,10 +249,11 @@ impl Draft {
             }
             None => file_title(name),
         };
-        if format.prose && !self.metadata.contains_key("language") {
-            if let Some(code) = language::detect(&self.text) {
-                self.metadata.insert("language".into(), code.into());
-            }
+        if format.prose
+            && !self.metadata.contains_key("language")
+            && let Some(code) = language::detect(&self.text)
+        {
+            self.metadata.insert("language".into(), code.into());
         }
         self.metadata.insert("format".into(), format.name.into());
         self.text.shrink_to_fit();

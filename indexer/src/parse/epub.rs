@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn chapters_come_in_reading_order() {
-        let document = read("x.epub", &book(&[]));
+        let document = read("x.epub", book(&[]));
         assert_eq!(document.text, "First\n\nOne.\n\nTwo.");
         assert_eq!(document.title, "The & Book");
         let sections: Vec<_> = document
@@ -280,17 +280,17 @@ mod tests {
 
     #[test]
     fn the_name_does_not_matter() {
-        assert_eq!(read("book.zip", &book(&[])).metadata["format"], "epub");
+        assert_eq!(read("book.zip", book(&[])).metadata["format"], "epub");
     }
 
     #[test]
     fn protected_books_say_so() {
         let locked = r#"<encryption><EncryptedData><CipherData>
             <CipherReference URI="OEBPS/text/a.xhtml"/></CipherData></EncryptedData></encryption>"#;
-        let error = read_err("x.epub", &book(&[("META-INF/encryption.xml", locked)]));
+        let error = read_err("x.epub", book(&[("META-INF/encryption.xml", locked)]));
         assert_eq!(error.kind(), ErrorKind::Encrypted);
         let font = locked.replace("text/a.xhtml", "font.otf");
-        read("x.epub", &book(&[("META-INF/encryption.xml", &font)]));
+        read("x.epub", book(&[("META-INF/encryption.xml", &font)]));
     }
 
     #[test]

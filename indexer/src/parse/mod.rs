@@ -96,7 +96,7 @@ pub struct ParseLimits {
     pub max_archive_entries: usize,
     /// Time for a parser that may hang on hostile input (PDF).
     pub max_time: Duration,
-    /// The pdfium library, for better PDF text; none uses the Rust extractor.
+    /// The pdfium library, which reads PDFs; without it they are an error.
     pub pdfium: Option<PathBuf>,
 }
 

@@ -45,10 +45,10 @@ pub(super) fn push_underlined(text: &str, draft: &mut Draft) {
     let mut lines = text.lines().peekable();
     let mut blank_above = true;
     while let Some(line) = lines.next() {
-        if blank_above {
-            if let Some(level) = lines.peek().and_then(|next| underline_level(line, next)) {
-                draft.open_section(level, line);
-            }
+        if blank_above
+            && let Some(level) = lines.peek().and_then(|next| underline_level(line, next))
+        {
+            draft.open_section(level, line);
         }
         blank_above = line.trim().is_empty();
         draft.push(line);

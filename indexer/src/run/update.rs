@@ -192,12 +192,28 @@ impl Run<'_> {
                 && Some(known.modified_ns) == modified_ns
         });
         let Some(known) = same else { return false };
-        self.report.failed.push(FileFailure {
+        let failure = FileFailure {
             path: file.path.display().to_string(),
             kind: known.kind,
             message: known.message.clone(),
-        });
+        };
+        self.report(failure);
         true
+    }
+
+    /// Reports a file that did not become a document. One that was never going
+    /// to be one is skipped, like those that the walk knows by their names.
+    fn report(&mut self, failure: FileFailure) {
+        if failure.kind == ErrorKind::Unsupported {
+            *self
+                .report
+                .skipped
+                .entry(SkipReason::Unsupported)
+                .or_default() += 1;
+        } else {
+            self.report.failed.push(failure);
+            self.state.failed += 1;
+        }
     }
 
     /// Parses and puts the files; false when it was cancelled.
@@ -324,12 +340,11 @@ impl Run<'_> {
     /// Notes a file that did not become a document. What was indexed of it goes
     /// if its contents are to blame.
     fn fail(&mut self, job: &Job, root: &str, error: &Error) -> Result<()> {
-        self.report.failed.push(FileFailure {
+        self.report(FileFailure {
             path: job.path.display().to_string(),
             kind: error.kind(),
             message: error.message().to_owned(),
         });
-        self.state.failed += 1;
         if is_about_contents(error.kind()) {
             if self.writer.delete(DocumentId::of_uri(&job.uri))? {
                 self.report.deleted += 1;

@@ -14,8 +14,8 @@ use serde_json::Value;
 use super::draft::Draft;
 use super::format::Format;
 use super::front_matter;
-use super::{Source, detect, encoding};
-use crate::Result;
+use super::{Source, encoding};
+use crate::{Error, ErrorKind, Result};
 use tree::Tree;
 
 /// Bytes at the start in which an encoding may be declared.
@@ -61,7 +61,10 @@ pub(super) fn page(html: &str, draft: &mut Draft) -> Result<()> {
     }
     let selection = content::select(&tree);
     if selection.text_bytes < MAX_REDIRECT_BYTES && leads_elsewhere(&tree) {
-        return Err(detect::unsupported("a page that only leads to another one"));
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "a page that only leads to another one; there is nothing to index",
+        ));
     }
     render::render(&tree, &selection, draft);
     Ok(())

@@ -217,13 +217,12 @@ impl Builder {
         self.tree.text.push_str(text);
         let end = self.tree.text.len() as u32;
         let last = self.tree.nodes[self.top()].last;
-        if let Some(node) = self.tree.nodes.get_mut(last as usize) {
-            if let Data::Text(range) = &mut node.data {
-                if range.end == start {
-                    range.end = end;
-                    return;
-                }
-            }
+        if let Some(node) = self.tree.nodes.get_mut(last as usize)
+            && let Data::Text(range) = &mut node.data
+            && range.end == start
+        {
+            range.end = end;
+            return;
         }
         self.add(Data::Text(start..end));
     }
@@ -244,14 +243,15 @@ impl Builder {
             .stack
             .iter()
             .any(|&open| self.name(open) == Some(&local_name!("svg")));
-        if !in_svg && !closes_itself {
-            if let Some(kind) = raw_text(&name) {
-                if name == local_name!("title") {
-                    self.in_title = self.tree.title.is_empty();
-                }
-                self.muted = Some(name);
-                return TokenSinkResult::RawData(kind);
+        if !in_svg
+            && !closes_itself
+            && let Some(kind) = raw_text(&name)
+        {
+            if name == local_name!("title") {
+                self.in_title = self.tree.title.is_empty();
             }
+            self.muted = Some(name);
+            return TokenSinkResult::RawData(kind);
         }
         if self.tree.nodes.len() >= MAX_NODES {
             return TokenSinkResult::Continue;

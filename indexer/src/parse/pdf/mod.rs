@@ -1,14 +1,17 @@
 //! PDF: the text of each page in reading order, bookmarks as sections.
 //!
-//! pdfium reads where its library is at hand ([`ParseLimits::pdfium`]), the
-//! Rust extractor elsewhere. Both run on a thread of their own, with a time
-//! limit: a hostile file may make a reader hang or panic.
+//! pdfium reads, loaded from [`ParseLimits::pdfium`], on a thread of its own
+//! with a time limit. Measured on 64 real manuals against pdftotext, it and
+//! pdf-extract, the best reader in Rust, keep the same words in the same order;
+//! but pdfium is six times faster, follows bookmarks, and survives hostile files:
+//! a form that draws itself makes pdf-extract overflow its stack, which no caller
+//! can catch. So there is no second reader.
 //!
 //! [`ParseLimits::pdfium`]: crate::ParseLimits::pdfium
 
+mod bomb;
 mod clean;
 mod pdfium;
-mod rust;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -78,17 +81,27 @@ fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
 }
 
 fn read_on_thread(source: &Source<'_>) -> Result<Contents> {
+    let Some(library) = source.limits.pdfium.clone() else {
+        // The machine's lack, not the file's: the next run tries again.
+        return Err(Error::new(
+            ErrorKind::Machine,
+            "the library that reads PDFs is missing; run `cairn models pull pdfium`",
+        ));
+    };
+    if bomb::is_bomb(source.bytes) {
+        return Err(Error::new(
+            ErrorKind::TooLarge,
+            "a page unfolds to more memory than any page needs; print the PDF anew",
+        ));
+    }
     let (sender, receiver) = sync_channel(1);
     let stop = Arc::new(AtomicBool::new(false));
-    let (bytes, limits, stopped) = (source.bytes.to_vec(), source.limits.clone(), stop.clone());
+    let (bytes, stopped) = (source.bytes.to_vec(), stop.clone());
     std::thread::Builder::new()
         .name("pdf".into())
         .stack_size(STACK_BYTES)
         .spawn(move || {
-            let contents = match &limits.pdfium {
-                Some(library) => pdfium::read(library, &bytes, &stopped),
-                None => rust::read(&bytes, &stopped),
-            };
+            let contents = pdfium::read(&library, &bytes, &stopped);
             // The receiver may have given up.
             let _ = sender.send(contents);
         })

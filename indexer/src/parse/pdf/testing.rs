@@ -2,6 +2,20 @@
 
 use std::fmt::Write;
 
+use crate::ParseLimits;
+
+/// The default limits, with pdfium from the models folder, fetched if missing.
+pub(in crate::parse) fn limits() -> ParseLimits {
+    let hub = cairn_models::Hub::new(None).expect("a folder for models");
+    let pdfium = hub
+        .library("pdfium", &cairn_models::Quiet)
+        .expect("the pdfium library");
+    ParseLimits {
+        pdfium: Some(pdfium),
+        ..ParseLimits::default()
+    }
+}
+
 /// A PDF whose pages hold these lines, with a title and a bookmark to the last
 /// page that is named like the last page's first line.
 pub(in crate::parse) fn pdf(pages: &[&str]) -> Vec<u8> {

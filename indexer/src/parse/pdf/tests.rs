@@ -1,6 +1,42 @@
-use super::testing::{file, pdf};
-use crate::ErrorKind;
-use crate::parse::testing::{read, read_err};
+use super::testing::{file, limits, pdf};
+use crate::parse::{ParseInput, ParseLimits, parse};
+use crate::{Document, Error, ErrorKind};
+
+fn read(name: &str, bytes: impl AsRef<[u8]>) -> Document {
+    parse(&ParseInput::new(name, bytes.as_ref()), &limits()).unwrap()
+}
+
+fn read_err(name: &str, bytes: impl AsRef<[u8]>) -> Error {
+    parse(&ParseInput::new(name, bytes.as_ref()), &limits()).unwrap_err()
+}
+
+#[test]
+fn without_the_library_the_message_says_what_to_do() {
+    let input = pdf(&["text"]);
+    let error = parse(&ParseInput::new("a.pdf", &input), &ParseLimits::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Machine);
+    assert!(
+        error.message().contains("cairn models pull pdfium"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_form_that_draws_itself_is_an_answer() {
+    let form = "<< /Type /XObject /Subtype /Form /BBox [0 0 9 9] \
+                /Resources << /XObject << /X 4 0 R >> >> /Length 5 >>\nstream\n/X Do\nendstream";
+    let objects = [
+        "<< /Type /Catalog /Pages 2 0 R >>".to_owned(),
+        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>".to_owned(),
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] \
+         /Resources << /XObject << /X 4 0 R >> >> /Contents 5 0 R >>"
+            .to_owned(),
+        form.to_owned(),
+        "<< /Length 5 >>\nstream\n/X Do\nendstream".to_owned(),
+    ];
+    let error = read_err("a.pdf", file(&objects, "/Root 1 0 R"));
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+}
 
 #[test]
 fn pages_have_numbers_and_text() {

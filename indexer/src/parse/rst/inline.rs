@@ -55,10 +55,12 @@ pub(super) fn clean(line: &str) -> String {
 
 /// What a role shows: `text <target>` is its text, `~a.b.c` the whole name.
 fn role(content: &str) -> Cow<'_, str> {
-    if let Some((text, _)) = content.strip_suffix('>').and_then(|c| c.rsplit_once('<')) {
-        if !text.trim().is_empty() {
-            return Cow::Borrowed(text.trim());
-        }
+    if let Some((text, _)) = content
+        .strip_suffix('>')
+        .and_then(|c| c.rsplit_once('<'))
+        .filter(|(text, _)| !text.trim().is_empty())
+    {
+        return Cow::Borrowed(text.trim());
     }
     Cow::Borrowed(content.trim_start_matches(['~', '!']))
 }
