@@ -74,7 +74,7 @@ fn document(number: u64, version: u64) -> Document {
 fn write_until_killed(dir: &Path, seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
     let index = Index::open(dir, settings()).unwrap();
-    let mut writer = index.writer(Arc::new(HashEmbedder)).unwrap();
+    let mut writer = writer(&index);
     say("ready");
     for round in 0.. {
         let mut changes = Vec::new();
@@ -101,6 +101,19 @@ fn write_until_killed(dir: &Path, seed: u64) {
         ));
         let generation = writer.commit().unwrap();
         say(&format!("ack {generation}"));
+    }
+}
+
+/// A writer. A process that another test starts holds a copy of the parent's
+/// handles for a moment, the one of the lock file among them: wait for it.
+fn writer(index: &Index) -> Writer {
+    loop {
+        match index.writer(Arc::new(HashEmbedder)) {
+            Err(error) if error.kind() == ErrorKind::Locked => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            result => return result.unwrap(),
+        }
     }
 }
 

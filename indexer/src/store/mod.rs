@@ -23,6 +23,7 @@ mod lock;
 mod payload;
 mod pending;
 mod plan;
+mod postings;
 mod roots;
 mod schema;
 mod search;

@@ -16,7 +16,7 @@ use crate::{Error, ErrorKind, Result};
 
 use super::Snapshot;
 
-/// More flat segments than this are merged into one.
+/// As many flat segments are merged into one.
 const MAX_FLAT_SEGMENTS: usize = 8;
 
 /// As many graphs of about one size are merged into the next size.
@@ -36,21 +36,38 @@ pub(super) struct Load {
     pub(super) alive: usize,
 }
 
-/// The segments that should become one; empty when all is well.
+/// Small segments that should become one before they are too many; that takes
+/// milliseconds, since together they are still small.
+pub(super) fn gather(segments: &[Load], graph_min_rows: usize) -> Vec<usize> {
+    let (flat, rows) = flat(segments);
+    if flat.len() >= MAX_FLAT_SEGMENTS && rows < graph_min_rows {
+        flat
+    } else {
+        Vec::new()
+    }
+}
+
+/// Flat segments, and the rows in them that have a chunk.
+fn flat(segments: &[Load]) -> (Vec<usize>, usize) {
+    let these = segments
+        .iter()
+        .enumerate()
+        .filter(|(_, load)| load.kind == SegmentKind::Flat);
+    these.fold((Vec::new(), 0), |(mut chosen, rows), (at, load)| {
+        chosen.push(at);
+        (chosen, rows + load.alive)
+    })
+}
+
+/// The segments that should become one, beside the work: building a graph
+/// takes its time. Empty when all is well.
 pub(super) fn plan(segments: &[Load], graph_min_rows: usize) -> Vec<usize> {
-    let of_kind = |kind| {
-        let these = segments
-            .iter()
-            .enumerate()
-            .filter(move |(_, load)| load.kind == kind);
-        these.map(|(at, _)| at).collect::<Vec<_>>()
-    };
-    let flat = of_kind(SegmentKind::Flat);
-    let flat_rows: usize = flat.iter().map(|&at| segments[at].alive).sum();
-    if flat.len() > MAX_FLAT_SEGMENTS || flat_rows >= graph_min_rows.max(1) {
+    let (flat, flat_rows) = flat(segments);
+    if flat_rows >= graph_min_rows.max(1) {
         return flat;
     }
-    let graphs = of_kind(SegmentKind::Graph);
+    let is_graph = |at: &usize| segments[*at].kind == SegmentKind::Graph;
+    let graphs: Vec<_> = (0..segments.len()).filter(is_graph).collect();
     let tier = |at: usize| segments[at].alive.max(1).ilog(GRAPHS_IN_TIER);
     for &first in &graphs {
         let peers: Vec<_> = graphs
@@ -184,8 +201,9 @@ mod tests {
         assert!(plan(&[], 100).is_empty());
         assert!(plan(&[flat(10), graph(5000), flat(20)], 100).is_empty());
         assert_eq!(plan(&[flat(60), graph(5000), flat(50)], 100), [0, 2]);
-        assert_eq!(plan(&[flat(1); 9], 100), (0..9).collect::<Vec<_>>());
-        assert!(plan(&[flat(1); 8], 100).is_empty());
+        assert_eq!(gather(&[flat(1); 8], 100), (0..8).collect::<Vec<_>>());
+        assert!(gather(&[flat(1); 7], 100).is_empty());
+        assert!(gather(&[flat(20); 8], 100).is_empty());
         assert_eq!(plan(&[flat(100)], 100), [0]);
         let sizes = [
             graph(200),

@@ -437,3 +437,78 @@ fn a_cancelled_put_leaves_nothing_and_the_writer_works_on() {
     check(&index.snapshot());
     assert_eq!(index.snapshot().document_count(), 1);
 }
+
+#[test]
+fn writers_that_make_one_change_each_leave_few_segments() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = open(dir.path());
+    for n in 0..30 {
+        let mut writer = writer(&index);
+        put(
+            &mut writer,
+            vec![document(&format!("d{n}"), &prose("fox", 3))],
+        );
+        writer.commit().unwrap();
+    }
+    let files = |below: &str, extension: &str| {
+        std::fs::read_dir(dir.path().join(below))
+            .unwrap()
+            .filter(|file| {
+                let path = file.as_ref().unwrap().path();
+                path.extension().is_some_and(|found| found == extension)
+            })
+            .count()
+    };
+    assert!(files("vectors", "vec") <= 9, "{}", files("vectors", "vec"));
+    // Files of merged segments go with the next commit.
+    assert!(files("words", "store") <= 20, "{}", files("words", "store"));
+    check(&index.snapshot());
+    assert_eq!(index.snapshot().document_count(), 30);
+}
+
+#[test]
+fn graphs_are_built_beside_the_work_and_found_like_scans() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = IndexSettings {
+        graph_min_rows: 200,
+        ..settings()
+    };
+    let index = Index::open(dir.path(), settings).unwrap();
+    let mut writer = writer(&index);
+    for n in 0..40 {
+        let words = format!("fox{n}x");
+        put(
+            &mut writer,
+            vec![document(&format!("d{n}"), &prose(&words, 60))],
+        );
+        if n % 5 == 0 {
+            writer.commit().unwrap();
+        }
+    }
+    for n in 0..10 {
+        writer.delete(DocumentId::of_uri(&format!("d{n}"))).unwrap();
+    }
+    writer.close().unwrap();
+    let snapshot = index.snapshot();
+    check(&snapshot);
+    assert_eq!(snapshot.document_count(), 30);
+    assert!(
+        std::fs::read_dir(dir.path().join("vectors"))
+            .unwrap()
+            .count()
+            <= 6
+    );
+    let query = "The fox21x7 runs over the hill.";
+    let query = HashEmbedder
+        .embed(&[query], &Cancel::never())
+        .unwrap()
+        .remove(0);
+    let exact = snapshot.dense(&query, 10, 10, true, None).unwrap();
+    let graph = snapshot.dense(&query, 10, 200, false, None).unwrap();
+    assert_eq!(exact[0].score, graph[0].score);
+    let only = Filter::parse(&json!({"uri": "d33"})).unwrap();
+    let only = snapshot.select(Some(&only), &Access::All).unwrap().unwrap();
+    let hits = snapshot.dense(&query, 10, 64, false, Some(&only)).unwrap();
+    assert_eq!(hits.len(), 10.min(only.len()));
+    assert!(hits.iter().all(|hit| only.contains(hit.chunk)));
+}

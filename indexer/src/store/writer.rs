@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use cairn_models::{Cancel, Embedder};
 use tantivy::merge_policy::LogMergePolicy;
-use tantivy::{IndexWriter, TantivyDocument, Term};
+use tantivy::{TantivyDocument, Term};
 
 use crate::vectors::{BuildSettings, Segment, SegmentMeta, write_segment};
 use crate::{Document, DocumentId, Error, ErrorKind, Result};
@@ -16,6 +16,7 @@ use super::lock::WriterLock;
 use super::payload::{EmbedderEntry, FORMAT, Payload};
 use super::pending::{Hash, Pending};
 use super::plan::{Planner, Prepared, Source};
+use super::postings::PostingsWriter;
 use super::schema::chunk_to_json;
 use super::segments::{self, Merge};
 use super::{Fingerprint, PutReport, Root, Snapshot, fault};
@@ -33,13 +34,15 @@ const VECTORS_BUFFER_NUM_BYTES: usize = 64 << 20;
 /// commit and can be used on.
 pub struct Writer {
     // Dropped in this order: the lock goes last.
-    words: IndexWriter,
+    words: PostingsWriter,
     handle: Words,
     shared: Arc<Shared>,
     embedder: Arc<dyn Embedder>,
     base: Arc<Snapshot>,
     pending: Pending,
     merge: Option<Merge>,
+    /// Set when a merge failed: this writer starts no other.
+    merge_failed: bool,
     next_vector_id: u64,
     roots: BTreeMap<String, Root>,
     /// Set when Tantivy's writer failed and was not set back.
@@ -67,17 +70,16 @@ impl Writer {
             .index
             .writer_with_num_threads(1, WORDS_BUFFER_NUM_BYTES)
             .map_err(|error| fault::convert(error, &words_dir))?;
-        let mut policy = LogMergePolicy::default();
-        policy.set_del_docs_ratio_before_merge(0.3);
-        words.set_merge_policy(Box::new(policy));
+        words.set_merge_policy(Box::new(merge_policy()));
         let mut writer = Self {
-            words,
+            words: PostingsWriter::new(words),
             handle,
             shared,
             embedder,
             base,
             pending: Pending::default(),
             merge: None,
+            merge_failed: false,
             next_vector_id: 0,
             roots: BTreeMap::new(),
             broken: false,
@@ -236,8 +238,11 @@ impl Writer {
         }
         match self.try_commit() {
             Ok(generation) => {
+                // Until the snapshot is the new one, nothing may be added to it.
+                self.broken = true;
                 self.shared.refresh()?;
                 self.base = self.shared.snapshot();
+                self.broken = false;
                 self.start_over();
                 self.start_merge()?;
                 Ok(generation)
@@ -268,19 +273,39 @@ impl Writer {
 
     /// Starts to merge vector segments if there is something to merge.
     fn start_merge(&mut self) -> Result<()> {
-        if self.merge.is_some() {
-            return Ok(());
+        if self.merge.is_none() && !self.merge_failed {
+            let graph_min_rows = self.shared.settings.graph_min_rows;
+            let chosen = segments::plan(&self.base.loads(), graph_min_rows);
+            self.merge = self.merge_of(chosen)?;
         }
-        let settings = self.build_settings();
-        let chosen = segments::plan(&self.base.loads(), settings.graph_min_rows);
-        if !chosen.is_empty() {
-            let dir = self.shared.vectors_dir();
-            self.merge = Some(Merge::start(
-                Arc::clone(&self.base),
-                chosen,
-                &dir,
-                settings,
-            )?);
+        Ok(())
+    }
+
+    fn merge_of(&self, chosen: Vec<usize>) -> Result<Option<Merge>> {
+        if chosen.is_empty() {
+            return Ok(None);
+        }
+        let (base, dir) = (Arc::clone(&self.base), self.shared.vectors_dir());
+        Merge::start(base, chosen, &dir, self.build_settings()).map(Some)
+    }
+
+    /// Puts the result of a merge that is done into the list. Small segments
+    /// are merged at once: a writer that is opened for each change must not
+    /// leave more and more of them.
+    fn apply_merge(&mut self, vectors: &mut Vec<SegmentMeta>) -> Result<()> {
+        let merge = match self.merge.take_if(|merge| merge.is_done()) {
+            None if self.merge.is_none() && !self.merge_failed => {
+                let graph_min_rows = self.shared.settings.graph_min_rows;
+                self.merge_of(segments::gather(&self.base.loads(), graph_min_rows))?
+            }
+            done => done,
+        };
+        if let Some(merge) = merge
+            && let Err(error) = merge.apply(vectors)
+        {
+            // The segments that were to be merged are all there still.
+            tracing::warn!(%error, "vector segments could not be merged");
+            self.merge_failed = true;
         }
         Ok(())
     }
@@ -298,12 +323,7 @@ impl Writer {
             .base
             .payload()
             .map_or_else(Vec::new, |payload| payload.vectors.clone());
-        if let Some(merge) = self.merge.take_if(|merge| merge.is_done())
-            && let Err(error) = merge.apply(&mut vectors)
-        {
-            // The segments that were to be merged are all there still.
-            tracing::warn!(%error, "vector segments could not be merged");
-        }
+        self.apply_merge(&mut vectors)?;
         vectors.extend(self.pending.flushed.iter().map(|(meta, _)| meta.clone()));
         let payload = Payload {
             format: FORMAT,
@@ -361,10 +381,7 @@ impl Writer {
             merge.wait();
             self.commit()?;
         }
-        let words_dir = self.shared.dir.join(WORDS_DIR);
-        self.words
-            .wait_merging_threads()
-            .map_err(|error| fault::convert(error, &words_dir))
+        Ok(())
     }
 
     /// Goes back to the last commit after a failure.
@@ -374,6 +391,7 @@ impl Writer {
             self.words
                 .rollback()
                 .map_err(|error| fault::convert(error, &words_dir))?;
+            self.words.set_merge_policy(Box::new(merge_policy()));
             // A commit that failed late may still have happened.
             self.shared.refresh()?;
             self.base = self.shared.snapshot();
@@ -382,6 +400,13 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Tantivy's own, which also writes segments again that are a third dead.
+fn merge_policy() -> LogMergePolicy {
+    let mut policy = LogMergePolicy::default();
+    policy.set_del_docs_ratio_before_merge(0.3);
+    policy
 }
 
 fn now_ns() -> u64 {
