@@ -235,6 +235,7 @@ impl Draft {
         self.sections.truncate(self.open_sections);
         self.pages.truncate(self.open_pages);
         close_sections(&mut self.sections, self.text.len());
+        self.sections.retain(|section| !section.span.is_empty());
         close_pages(&mut self.pages, self.text.len());
         let first_heading = || {
             let outermost = self.sections.iter().find(|section| section.level == 1);

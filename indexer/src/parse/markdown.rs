@@ -60,6 +60,11 @@ struct Writer<'a> {
     /// Cells of the table row that is being read.
     cells: usize,
     in_cell: bool,
+    /// Open links, and images inside them: those are badges and buttons, whose
+    /// description says nothing about the subject.
+    links: usize,
+    badges: usize,
+    in_code: bool,
 }
 
 impl<'a> Writer<'a> {
@@ -72,10 +77,16 @@ impl<'a> Writer<'a> {
             html: None,
             cells: 0,
             in_cell: false,
+            links: 0,
+            badges: 0,
+            in_code: false,
         }
     }
 
     fn text(&mut self, text: &str) {
+        if self.badges > 0 {
+            return;
+        }
         if let Some((_, heading)) = &mut self.heading {
             heading.push_str(text);
             return;
@@ -84,7 +95,10 @@ impl<'a> Writer<'a> {
             let marker = std::mem::take(&mut self.marker);
             self.draft.push(&marker);
         }
-        self.draft.push(text);
+        // What a badge left behind; in code, it is indentation.
+        let is_start = self.draft.at_line_start() && !self.in_code;
+        self.draft
+            .push(if is_start { text.trim_start() } else { text });
     }
 
     /// Starts a block: a blank line above, but not inside lists, where blocks
@@ -141,7 +155,10 @@ impl<'a> Writer<'a> {
             Tag::Paragraph | Tag::BlockQuote(_) | Tag::DefinitionList | Tag::Table(_) => {
                 self.block();
             }
-            Tag::CodeBlock(_) => self.block(),
+            Tag::CodeBlock(_) => {
+                self.block();
+                self.in_code = true;
+            }
             Tag::Heading { level, .. } => self.heading = Some((depth(level), String::new())),
             Tag::HtmlBlock => self.html = Some(String::new()),
             Tag::List(start) => {
@@ -165,12 +182,13 @@ impl<'a> Writer<'a> {
                 self.cells += 1;
                 self.in_cell = true;
             }
+            Tag::Link { .. } => self.links += 1,
+            Tag::Image { .. } if self.links > 0 => self.badges += 1,
             Tag::Emphasis
             | Tag::Strong
             | Tag::Strikethrough
             | Tag::Superscript
             | Tag::Subscript
-            | Tag::Link { .. }
             | Tag::Image { .. }
             | Tag::MetadataBlock(_) => {}
         }
@@ -199,7 +217,10 @@ impl<'a> Writer<'a> {
                 self.draft.break_line();
             }
             TagEnd::TableCell => self.in_cell = false,
+            TagEnd::Link => self.links = self.links.saturating_sub(1),
+            TagEnd::Image => self.badges = self.badges.saturating_sub(1),
             TagEnd::Paragraph | TagEnd::BlockQuote(_) | TagEnd::CodeBlock | TagEnd::Table => {
+                self.in_code = false;
                 self.block();
             }
             TagEnd::TableHead | TagEnd::TableRow => self.draft.break_line(),
@@ -257,6 +278,13 @@ mod tests {
              fn main() {\n\n    body();\n}\n\nTwo\nlines\n\n[1] The note."
         );
         assert_eq!(document.title, "Set up");
+    }
+
+    #[test]
+    fn badges_say_nothing() {
+        let document =
+            read("[![Build status](b.svg)](http://ci) ![A chart](c.png)\n\n# Name\n\ntext\n");
+        assert_eq!(document.text, "A chart\n\nName\n\ntext");
     }
 
     #[test]

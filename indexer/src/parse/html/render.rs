@@ -18,6 +18,7 @@ pub(super) fn render(tree: &Tree, selection: &Selection, draft: &mut Draft) {
         waiting: String::new(),
         pre: 0,
         cell: 0,
+        link: 0,
     };
     renderer.node(selection.root);
 }
@@ -34,6 +35,8 @@ struct Renderer<'a> {
     pre: usize,
     /// Depth of table cells that are one line.
     cell: usize,
+    /// Depth of links: images inside are buttons and logos.
+    link: usize,
 }
 
 impl Renderer<'_> {
@@ -111,7 +114,13 @@ impl Renderer<'_> {
                 }
             }
             local_name!("hr") => self.blank_line(),
+            local_name!("img") if self.link > 0 => {}
             local_name!("img") => self.image(index),
+            local_name!("a") => {
+                self.link += 1;
+                self.children(index);
+                self.link -= 1;
+            }
             local_name!("pre") | local_name!("listing") | local_name!("xmp") => {
                 self.blank_line();
                 self.pre += 1;
@@ -177,9 +186,7 @@ impl Renderer<'_> {
 
     fn image(&mut self, index: usize) {
         if let Some(alt) = self.tree.nodes[index].attribute(&local_name!("alt")) {
-            self.draft.space();
             self.text(alt);
-            self.draft.space();
         }
     }
 

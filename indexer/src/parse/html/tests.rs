@@ -54,6 +54,21 @@ fn lists_and_tables_are_readable() {
 }
 
 #[test]
+fn what_stands_in_a_line_does_not_break_it() {
+    let document = read(
+        "<p>One <img alt=two> <my-icon></my-icon>three<svg></svg> <math><mi>x</mi></math>.</p>",
+    );
+    assert_eq!(document.text, "One two three x.");
+}
+
+#[test]
+fn images_are_their_descriptions_unless_they_are_buttons() {
+    let document =
+        read("<a href=/><img alt=Logo></a><p>See <img alt='the chart'>, <a href=x>here</a>.");
+    assert_eq!(document.text, "See the chart, here.");
+}
+
+#[test]
 fn tables_for_layout_are_not_rows() {
     let document = read(
         "<table><tr><td><h1>Old page</h1><p>Para one</p><pre>a\n b</pre></td>\

@@ -1,7 +1,11 @@
 //! From what stands on pages to text that reads on: words that were divided at
 //! line ends are joined, running heads and page numbers go.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 /// Pages from which a repeated line counts as running.
 const MIN_PAGES: usize = 4;
@@ -14,7 +18,10 @@ pub(super) fn pages(pages: Vec<String>) -> Vec<String> {
     let running = running_lines(&pages);
     pages
         .iter()
-        .map(|page| join_words(&without_running(page, &running)))
+        .map(|page| {
+            let joined = join_words(&without_running(page, &running));
+            without_leaders(&joined).into_owned()
+        })
         .collect()
 }
 
@@ -139,6 +146,13 @@ fn join_words(page: &str) -> String {
     out
 }
 
+/// Dots that lead to a page number in a table of contents, as three.
+fn without_leaders(page: &str) -> Cow<'_, str> {
+    static LEADERS: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"(?: ?\.){4,}").expect("a constant that the tests compile"));
+    LEADERS.replace_all(page, " ...")
+}
+
 /// Where the line begins that holds `title`, compared without case, spaces and
 /// numbering.
 pub(super) fn find_line(text: &str, title: &str) -> Option<usize> {
@@ -196,6 +210,13 @@ mod tests {
         assert_eq!(cleaned[2], "Unique line xxx\nbody\nmore\nlast xxx\n");
         let few = pages(vec!["1\na\n".into(), "2\na\n".into()]);
         assert_eq!(few, ["1\na\n", "2\na\n"]);
+    }
+
+    #[test]
+    fn leaders_become_three_dots() {
+        let page = "1.2 Scope . . . . . . . 12\nAnd so on... x......3\n";
+        let cleaned = pages(vec![page.to_owned()]).remove(0);
+        assert_eq!(cleaned, "1.2 Scope ... 12\nAnd so on... x ...3\n");
     }
 
     #[test]

@@ -74,35 +74,23 @@ fn facts(document: &PdfDocument<'_>) -> Vec<(&'static str, String)> {
 }
 
 fn outline(document: &PdfDocument<'_>, contents: &mut Contents) {
-    let mut level = 1u8;
-    let mut next = document.bookmarks().root();
-    while let Some(bookmark) = next {
-        if contents.outline.len() == MAX_BOOKMARKS {
+    let mut stack: Vec<(u8, PdfBookmark<'_>)> = Vec::new();
+    stack.extend(document.bookmarks().root().map(|root| (1, root)));
+    let mut seen = 0;
+    while let Some((level, bookmark)) = stack.pop() {
+        seen += 1;
+        if seen > MAX_BOOKMARKS {
             break;
         }
         let page = bookmark
             .destination()
             .and_then(|target| target.page_index().ok());
+        let page = page.and_then(|page| usize::try_from(page).ok());
         if let (Some(title), Some(page)) = (bookmark.title(), page) {
-            contents.outline.push((level, title, page as usize));
+            contents.outline.push((level, title, page));
         }
-        next = bookmark.first_child();
-        if next.is_some() {
-            level = level.saturating_add(1);
-        } else {
-            next = following(bookmark, &mut level);
-        }
-    }
-}
-
-/// The next bookmark beside this one or beside one around it.
-fn following<'a>(bookmark: PdfBookmark<'a>, level: &mut u8) -> Option<PdfBookmark<'a>> {
-    let mut at = bookmark;
-    loop {
-        if let Some(sibling) = at.next_sibling() {
-            return Some(sibling);
-        }
-        *level = level.saturating_sub(1).max(1);
-        at = at.parent()?;
+        stack.extend(bookmark.next_sibling().map(|next| (level, next)));
+        let deeper = level.saturating_add(1);
+        stack.extend(bookmark.first_child().map(|child| (deeper, child)));
     }
 }
