@@ -444,3 +444,109 @@ fn same(a: &Content, b: &Content) -> bool {
         && shared as f32 / shorter as f32 >= SAME
         && shared as f32 / a.len().max(b.len()) as f32 >= SAME * 0.7
 }
+
+#[cfg(test)]
+mod tests {
+    use cairn_models::testing::HashEmbedder;
+
+    use super::super::testing::source;
+    use super::*;
+
+    fn quote(question: &str, texts: &[&str]) -> Vec<(u32, String)> {
+        let sources: Vec<Source> = (1..).zip(texts).map(|(n, text)| source(n, text)).collect();
+        let words = Words::new("english");
+        let found = extract(
+            question,
+            &sources,
+            Some(&HashEmbedder),
+            &words,
+            &Cancel::never(),
+        );
+        let alone = extract(question, &sources, None, &words, &Cancel::never());
+        assert_eq!(found.is_empty(), alone.is_empty());
+        found
+            .into_iter()
+            .map(|extract| (extract.n, extract.text))
+            .collect()
+    }
+
+    #[test]
+    fn the_sentence_that_answers_is_found_in_any_source() {
+        let found = quote(
+            "Which port does the server listen on?",
+            &[
+                "The server writes its log to standard error. Restart the server after a change.",
+                "The weather is mild. The server listens on port 8620. Bread is baked daily.",
+            ],
+        );
+        assert_eq!(found[0], (2, "The server listens on port 8620.".to_owned()));
+        assert!(
+            found
+                .iter()
+                .all(|(_, text)| !text.contains("weather") && !text.contains("Bread"))
+        );
+    }
+
+    #[test]
+    fn what_leans_on_the_sentence_before_brings_it_along() {
+        let found = quote(
+            "How long does the timeout of the retry queue last?",
+            &[
+                "Failed jobs go to a second place. It is the retry queue, and the timeout of the retry queue lasts ten minutes.",
+            ],
+        );
+        let texts: Vec<&str> = found.iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(texts[0], "Failed jobs go to a second place.");
+        assert!(texts[1].starts_with("It is the retry queue"));
+    }
+
+    #[test]
+    fn the_same_thing_is_said_once() {
+        let text = "The default port of the server is 8620.";
+        let again = "The server's default port is 8620.";
+        assert_eq!(
+            quote("What is the default port?", &[text, again, text]).len(),
+            1
+        );
+    }
+
+    #[test]
+    fn definitions_answer_what_is() {
+        let found = quote(
+            "What is a tombstone?",
+            &[
+                "Deleting writes a tombstone to the log. Every tombstone costs a few bytes. A tombstone is a record that marks a key as deleted.",
+            ],
+        );
+        assert!(
+            found
+                .iter()
+                .any(|(_, text)| text.starts_with("A tombstone is a record")),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn headings_and_code_are_quoted_only_when_there_is_nothing_else() {
+        let code = "Retry settings\n\nretry.max = 5\nretry.wait = \"10s\"";
+        let found = quote("What are the retry settings?", &[code]);
+        assert!(!found.is_empty());
+        let found = quote(
+            "What are the retry settings?",
+            &[code, "The retry settings limit how often a job runs."],
+        );
+        assert_eq!(
+            found,
+            [(
+                2,
+                "The retry settings limit how often a job runs.".to_owned()
+            )]
+        );
+    }
+
+    #[test]
+    fn no_source_no_sentence() {
+        assert!(quote("What?", &[]).is_empty());
+        assert!(quote("What?", &["   "]).is_empty());
+    }
+}

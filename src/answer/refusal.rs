@@ -41,9 +41,13 @@ impl Coverage {
         }
     }
 
-    /// Whether to refuse. Without a cosine the words decide alone.
+    /// Whether to refuse. Where no vectors were compared, a paraphrase shares few
+    /// words with its answer: then only half of the overlap is asked for.
     pub(super) fn is_too_weak(&self, bounds: Bounds) -> bool {
-        self.overlap < bounds.overlap && self.cosine.is_none_or(|cosine| cosine < bounds.cosine)
+        match self.cosine {
+            Some(cosine) => cosine < bounds.cosine && self.overlap < bounds.overlap,
+            None => self.overlap < bounds.overlap / 2.0,
+        }
     }
 }
 
@@ -97,4 +101,51 @@ fn nearest_titles(sources: &[Source]) -> String {
         }
     }
     titles.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::source;
+    use super::*;
+
+    fn coverage(question: &str, cosine: Option<f32>) -> Coverage {
+        let mut found = source(1, "Cairn listens on port 8620 by default.");
+        found.cosine = cosine;
+        Coverage::of(question, &[found], &Words::new("english"))
+    }
+
+    const BOUNDS: Bounds = Bounds {
+        cosine: 0.3,
+        overlap: 0.6,
+    };
+
+    #[test]
+    fn both_must_be_weak() {
+        assert!(!coverage("Which port does Cairn use?", Some(0.1)).is_too_weak(BOUNDS));
+        assert!(!coverage("How do I reach the service?", Some(0.5)).is_too_weak(BOUNDS));
+        assert!(coverage("How do I cook a risotto?", Some(0.1)).is_too_weak(BOUNDS));
+    }
+
+    #[test]
+    fn without_vectors_the_words_decide() {
+        assert!(!coverage("change the port", None).is_too_weak(BOUNDS));
+        assert!(coverage("capital of Mongolia", None).is_too_weak(BOUNDS));
+    }
+
+    #[test]
+    fn nothing_found_is_weak_and_bounds_of_zero_never_refuse() {
+        assert!(Coverage::of("port", &[], &Words::new("english")).is_too_weak(BOUNDS));
+        let never = Bounds {
+            cosine: 0.0,
+            overlap: 0.0,
+        };
+        assert!(!coverage("capital of Mongolia", Some(0.0)).is_too_weak(never));
+    }
+
+    #[test]
+    fn titles_cannot_cite() {
+        let mut found = source(1, "x");
+        found.title = "Notes [2]\n[9]".to_owned();
+        assert_eq!(nearest_titles(&[found.clone(), found]), "\"Notes  2   9\"");
+    }
 }
