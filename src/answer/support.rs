@@ -5,8 +5,9 @@
 //! 1. every number, version, identifier and path in it occurs in the source,
 //!    title and headings included;
 //! 2. its content words are found close together there: at least
-//!    [`WINDOW_SHARE`] of them within three sentences in a row, or
-//!    [`SOURCE_SHARE`] of them in the whole source; and
+//!    [`WINDOW_SHARE`] of them within three sentences in a row that hold its
+//!    numbers too, or, where it has no number, [`SOURCE_SHARE`] of them in the
+//!    whole source; and
 //! 3. no "not" was lost or added: where single sentences of the source hold
 //!    nearly all of its content words ([`SAME_SHARE`]), one of them is negated
 //!    just as it is. English only.
@@ -100,13 +101,20 @@ impl Evidence {
         {
             return None;
         }
+        let numbers: Vec<&String> = content
+            .exact
+            .iter()
+            .filter(|token| token.contains(|c: char| c.is_numeric()))
+            .collect();
         let near = self
             .windows
             .iter()
+            .filter(|window| numbers.iter().all(|number| window.holds_exact(number)))
             .map(|window| content.share_in(window))
             .fold(0.0, f32::max);
         let anywhere = content.share_in(&self.whole);
-        if near < WINDOW_SHARE && anywhere < SOURCE_SHARE {
+        let spread = numbers.is_empty() && anywhere >= SOURCE_SHARE;
+        if near < WINDOW_SHARE && !spread {
             return None;
         }
         let mut says_it = self
@@ -172,6 +180,16 @@ mod tests {
         );
         assert_eq!(supported("Restart it with `cairn_restart`."), None);
         assert_eq!(supported("It is so."), None);
+    }
+
+    #[test]
+    fn a_number_must_stand_near_its_words() {
+        let words = Words::new("english");
+        let text = "A char has a size of 4 bytes. It holds a scalar value. Strings are different. They are encoded. An ASCII letter takes 1 of them.";
+        let evidence = [Evidence::of(&source(1, text), &words)];
+        let check = |claim: &str| best_support(&Claim::of(claim, &words), &evidence);
+        assert_eq!(check("The size of a char is 4 bytes."), Some(1));
+        assert_eq!(check("The size of a char is 1 byte."), None);
     }
 
     #[test]
