@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::lines::{self, Lines};
@@ -204,12 +205,57 @@ fn read_questions(path: &Path, qrels: &Qrels) -> Result<Vec<Question>> {
     Ok(questions)
 }
 
-fn parse<'de, T: Deserialize<'de>>(line: &'de str, lines: &Lines) -> Result<T> {
-    serde_json::from_str(line).map_err(|error| {
+fn parse<T: DeserializeOwned>(line: &str, lines: &Lines) -> Result<T> {
+    let parsed = serde_json::from_str(line).or_else(|error| {
+        // Python writes NaN into metadata, and reads it; JSON has no such word.
+        let mended = without_nan(line).ok_or(error)?;
+        serde_json::from_str(&mended)
+    });
+    parsed.map_err(|error| {
         // serde_json counts lines of the text that it was given: always 1.
         let reason = error.to_string().replace(" at line 1 column", " at column");
         lines.wrong(reason)
     })
+}
+
+/// `line` with `null` in the place of Python's NaN and infinities, which stand
+/// outside strings; none when it has none.
+fn without_nan(line: &str) -> Option<String> {
+    let mut mended = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(c) = rest.chars().next() {
+        let end = match c {
+            '"' => string_end(rest)?,
+            _ => match ["NaN", "-Infinity", "Infinity"]
+                .iter()
+                .find(|w| rest.starts_with(**w))
+            {
+                Some(word) => {
+                    mended.push_str("null");
+                    rest = &rest[word.len()..];
+                    continue;
+                }
+                None => c.len_utf8(),
+            },
+        };
+        mended.push_str(&rest[..end]);
+        rest = &rest[end..];
+    }
+    (mended != line).then_some(mended)
+}
+
+/// Where the string that `text` begins with is over.
+fn string_end(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    for (at, c) in text.char_indices().skip(1) {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => return Some(at + 1),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// An id is a text or a whole number.

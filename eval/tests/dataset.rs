@@ -64,6 +64,15 @@ fn gzipped_files_read_the_same() {
 }
 
 #[test]
+fn what_python_writes_for_no_number_is_read() {
+    let corpus = "{\"_id\": \"a\", \"text\": \"NaN \\\"is\\\" kept\", \"x\": [NaN, -Infinity]}\n";
+    let dir = folder(corpus, QUERIES, QRELS);
+    let dataset = Dataset::load(dir.path(), "test").unwrap();
+    let document = dataset.documents().unwrap().next().unwrap().unwrap();
+    assert_eq!(document.text, "NaN \"is\" kept");
+}
+
+#[test]
 fn a_limit_drops_the_judgements_too() {
     let dir = folder(CORPUS, QUERIES, QRELS);
     let mut dataset = Dataset::load(dir.path(), "test").unwrap();

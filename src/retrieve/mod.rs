@@ -15,6 +15,8 @@ pub mod fusion;
 mod question;
 mod rerank;
 mod search;
+#[cfg(test)]
+mod tests;
 mod timing;
 mod vectors;
 mod windows;

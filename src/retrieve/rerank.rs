@@ -14,8 +14,8 @@ const BATCH: usize = 4;
 /// follow the fused order, so that what a deadline leaves out is its tail.
 const BLOCK: usize = 2 * BATCH;
 
-/// `[CLS] question [SEP] passage [SEP]`.
-const SPECIAL_TOKENS: usize = 3;
+/// `[CLS] question [SEP] passage [SEP]`, and one more in models like RoBERTa.
+const SPECIAL_TOKENS: usize = 4;
 
 /// A candidate as the cross-encoder may read it.
 pub(super) struct Passage<'a> {
