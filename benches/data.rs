@@ -9,10 +9,10 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 /// Seed of everything below.
-pub const SEED: u64 = 20;
+pub(crate) const SEED: u64 = 20;
 
 /// Floats of a vector, as in MiniLM.
-pub const DIMENSION: usize = 384;
+pub(crate) const DIMENSION: usize = 384;
 
 /// Distinct words of the texts.
 const VOCABULARY: usize = 30_000;
@@ -36,7 +36,7 @@ fn word(rank: usize) -> String {
 
 /// `words` words whose frequencies follow Zipf's law, in sentences and
 /// paragraphs.
-pub fn text(rng: &mut StdRng, words: usize) -> String {
+pub(crate) fn text(rng: &mut StdRng, words: usize) -> String {
     let mut text = String::new();
     for at in 1..=words {
         // The inverse of the distribution of ranks with weight 1/rank.
@@ -52,7 +52,7 @@ pub fn text(rng: &mut StdRng, words: usize) -> String {
 }
 
 /// `count` documents of `words` words.
-pub fn documents(count: usize, words: usize) -> Vec<Document> {
+pub(crate) fn documents(count: usize, words: usize) -> Vec<Document> {
     let mut rng = StdRng::seed_from_u64(SEED);
     let document = |at| Document {
         uri: format!("bench/{at:06}.txt"),
@@ -64,7 +64,7 @@ pub fn documents(count: usize, words: usize) -> Vec<Document> {
 }
 
 /// `count` unit vectors around `count / 50` centres, one after the other.
-pub fn vectors(count: usize) -> Vec<f32> {
+pub(crate) fn vectors(count: usize) -> Vec<f32> {
     let mut rng = StdRng::seed_from_u64(SEED);
     let centres: Vec<Vec<f32>> = (0..count.div_ceil(50))
         .map(|_| gaussian(&mut rng))
@@ -90,14 +90,14 @@ fn gaussian(rng: &mut StdRng) -> Vec<f32> {
 /// Gives documents the vectors of [`vectors`] in the order in which they come,
 /// and later texts (the questions) those of a real model, so that a search
 /// costs what it costs.
-pub struct Clustered {
+pub(crate) struct Clustered {
     real: Arc<dyn Embedder>,
     supply: Mutex<std::vec::IntoIter<f32>>,
 }
 
 impl Clustered {
     /// With vectors for `count` chunks.
-    pub fn new(real: Arc<dyn Embedder>, count: usize) -> Self {
+    pub(crate) fn new(real: Arc<dyn Embedder>, count: usize) -> Self {
         Self {
             real,
             supply: Mutex::new(vectors(count).into_iter()),

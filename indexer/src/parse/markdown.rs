@@ -133,8 +133,8 @@ impl<'a> Writer<'a> {
                 }
             }
             Event::FootnoteReference(label) => self.text(&format!("[{label}]")),
-            Event::SoftBreak if self.heading.is_some() || self.in_cell => self.text(" "),
-            Event::SoftBreak => self.draft.break_line(),
+            // How a paragraph was wrapped in the file says nothing.
+            Event::SoftBreak => self.text(" "),
             Event::HardBreak => self.hard_break(),
             Event::Rule => self.block(),
             Event::TaskListMarker(done) => self.text(if done { "[x] " } else { "[ ] " }),

@@ -134,13 +134,13 @@ mod tests {
         fs::create_dir_all(&two).unwrap();
         fs::write(one.join("sub/x.md"), "x").unwrap();
         let mut roots = BTreeMap::new();
-        let (scopes, _) = resolve(&[two.clone()], &mut roots).unwrap();
+        let (scopes, _) = resolve(std::slice::from_ref(&two), &mut roots).unwrap();
         assert_eq!(uris(&scopes), ["docs"]);
         let (scopes, absorbed) = resolve(&[one.clone(), two.clone()], &mut roots).unwrap();
         assert_eq!(uris(&scopes), ["docs-2", "docs"]);
         assert!(absorbed.is_empty());
         let file = one.join("sub/x.md");
-        let (scopes, _) = resolve(&[file.clone()], &mut roots).unwrap();
+        let (scopes, _) = resolve(std::slice::from_ref(&file), &mut roots).unwrap();
         assert_eq!(uris(&scopes), ["docs-2/sub/x.md"]);
         assert_eq!(scopes[0].uri_of("x.md"), "docs-2/sub/x.md");
         // An inner path adds nothing to its folder.

@@ -327,7 +327,7 @@ fn fill_the_disk(dir: &Path) {
             break;
         }
     }
-    let error = failed.map_or_else(|| writer.commit().unwrap_err(), |error| error);
+    let error = failed.unwrap_or_else(|| writer.commit().unwrap_err());
     assert!(error.to_string().contains("disk is full"), "{error}");
     say(&format!("failed {:?}", error.kind()));
     assert_eq!(error.kind(), ErrorKind::Machine);

@@ -8,7 +8,7 @@ mod languages;
 use super::Source;
 use super::draft::Draft;
 use super::format::Format;
-use crate::Result;
+use crate::{Error, ErrorKind, Result};
 use languages::Language;
 
 /// Source code of any language.
@@ -26,6 +26,10 @@ pub(super) const FORMAT: Format = Format {
 
 /// Longer lines are generated; no definition is looked for in them.
 const MAX_LINE_BYTES: usize = 400;
+/// A file of at least this size whose lines are longer than that on average is a
+/// bundle or a search index that a machine wrote: it would fill the results with
+/// noise, and a documentation site has one beside every few pages.
+const MIN_GENERATED_BYTES: usize = 16 * 1024;
 /// Lines above a definition that may be its comment.
 const MAX_COMMENT_LINES: usize = 200;
 
@@ -71,6 +75,12 @@ pub(super) fn is_source_name(name: &str) -> bool {
 fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
     let text = source.text();
     let lines: Vec<&str> = text.lines().collect();
+    if text.len() >= MIN_GENERATED_BYTES && text.len() / lines.len().max(1) > MAX_LINE_BYTES {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "generated or minified code, which is not for reading",
+        ));
+    }
     let language = languages::by_name(source.name)
         .or_else(|| languages::by_interpreter(lines.first().copied().unwrap_or("")));
     let Some(language) = language else {

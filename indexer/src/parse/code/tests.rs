@@ -112,3 +112,12 @@ fn licences_are_no_description() {
     let document = read("a.c", "/* Copyright 2020 Someone and more. */\nint x;\n");
     assert!(!document.metadata.contains_key("description"));
 }
+
+#[test]
+fn bundles_and_search_indexes_are_left_out() {
+    let bundle = format!("var index={{{}}};", "\"word\":[1,2,3],".repeat(2_000));
+    let error = crate::parse::testing::read_err("searchindex.js", &bundle);
+    assert_eq!(error.kind(), crate::ErrorKind::Unsupported, "{error}");
+    let long = "let x = 1;\n".repeat(4_000);
+    assert_eq!(read("long.js", &long).text.lines().count(), 4_000);
+}

@@ -3,7 +3,7 @@
 //! pdfium reads, loaded from [`ParseLimits::pdfium`], on a thread of its own
 //! with a time limit. Measured on 64 real manuals against pdftotext, it and
 //! pdf-extract, the best reader in Rust, keep the same words in the same order;
-//! but pdfium is six times faster, follows bookmarks, and survives hostile files:
+//! but pdfium is three to four times faster, follows bookmarks, and survives hostile files:
 //! a form that draws itself makes pdf-extract overflow its stack, which no caller
 //! can catch. So there is no second reader.
 //!
