@@ -68,6 +68,8 @@ pub(super) enum Command {
     Search(super::search::Args),
     /// Answer a question, with numbered sources
     Query(super::query::Args),
+    /// Measure retrieval on a dataset with judgements
+    Eval(super::eval::Args),
     /// List, fetch and check models
     Models {
         #[command(subcommand)]

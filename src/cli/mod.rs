@@ -5,6 +5,7 @@ mod args;
 mod completions;
 mod context;
 mod doctor;
+mod eval;
 mod failure;
 mod index;
 mod indexing;
@@ -65,6 +66,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Serve(_) => serve::run(load(true)?),
         Command::Search(args) => search::run(&load(false)?, args),
         Command::Query(args) => query::run(&load(false)?, args),
+        Command::Eval(args) => eval::run(&load(false)?, args),
         Command::Models { action } => models::run(&load(false)?, action),
         Command::Doctor => doctor::run(&load(false)?),
         // These two describe the command itself and read no configuration.

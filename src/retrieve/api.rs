@@ -41,7 +41,7 @@ impl SearchRequest {
             query: query.into(),
             collection: collection.into(),
             top_k: 8,
-            candidates: 50,
+            candidates: 100,
             mode: Mode::Hybrid,
             rerank: true,
             filter: None,

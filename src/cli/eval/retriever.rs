@@ -1,0 +1,159 @@
+//! The engine as the evaluation sees it: questions in, documents out.
+
+use std::collections::HashSet;
+
+use cairn_eval::{Hit, Retrieved, Retriever};
+use cairn_models::Cancel;
+
+use crate::config::Mode;
+use crate::retrieve::{Engine, SearchError, SearchRequest};
+
+/// Chunks that are asked for, for each document: several chunks of one document
+/// are among the best, and only the best of them counts.
+const CHUNKS_PER_DOCUMENT: usize = 2;
+
+/// Deepest cut-off.
+pub(super) const MAX_DEPTH: usize = 1000;
+
+/// A way to search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct EvalMode {
+    pub(super) search: Mode,
+    pub(super) rerank: bool,
+}
+
+const NAMES: &[(&str, EvalMode)] = &[
+    ("bm25", EvalMode::new(Mode::Lexical, false)),
+    ("dense", EvalMode::new(Mode::Dense, false)),
+    ("hybrid", EvalMode::new(Mode::Hybrid, false)),
+    ("hybrid+rerank", EvalMode::new(Mode::Hybrid, true)),
+    ("bm25+rerank", EvalMode::new(Mode::Lexical, true)),
+    ("dense+rerank", EvalMode::new(Mode::Dense, true)),
+];
+
+/// How many of [`NAMES`] are meant by `all`.
+const ALL: usize = 4;
+
+impl EvalMode {
+    const fn new(search: Mode, rerank: bool) -> Self {
+        Self { search, rerank }
+    }
+
+    /// As it is written after `--modes`.
+    pub(super) fn name(self) -> &'static str {
+        NAMES
+            .iter()
+            .find(|(_, mode)| *mode == self)
+            .map_or("", |(name, _)| name)
+    }
+}
+
+/// Reads `--modes`: each once, in the order in which they were named.
+pub(super) fn modes(names: &[String]) -> Result<Vec<EvalMode>, String> {
+    let mut modes = Vec::new();
+    for name in names {
+        let name = name.trim();
+        if name == "all" {
+            modes.extend(NAMES[..ALL].iter().map(|(_, mode)| *mode));
+            continue;
+        }
+        let name = name.replace("lexical", "bm25");
+        match NAMES.iter().find(|(known, _)| *known == name) {
+            Some((_, mode)) => modes.push(*mode),
+            None => {
+                let known: Vec<_> = NAMES.iter().map(|(name, _)| *name).collect();
+                return Err(format!(
+                    "--modes: `{name}` is none of all, {}",
+                    known.join(", ")
+                ));
+            }
+        }
+    }
+    let mut seen = Vec::new();
+    modes.retain(|mode| {
+        !seen.contains(mode) && {
+            seen.push(*mode);
+            true
+        }
+    });
+    Ok(modes)
+}
+
+/// Ranks documents by their best chunk. A document's URI is its id.
+pub(super) struct Documents<'a> {
+    engine: &'a Engine,
+    collection: &'a str,
+    mode: EvalMode,
+    cancel: &'a Cancel,
+}
+
+impl<'a> Documents<'a> {
+    pub(super) fn new(
+        engine: &'a Engine,
+        collection: &'a str,
+        mode: EvalMode,
+        cancel: &'a Cancel,
+    ) -> Self {
+        Self {
+            engine,
+            collection,
+            mode,
+            cancel,
+        }
+    }
+}
+
+impl Retriever for Documents<'_> {
+    type Error = SearchError;
+
+    fn retrieve(&self, question: &str, depth: usize) -> Result<Retrieved, Self::Error> {
+        let chunks = depth * CHUNKS_PER_DOCUMENT;
+        let request = SearchRequest {
+            top_k: chunks,
+            candidates: chunks,
+            mode: self.mode.search,
+            rerank: self.mode.rerank,
+            ..SearchRequest::new(question, self.collection)
+        };
+        let response = self.engine.search_blocking(&request, self.cancel)?;
+        let mut seen = HashSet::new();
+        let best = response
+            .sources
+            .into_iter()
+            .filter(|source| seen.insert(source.uri.clone()));
+        let hit = |source: crate::retrieve::Source| Hit {
+            id: source.uri,
+            score: source.score,
+        };
+        Ok(Retrieved {
+            hits: best.map(hit).take(depth).collect(),
+            timings_ms: response.timings_ms,
+            degraded: response.degraded,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(text: &str) -> Result<Vec<&'static str>, String> {
+        let words: Vec<String> = text.split(',').map(str::to_owned).collect();
+        Ok(modes(&words)?.into_iter().map(EvalMode::name).collect())
+    }
+
+    #[test]
+    fn modes_read_in_their_order_and_once() {
+        assert_eq!(
+            names("all").unwrap(),
+            ["bm25", "dense", "hybrid", "hybrid+rerank"]
+        );
+        assert_eq!(names("hybrid, lexical,bm25").unwrap(), ["hybrid", "bm25"]);
+        assert_eq!(names("dense+rerank").unwrap(), ["dense+rerank"]);
+        assert!(
+            names("hybrid,fuzzy")
+                .unwrap_err()
+                .contains("`fuzzy` is none of all, bm25")
+        );
+    }
+}

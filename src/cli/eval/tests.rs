@@ -1,0 +1,208 @@
+//! A whole evaluation of a small dataset, with the models' twins.
+
+use std::sync::Arc;
+
+use cairn_models::testing::{HashEmbedder, OverlapReranker};
+use clap::Parser as _;
+use serde_json::Value;
+
+use super::*;
+use crate::cli::style::Palette;
+use crate::config::Config;
+
+#[derive(clap::Parser)]
+struct Flags {
+    #[command(flatten)]
+    args: Args,
+}
+
+struct Setup {
+    context: Context,
+    models: Engine,
+    dir: tempfile::TempDir,
+}
+
+const CORPUS: &str = r#"{"_id": "cats", "title": "Cats", "text": "They sleep most of the day."}
+{"_id": "birds", "title": "", "text": "Birds build a nest in spring."}
+{"_id": "errors", "title": "ERR_CONN_4012: the server closed the connection", "text": ""}
+"#;
+
+fn setup() -> Setup {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("small");
+    std::fs::create_dir_all(data.join("qrels")).unwrap();
+    std::fs::write(data.join("corpus.jsonl"), CORPUS).unwrap();
+    let questions = "{\"_id\": \"q1\", \"text\": \"which animals build a nest\"}\n\
+                     {\"_id\": \"q2\", \"text\": \"ERR_CONN_4012\"}\n\
+                     {\"_id\": \"q3\", \"text\": \"cats\"}\n";
+    std::fs::write(data.join("queries.jsonl"), questions).unwrap();
+    // The third judgement is wrong on purpose: one question of three fails.
+    let qrels = "q1\tbirds\t1\nq2\terrors\t1\nq3\tgone\t1\n";
+    std::fs::write(data.join("qrels/test.tsv"), qrels).unwrap();
+    let mut config = Config::default();
+    config.storage.data_dir = dir.path().join("data");
+    let models = Engine::new(
+        &config,
+        Some(Arc::new(HashEmbedder)),
+        Some(Arc::new(OverlapReranker)),
+    );
+    let context = Context {
+        config,
+        json: true,
+        verbose: 0,
+        quiet: true,
+        progress: false,
+        palette: Palette::new(false),
+    };
+    Setup {
+        context,
+        models,
+        dir,
+    }
+}
+
+fn args(setup: &Setup, flags: &[&str]) -> Args {
+    let folder = setup.dir.path().join("small");
+    let fixed = ["eval", "--dataset", folder.to_str().unwrap()];
+    Flags::try_parse_from(fixed.iter().chain(flags))
+        .unwrap()
+        .args
+}
+
+fn evaluate_with(setup: &Setup, flags: &[&str]) -> anyhow::Result<Report> {
+    let args = args(setup, flags);
+    let plan = Plan::of(&args)?;
+    let dataset = dataset(&args)?;
+    measure(
+        &setup.context,
+        &args,
+        &plan,
+        &dataset,
+        &setup.models,
+        &Cancel::never(),
+    )
+}
+
+fn json(report: &Report) -> Value {
+    serde_json::to_value(report).unwrap()
+}
+
+#[test]
+fn every_mode_is_measured() {
+    let setup = setup();
+    let report = json(&evaluate_with(&setup, &[]).unwrap());
+    assert_eq!(report["documents"], 3);
+    assert_eq!(report["questions"], 3);
+    let modes: Vec<&str> = report["modes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| m["mode"].as_str().unwrap())
+        .collect();
+    assert_eq!(modes, ["bm25", "dense", "hybrid", "hybrid+rerank"]);
+    for mode in report["modes"].as_array().unwrap() {
+        assert_eq!(mode["metrics"]["recall@100"], 0.666667, "{mode}");
+        assert_eq!(mode["degraded"], serde_json::json!({}), "{mode}");
+        assert!(mode["latency_ms"]["total"]["p95"].as_f64().unwrap() >= 0.0);
+    }
+    let bm25 = &report["modes"][0];
+    assert_eq!(bm25["metrics"]["ndcg@10"], 0.666667);
+    assert_eq!(
+        bm25["confidence_95"]["ndcg@10"],
+        serde_json::json!([0.0, 1.0])
+    );
+    assert!(report["modes"][3]["latency_ms"]["rerank"].is_object());
+    assert_eq!(report["modes"][3]["compared"]["with"], "hybrid");
+}
+
+#[test]
+fn a_second_run_embeds_nothing_and_a_changed_corpus_is_another_index() {
+    let setup = setup();
+    let first = json(&evaluate_with(&setup, &["--modes", "bm25"]).unwrap());
+    assert_eq!(first["index"]["embedded"], 3);
+    let second = json(&evaluate_with(&setup, &["--modes", "bm25"]).unwrap());
+    assert_eq!(second["index"]["embedded"], 0);
+    assert_eq!(second["index"]["collection"], first["index"]["collection"]);
+    assert_eq!(second["modes"][0]["metrics"], first["modes"][0]["metrics"]);
+    let corpus = setup.dir.path().join("small/corpus.jsonl");
+    std::fs::write(&corpus, CORPUS.replace("spring", "autumn")).unwrap();
+    let third = json(&evaluate_with(&setup, &["--modes", "bm25"]).unwrap());
+    assert_eq!(third["index"]["embedded"], 3);
+    assert_ne!(third["index"]["collection"], first["index"]["collection"]);
+}
+
+#[test]
+fn gates_decide() {
+    let setup = setup();
+    let passed = |gate| {
+        let flags = ["--modes", "bm25,dense", "--fail-if", gate];
+        evaluate_with(&setup, &flags).unwrap().passed()
+    };
+    assert!(passed("ndcg@10<0.6"));
+    assert!(!passed("bm25:ndcg@10<0.7"));
+    assert!(!passed("mrr@3<=0.67"));
+    let flags = ["--modes", "bm25", "--fail-if", "hybrid:ndcg@10<0.7"];
+    let error = evaluate_with(&setup, &flags).err().unwrap().to_string();
+    assert!(error.contains("looks at hybrid"), "{error}");
+}
+
+#[test]
+fn runs_are_written_for_other_tools() {
+    let setup = setup();
+    let file = setup.dir.path().join("run.txt");
+    let path = file.to_str().unwrap();
+    evaluate_with(
+        &setup,
+        &["--modes", "bm25", "--run-out", path, "--limit", "2"],
+    )
+    .unwrap();
+    let run = cairn_eval::Run::read(&file).unwrap();
+    assert_eq!(run.ids("q1"), ["birds"]);
+    assert_eq!(run.rankings.len(), 2);
+    evaluate_with(&setup, &["--modes", "bm25,dense", "--run-out", path]).unwrap();
+    assert!(setup.dir.path().join("run.txt.bm25").is_file());
+    assert!(setup.dir.path().join("run.txt.dense").is_file());
+}
+
+#[test]
+fn the_table_names_modes_measures_and_verdicts() {
+    let setup = setup();
+    let flags = [
+        "--modes",
+        "bm25,hybrid",
+        "--fail-if",
+        "ndcg@10<0.9",
+        "--k",
+        "10",
+    ];
+    let table = evaluate_with(&setup, &flags).unwrap().table(&[10]);
+    assert!(table.starts_with("small (test): 3 questions, 3 documents, 3 chunks, hash-64"));
+    for part in [
+        "ndcg@10",
+        "0.6667",
+        "0.000–1.000",
+        "bm25",
+        "hybrid",
+        "ms (p50 / p95)",
+    ] {
+        assert!(table.contains(part), "{part} is not in\n{table}");
+    }
+    assert!(
+        table.contains("FAILED: fail if ndcg@10<0.9; bm25 has 0.6667"),
+        "{table}"
+    );
+}
+
+#[test]
+fn flags_that_mean_nothing_are_refused() {
+    let setup = setup();
+    for (flags, expected) in [
+        (["--modes", "fuzzy"], "`fuzzy` is none of"),
+        (["--k", "0"], "at least 1"),
+        (["--k", "5000"], "at most 1000"),
+        (["--split", "dev"], "the splits here are test"),
+    ] {
+        let error = evaluate_with(&setup, &flags).err().unwrap().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
