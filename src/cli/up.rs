@@ -32,7 +32,6 @@ const OWN_DOCS: &[&str] = &[
     "CHANGELOG.md",
     "docs",
     "config",
-    "models/builtin",
 ];
 
 /// Runs until a signal.
@@ -73,7 +72,12 @@ fn roots(dir: Option<&Path>, here: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let manifest = std::fs::read_to_string(here.join("Cargo.toml")).unwrap_or_default();
     if manifest.contains("name = \"cairn\"") {
         let own = OWN_DOCS.iter().map(|name| here.join(name));
-        return Ok(own.filter(|path| path.exists()).collect());
+        // Model cards, without the weights beside them.
+        let models = std::fs::read_dir(here.join("models/builtin"))
+            .into_iter()
+            .flatten();
+        let cards = models.flatten().map(|model| model.path().join("README.md"));
+        return Ok(own.chain(cards).filter(|path| path.exists()).collect());
     }
     Ok(vec![here.to_owned()])
 }
@@ -142,18 +146,12 @@ fn greet(
         return indexing::print(context, report);
     }
     indexing::print(context, report)?;
-    output::line(format!(
-        "\nReady: {} is watched; open {url}",
-        context.config.storage.collection
-    ))?;
+    output::line(format!("\nReady: changes are watched. Open {url}"))?;
     if let Some(question) = suggested_questions(snapshot, 1)?.pop() {
         output::line(format!(
-            "Try:   {}",
+            "Try: {}",
             context.palette.title.apply_to(&question)
         ))?;
-        // A question out of a document may hold anything that a shell acts on.
-        let quoted = question.replace('\'', "'\\''");
-        output::line(format!("       cairn query '{quoted}'"))?;
     }
     Ok(())
 }

@@ -188,7 +188,7 @@ fn question(heading: &str, title: &str) -> Option<(u8, String)> {
     let rank = if words.len() > 1 { 3 } else { 4 };
     Some((
         rank,
-        format!("What does {title} say about {}?", lower_first(heading)),
+        format!("What does “{title}” say about {}?", lower_first(heading)),
     ))
 }
 
@@ -217,8 +217,8 @@ mod tests {
             ("Why is it slow?", "Why is it slow?"),
             ("How to install it", "How do I install it?"),
             ("Install the server:", "How do I install the server?"),
-            ("HTTP headers", "What does Guide say about HTTP headers?"),
-            ("Crash safety", "What does Guide say about crash safety?"),
+            ("HTTP headers", "What does “Guide” say about HTTP headers?"),
+            ("Crash safety", "What does “Guide” say about crash safety?"),
         ] {
             assert_eq!(asked(heading).as_deref(), Some(expected));
         }

@@ -2,6 +2,9 @@
 
 import { count, el } from "./dom.js";
 
+/** Characters of a card, about. */
+const SNIPPET = 220;
+
 const STOP_WORDS = new Set(
   "a an and are as at be by can do does for from has have how i in is it its of on or that the this to was what when where which who why will with you your".split(" "),
 );
@@ -12,20 +15,43 @@ export function contentWords(question) {
   return new Set(words.filter((word) => word.length > 1 && !STOP_WORDS.has(word)));
 }
 
-/** `text` with the words of the question marked; word ends may differ. */
+/** Where words of the question stand in `text`; word ends may differ. */
+function hits(text, words) {
+  const stems = [...words].map((word) => (word.length > 5 ? word.slice(0, -2) : word));
+  const all = [...text.matchAll(/[\p{L}\p{N}_]+/gu)];
+  return all.filter(([word]) => {
+    const lower = word.toLowerCase();
+    return words.has(lower) || stems.some((stem) => stem.length > 3 && lower.startsWith(stem));
+  });
+}
+
+/** `text` with the words of the question marked. */
 export function marked(text, words) {
   const parts = [];
   let plain = 0;
-  const stems = [...words].map((word) => (word.length > 5 ? word.slice(0, -2) : word));
-  for (const match of text.matchAll(/[\p{L}\p{N}_]+/gu)) {
-    const word = match[0].toLowerCase();
-    const hit = words.has(word) || stems.some((stem) => stem.length > 3 && word.startsWith(stem));
-    if (!hit) continue;
-    parts.push(text.slice(plain, match.index), el("mark", {}, match[0]));
-    plain = match.index + match[0].length;
+  for (const { 0: word, index } of hits(text, words)) {
+    parts.push(text.slice(plain, index), el("mark", {}, word));
+    plain = index + word.length;
   }
   parts.push(text.slice(plain));
   return parts;
+}
+
+/** The part of `text` that a card shows: from the sentence in which the most
+ *  different words of the question begin to stand together. */
+function snippet(text, words) {
+  const found = hits(text, words);
+  let best = 0;
+  let most = 0;
+  for (const { index } of found) {
+    const near = found.filter((hit) => hit.index >= index && hit.index < index + SNIPPET);
+    const different = new Set(near.map(([word]) => word.toLowerCase())).size;
+    if (different > most) [best, most] = [index, different];
+  }
+  const before = text.slice(0, best);
+  const start = Math.max(before.lastIndexOf(". ") + 2, before.lastIndexOf("\n") + 1);
+  if (best < SNIPPET / 2 || best - start > SNIPPET / 2) return text;
+  return start > 1 ? `… ${text.slice(start)}` : text;
 }
 
 function ranks({ lexical, dense, fused, rerank }) {
@@ -51,7 +77,7 @@ export function sourceList(sources, question, open) {
         el("span", { class: "source-title" }, source.title || source.uri),
       ),
       path.length ? el("p", { class: "path" }, path.join(" › ")) : null,
-      el("p", { class: "snippet" }, marked(source.text, words)),
+      el("p", { class: "snippet" }, marked(snippet(source.text, words), words)),
       el("p", { class: "facts uri", title: source.uri }, source.uri),
       el("p", { class: "facts", title: "Score, and the rank in each stage" }, `score ${source.score.toFixed(3)} · ${ranks(source.ranks)}`),
     );
