@@ -90,7 +90,7 @@ impl GgufGenerator {
     fn prompt(&self, request: &GenerateRequest) -> Result<Vec<u32>> {
         let prompt = self
             .tokens
-            .ids(&self.template.render(&request.messages, &self.tokens)?)?;
+            .prompt_ids(&self.template.render(&request.messages, &self.tokens)?)?;
         if prompt.len() < self.context_tokens {
             return Ok(prompt);
         }

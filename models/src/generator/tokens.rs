@@ -113,7 +113,12 @@ impl Tokens {
         let encoding = self.tokenizer.encode_fast(text, false).map_err(|cause| {
             Error::new(ErrorKind::InvalidInput, "the text cannot be tokenized").because(cause)
         })?;
-        let mut ids = encoding.get_ids().to_vec();
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Ids of a whole prompt: begins as the model was trained to see it.
+    pub(super) fn prompt_ids(&self, text: &str) -> Result<Vec<u32>> {
+        let mut ids = self.ids(text)?;
         if let Some(bos) = self.add_bos
             && ids.first() != Some(&bos)
         {

@@ -186,6 +186,7 @@ impl Hub {
         store::create_folder(&folder)?;
         let lock_path = self.folder.join(format!("{}.lock", artifact.id));
         let _lock = store::lock(&lock_path, || report(PullEvent::Waiting))?;
+        store::sweep(&folder);
         let mut failures = Vec::new();
         for source in &artifact.sources {
             let missing: Vec<_> = artifact.files.iter().filter(wanted).collect();
@@ -221,10 +222,7 @@ impl Hub {
         folder: &Path,
         report: &(dyn Fn(PullEvent<'_>) + Sync),
     ) -> Result<()> {
-        let scratch = tempfile::Builder::new()
-            .prefix(".scratch-")
-            .tempdir_in(folder)
-            .map_err(|cause| store::disk_error(folder, cause))?;
+        let scratch = store::scratch_in(folder)?;
         let bytes = |done, total| report(PullEvent::Bytes { done, total });
         let mut source = self.fetchers.open(source, scratch.path(), &bytes)?;
         for file in files {

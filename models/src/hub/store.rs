@@ -6,12 +6,15 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 use super::manifest::ArtifactFile;
 use crate::{Error, ErrorKind, Result};
 
 const COPY_BUFFER_BYTES: usize = 1 << 20;
+
+/// Names of what a pull leaves behind when it is killed begin like this.
+const TEMPORARY: &str = ".partial-";
 
 /// The folder for models: `CAIRN_MODELS_DIR`, else `cairn/models` in the user's
 /// cache folder.
@@ -107,9 +110,28 @@ pub(super) fn publish(partial: NamedTempFile, target: &Path) -> Result<()> {
 pub(super) fn partial_beside(target: &Path) -> Result<NamedTempFile> {
     let folder = target.parent().unwrap_or(Path::new("."));
     tempfile::Builder::new()
-        .prefix(".partial-")
+        .prefix(TEMPORARY)
         .tempfile_in(folder)
         .map_err(|cause| disk_error(target, cause))
+}
+
+/// A temporary folder on the disk of the models.
+pub(super) fn scratch_in(folder: &Path) -> Result<TempDir> {
+    tempfile::Builder::new()
+        .prefix(TEMPORARY)
+        .tempdir_in(folder)
+        .map_err(|cause| disk_error(folder, cause))
+}
+
+/// Removes what killed pulls left in a folder; only for the holder of its lock.
+pub(super) fn sweep(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+            let path = entry.path();
+            // What cannot be removed costs room and nothing else.
+            let _ = std::fs::remove_dir_all(&path).or_else(|_| std::fs::remove_file(&path));
+        }
+    }
 }
 
 /// A lock that other processes respect; released when dropped.

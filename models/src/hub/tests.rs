@@ -235,6 +235,18 @@ fn two_pulls_at_once_fetch_once() {
 }
 
 #[test]
+fn what_a_killed_pull_left_is_swept_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut hub = hub(folder.path(), HF);
+    hub.fetchers.https.0 = server(vec![("/org/tiny/resolve/main/words.bin", WORDS.into())]);
+    let own = folder.path().join("tiny");
+    std::fs::create_dir_all(own.join(".partial-abc/pip")).unwrap();
+    std::fs::write(own.join(".partial-def"), "half").unwrap();
+    let pulled = hub.ensure("tiny", &Quiet);
+    assert_whole(&hub, pulled);
+}
+
+#[test]
 fn the_built_in_model_needs_nothing() {
     let hub = Hub::new(Some("/nonexistent".into())).unwrap();
     hub.verify("cairn-cross-encoder-v0").unwrap();

@@ -98,7 +98,9 @@ impl Installers {
     ) -> Result<WheelFiles<'a>> {
         let tag = wheel.tag.as_deref();
         let total = wheel.size.unwrap_or(0);
-        let report = |done| bytes(done, total);
+        // The installer moves the wheel by copying it: both are there for a moment.
+        let most = if total == 0 { u64::MAX } else { total };
+        let report = |done: u64| bytes(done.min(most), total);
         self.download(&wheel.package, &wheel.version, tag, scratch, &report)?;
         Ok(WheelFiles {
             unpacked: scratch,
@@ -271,7 +273,7 @@ impl OpenSource for WheelParts<'_> {
             let folder = tempfile::tempdir_in(self.scratch)
                 .map_err(|cause| disk_error(self.scratch, cause))?;
             let before = into.as_file().metadata().map_or(0, |meta| meta.len());
-            let report = |done| (self.bytes)(before + done, size);
+            let report = |done: u64| (self.bytes)((before + done).min(size), size);
             self.installers
                 .download(&part.package, &part.version, None, folder.path(), &report)?;
             copy_member(folder.path(), &part.member, into)?;
