@@ -96,9 +96,13 @@ impl Drop for RunBar {
     }
 }
 
-/// The time that is left, judged by the bytes that are done.
+/// The time that is left, judged by the bytes that are done; nothing while they
+/// are too few to judge by.
 fn left(run: &RunState, elapsed: Duration) -> String {
-    if run.bytes_done == 0 || run.bytes_done >= run.bytes_total {
+    if run.bytes_done < run.bytes_total / 50
+        || run.bytes_done == 0
+        || run.bytes_done >= run.bytes_total
+    {
         return String::new();
     }
     let rest = (run.bytes_total - run.bytes_done) as f64 / run.bytes_done as f64;
