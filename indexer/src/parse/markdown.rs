@@ -274,7 +274,7 @@ mod tests {
         );
         assert_eq!(
             document.text,
-            "Intro with stress, code(), a link and a cat[1].\n\nSet up\n\nquoted\ntext\n\n\
+            "Intro with stress, code(), a link and a cat[1].\n\nSet up\n\nquoted text\n\n\
              fn main() {\n\n    body();\n}\n\nTwo\nlines\n\n[1] The note."
         );
         assert_eq!(document.title, "Set up");
