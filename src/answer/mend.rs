@@ -3,7 +3,8 @@
 //!
 //! A sentence with a right mark keeps it; one without, or with a wrong one, gets
 //! the mark of the source that supports it best; one that no source supports is
-//! dropped. A sentence that says again what was said ends the answer.
+//! dropped, and so is one that only says the question again. Sentences that say
+//! again what was said end the answer.
 
 use super::grounding::{split_marks, with_marks};
 use super::sentences::finished_sentences;
@@ -21,6 +22,7 @@ const MAX_SENTENCE_CHARS: usize = 1200;
 pub(super) struct Mender<'a> {
     evidence: &'a [Evidence],
     words: &'a Words,
+    question: Content,
     buffer: String,
     said: Vec<Content>,
     repeats: usize,
@@ -29,11 +31,13 @@ pub(super) struct Mender<'a> {
 }
 
 impl<'a> Mender<'a> {
-    /// A mender that knows these sources.
-    pub(super) fn new(evidence: &'a [Evidence], words: &'a Words) -> Self {
+    /// A mender of answers to `question` that knows these sources.
+    pub(super) fn new(question: &str, evidence: &'a [Evidence], words: &'a Words) -> Self {
         Self {
             evidence,
             words,
+            // "The answer to this question is" adds nothing either.
+            question: words.content(&format!("{question} question answer")),
             buffer: String::new(),
             said: Vec::new(),
             repeats: 0,
@@ -96,6 +100,10 @@ impl<'a> Mender<'a> {
         if claim.content.is_empty() {
             return None;
         }
+        if claim.content.share_in(&self.question) >= 1.0 {
+            self.dropped += 1;
+            return None;
+        }
         let repeats = |said: &Content| {
             claim.content.share_in(said) >= SAME && said.share_in(&claim.content) >= SAME
         };
@@ -149,7 +157,7 @@ mod tests {
                 &words,
             ),
         ];
-        let mut mender = Mender::new(&evidence, &words);
+        let mut mender = Mender::new("Which port is it?", &evidence, &words);
         let mut answer = String::new();
         for c in text.chars() {
             answer.extend(mender.push(&c.to_string()));
@@ -175,6 +183,15 @@ mod tests {
             mend("Cairn listens on port 8620 [1][2]. [9]", false).0,
             "Cairn listens on port 8620 [1]."
         );
+    }
+
+    #[test]
+    fn the_question_is_no_answer() {
+        let (answer, dropped) = mend(
+            "The answer to this question is [1]. Question: Which port is it? It is port 8620.",
+            false,
+        );
+        assert_eq!((answer.as_str(), dropped), ("It is port 8620 [1].", 2));
     }
 
     #[test]

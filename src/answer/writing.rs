@@ -73,7 +73,7 @@ impl Parts {
             None => cancel.clone(),
         };
         let mut stream = self.gateway.chat(model, chat, until);
-        let mut text = Text::new(model.local, &evidence[..shown], &self.words);
+        let mut text = Text::new(model.local, question, &evidence[..shown], &self.words);
         let ended = loop {
             match stream.next().await {
                 Some(Ok(ProviderEvent::Delta(delta))) => {
@@ -184,9 +184,9 @@ enum Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    fn new(local: bool, evidence: &'a [Evidence], words: &'a Words) -> Self {
+    fn new(local: bool, question: &str, evidence: &'a [Evidence], words: &'a Words) -> Self {
         if local {
-            Self::Local(Mender::new(evidence, words))
+            Self::Local(Mender::new(question, evidence, words))
         } else {
             Self::Remote(Opening::default())
         }
