@@ -4,5 +4,6 @@ mod answers;
 mod architecture;
 mod chunking;
 mod cli;
+mod findability;
 mod providers;
 mod server;
