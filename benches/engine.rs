@@ -6,6 +6,7 @@
 #![allow(missing_docs)] // criterion's macros make undocumented functions
 
 mod data;
+mod serving;
 
 use std::hint::black_box;
 use std::sync::{Arc, OnceLock};
@@ -18,7 +19,7 @@ use cairn_indexer::{Bm25, Index, IndexSettings, chunk_document};
 use cairn_models::{
     Cancel, Embedder, Hub, LoadOptions, Quiet, Reranker, load_embedder, load_reranker,
 };
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
@@ -182,7 +183,7 @@ fn large_collection() -> (tempfile::TempDir, Engine, Index) {
     let mut config = Config::default();
     config.storage.data_dir = folder.path().to_owned();
     let embedder: Arc<dyn Embedder> = Arc::new(data::Clustered::new(embedder(), count));
-    let engine = Engine::new(&config, Some(Arc::clone(&embedder)), Some(reranker()));
+    let engine = Engine::new(&config, Some(Arc::clone(&embedder)), Some(reranker())).unwrap();
     let index = engine.create_collection("main").unwrap();
     let mut writer = index.writer(embedder).unwrap();
     for batch in data::documents(count, CHUNK_WORDS).chunks(10_000) {
@@ -195,9 +196,16 @@ fn large_collection() -> (tempfile::TempDir, Engine, Index) {
 }
 
 fn searching(c: &mut Criterion) {
-    let (_folder, engine, index) = large_collection();
+    // Building takes minutes: not for a filter that wants something else.
+    let filter = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    let others = ["chunking", "embedding", "fusion", "rerank", "vectors"];
+    if filter.is_some_and(|filter| others.iter().any(|other| filter.starts_with(other))) {
+        return;
+    }
+    let (folder, engine, index) = large_collection();
+    serving::measure(folder.path());
     let mut rng = StdRng::seed_from_u64(data::SEED + 1);
-    let questions: Vec<String> = (0..4_000).map(|_| data::text(&mut rng, 8)).collect();
+    let questions: Vec<String> = (0..4_000).map(|_| data::text(&mut rng, 4)).collect();
     let snapshot = index.snapshot();
     let mut group = c.benchmark_group(format!("search/{}", snapshot.chunk_count()));
     group
@@ -240,4 +248,11 @@ criterion_group!(
     graph_against_flat,
     searching
 );
-criterion_main!(benches);
+fn main() {
+    if let Some(folder) = serving::folder() {
+        serving::report(folder.as_ref(), embedder(), reranker());
+        return;
+    }
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+}

@@ -72,7 +72,7 @@ fn engine(folder: &std::path::Path) -> Engine {
     let hub = Hub::new(None).unwrap();
     let options = LoadOptions::default();
     let embedder = load_embedder(&hub, &config.models.embedder, &options, &Quiet).unwrap();
-    let engine = Engine::new(&config, Some(embedder.clone()), None);
+    let engine = Engine::new(&config, Some(embedder.clone()), None).unwrap();
     let index = engine.create_collection("main").unwrap();
     let mut writer = index.writer(embedder).unwrap();
     let document = |&(title, text): &(&str, &str)| Document {

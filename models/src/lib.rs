@@ -34,5 +34,5 @@ pub use hub::{
     is_off,
 };
 pub use load::{LoadOptions, load_embedder, load_generator, load_reranker};
-pub use queue::{EmbedQueue, Pending, Worker};
+pub use queue::{EmbedQueue, Pending, RerankQueue, Worker};
 pub use reranker::OnnxReranker;

@@ -108,7 +108,7 @@ fn check_data_folder(folder: &Path, findings: &mut Vec<Finding>) {
 }
 
 fn check_collections(context: &Context, findings: &mut Vec<Finding>) -> anyhow::Result<()> {
-    let engine = Engine::new(&context.config, None, None);
+    let engine = Engine::new(&context.config, None, None)?;
     for name in engine.collections()? {
         let subject = format!("collection {name}");
         let diagnosis = doctor::check(&engine.collection_folder(&name)?)?;

@@ -41,7 +41,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
             "set models.embedder to a model",
         )
     })?;
-    let engine = Engine::new(&context.config, Some(embedder.clone()), None);
+    let engine = Engine::new(&context.config, Some(embedder.clone()), None)?;
     let index = engine.create_collection(&context.config.storage.collection)?;
     let mut options = indexing::options(context, models.parse_limits(), Vec::new());
     options.labels = args.label.iter().cloned().collect();

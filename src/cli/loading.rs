@@ -116,7 +116,7 @@ pub(super) fn engine(context: &Context, wanted: Wanted) -> anyhow::Result<Engine
     } else {
         None
     };
-    Ok(Engine::new(&context.config, embedder, reranker))
+    Ok(Engine::new(&context.config, embedder, reranker)?)
 }
 
 /// Whether the local generator writes what `model` asks for.
@@ -134,7 +134,7 @@ pub(super) fn answerer(context: &Context, engine: Engine, local: bool) -> anyhow
         None
     };
     let gateway = Gateway::from_config(&context.config, generator)?;
-    let embedder = engine.embedder().cloned();
+    let embedder = engine.question_embedder();
     Ok(Answerer::new(
         Arc::new(engine),
         Arc::new(gateway),

@@ -155,6 +155,7 @@ pub struct Server {
     pub request_seconds: u64,
     pub drain_seconds: u64,
     pub cors_origins: Vec<String>,
+    pub allowed_hosts: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

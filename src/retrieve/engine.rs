@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use cairn_indexer::Index;
-use cairn_models::{Cancel, Embedder, Reranker};
+use cairn_models::{Cancel, Embedder, RerankQueue, Reranker};
 
 use super::api::{SearchRequest, SearchResponse};
 use super::collections::{self, Collections};
@@ -22,7 +22,7 @@ pub struct Engine(Arc<Parts>);
 pub(super) struct Parts {
     pub(super) collections: Collections,
     pub(super) vectors: Option<QueryVectors>,
-    pub(super) reranker: Option<Arc<dyn Reranker>>,
+    pub(super) reranker: Option<Reranking>,
     /// Whether a missing re-ranker is worth a word: the operator wants one.
     pub(super) expects_reranker: bool,
     pub(super) options: Retrieval,
@@ -32,21 +32,29 @@ pub(super) struct Parts {
 impl Engine {
     /// An engine over the data folder of `config`. Without an embedder every
     /// search is lexical, without a re-ranker the fused order stands; responses
-    /// say so in `degraded`.
+    /// say so in `degraded`. Each model gets a thread of its own, behind a
+    /// queue of `models.queue` places.
+    ///
+    /// # Errors
+    ///
+    /// When the machine has no thread for a model.
     pub fn new(
         config: &Config,
         embedder: Option<Arc<dyn Embedder>>,
         reranker: Option<Arc<dyn Reranker>>,
-    ) -> Self {
+    ) -> cairn_models::Result<Self> {
         let data_dir = &config.storage.data_dir;
-        Self(Arc::new(Parts {
+        let waiting = config.models.queue;
+        let vectors = embedder.map(|model| QueryVectors::new(model, waiting));
+        let reranker = reranker.map(|model| Reranking::new(model, waiting));
+        Ok(Self(Arc::new(Parts {
             collections: Collections::new(data_dir, config.index_settings()),
-            vectors: embedder.map(QueryVectors::new),
-            reranker,
+            vectors: vectors.transpose()?,
+            reranker: reranker.transpose()?,
             expects_reranker: config.models.reranker != "none",
             options: config.retrieval.clone(),
             max_query_bytes: config.server.max_query_bytes,
-        }))
+        })))
     }
 
     /// Searches without blocking the caller's thread. Dropping the future
@@ -155,14 +163,21 @@ impl Engine {
         self.0.collections.list()
     }
 
-    /// The embedder, if one is loaded.
+    /// The embedder itself, if one is loaded: for indexing, which is long and
+    /// must not stand in the way of questions.
     pub fn embedder(&self) -> Option<&Arc<dyn Embedder>> {
         self.0.vectors.as_ref().map(QueryVectors::embedder)
     }
 
-    /// The re-ranker, if one is loaded.
+    /// The embedder behind its queue, for texts that somebody waits for.
+    pub fn question_embedder(&self) -> Option<Arc<dyn Embedder>> {
+        let vectors = self.0.vectors.as_ref()?;
+        Some(Arc::clone(vectors.queue()) as Arc<dyn Embedder>)
+    }
+
+    /// The re-ranker itself, if one is loaded.
     pub fn reranker(&self) -> Option<&Arc<dyn Reranker>> {
-        self.0.reranker.as_ref()
+        self.0.reranker.as_ref().map(|reranking| &reranking.model)
     }
 
     /// The question's unit vector, none without an embedder. Blocks while the
@@ -194,6 +209,21 @@ impl Engine {
                 tracing::warn!(%error, "a new commit could not be opened; the last one is served");
             }
         });
+    }
+}
+
+/// A re-ranker, and the queue that searches go through.
+pub(super) struct Reranking {
+    model: Arc<dyn Reranker>,
+    pub(super) queue: RerankQueue,
+}
+
+impl Reranking {
+    fn new(model: Arc<dyn Reranker>, waiting: usize) -> cairn_models::Result<Self> {
+        Ok(Self {
+            queue: RerankQueue::start(Arc::clone(&model), waiting)?,
+            model,
+        })
     }
 }
 

@@ -152,7 +152,7 @@ impl Search<'_> {
             })
             .collect();
         let reading = rerank::read(
-            reranker.as_ref(),
+            &reranker.queue,
             self.question,
             &passages,
             options.windows,

@@ -58,7 +58,7 @@ fn setup_with(
     config.storage.data_dir = dir.path().to_owned();
     config.retrieval.rerank.budget_ms = 0;
     change(&mut config);
-    let engine = Engine::new(&config, embedder, reranker);
+    let engine = Engine::new(&config, embedder, reranker).unwrap();
     let index = engine.create_collection("main").unwrap();
     let mut writer = index.writer(Arc::new(HashEmbedder)).unwrap();
     let documents = TEXTS.iter().map(|&(uri, language, text)| {

@@ -4,28 +4,36 @@
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cairn_models::{Cancel, Embedder, Result};
+use cairn_models::{Cancel, EmbedQueue, Embedder, Result};
 use lru::LruCache;
 
 /// Questions that are remembered; with 384 dimensions about 400 kB.
 const CAPACITY: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
-/// An embedder of questions with a small memory.
+/// An embedder of questions behind a queue, with a small memory.
 pub(super) struct QueryVectors {
+    /// For long work, which must not stand in the way of questions.
     embedder: Arc<dyn Embedder>,
+    queue: Arc<EmbedQueue>,
     recent: Mutex<LruCache<String, Arc<[f32]>>>,
 }
 
 impl QueryVectors {
-    pub(super) fn new(embedder: Arc<dyn Embedder>) -> Self {
-        Self {
+    /// At most `waiting` questions wait for the model.
+    pub(super) fn new(embedder: Arc<dyn Embedder>, waiting: usize) -> Result<Self> {
+        Ok(Self {
+            queue: Arc::new(EmbedQueue::start(Arc::clone(&embedder), waiting)?),
             embedder,
             recent: Mutex::new(LruCache::new(CAPACITY)),
-        }
+        })
     }
 
     pub(super) fn embedder(&self) -> &Arc<dyn Embedder> {
         &self.embedder
+    }
+
+    pub(super) fn queue(&self) -> &Arc<EmbedQueue> {
+        &self.queue
     }
 
     /// The vector of `question`. The lock is not held while the model runs.
@@ -33,7 +41,7 @@ impl QueryVectors {
         if let Some(vector) = self.lock().get(question) {
             return Ok(Arc::clone(vector));
         }
-        let vectors = self.embedder.embed(&[question], cancel)?;
+        let vectors = self.queue.embed(&[question], cancel)?;
         let vector: Arc<[f32]> = vectors.into_iter().next().unwrap_or_default().into();
         self.lock().put(question.to_owned(), Arc::clone(&vector));
         Ok(vector)

@@ -50,6 +50,8 @@ macro_rules! table {
 table! {
     /// The request is wrong; `param` names the field where one is to blame.
     InvalidRequest = "invalid_request", BAD_REQUEST, false;
+    /// The request came under a host name that is not this service's.
+    ForbiddenHost = "forbidden_host", FORBIDDEN, false;
     /// A browser page of another origin tried to change something.
     ForbiddenOrigin = "forbidden_origin", FORBIDDEN, false;
     /// No such route, collection or document.

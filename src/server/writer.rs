@@ -3,14 +3,17 @@
 //! after the commit that makes the document durable.
 //!
 //! The writer lock of a collection is held only while a batch is written, so
-//! that `cairn index` and the watcher can write in between.
+//! that `cairn index` and the watcher can write in between, and while vectors
+//! are being merged into a graph, which would be lost otherwise.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use cairn_indexer::{Document, DocumentId, ErrorKind, PutReport, Writer};
 use cairn_models::Cancel;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use metrics::{counter, gauge, histogram};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::error::{ApiError, Code, Result};
 use crate::retrieve::Engine;
@@ -27,6 +30,9 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How often it tries.
 const LOCK_RETRY: Duration = Duration::from_millis(50);
+
+/// How often it looks whether a merge is done while nothing is uploaded.
+const MERGE_LOOK: Duration = Duration::from_secs(1);
 
 /// What to write.
 #[derive(Clone, Debug)]
@@ -56,7 +62,7 @@ struct Job {
 
 /// The way to the writer. Dropping the last one ends its thread.
 #[derive(Clone, Debug)]
-pub struct WriteQueue(mpsc::Sender<Job>);
+pub struct WriteQueue(Sender<Job>);
 
 impl WriteQueue {
     /// Starts the thread that writes into the collections of `engine`.
@@ -64,10 +70,10 @@ impl WriteQueue {
     /// # Errors
     /// When the machine has no thread for it.
     pub fn start(engine: Engine) -> std::io::Result<Self> {
-        let (sender, receiver) = mpsc::channel(QUEUE);
+        let (sender, receiver) = bounded(QUEUE);
         std::thread::Builder::new()
             .name("writer".into())
-            .spawn(move || run(&engine, receiver))?;
+            .spawn(move || run(&engine, &receiver))?;
         Ok(Self(sender))
     }
 
@@ -85,26 +91,40 @@ impl WriteQueue {
             reply,
         };
         self.0.try_send(job).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => ApiError::new(
+            TrySendError::Full(_) => ApiError::new(
                 Code::Overloaded,
                 "too many uploads wait for the index; try again in a moment",
             ),
-            mpsc::error::TrySendError::Closed(_) => ApiError::internal("the writer has ended"),
+            TrySendError::Disconnected(_) => ApiError::internal("the writer has ended"),
         })?;
-        gauge!(names::WRITE_QUEUE).set((QUEUE - self.0.capacity()) as f64);
+        gauge!(names::WRITE_QUEUE).set(self.0.len() as f64);
         receipt
             .await
             .unwrap_or_else(|_| Err(ApiError::internal("the writer dropped a job")))
     }
 }
 
-fn run(engine: &Engine, mut queue: mpsc::Receiver<Job>) {
-    while let Some(first) = queue.blocking_recv() {
+/// Writers whose merges are under way, by collection.
+type Merging = BTreeMap<String, Writer>;
+
+fn run(engine: &Engine, queue: &Receiver<Job>) {
+    let mut merging = Merging::new();
+    loop {
+        let first = if merging.is_empty() {
+            queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            queue.recv_timeout(MERGE_LOOK)
+        };
+        let first = match first {
+            Ok(first) => first,
+            Err(RecvTimeoutError::Timeout) => {
+                merging.retain(|name, writer| keep_merging(name, writer));
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
         let mut batch = vec![first];
-        while batch.len() < BATCH {
-            let Ok(job) = queue.try_recv() else { break };
-            batch.push(job);
-        }
+        batch.extend(queue.try_iter().take(BATCH - 1));
         gauge!(names::WRITE_QUEUE).set(queue.len() as f64);
         batch.retain(|job| !job.reply.is_closed());
         // One commit for each collection; jobs of one keep their order.
@@ -112,19 +132,32 @@ fn run(engine: &Engine, mut queue: mpsc::Receiver<Job>) {
         while let Some(first) = batch.first() {
             let name = first.collection.clone();
             let rest = batch.split_off(batch.partition_point(|job| job.collection == name));
-            write_group(engine, &name, std::mem::replace(&mut batch, rest));
+            let jobs = std::mem::replace(&mut batch, rest);
+            write_group(engine, &mut merging, &name, jobs);
+        }
+    }
+}
+
+/// Takes over the result of a merge that is done; false when nothing is left to
+/// wait for.
+fn keep_merging(collection: &str, writer: &mut Writer) -> bool {
+    match writer.commit() {
+        Ok(_) => writer.is_merging(),
+        Err(error) => {
+            tracing::warn!(%error, collection, "merged vectors could not be committed");
+            false
         }
     }
 }
 
 /// Writes jobs of one collection in one commit; when that fails, each in its
 /// own, so that one bad upload fails alone.
-fn write_group(engine: &Engine, collection: &str, jobs: Vec<Job>) {
-    let attempt = |work: &[&Work]| {
+fn write_group(engine: &Engine, merging: &mut Merging, collection: &str, jobs: Vec<Job>) {
+    let mut attempt = |work: &[&Work]| {
         let start = Instant::now();
         // A defect must not end the thread that all uploads need.
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            write(engine, collection, work)
+            write(engine, merging, collection, work)
         }));
         histogram!(names::WRITE_SECONDS).record(start.elapsed());
         result.unwrap_or_else(|_| Err(ApiError::internal("the writer panicked")))
@@ -159,8 +192,16 @@ fn count(work: &Work, result: &Result<Receipt>) {
 
 /// One receipt for each piece of work, after one commit. On an error nothing of
 /// it is committed.
-fn write(engine: &Engine, collection: &str, work: &[&Work]) -> Result<Vec<Receipt>> {
-    let mut writer = open(engine, collection)?;
+fn write(
+    engine: &Engine,
+    merging: &mut Merging,
+    collection: &str,
+    work: &[&Work],
+) -> Result<Vec<Receipt>> {
+    let mut writer = match merging.remove(collection) {
+        Some(writer) => writer,
+        None => open(engine, collection)?,
+    };
     let mut receipts = Vec::with_capacity(work.len());
     for work in work {
         let mut receipt = Receipt {
@@ -184,6 +225,9 @@ fn write(engine: &Engine, collection: &str, work: &[&Work]) -> Result<Vec<Receip
     receipts
         .iter_mut()
         .for_each(|receipt| receipt.generation = generation);
+    if writer.is_merging() {
+        merging.insert(collection.to_owned(), writer);
+    }
     Ok(receipts)
 }
 

@@ -100,6 +100,29 @@ fn from_page(origin: &str, body: &serde_json::Value) -> Request<Body> {
 }
 
 #[tokio::test]
+async fn a_page_under_a_name_of_its_own_reads_nothing() {
+    let bench = Bench::with(std::sync::Arc::new(super::Scripted::citing()), |config| {
+        config.server.allowed_hosts = vec!["docs.example".into()];
+    });
+    let ask = |host: &str| {
+        Request::get("/health")
+            .header("host", host)
+            .body(Body::empty())
+            .unwrap()
+    };
+    let reply = bench.reply(ask("rebound.example:8620")).await;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN);
+    assert_eq!(reply.error().0, "forbidden_host");
+    for host in ["127.0.0.1:8620", "localhost:8620", "docs.example"] {
+        assert_eq!(
+            bench.reply(ask(host)).await.status,
+            StatusCode::OK,
+            "{host}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn pages_of_other_origins_change_nothing() {
     let allowed = "https://docs.example.com";
     let bench = Bench::with(std::sync::Arc::new(super::Scripted::citing()), |config| {

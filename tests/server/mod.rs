@@ -63,7 +63,7 @@ impl Bench {
         let answerer = Answerer::new(
             search,
             Arc::new(gateway),
-            engine.embedder().cloned(),
+            engine.question_embedder(),
             config,
         );
         bench
@@ -132,6 +132,7 @@ fn engine(config: &Config) -> Engine {
         Some(Arc::new(HashEmbedder)),
         Some(Arc::new(OverlapReranker)),
     )
+    .unwrap()
 }
 
 fn json_request(uri: &str, body: &Value) -> Request<Body> {

@@ -373,6 +373,12 @@ impl Writer {
         Ok(())
     }
 
+    /// Whether vector segments are being merged beside this writer. The result
+    /// is taken over by a `commit` once it is done, and lost with the writer.
+    pub fn is_merging(&self) -> bool {
+        self.merge.is_some()
+    }
+
     /// Waits until segments that are being merged are merged and committed, and
     /// ends the writer. Dropping it instead leaves them for the next writer.
     pub fn close(mut self) -> Result<()> {

@@ -4,10 +4,12 @@
 
 mod embed;
 mod pending;
+mod rerank;
 mod worker;
 
 pub use self::embed::EmbedQueue;
 pub use self::pending::Pending;
+pub use self::rerank::RerankQueue;
 pub use self::worker::Worker;
 
 use crate::{Error, ErrorKind};

@@ -1,11 +1,14 @@
 //! The result of queued work, for those who block and those who await.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Cancel, Error, ErrorKind, Result};
 
 /// A result that is being worked on. Dropping it takes the work out of the
 /// queue if it has not begun; work that has begun ends by its own
@@ -29,6 +32,38 @@ impl<T> Pending<T> {
     /// Inside an asynchronous runtime: await it there.
     pub fn wait(self) -> Result<T> {
         self.0.blocking_recv().unwrap_or_else(|_| Err(lost()))
+    }
+
+    /// Waits for the result on this thread until `cancel` fires.
+    ///
+    /// # Errors
+    /// `Cancelled` when it fired first; those of the work.
+    pub fn wait_until(mut self, cancel: &Cancel) -> Result<T> {
+        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        let mut context = Context::from_waker(&waker);
+        loop {
+            if let Poll::Ready(result) = Pin::new(&mut self).poll(&mut context) {
+                return result;
+            }
+            cancel.check()?;
+            // The flag of a token wakes nobody, so it is looked at.
+            let left = cancel
+                .deadline()
+                .map(|at| at.saturating_duration_since(Instant::now()));
+            std::thread::park_timeout(left.map_or(LOOK, |left| left.min(LOOK)));
+        }
+    }
+}
+
+/// How often a waiting thread looks whether its client has gone.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Wakes the thread that waits.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }
 

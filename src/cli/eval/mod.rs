@@ -126,7 +126,7 @@ fn measure(
     models: &Engine,
     cancel: &Cancel,
 ) -> anyhow::Result<Report> {
-    let engine = engine(context, args, models);
+    let engine = engine(context, args, models)?;
     let embedder = engine
         .embedder()
         .context("an evaluation needs the embedder: models.embedder is \"none\"")?
@@ -152,7 +152,7 @@ fn measure(
 }
 
 /// The same models over indexes of their own, apart from the user's.
-fn engine(context: &Context, args: &Args, loaded: &Engine) -> Engine {
+fn engine(context: &Context, args: &Args, loaded: &Engine) -> cairn_models::Result<Engine> {
     let mut config = context.config.clone();
     config.storage.data_dir = config.storage.data_dir.join("eval");
     if !args.budget {

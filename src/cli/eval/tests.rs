@@ -45,7 +45,8 @@ fn setup() -> Setup {
         &config,
         Some(Arc::new(HashEmbedder)),
         Some(Arc::new(OverlapReranker)),
-    );
+    )
+    .unwrap();
     let context = Context {
         config,
         json: true,
