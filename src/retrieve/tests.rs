@@ -1,8 +1,8 @@
 //! The engine on a real index in a temporary folder, with the models' twins.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use cairn_indexer::{Access, Document, Filter};
@@ -237,10 +237,11 @@ fn without_models_words_are_searched_and_the_response_says_so() {
     assert_eq!(search(&quiet, &request("birds nest")).degraded.len(), 1);
 }
 
-/// The hash embedder under another name, or one that fails.
+/// The hash embedder under another name, one that fails, or one that waits.
 struct Other {
     id: &'static str,
     fails: Option<ErrorKind>,
+    waits: Option<Mutex<mpsc::Receiver<()>>>,
     calls: AtomicUsize,
 }
 
@@ -249,8 +250,21 @@ impl Other {
         Arc::new(Self {
             id,
             fails,
+            waits: None,
             calls: AtomicUsize::new(0),
         })
+    }
+
+    /// Waits in every call until the other end is dropped.
+    fn waiting() -> (Arc<Self>, mpsc::Sender<()>) {
+        let (release, released) = mpsc::channel();
+        let waiting = Arc::new(Self {
+            id: "hash-64",
+            fails: None,
+            waits: Some(Mutex::new(released)),
+            calls: AtomicUsize::new(0),
+        });
+        (waiting, release)
     }
 }
 
@@ -272,6 +286,9 @@ impl Embedder for Other {
     }
     fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
         self.calls.fetch_add(1, Ordering::Relaxed);
+        if let Some(waits) = &self.waits {
+            let _ = waits.lock().unwrap().recv();
+        }
         match self.fails {
             Some(kind) => Err(Error::new(kind, "scripted")),
             None => HashEmbedder.embed(texts, cancel),
@@ -312,6 +329,40 @@ fn a_failing_embedder_leaves_the_words_and_a_full_one_says_so() {
         .search_blocking(&request("birds"), &Cancel::never())
         .unwrap_err();
     assert_eq!(error.kind(), SearchErrorKind::Overloaded);
+}
+
+#[test]
+fn more_questions_than_may_wait_are_overloaded() {
+    let (model, release) = Other::waiting();
+    let calls = Arc::clone(&model);
+    let setup = setup_with(|config| config.models.queue = 1, Some(model), None);
+    let ask = |question: &'static str| {
+        setup
+            .engine
+            .search_blocking(&request(question), &Cancel::never())
+    };
+    let until = |condition: &dyn Fn() -> bool| {
+        while !condition() {
+            std::thread::yield_now();
+        }
+    };
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| ask("birds"));
+        until(&|| calls.calls.load(Ordering::Relaxed) == 1);
+        // One waits; of those that come while it does, every one is refused.
+        let others: Vec<_> = ["cats", "dogs", "nests"]
+            .map(|question| scope.spawn(move || ask(question)))
+            .into_iter()
+            .collect();
+        until(&|| others.iter().filter(|other| other.is_finished()).count() == 2);
+        drop(release);
+        let refused = |result: std::result::Result<SearchResponse, super::SearchError>| {
+            result.is_err_and(|error| error.kind() == SearchErrorKind::Overloaded)
+        };
+        let results = others.into_iter().map(|other| other.join().unwrap());
+        assert_eq!(results.filter_map(|r| refused(r).then_some(())).count(), 2);
+        assert!(first.join().unwrap().is_ok());
+    });
 }
 
 #[test]

@@ -383,6 +383,35 @@ async fn concurrent_uploads_share_commits_and_lose_nothing() {
 }
 
 #[tokio::test]
+async fn vectors_become_a_graph_while_nothing_is_uploaded() {
+    let bench = Bench::with(std::sync::Arc::new(super::Scripted::citing()), |config| {
+        config.indexing.graph_min_rows = 8;
+    });
+    let mut uploaded = 0;
+    for n in 0..9 {
+        let body = json!({"uri": format!("{n}.md"), "text": format!("note number {n}")});
+        let reply = bench.post("/documents", &body).await;
+        assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.text());
+        uploaded = reply.json()["generation"].as_u64().unwrap();
+    }
+    // The merge is committed by itself, as a generation of its own.
+    let generation = || {
+        let fresh = engine(bench.service.config());
+        fresh.collection("main").unwrap().snapshot().generation()
+    };
+    while generation() == uploaded {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    // And the collection can be written again by others.
+    let other = engine(bench.service.config());
+    let embedder = other.embedder().unwrap().clone();
+    let index = other.collection("main").unwrap();
+    while index.writer(embedder.clone()).is_err() {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
 async fn another_writer_is_a_clear_conflict() {
     let bench = Bench::new();
     bench.upload_guide().await;
