@@ -1,6 +1,7 @@
 //! One configuration, resolved once: `config/default.toml`, then a file, then
 //! `CAIRN__SECTION__KEY`, then flags.
 
+mod accounts;
 mod schema;
 
 use std::path::Path;
@@ -9,6 +10,7 @@ use anyhow::Context as _;
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 
+pub use accounts::*;
 pub use schema::*;
 
 /// The commented file that is the lowest layer.

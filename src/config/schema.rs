@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use cairn_indexer::{Bm25, IndexSettings};
 use serde::{Deserialize, Serialize};
 
+use super::accounts::{KeyLimits, Otel, PriceConfig, Samples};
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -18,6 +20,10 @@ pub struct Config {
     pub answer: Answer,
     #[serde(default)]
     pub providers: Vec<ProviderConfig>,
+    #[serde(default)]
+    pub prices: Vec<PriceConfig>,
+    #[serde(default)]
+    pub limits: KeyLimits,
     pub server: Server,
     pub telemetry: Telemetry,
 }
@@ -164,6 +170,8 @@ pub struct Telemetry {
     pub level: String,
     pub format: String,
     pub log_questions: bool,
+    pub samples: Samples,
+    pub otel: Otel,
 }
 
 impl Config {
@@ -232,9 +240,27 @@ impl Config {
                 self.server.max_concurrency >= 1,
             ),
             ("models.queue must be at least 1", self.models.queue >= 1),
+            (
+                "telemetry.samples.share must lie in 0..=1",
+                (0.0..=1.0).contains(&self.telemetry.samples.share),
+            ),
+            (
+                "telemetry.otel.sample must lie in 0..=1",
+                (0.0..=1.0).contains(&self.telemetry.otel.sample),
+            ),
         ];
         for (rule, holds) in rules {
             anyhow::ensure!(holds, "{rule}");
+        }
+        for price in &self.prices {
+            anyhow::ensure!(
+                price.is_sound(),
+                "the prices of `{}` must be numbers that are not negative",
+                price.model
+            );
+        }
+        if let Some(limit) = self.limits.problem() {
+            anyhow::bail!("limits.{limit} must be positive; leave it out for no limit");
         }
         Ok(())
     }

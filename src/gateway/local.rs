@@ -107,6 +107,7 @@ fn last(
         finish: generation.finish_reason,
         usage: Usage {
             prompt_tokens: generation.prompt_tokens,
+            cached_prompt_tokens: 0,
             completion_tokens: generation.completion_tokens,
             cost_usd: 0.0,
         },

@@ -4,6 +4,7 @@
 //! its stream; [`LocalProvider`] runs the embedded model, [`OpenAiProvider`] any
 //! endpoint that speaks OpenAI's chat completions.
 
+pub mod accounts;
 mod limits;
 mod local;
 mod openai;

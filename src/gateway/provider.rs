@@ -29,6 +29,9 @@ pub struct ChatRequest {
 pub struct Usage {
     /// Tokens read.
     pub prompt_tokens: usize,
+    /// Tokens among them that the provider had cached.
+    #[serde(default)]
+    pub cached_prompt_tokens: usize,
     /// Tokens written.
     pub completion_tokens: usize,
     /// Price in US dollars; 0 for local models.

@@ -29,6 +29,18 @@ pub const ANSWERS: &str = "cairn_answers_total";
 pub const DEGRADED: &str = "cairn_degraded_total";
 /// Tokens by `kind`, `prompt` or `completion`, and `provider`.
 pub const TOKENS: &str = "cairn_tokens_total";
+/// Calls to models and caches, by `route`, `provider`, `outcome` and `cache`.
+pub const CALLS: &str = "cairn_llm_calls_total";
+/// Seconds of one call, by `route` and `provider`.
+pub const CALL_SECONDS: &str = "cairn_llm_call_seconds";
+/// Seconds until the first token of a call, by `route` and `provider`.
+pub const CALL_FIRST_TOKEN_SECONDS: &str = "cairn_llm_first_token_seconds";
+/// What calls cost, in billionths of a US dollar, by `provider`.
+pub const COST: &str = "cairn_llm_cost_nanousd_total";
+/// Requests and calls that a limit of their key refused, by `limit`.
+pub const LIMITED: &str = "cairn_limited_total";
+/// Calls that the ledger could not take.
+pub const LEDGER_LOST: &str = "cairn_ledger_lost_total";
 /// Chunks of the last commit, by `collection`.
 pub const INDEX_CHUNKS: &str = "cairn_index_chunks";
 /// Documents of the last commit, by `collection`.
@@ -84,6 +96,16 @@ fn describe() {
     describe_counter!(ANSWERS, "Answers by outcome");
     describe_counter!(DEGRADED, "Responses in which a stage was cut short");
     describe_counter!(TOKENS, "Tokens read and written by language models");
+    describe_counter!(CALLS, "Calls to language models and their caches");
+    describe_histogram!(CALL_SECONDS, Unit::Seconds, "Time of one call");
+    describe_histogram!(
+        CALL_FIRST_TOKEN_SECONDS,
+        Unit::Seconds,
+        "Call to its first token"
+    );
+    describe_counter!(COST, "Cost of calls in billionths of a US dollar");
+    describe_counter!(LIMITED, "Requests that a limit of their key refused");
+    describe_counter!(LEDGER_LOST, "Calls that the ledger could not take");
     describe_gauge!(INDEX_CHUNKS, "Chunks of the last commit");
     describe_gauge!(INDEX_DOCUMENTS, "Documents of the last commit");
     describe_gauge!(INDEX_GENERATION, "Number of the last commit");

@@ -132,7 +132,7 @@ impl Provider for Scripted {
                     Hang => std::future::pending::<()>().await,
                     End => yield Ok(ProviderEvent::Done {
                         finish: Finish::Stop,
-                        usage: Usage { prompt_tokens: 10, completion_tokens: 5, cost_usd: 0.0 },
+                        usage: Usage { prompt_tokens: 10, completion_tokens: 5, ..Usage::default() },
                         model: "m-1".to_owned(),
                     }),
                 }

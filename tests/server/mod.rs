@@ -248,7 +248,7 @@ impl Provider for Scripted {
             usage: Usage {
                 prompt_tokens: 100,
                 completion_tokens: 12,
-                cost_usd: 0.0,
+                ..Usage::default()
             },
             model: "script-1".into(),
         };
