@@ -64,6 +64,7 @@ const EMPTY: &[&str] = &[
 const VERBS: &[&str] = &[
     "access",
     "add",
+    "ask",
     "avoid",
     "build",
     "call",
@@ -186,10 +187,7 @@ fn question(heading: &str, title: &str) -> Option<(u8, String)> {
         return None;
     }
     let rank = if words.len() > 1 { 3 } else { 4 };
-    Some((
-        rank,
-        format!("What does “{title}” say about {}?", lower_first(heading)),
-    ))
+    Some((rank, format!("What does {title} say about “{heading}”?")))
 }
 
 /// "Install it" becomes "install it"; "HTTP headers" stays.
@@ -217,8 +215,8 @@ mod tests {
             ("Why is it slow?", "Why is it slow?"),
             ("How to install it", "How do I install it?"),
             ("Install the server:", "How do I install the server?"),
-            ("HTTP headers", "What does “Guide” say about HTTP headers?"),
-            ("Crash safety", "What does “Guide” say about crash safety?"),
+            ("HTTP headers", "What does Guide say about “HTTP headers”?"),
+            ("Crash safety", "What does Guide say about “Crash safety”?"),
         ] {
             assert_eq!(asked(heading).as_deref(), Some(expected));
         }

@@ -241,15 +241,10 @@ mod tests {
         }
     }
 
+    type Vectors = Pending<Vec<Vec<f32>>>;
+
     /// A queue whose thread is inside the call for "first".
-    fn busy(
-        capacity: usize,
-    ) -> (
-        EmbedQueue,
-        mpsc::Receiver<usize>,
-        mpsc::Sender<()>,
-        Pending<Vec<Vec<f32>>>,
-    ) {
+    fn busy(capacity: usize) -> (EmbedQueue, mpsc::Receiver<usize>, mpsc::Sender<()>, Vectors) {
         let (begin, calls) = mpsc::channel();
         let (release, go) = mpsc::channel();
         let gated = Gated {
