@@ -1,5 +1,6 @@
 //! One integration binary, a module per subject.
 
+mod accounts;
 mod answers;
 mod architecture;
 mod chunking;

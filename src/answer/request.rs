@@ -4,6 +4,7 @@ use cairn_models::{Cancel, Message};
 use futures::future::BoxFuture;
 
 use super::events::AnswerEvent;
+use crate::gateway::accounts::Caller;
 use crate::gateway::{ProviderError, ProviderErrorKind};
 use crate::retrieve::{Engine, SearchError, SearchErrorKind, SearchRequest, SearchResponse};
 
@@ -12,6 +13,10 @@ use crate::retrieve::{Engine, SearchError, SearchErrorKind, SearchRequest, Searc
 pub struct AnswerRequest {
     /// The search below the answer; its `query` is the question.
     pub search: SearchRequest,
+    /// Who asks, and pays for what models write.
+    pub caller: Caller,
+    /// The id of the request that the question came with; empty if none.
+    pub request_id: String,
     /// False leaves every language model alone: the answer is extractive.
     pub generate: bool,
     /// A provider's name, `provider/model`, or a configured model's name;
@@ -26,6 +31,8 @@ impl AnswerRequest {
     pub fn new(search: SearchRequest) -> Self {
         Self {
             search,
+            caller: Caller::anonymous(),
+            request_id: String::new(),
             generate: true,
             model: None,
             history: Vec::new(),

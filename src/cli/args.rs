@@ -75,6 +75,13 @@ pub(super) enum Command {
         #[command(subcommand)]
         action: super::models::Action,
     },
+    /// Make, list, replace and revoke API keys
+    Keys {
+        #[command(subcommand)]
+        action: super::keys::Action,
+    },
+    /// Show what calls to language models took and cost
+    Usage(super::usage::Args),
     /// Check the data folder, the collections and the models
     Doctor,
     /// Write a completion script for a shell

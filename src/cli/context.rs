@@ -84,6 +84,11 @@ impl Context {
         }
     }
 
+    /// Something dangerous, on stderr, also for those who want no remarks.
+    pub(super) fn say_warning(&self, text: impl AsRef<str>) {
+        progress::line(&format!("warning: {}", text.as_ref()));
+    }
+
     /// Something that failed, on stderr, also for those who want no remarks.
     pub(super) fn say_error(&self, text: impl AsRef<str>) {
         progress::line(&format!("error: {}", text.as_ref()));

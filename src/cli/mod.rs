@@ -10,6 +10,7 @@ mod failure;
 mod index;
 mod indexing;
 mod interrupt;
+mod keys;
 mod loading;
 mod man;
 mod models;
@@ -21,6 +22,7 @@ mod serve;
 mod snippet;
 mod style;
 mod up;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -68,6 +70,8 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Query(args) => query::run(&load(false)?, args),
         Command::Eval(args) => eval::run(&load(false)?, args),
         Command::Models { action } => models::run(&load(false)?, action),
+        Command::Keys { action } => keys::run(&load(false)?, action),
+        Command::Usage(args) => usage::run(&load(false)?, args),
         Command::Doctor => doctor::run(&load(false)?),
         // These two describe the command itself and read no configuration.
         Command::Completions(args) => completions::run(args),

@@ -11,6 +11,7 @@ use super::context::Context;
 use super::failure::{Advised, BadUsage};
 use super::loading;
 use super::{Outcome, interrupt, output};
+use crate::gateway::accounts::Accounts;
 use crate::server::{self, Service};
 
 /// Where to listen.
@@ -34,7 +35,7 @@ impl Args {
 pub(super) fn run(context: Context) -> anyhow::Result<Outcome> {
     let runtime = runtime()?;
     let listener = runtime.block_on(listen(&context.config.server.bind))?;
-    let service = Service::starting(context.config.clone());
+    let service = service(&context)?;
     stop_on_interrupt(&service)?;
     announce(&context, &listener)?;
     let loading = {
@@ -43,6 +44,30 @@ pub(super) fn run(context: Context) -> anyhow::Result<Outcome> {
     };
     runtime.block_on(server::serve(listener, Arc::clone(&service)))?;
     finish(loading, &service)
+}
+
+/// A service that does not answer yet. Where it can be reached from other
+/// machines without a key, it says so.
+pub(super) fn service(context: &Context) -> anyhow::Result<Arc<Service>> {
+    let accounts = Accounts::open(&context.config)?;
+    let bind = &context.config.server.bind;
+    if !accounts.has_keys() && !is_loopback(bind) {
+        context.say_warning(format!(
+            "{bind} can be reached from other machines, and there is no API key: whoever reaches it \
+             can read, add and delete every document. Make a key first: cairn keys create --help"
+        ));
+    }
+    Ok(Service::starting(context.config.clone(), accounts))
+}
+
+/// Whether only this machine reaches `bind`.
+fn is_loopback(bind: &str) -> bool {
+    match bind.parse::<SocketAddr>() {
+        Ok(address) => address.ip().is_loopback(),
+        Err(_) => bind
+            .rsplit_once(':')
+            .is_some_and(|(host, _)| host == "localhost"),
+    }
 }
 
 /// Many threads, for handlers; models have their own.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cairn_indexer::{RunProgress, RunReport, RunState};
+use cairn_indexer::{Access, RunProgress, RunReport, RunState};
 use cairn_models::Cancel;
 
 use super::context::Context;
@@ -40,7 +40,7 @@ pub(super) fn run(context: Context, args: &Args) -> anyhow::Result<Outcome> {
     let runtime = serve::runtime()?;
     // First of all, so that a taken port is known before a model is fetched.
     let listener = runtime.block_on(serve::listen(&context.config.server.bind))?;
-    let service = Service::starting(context.config.clone());
+    let service = serve::service(&context)?;
     let cancel = Cancel::default();
     serve::stop_on_interrupt(&service)?;
     let url = serve::announce(&context, &listener)?;
@@ -147,7 +147,7 @@ fn greet(
     }
     indexing::print(context, report)?;
     output::line(format!("\nReady: changes are watched. Open {url}"))?;
-    if let Some(question) = suggested_questions(snapshot, 1)?.pop() {
+    if let Some(question) = suggested_questions(snapshot, 1, &Access::All)?.pop() {
         output::line(format!(
             "Try: {}",
             context.palette.title.apply_to(&question)

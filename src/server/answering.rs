@@ -13,6 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt as _};
 use metrics::{counter, histogram};
+use tracing::Span;
 
 use super::error::{ApiError, Code};
 use super::limits::{CancelOnDrop, Permit, shutting_down};
@@ -21,6 +22,7 @@ use super::sse;
 use super::state::Service;
 use crate::answer::{AnswerEvent, AnswerRequest};
 use crate::config::Config;
+use crate::gateway::accounts::Accounts;
 use crate::telemetry::{Question, metrics as names};
 
 /// One line about a question: its shape, and its text only where that is
@@ -37,8 +39,27 @@ pub(super) fn log_question(config: &Config, request: &AnswerRequest) {
     );
 }
 
+/// Tells the ledger what became of the answer that a request's calls wrote.
+pub(super) struct Judge {
+    accounts: Accounts,
+    request_id: String,
+}
+
+impl Judge {
+    /// Of the answer to `request`.
+    pub(super) fn new(service: &Service, request: &AnswerRequest) -> Self {
+        Self {
+            accounts: service.accounts().clone(),
+            request_id: request.request_id.clone(),
+        }
+    }
+}
+
 /// The events of one answer, counted as they pass.
 pub(super) struct Observed {
+    /// The request's own span: a stream is polled outside of it.
+    span: Span,
+    judge: Judge,
     events: BoxStream<'static, AnswerEvent>,
     start: Instant,
     written: bool,
@@ -47,8 +68,10 @@ pub(super) struct Observed {
 
 impl Observed {
     /// Counts `events` from now on.
-    pub(super) fn new(events: BoxStream<'static, AnswerEvent>) -> Self {
+    pub(super) fn new(events: BoxStream<'static, AnswerEvent>, judge: Judge) -> Self {
         Self {
+            span: Span::current(),
+            judge,
             events,
             start: Instant::now(),
             written: false,
@@ -88,6 +111,11 @@ impl Observed {
                     milliseconds = self.start.elapsed().as_secs_f64() * 1e3,
                     "answer done"
                 );
+                let Judge {
+                    accounts,
+                    request_id,
+                } = &self.judge;
+                accounts.judge(request_id, done.refused, done.citations.len());
                 if done.refused { "refused" } else { "answered" }
             }
             AnswerEvent::Error { code, message, .. } => {
@@ -111,6 +139,8 @@ impl Stream for Observed {
     type Item = AnswerEvent;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<AnswerEvent>> {
+        let span = self.span.clone();
+        let _entered = span.enter();
         let polled = self.events.poll_next_unpin(context);
         if let Poll::Ready(Some(event)) = &polled {
             self.note(event);
@@ -121,7 +151,11 @@ impl Stream for Observed {
 
 impl Drop for Observed {
     fn drop(&mut self) {
+        let span = self.span.clone();
+        let _entered = span.enter();
         self.end("abandoned");
+        // What is dropped with the events belongs to the request too.
+        self.events = futures::stream::empty().boxed();
     }
 }
 

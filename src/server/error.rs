@@ -50,6 +50,10 @@ macro_rules! table {
 table! {
     /// The request is wrong; `param` names the field where one is to blame.
     InvalidRequest = "invalid_request", BAD_REQUEST, false;
+    /// The service needs an API key, and this request has none that is valid.
+    Unauthorized = "unauthorized", UNAUTHORIZED, false;
+    /// The API key may not do this.
+    Forbidden = "forbidden", FORBIDDEN, false;
     /// The request came under a host name that is not this service's.
     ForbiddenHost = "forbidden_host", FORBIDDEN, false;
     /// A browser page of another origin tried to change something.
@@ -70,6 +74,10 @@ table! {
     UnreadableDocument = "unreadable_document", UNPROCESSABLE_ENTITY, false;
     /// Too many requests, or a queue is full.
     Overloaded = "overloaded", TOO_MANY_REQUESTS, true;
+    /// The API key made too many requests, or used too many tokens.
+    RateLimited = "rate_limited", TOO_MANY_REQUESTS, true;
+    /// The budget of the API key is spent.
+    BudgetExceeded = "budget_exceeded", TOO_MANY_REQUESTS, false;
     /// A defect of the service.
     Internal = "internal", INTERNAL_SERVER_ERROR, false;
     /// Bytes on disk are damaged; the operator runs `cairn doctor`.

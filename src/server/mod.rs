@@ -1,11 +1,12 @@
 //! The HTTP service: thin handlers around the rooms that do the work.
 //!
 //! A request passes `observe` (id, log line, figures), `origin` (no writes from
-//! foreign pages) and `limits` (permits, time) on its way to a file in
+//! foreign pages), `auth` (API keys) and `limits` (permits, time) on its way to a file in
 //! `routes`. `answering` carries a stream to its client, `writer` is the one
 //! thread that writes uploads, and `error` is the one table of failures.
 
 mod answering;
+mod auth;
 pub mod error;
 mod extract;
 mod lifecycle;

@@ -11,6 +11,7 @@ use metrics::{counter, gauge, histogram};
 use tracing::Instrument as _;
 
 use super::error::Code;
+use crate::gateway::accounts::KeyId;
 use crate::telemetry::metrics as names;
 
 /// Carries the id of a request in and out.
@@ -61,10 +62,12 @@ pub(super) async fn observe(mut request: Request, next: Next) -> Response {
         let status = response.status().as_u16();
         let took = start.elapsed();
         let code = response.extensions().get::<Code>().copied();
+        let key = response.extensions().get::<KeyId>();
         let milliseconds = took.as_secs_f64() * 1e3;
         tracing::info!(
             status,
             milliseconds,
+            key = key.map(tracing::field::display),
             code = code.map(Code::as_str),
             "answered"
         );
@@ -87,6 +90,12 @@ pub(super) async fn observe(mut request: Request, next: Next) -> Response {
     }
     .instrument(span)
     .await
+}
+
+/// The id of a request that passed [`observe`].
+pub(super) fn id_of(headers: &HeaderMap) -> &str {
+    let id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    id.unwrap_or_default()
 }
 
 fn add_headers(headers: &mut HeaderMap, id: HeaderValue) {

@@ -17,7 +17,7 @@ use tower_http::cors::CorsLayer;
 use super::error::{ApiError, Code};
 use super::routes::{collections, documents, health, metrics, openapi, query, search, ui};
 use super::state::Service;
-use super::{limits, observe, origin};
+use super::{auth, limits, observe, origin};
 
 /// Room in the body of a question beside the question itself: filter, history
 /// and escapes.
@@ -60,6 +60,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .merge(ui::routes())
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
+        .layer(from_fn_with_state(Arc::clone(&service), auth::guard))
         .layer(from_fn_with_state(Arc::clone(&service), origin::guard))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(CompressionLayer::new())
@@ -104,7 +105,12 @@ fn cors(origins: &[String]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
-        .allow_headers([header::CONTENT_TYPE, REQUEST_ID])
+        .allow_headers([
+            header::CONTENT_TYPE,
+            header::AUTHORIZATION,
+            auth::API_KEY,
+            REQUEST_ID,
+        ])
         .expose_headers([REQUEST_ID, header::RETRY_AFTER])
         .max_age(Duration::from_secs(600))
 }

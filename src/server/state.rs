@@ -1,10 +1,10 @@
 //! What the routes share: the configuration, the rooms that do the work, and
 //! the limits.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use cairn_indexer::{ParseLimits, Snapshot};
+use cairn_indexer::{Access, ParseLimits, Snapshot};
 use tokio::sync::Semaphore;
 
 use super::error::{ApiError, Code};
@@ -13,10 +13,17 @@ use super::suggest;
 use super::writer::WriteQueue;
 use crate::answer::Answerer;
 use crate::config::Config;
+use crate::gateway::accounts::Accounts;
 use crate::retrieve::Engine;
 
 /// Questions to try for each collection.
 const SUGGESTIONS: usize = 3;
+
+/// Callers whose suggestions are remembered.
+const MAX_SUGGESTIONS: usize = 1000;
+
+/// A collection, and the labels of who looks at it; none for who reads all.
+type Audience = (String, Option<BTreeSet<String>>);
 
 /// The rooms that need models, present once the models are loaded.
 pub struct Core {
@@ -33,21 +40,23 @@ pub struct Core {
 /// One running service.
 pub struct Service {
     config: Config,
+    accounts: Accounts,
     lifecycle: Lifecycle,
     permits: Arc<Semaphore>,
     core: OnceLock<Core>,
-    /// Questions to try, by collection, and the commit they are drawn from.
-    suggestions: Mutex<HashMap<String, (u64, Vec<String>)>>,
+    /// Questions to try, and the commit they are drawn from.
+    suggestions: Mutex<HashMap<Audience, (u64, Vec<String>)>>,
 }
 
 impl Service {
     /// A service that listens already but cannot answer yet.
-    pub fn starting(config: Config) -> Arc<Self> {
+    pub fn starting(config: Config, accounts: Accounts) -> Arc<Self> {
         Arc::new(Self {
             permits: Arc::new(Semaphore::new(config.server.max_concurrency)),
             lifecycle: Lifecycle::default(),
             core: OnceLock::new(),
             suggestions: Mutex::default(),
+            accounts,
             config,
         })
     }
@@ -80,6 +89,11 @@ impl Service {
         &self.config
     }
 
+    /// Keys, limits and the ledger.
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
     /// Start, indexing and stop.
     pub fn lifecycle(&self) -> &Lifecycle {
         &self.lifecycle
@@ -90,8 +104,8 @@ impl Service {
         &self.permits
     }
 
-    /// Questions to try in `collection`, whose last commit is `snapshot`. They
-    /// are drawn once for each commit.
+    /// Questions to try in `collection`, whose last commit is `snapshot`, from
+    /// what the caller may read. They are drawn once for each commit.
     ///
     /// # Errors
     /// When the snapshot cannot be read.
@@ -99,6 +113,7 @@ impl Service {
         &self,
         collection: &str,
         snapshot: &Snapshot,
+        access: &Access,
     ) -> cairn_indexer::Result<Vec<String>> {
         // Each statement leaves the map whole, also in a thread that died.
         let known = || {
@@ -106,14 +121,23 @@ impl Service {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
         };
-        if let Some((generation, questions)) = known().get(collection)
+        let labels = match access {
+            Access::All => None,
+            Access::Labels(labels) => Some(labels.clone()),
+        };
+        let audience = (collection.to_owned(), labels);
+        if let Some((generation, questions)) = known().get(&audience)
             && *generation == snapshot.generation()
         {
             return Ok(questions.clone());
         }
-        let questions = suggest::questions(snapshot, SUGGESTIONS)?;
+        let questions = suggest::questions(snapshot, SUGGESTIONS, access)?;
         let entry = (snapshot.generation(), questions.clone());
-        known().insert(collection.to_owned(), entry);
+        let mut known = known();
+        if known.len() >= MAX_SUGGESTIONS {
+            known.clear();
+        }
+        known.insert(audience, entry);
         Ok(questions)
     }
 

@@ -125,18 +125,18 @@ const VERBS: &[&str] = &[
 ];
 
 /// At most `count` questions, the most promising first, from different
-/// documents.
+/// documents that the caller may read.
 ///
 /// # Errors
 /// When the snapshot cannot be read.
-pub fn questions(snapshot: &Snapshot, count: usize) -> Result<Vec<String>> {
+pub fn questions(snapshot: &Snapshot, count: usize, access: &Access) -> Result<Vec<String>> {
     let mut found: Vec<(u8, String)> = Vec::new();
-    for document in snapshot.documents(0, MAX_DOCUMENTS, &Access::All)? {
+    for document in snapshot.documents(0, MAX_DOCUMENTS, access)? {
         if document.text_bytes > MAX_TEXT_BYTES {
             continue;
         }
         let mut headings = BTreeSet::new();
-        let chunks = snapshot.document_chunks(document.id, &Access::All)?;
+        let chunks = snapshot.document_chunks(document.id, access)?;
         for stored in chunks.unwrap_or_default() {
             headings.extend(stored.chunk.heading_path);
         }

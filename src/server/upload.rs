@@ -213,6 +213,11 @@ async fn read_form(request: Request) -> Result<Upload> {
 }
 
 impl Upload {
+    /// Labels that every document of it gets.
+    pub(super) fn labels(&self) -> &BTreeSet<String> {
+        &self.labels
+    }
+
     /// The documents, and what could not be read with its URI.
     pub(super) fn parse(self, limits: &ParseLimits) -> (Vec<Document>, Vec<(String, ApiError)>) {
         let (mut documents, mut failed) = (Vec::new(), Vec::new());

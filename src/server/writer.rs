@@ -6,10 +6,11 @@
 //! that `cairn index` and the watcher can write in between, and while vectors
 //! are being merged into a graph, which would be lost otherwise.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cairn_indexer::{Document, DocumentId, ErrorKind, PutReport, Writer};
+use cairn_indexer::{Access, Document, DocumentId, ErrorKind, PutReport, Snapshot, Writer};
 use cairn_models::Cancel;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use metrics::{counter, gauge, histogram};
@@ -57,6 +58,7 @@ pub struct Receipt {
 struct Job {
     collection: String,
     work: Work,
+    access: Access,
     reply: oneshot::Sender<Result<Receipt>>,
 }
 
@@ -77,17 +79,19 @@ impl WriteQueue {
         Ok(Self(sender))
     }
 
-    /// Writes, and returns after the commit. A caller that goes away before its
+    /// Writes what `access` allows, and returns after the commit. A caller that goes away before its
     /// turn comes takes its work along.
     ///
     /// # Errors
     /// `overloaded` when the queue is full, `collection_locked` while another
-    /// writer holds the collection, and what the index says.
-    pub async fn write(&self, collection: &str, work: Work) -> Result<Receipt> {
+    /// writer holds the collection, `forbidden` when a document is to replace one
+    /// that the caller may not read, and what the index says.
+    pub async fn write(&self, collection: &str, work: Work, access: &Access) -> Result<Receipt> {
         let (reply, receipt) = oneshot::channel();
         let job = Job {
             collection: collection.to_owned(),
             work,
+            access: access.clone(),
             reply,
         };
         self.0.try_send(job).map_err(|error| match error {
@@ -153,7 +157,7 @@ fn keep_merging(collection: &str, writer: &mut Writer) -> bool {
 /// Writes jobs of one collection in one commit; when that fails, each in its
 /// own, so that one bad upload fails alone.
 fn write_group(engine: &Engine, merging: &mut Merging, collection: &str, jobs: Vec<Job>) {
-    let mut attempt = |work: &[&Work]| {
+    let mut attempt = |work: &[(&Work, &Access)]| {
         let start = Instant::now();
         // A defect must not end the thread that all uploads need.
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -162,7 +166,7 @@ fn write_group(engine: &Engine, merging: &mut Merging, collection: &str, jobs: V
         histogram!(names::WRITE_SECONDS).record(start.elapsed());
         result.unwrap_or_else(|_| Err(ApiError::internal("the writer panicked")))
     };
-    let all: Vec<&Work> = jobs.iter().map(|job| &job.work).collect();
+    let all: Vec<(&Work, &Access)> = jobs.iter().map(|job| (&job.work, &job.access)).collect();
     let results: Vec<Result<Receipt>> = match attempt(&all) {
         Ok(receipts) => receipts.into_iter().map(Ok).collect(),
         Err(error) if jobs.len() == 1 || error.code == Code::CollectionLocked => {
@@ -170,7 +174,7 @@ fn write_group(engine: &Engine, merging: &mut Merging, collection: &str, jobs: V
         }
         Err(_) => all
             .iter()
-            .map(|work| attempt(&[work]).map(|mut receipts| receipts.swap_remove(0)))
+            .map(|work| attempt(&[*work]).map(|mut receipts| receipts.swap_remove(0)))
             .collect(),
     };
     for (job, result) in jobs.into_iter().zip(results) {
@@ -196,14 +200,24 @@ fn write(
     engine: &Engine,
     merging: &mut Merging,
     collection: &str,
-    work: &[&Work],
+    work: &[(&Work, &Access)],
 ) -> Result<Vec<Receipt>> {
     let mut writer = match merging.remove(collection) {
         Some(writer) => writer,
         None => open(engine, collection)?,
     };
+    // Before anything is written, so that a refusal costs nobody anything.
+    let allowed = match allowed(engine, collection, work) {
+        Ok(allowed) => allowed,
+        Err(error) => {
+            if writer.is_merging() {
+                merging.insert(collection.to_owned(), writer);
+            }
+            return Err(error);
+        }
+    };
     let mut receipts = Vec::with_capacity(work.len());
-    for work in work {
+    for ((work, _), allowed) in work.iter().zip(allowed) {
         let mut receipt = Receipt {
             generation: 0,
             put: Vec::new(),
@@ -217,6 +231,7 @@ fn write(
                     .collect();
                 receipt.put = writer.put(documents, &Cancel::never())?;
             }
+            Work::Delete(_) if !allowed => {}
             Work::Delete(id) => receipt.deleted = writer.delete(*id)?,
         }
         receipts.push(receipt);
@@ -229,6 +244,52 @@ fn write(
         merging.insert(collection.to_owned(), writer);
     }
     Ok(receipts)
+}
+
+/// Which of `work` touches only documents that its caller may read, or that are
+/// not there. Looked at while the writer's lock is held, so nothing changes in
+/// between.
+///
+/// # Errors
+/// `forbidden` when a document would replace one that the caller may not read.
+fn allowed(engine: &Engine, collection: &str, work: &[(&Work, &Access)]) -> Result<Vec<bool>> {
+    if work.iter().all(|(_, access)| **access == Access::All) {
+        return Ok(vec![true; work.len()]);
+    }
+    let index = engine.collection(collection)?;
+    index.refresh()?;
+    let snapshot: Arc<Snapshot> = index.snapshot();
+    // Labels of documents that this batch puts before.
+    let mut put: BTreeMap<DocumentId, &BTreeSet<String>> = BTreeMap::new();
+    let mut results = Vec::with_capacity(work.len());
+    for (work, access) in work {
+        let may_touch = |id, put: &BTreeMap<DocumentId, &BTreeSet<String>>| -> Result<bool> {
+            if let Some(labels) = put.get(&id) {
+                return Ok(access.allows(labels));
+            }
+            let stored = snapshot.document(id, &Access::All)?;
+            Ok(stored.is_none_or(|stored| access.allows(&stored.labels)))
+        };
+        match work {
+            Work::Delete(id) => results.push(may_touch(*id, &put)?),
+            Work::Put(documents) => {
+                for document in documents {
+                    if !may_touch(document.id(), &put)? {
+                        return Err(ApiError::new(
+                            Code::Forbidden,
+                            format!(
+                                "this API key may not replace the document `{}`; use another uri",
+                                document.uri
+                            ),
+                        ));
+                    }
+                    put.insert(document.id(), &document.labels);
+                }
+                results.push(true);
+            }
+        }
+    }
+    Ok(results)
 }
 
 fn open(engine: &Engine, collection: &str) -> Result<Writer> {

@@ -3,6 +3,7 @@
 
 mod documents;
 mod errors;
+mod keys;
 mod lifecycle;
 mod limits;
 mod openapi;
@@ -17,6 +18,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use cairn::answer::Answerer;
 use cairn::config::Config;
+use cairn::gateway::accounts::Accounts;
 use cairn::gateway::{
     ChatRequest, ChatStream, Finish, Gateway, Limits, Provider, ProviderEvent, Usage,
 };
@@ -79,7 +81,8 @@ impl Bench {
         let mut config = Config::default();
         config.storage.data_dir = dir.path().join("data");
         change(&mut config);
-        let service = Service::starting(config);
+        let accounts = Accounts::open(&config).unwrap();
+        let service = Service::starting(config, accounts);
         let router = router(Arc::clone(&service));
         Self {
             service,

@@ -121,4 +121,20 @@ impl Snapshot {
         let ranges = kept.map(|document| self.documents.chunks(document));
         Ok(Some(Selection::from_ranges(self.chunks.len(), ranges)))
     }
+
+    /// How many documents, and chunks of them, the caller may read.
+    pub fn readable_counts(&self, access: &Access) -> Result<(usize, usize)> {
+        let all = (self.documents.len(), self.chunks.len());
+        if *access == Access::All {
+            return Ok(all);
+        }
+        let facets = self.facets.get_or_init(|| Facets::new(&self.documents));
+        let Some(bits) = facets.select(None, access)? else {
+            return Ok(all);
+        };
+        let kept = (0..self.documents.len()).filter(|&at| facets::get(&bits, at as u32));
+        Ok(kept.fold((0, 0), |(documents, chunks), at| {
+            (documents + 1, chunks + self.documents.chunks(at).len())
+        }))
+    }
 }

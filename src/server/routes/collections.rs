@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
+use cairn_indexer::Access;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::gateway::accounts::Caller;
 use crate::retrieve::Engine;
 use crate::server::error::{ApiError, ErrorBody};
 use crate::server::limits::blocking;
@@ -19,9 +21,9 @@ pub(crate) struct CollectionInfo {
     pub name: String,
     /// Number of its last commit; 0 when nothing was ever committed.
     pub generation: u64,
-    /// Documents in it.
+    /// Documents in it that the caller may read.
     pub documents: usize,
-    /// Chunks in it.
+    /// Chunks of them.
     pub chunks: usize,
     /// Id of the embedder of its vectors.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,15 +37,21 @@ pub(crate) struct CollectionInfo {
 }
 
 impl CollectionInfo {
-    fn read(service: &Service, engine: &Engine, name: &str) -> Result<Self, ApiError> {
+    fn read(
+        service: &Service,
+        engine: &Engine,
+        name: &str,
+        access: &Access,
+    ) -> Result<Self, ApiError> {
         let snapshot = engine.collection(name)?.snapshot();
+        let (documents, chunks) = snapshot.readable_counts(access)?;
         Ok(Self {
             name: name.to_owned(),
             generation: snapshot.generation(),
-            documents: snapshot.document_count(),
-            chunks: snapshot.chunk_count(),
+            documents,
+            chunks,
             embedder: snapshot.embedder_id().map(Into::into),
-            suggestions: service.suggestions(name, &snapshot)?,
+            suggestions: service.suggestions(name, &snapshot, access)?,
             error: None,
         })
     }
@@ -81,12 +89,13 @@ pub(crate) struct CollectionList {
     ))]
 pub(crate) async fn list(
     State(service): State<Arc<Service>>,
+    Extension(caller): Extension<Caller>,
 ) -> Result<Json<CollectionList>, ApiError> {
     let engine = service.core()?.engine.clone();
     let default = service.config().storage.collection.clone();
     blocking(move || {
         let read = |name: String| {
-            CollectionInfo::read(&service, &engine, &name)
+            CollectionInfo::read(&service, &engine, &name, caller.access())
                 .unwrap_or_else(|error| CollectionInfo::broken(&name, error))
         };
         let collections = engine.collections()?.into_iter().map(read).collect();

@@ -4,14 +4,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use cairn_indexer::{Access, DocumentId, Metadata, StoredDocument};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::gateway::accounts::Caller;
 use crate::server::error::{ApiError, Code, ErrorBody, Result};
 use crate::server::extract::QueryString;
 use crate::server::limits::blocking;
@@ -68,7 +69,7 @@ pub(crate) struct DocumentPage {
     pub collection: String,
     /// The commit that was read.
     pub generation: u64,
-    /// Documents in the collection.
+    /// Documents in the collection that the caller may read.
     pub total: usize,
     /// Documents before this page.
     pub offset: usize,
@@ -205,6 +206,24 @@ fn no_document(id: DocumentId, collection: &str) -> ApiError {
     )
 }
 
+/// A caller gives documents only labels that it holds: what it stores it can
+/// read and replace.
+fn check_labels_are_held(access: &Access, labels: &BTreeSet<String>) -> Result<()> {
+    let Access::Labels(held) = access else {
+        return Ok(());
+    };
+    match labels.difference(held).next() {
+        None => Ok(()),
+        Some(label) => Err(ApiError {
+            param: Some("labels".into()),
+            ..ApiError::new(
+                Code::Forbidden,
+                format!("this API key does not hold the label `{label}`"),
+            )
+        }),
+    }
+}
+
 /// Lists documents, page by page.
 ///
 /// # Errors
@@ -217,6 +236,7 @@ fn no_document(id: DocumentId, collection: &str) -> ApiError {
     ))]
 pub(crate) async fn list(
     State(service): State<Arc<Service>>,
+    Extension(caller): Extension<Caller>,
     QueryString(params): QueryString<PageParams>,
 ) -> Result<Json<DocumentPage>> {
     let limit = params.limit.unwrap_or(PAGE);
@@ -229,11 +249,11 @@ pub(crate) async fn list(
     let offset = params.offset.unwrap_or(0);
     blocking(move || {
         let snapshot = engine.collection(&collection)?.snapshot();
-        let documents = snapshot.documents(offset, limit, &Access::All)?;
+        let documents = snapshot.documents(offset, limit, caller.access())?;
         Ok(Json(DocumentPage {
             collection,
             generation: snapshot.generation(),
-            total: snapshot.document_count(),
+            total: snapshot.readable_counts(caller.access())?.0,
             offset,
             documents: documents.into_iter().map(Into::into).collect(),
         }))
@@ -254,6 +274,7 @@ pub(crate) async fn list(
     ))]
 pub(crate) async fn show(
     State(service): State<Arc<Service>>,
+    Extension(caller): Extension<Caller>,
     path: Result<Path<String>, PathRejection>,
     QueryString(params): QueryString<ShowParams>,
 ) -> Result<Json<DocumentDetail>> {
@@ -262,14 +283,14 @@ pub(crate) async fn show(
     let collection = collection_or_default(&service, params.collection);
     blocking(move || {
         let snapshot = engine.collection(&collection)?.snapshot();
-        let stored = snapshot.document(id, &Access::All)?;
+        let access = caller.access();
+        // What the caller may not read is not there.
+        let stored = snapshot.document(id, access)?;
         let stored = stored.ok_or_else(|| no_document(id, &collection))?;
         let (mut text, mut spans) = (None, None);
         if params.text == Some(true) {
-            text = snapshot.document_text(id, &Access::All)?;
-            let chunks = snapshot
-                .document_chunks(id, &Access::All)?
-                .unwrap_or_default();
+            text = snapshot.document_text(id, access)?;
+            let chunks = snapshot.document_chunks(id, access)?.unwrap_or_default();
             let span = |stored: cairn_indexer::StoredChunk| ChunkSpan {
                 chunk_id: stored.chunk_id,
                 start: stored.chunk.span.start,
@@ -310,14 +331,17 @@ pub(crate) async fn show(
         (status = 413, description = "Too large", body = ErrorBody),
         (status = 415, description = "Not a media type or format that is read", body = ErrorBody),
         (status = 422, description = "The document cannot be read", body = ErrorBody),
+        (status = 403, description = "A label or a document that the key does not hold", body = ErrorBody),
         (status = 429, description = "Too many uploads", body = ErrorBody),
     ))]
 pub(crate) async fn upload(
     State(service): State<Arc<Service>>,
+    Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<(StatusCode, Json<UploadReport>)> {
     let core = service.core()?;
     let upload = upload::read(&service, request).await?;
+    check_labels_are_held(caller.access(), upload.labels())?;
     let collection = collection_or_default(&service, upload.collection.clone());
     core.engine.check_collection_name(&collection)?;
     let limits = core.parse_limits.clone();
@@ -339,7 +363,10 @@ pub(crate) async fn upload(
             )
         })
         .collect();
-    let receipt = core.writes.write(&collection, Work::Put(documents)).await?;
+    let receipt = core
+        .writes
+        .write(&collection, Work::Put(documents), caller.access())
+        .await?;
     let stored = names.into_iter().zip(receipt.put);
     let report = UploadReport {
         collection,
@@ -375,6 +402,7 @@ pub(crate) async fn upload(
     ))]
 pub(crate) async fn delete(
     State(service): State<Arc<Service>>,
+    Extension(caller): Extension<Caller>,
     path: Result<Path<String>, PathRejection>,
     QueryString(params): QueryString<DeleteParams>,
 ) -> Result<Json<DeleteReport>> {
@@ -383,14 +411,18 @@ pub(crate) async fn delete(
     let collection = collection_or_default(&service, params.collection);
     let engine = core.engine.clone();
     let name = collection.clone();
+    let access = caller.access().clone();
     // Asked first, so that a wrong id or name makes no commit and no folder.
     blocking(move || {
         let snapshot = engine.collection(&name)?.snapshot();
-        let found = snapshot.document(id, &Access::All)?;
+        let found = snapshot.document(id, &access)?;
         found.map(drop).ok_or_else(|| no_document(id, &name))
     })
     .await?;
-    let receipt = core.writes.write(&collection, Work::Delete(id)).await?;
+    let receipt = core
+        .writes
+        .write(&collection, Work::Delete(id), caller.access())
+        .await?;
     if !receipt.deleted {
         return Err(no_document(id, &collection));
     }

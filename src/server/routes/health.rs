@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
+use cairn_indexer::Access;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::gateway::accounts::Caller;
 use crate::server::lifecycle::Readiness;
 use crate::server::state::Service;
 
@@ -36,8 +38,15 @@ pub(crate) async fn health() -> Json<Health> {
         (status = 200, description = "Questions are answered", body = Readiness),
         (status = 503, description = "The service starts or stops", body = Readiness),
     ))]
-pub(crate) async fn ready(State(service): State<Arc<Service>>) -> (StatusCode, Json<Readiness>) {
-    let readiness = service.lifecycle().readiness();
+pub(crate) async fn ready(
+    State(service): State<Arc<Service>>,
+    caller: Option<Extension<Caller>>,
+) -> (StatusCode, Json<Readiness>) {
+    let mut readiness = service.lifecycle().readiness();
+    // How much there is, is the business of who may read all of it.
+    if !caller.is_some_and(|Extension(caller)| *caller.access() == Access::All) {
+        readiness.indexing = None;
+    }
     let status = match readiness.ready {
         true => StatusCode::OK,
         false => StatusCode::SERVICE_UNAVAILABLE,

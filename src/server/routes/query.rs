@@ -18,11 +18,13 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::answer::{AnswerEvent, AnswerRequest, Done};
 use crate::config::Config;
+use crate::gateway::accounts::Caller;
 use crate::retrieve::{Mode, SearchRequest};
-use crate::server::answering::{self, Observed};
+use crate::server::answering::{self, Judge, Observed};
 use crate::server::error::{ApiError, Code, ErrorBody};
 use crate::server::extract::{JsonBody, QueryString};
 use crate::server::limits::{CancelOnDrop, Permit, blocking};
+use crate::server::observe;
 use crate::server::state::Service;
 
 /// Most contexts of an answer, and most sources of a search.
@@ -164,7 +166,11 @@ impl QueryBody {
     ///
     /// # Errors
     /// `invalid_request` with the field that is wrong.
-    pub(crate) fn into_search(self, config: &Config) -> Result<SearchRequest, ApiError> {
+    pub(crate) fn into_search(
+        self,
+        config: &Config,
+        caller: &Caller,
+    ) -> Result<SearchRequest, ApiError> {
         let retrieval = &config.retrieval;
         let top_k = self.top_k.unwrap_or(retrieval.top_k);
         let candidates = self.candidates.unwrap_or(retrieval.candidates);
@@ -195,6 +201,7 @@ impl QueryBody {
             mode: self.mode.unwrap_or(retrieval.mode),
             rerank: self.rerank.unwrap_or(retrieval.rerank.enabled),
             filter,
+            access: caller.access().clone(),
             deadline: self
                 .deadline_ms
                 .map(|ms| Instant::now() + Duration::from_millis(ms)),
@@ -202,7 +209,12 @@ impl QueryBody {
         })
     }
 
-    fn into_answer(self, config: &Config) -> Result<AnswerRequest, ApiError> {
+    fn into_answer(
+        self,
+        config: &Config,
+        caller: Caller,
+        request_id: String,
+    ) -> Result<AnswerRequest, ApiError> {
         let history = self.history.clone().unwrap_or_default();
         let generate = self.generate.unwrap_or(true);
         let model = self.model.clone();
@@ -217,7 +229,9 @@ impl QueryBody {
             })
             .collect();
         Ok(AnswerRequest {
-            search: self.into_search(config)?,
+            search: self.into_search(config, &caller)?,
+            caller,
+            request_id,
             generate,
             model,
             history,
@@ -246,9 +260,11 @@ impl QueryBody {
 pub(crate) async fn by_body(
     State(service): State<Arc<Service>>,
     Extension(permit): Extension<Permit>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
     JsonBody(body): JsonBody<QueryBody>,
 ) -> Result<Response, ApiError> {
-    answer(&service, permit, body).await
+    answer(&service, permit, caller, &headers, body).await
 }
 
 /// The same for `EventSource`, which can only send `GET`.
@@ -265,6 +281,7 @@ pub(crate) async fn by_body(
 pub(crate) async fn by_url(
     State(service): State<Arc<Service>>,
     Extension(permit): Extension<Permit>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     QueryString(params): QueryString<QueryParams>,
 ) -> Result<Response, ApiError> {
@@ -273,7 +290,7 @@ pub(crate) async fn by_url(
     if headers.contains_key("last-event-id") {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let answered = answer(&service, permit, params.into_body()?).await;
+    let answered = answer(&service, permit, caller, &headers, params.into_body()?).await;
     // The question has another name here.
     answered.map_err(|error| match error.param.as_deref() {
         Some("query") => ApiError {
@@ -287,19 +304,22 @@ pub(crate) async fn by_url(
 async fn answer(
     service: &Arc<Service>,
     permit: Permit,
+    caller: Caller,
+    headers: &HeaderMap,
     body: QueryBody,
 ) -> Result<Response, ApiError> {
     let core = service.core()?;
     let stream = body.stream.unwrap_or(true);
-    let request = body.into_answer(service.config())?;
+    let request = body.into_answer(service.config(), caller, observe::id_of(headers).to_owned())?;
     // A stream's head is sent before the search begins, so what can be known
     // to be wrong is refused here, with a status.
     let (engine, search) = (core.engine.clone(), request.search.clone());
     blocking(move || Ok(engine.check(&search)?)).await?;
     answering::log_question(service.config(), &request);
     let cancel = CancelOnDrop::default();
+    let judge = Judge::new(service, &request);
     let events = core.answerer.answer(request, cancel.token());
-    let mut events = Observed::new(events.boxed());
+    let mut events = Observed::new(events.boxed(), judge);
     if stream {
         return Ok(answering::respond(events, cancel, permit, service));
     }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 
 use super::query::QueryBody;
+use crate::gateway::accounts::Caller;
 use crate::retrieve::SearchResponse;
 use crate::server::error::{ApiError, ErrorBody};
 use crate::server::extract::JsonBody;
@@ -28,10 +29,11 @@ use crate::telemetry::metrics as names;
     ))]
 pub(crate) async fn search(
     State(service): State<Arc<Service>>,
+    Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody<QueryBody>,
 ) -> Result<Json<SearchResponse>, ApiError> {
     let core = service.core()?;
-    let request = body.into_search(service.config())?;
+    let request = body.into_search(service.config(), &caller)?;
     let cancel = CancelOnDrop::default();
     let found = core.engine.search(request, cancel.token()).await?;
     if !found.degraded.is_empty() {

@@ -37,6 +37,7 @@ static ASSETS: &[Asset] = assets! {
     "/icon.svg" => "icon.svg", "image/svg+xml";
     "/app.js" => "app.js", SCRIPT;
     "/dom.js" => "dom.js", SCRIPT;
+    "/key.js" => "key.js", SCRIPT;
     "/prose.js" => "prose.js", SCRIPT;
     "/reader.js" => "reader.js", SCRIPT;
     "/sources.js" => "sources.js", SCRIPT;
@@ -45,6 +46,11 @@ static ASSETS: &[Asset] = assets! {
     "/turn.js" => "turn.js", SCRIPT;
     "/upload.js" => "upload.js", SCRIPT;
 };
+
+/// Whether the page consists of `path`, among others.
+pub(crate) fn is_part(path: &str) -> bool {
+    ASSETS.iter().any(|asset| asset.path == path)
+}
 
 /// A route for each file.
 pub(crate) fn routes() -> Router<Arc<Service>> {

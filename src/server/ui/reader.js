@@ -1,6 +1,7 @@
 // A passage within its document: the text around it, scrolled to it.
 
 import { byId, el } from "./dom.js";
+import { api } from "./key.js";
 import { contentWords, marked } from "./sources.js";
 import { failure } from "./stream.js";
 
@@ -24,7 +25,7 @@ export async function openReader(source, collection, question) {
   const mine = ++wanted;
   try {
     const params = new URLSearchParams({ text: "true", collection });
-    const response = await fetch(`/documents/${encodeURIComponent(source.document_id)}?${params}`);
+    const response = await api(`/documents/${encodeURIComponent(source.document_id)}?${params}`);
     if (!response.ok) throw await failure(response);
     const { text } = await response.json();
     if (mine === wanted) show(body, passage, text, source);

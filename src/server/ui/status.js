@@ -2,6 +2,7 @@
 // try.
 
 import { byId, count, el } from "./dom.js";
+import { api } from "./key.js";
 import { failure, RequestFailed } from "./stream.js";
 
 /** Milliseconds between two looks while something goes on, and otherwise. */
@@ -14,11 +15,11 @@ export function watch(ask) {
   const look = async () => {
     let busy = true;
     try {
-      const ready = await (await fetch("/ready")).json();
+      const ready = await (await api("/ready")).json();
       busy = !ready.ready || Boolean(ready.indexing);
       banner(ready);
       if (ready.ready) {
-        const response = await fetch("/collections");
+        const response = await api("/collections");
         if (!response.ok) throw await failure(response);
         const list = await response.json();
         const now = JSON.stringify([list, byId("collection").value]);
@@ -36,7 +37,7 @@ export function watch(ask) {
 
 /** Looks again at once, after an upload or a choice. */
 export async function refresh(ask) {
-  const response = await fetch("/collections");
+  const response = await api("/collections");
   if (response.ok) show(await response.json(), ask);
 }
 

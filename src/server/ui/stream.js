@@ -1,5 +1,7 @@
 // POST /query, and its answer as a sequence of {event, data}.
 
+import { api } from "./key.js";
+
 /** What the service said when it refused, or what the network did. */
 export class RequestFailed extends Error {
   constructor(message, retryable) {
@@ -23,7 +25,7 @@ export async function failure(response) {
 export async function* ask(body, signal) {
   let response;
   try {
-    response = await fetch("/query", {
+    response = await api("/query", {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify(body),

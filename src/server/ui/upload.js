@@ -1,6 +1,7 @@
 // Adding documents: chosen from a dialog, or dropped on the page.
 
 import { byId, count, el } from "./dom.js";
+import { api } from "./key.js";
 import { failure } from "./stream.js";
 
 /** Wires the button and the page. `stored()` is called after a commit. */
@@ -43,7 +44,7 @@ async function send(files, stored) {
   if (collection) form.append("collection", collection);
   for (const file of files) form.append("file", file, file.name);
   try {
-    const response = await fetch("/documents", { method: "POST", body: form });
+    const response = await api("/documents", { method: "POST", body: form });
     if (!response.ok) throw await failure(response);
     const report = await response.json();
     const chunks = report.documents.reduce((sum, document) => sum + document.chunks, 0);
