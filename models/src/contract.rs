@@ -31,6 +31,13 @@ pub trait Embedder: Send + Sync {
     /// in the order of `texts`. An empty text has a vector too. The result for
     /// a text does not depend on the texts around it (to 1e-5 in cosine).
     fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>>;
+
+    /// Floating-point operations of one text of `tokens` tokens, for reports of
+    /// speed; 0 where the model does not say.
+    fn operations(&self, tokens: usize) -> f64 {
+        let _ = tokens;
+        0.0
+    }
 }
 
 /// A query and passages to relevance scores, by reading both together.

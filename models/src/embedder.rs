@@ -21,6 +21,8 @@ const QUESTION_NUM_BYTES: usize = 2048;
 pub struct BertEmbedder {
     id: String,
     dimension: usize,
+    intermediate: usize,
+    layers: usize,
     window: usize,
     tokens: Tokens,
     encoder: Box<dyn Encoder>,
@@ -62,6 +64,8 @@ impl BertEmbedder {
         Ok(Self {
             id,
             dimension: config.hidden_size,
+            intermediate: config.intermediate_size,
+            layers: config.num_hidden_layers,
             window,
             tokens,
             encoder,
@@ -123,6 +127,15 @@ impl Embedder for BertEmbedder {
             &self.many
         };
         pool.install(|| self.embed_in_pool(texts, cancel))
+    }
+
+    /// Four projections of `hidden × hidden`, two of `hidden × intermediate`, and
+    /// the two products of attention, in every layer; a multiplication and an
+    /// addition are two operations.
+    fn operations(&self, tokens: usize) -> f64 {
+        let (tokens, hidden) = (tokens as f64, self.dimension as f64);
+        let linear = 8.0 * hidden * hidden + 4.0 * hidden * self.intermediate as f64;
+        self.layers as f64 * tokens * (linear + 4.0 * tokens * hidden)
     }
 }
 

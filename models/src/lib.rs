@@ -8,6 +8,7 @@
 //! [`testing`] that needs no weights, so that the rooms above can be tested
 //! in milliseconds.
 
+pub mod bench;
 mod cancel;
 mod contract;
 mod decoder;
@@ -16,6 +17,7 @@ mod encoder;
 mod error;
 mod generator;
 mod hub;
+mod kernels;
 mod load;
 mod queue;
 mod reranker;

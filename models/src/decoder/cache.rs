@@ -1,70 +1,82 @@
 //! Keys and values of the tokens read so far, of one layer.
 
-use candle_core::{DType, Device, Result, Tensor};
+use crate::kernels::causal::Cached;
 
 /// Room for keys and values grows by this many tokens at least.
 const STEP_TOKENS: usize = 256;
 
-/// `[heads, capacity, width]` for keys and for values; the first `len` rows of
-/// each head are in use.
-pub(super) struct KeyValueCache {
+/// Added to the room, so that the rows of the values do not all start at the
+/// same place of a page, where the first-level cache has few lines for them.
+const ODD_TOKENS: usize = 16;
+
+/// Keys as `[heads, room, width]`, so that a token's key is a row; values as
+/// `[heads, width, room]`, so that a feature of all tokens is a row.
+pub(super) struct Cache {
     heads: usize,
     width: usize,
-    len: usize,
-    capacity: usize,
-    store: Option<(Tensor, Tensor)>,
+    room: usize,
+    pub(super) keys: Vec<f32>,
+    pub(super) values: Vec<f32>,
 }
 
-impl KeyValueCache {
+impl Cache {
     pub(super) fn new(heads: usize, width: usize) -> Self {
         Self {
             heads,
             width,
-            len: 0,
-            capacity: 0,
-            store: None,
+            room: 0,
+            keys: Vec::new(),
+            values: Vec::new(),
         }
     }
 
-    /// Tokens inside.
-    pub(super) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Forgets every token after the first `tokens`.
-    pub(super) fn truncate(&mut self, tokens: usize) {
-        self.len = self.len.min(tokens);
-    }
-
-    /// Appends `[heads, tokens, width]` keys and values; returns all of them,
-    /// `[heads, len, width]`, as views.
-    pub(super) fn append(&mut self, keys: &Tensor, values: &Tensor) -> Result<(Tensor, Tensor)> {
-        let end = self.len + keys.dim(1)?;
-        let (all_keys, all_values) = match self.store.take() {
-            Some(store) if end <= self.capacity => store,
-            old => self.grow(old, end)?,
-        };
-        all_keys.slice_set(keys, 1, self.len)?;
-        all_values.slice_set(values, 1, self.len)?;
-        self.len = end;
-        let views = (all_keys.narrow(1, 0, end)?, all_values.narrow(1, 0, end)?);
-        self.store = Some((all_keys, all_values));
-        Ok(views)
-    }
-
-    fn grow(&mut self, old: Option<(Tensor, Tensor)>, tokens: usize) -> Result<(Tensor, Tensor)> {
+    /// Makes room for `tokens`, of which the first `used` are kept.
+    pub(super) fn reserve(&mut self, tokens: usize, used: usize) {
+        if tokens <= self.room {
+            return;
+        }
         // Doubling keeps the copying linear in the length of the conversation.
-        self.capacity = tokens.max(2 * self.len).next_multiple_of(STEP_TOKENS);
-        let shape = (self.heads, self.capacity, self.width);
-        let keys = Tensor::zeros(shape, DType::F32, &Device::Cpu)?;
-        let values = Tensor::zeros(shape, DType::F32, &Device::Cpu)?;
-        if let Some((old_keys, old_values)) = old
-            && self.len > 0
-        {
-            keys.slice_set(&old_keys.narrow(1, 0, self.len)?.contiguous()?, 1, 0)?;
-            values.slice_set(&old_values.narrow(1, 0, self.len)?.contiguous()?, 1, 0)?;
+        let room = tokens.max(2 * used).next_multiple_of(STEP_TOKENS) + ODD_TOKENS;
+        let mut larger = Self {
+            room,
+            keys: vec![0.0; self.heads * room * self.width],
+            values: vec![0.0; self.heads * room * self.width],
+            ..*self
+        };
+        for head in 0..self.heads {
+            let (from, to) = (self.key_at(head, 0), larger.key_at(head, 0));
+            larger.keys[to..to + used * self.width]
+                .copy_from_slice(&self.keys[from..from + used * self.width]);
+            for feature in 0..self.width {
+                let (from, to) = (
+                    self.value_at(head, feature, 0),
+                    larger.value_at(head, feature, 0),
+                );
+                larger.values[to..to + used].copy_from_slice(&self.values[from..from + used]);
+            }
         }
-        Ok((keys, values))
+        *self = larger;
+    }
+
+    /// Where the key of a token starts.
+    pub(super) fn key_at(&self, head: usize, token: usize) -> usize {
+        (head * self.room + token) * self.width
+    }
+
+    /// Where a feature of a token's value is; the next token's is beside it.
+    pub(super) fn value_at(&self, head: usize, feature: usize, token: usize) -> usize {
+        (head * self.width + feature) * self.room + token
+    }
+
+    /// All that is cached of one head.
+    pub(super) fn head(&self, head: usize) -> Cached<'_> {
+        let floats = self.room * self.width;
+        Cached {
+            keys: &self.keys[head * floats..][..floats],
+            values: &self.values[head * floats..][..floats],
+            stride: self.room,
+            width: self.width,
+        }
     }
 }
 
@@ -73,24 +85,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn holds_what_was_appended_through_growth_and_truncation() {
-        let mut cache = KeyValueCache::new(2, 4);
-        let mut expected: Vec<Tensor> = Vec::new();
-        for step in 0..5 {
-            let block = Tensor::full(step as f32, (2, 100, 4), &Device::Cpu).unwrap();
-            let (keys, values) = cache.append(&block, &block).unwrap();
-            expected.push(block);
-            let all = Tensor::cat(&expected, 1).unwrap();
-            for got in [keys, values] {
-                let difference = (got - &all).unwrap().abs().unwrap().sum_all().unwrap();
-                assert_eq!(difference.to_scalar::<f32>().unwrap(), 0.0);
+    fn what_was_kept_is_the_same_after_growth() {
+        let mut cache = Cache::new(2, 3);
+        let float = |head: usize, feature: usize, token: usize| {
+            (head * 10_000 + feature * 1000 + token) as f32
+        };
+        let mut used = 0;
+        for tokens in [1, 200, 300, 700] {
+            cache.reserve(tokens, used);
+            for head in 0..2 {
+                for token in used..tokens {
+                    for feature in 0..3 {
+                        let key = cache.key_at(head, token) + feature;
+                        cache.keys[key] = float(head, feature, token);
+                        let value = cache.value_at(head, feature, token);
+                        cache.values[value] = -float(head, feature, token);
+                    }
+                }
+            }
+            used = tokens;
+            for head in 0..2 {
+                let cached = cache.head(head);
+                for token in 0..tokens {
+                    for feature in 0..3 {
+                        let key = cached.keys[token * 3 + feature];
+                        let value = cached.values[feature * cached.stride + token];
+                        assert_eq!(key, float(head, feature, token));
+                        assert_eq!(value, -key);
+                    }
+                }
             }
         }
-        cache.truncate(150);
-        let block = Tensor::full(9f32, (2, 1, 4), &Device::Cpu).unwrap();
-        let (keys, _) = cache.append(&block, &block).unwrap();
-        assert_eq!(keys.dims(), [2, 151, 4]);
-        let row = keys.narrow(1, 149, 2).unwrap().contiguous().unwrap();
-        assert_eq!(row.to_vec3::<f32>().unwrap()[1], [[1.0; 4], [9.0; 4]]);
     }
 }

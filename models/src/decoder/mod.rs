@@ -1,174 +1,189 @@
 //! A decoder-only transformer (Llama and Qwen2 families) over GGUF weights.
 //!
-//! candle keeps the weights, the tensors and the quantised kernels; this room
-//! arranges them for the two very different loads of a chat:
+//! candle reads the file's header and is the twin of the tests; the weights stay
+//! in the mapped file. A chat has two very different loads:
 //!
-//! - *reading a prompt*: many tokens at once. The quantised kernels work token
-//!   by token, so each weight matrix is unpacked to f32 once per pass and
-//!   multiplied with all tokens through `gemm` ([`linear`]).
-//! - *writing*: one token at a time, bound by memory bandwidth. The quantised
-//!   kernels read a quarter of the bytes and win.
+//! - *reading a prompt* ([`prompt`]): many tokens at once, bound by arithmetic.
+//!   Weights are unpacked a few rows at a time and multiplied in f32.
+//! - *writing* ([`token`]): one token at a time, bound by the reading of the
+//!   weights, which are multiplied as the small integers that they are.
 //!
 //! Keys and values of the tokens read so far stay ([`cache`]); a new prompt that
 //! starts like the last one is read from where they part.
 
-mod attention;
 mod cache;
-mod linear;
 mod load;
+mod matrix;
+mod prompt;
+mod rope;
+mod token;
 
-use candle_core::{Device, IndexOp as _, Tensor};
-use std::sync::Arc;
+#[cfg(test)]
+mod tests;
 
+use crate::kernels::ints::IntLevel;
+use crate::kernels::simd::Level;
+use crate::kernels::team::Team;
 use crate::{Cancel, Error, ErrorKind, Result};
-use attention::{Attention, Rope};
-use linear::Linear;
+use cache::Cache;
+use matrix::Matrix;
+use rope::Rope;
 
-/// Tokens that are read in one pass: enough to make unpacking the weights
-/// cheap, few enough to bound the memory of one pass and to re-use prefixes,
-/// which end where a pass does.
+/// Tokens that are read in one pass, a multiple of every panel: enough to make
+/// unpacking the weights cheap, few enough for the activations to stay in the
+/// last-level cache.
 const TOKENS_PER_PASS: usize = 256;
 
 /// A loaded model with the keys and values of one conversation.
 pub(crate) struct Decoder {
-    embedding: Arc<candle_core::quantized::QTensor>,
-    layers: Vec<Layer>,
-    norm: Norm,
-    head: Linear,
-    rope: Rope,
-    context_tokens: usize,
-    /// Tokens whose keys and values the layers hold.
+    model: Model,
+    caches: Vec<Cache>,
+    pass: prompt::Buffers,
+    one: token::Buffers,
+    /// Of the next token, one for each token of the vocabulary.
+    logits: Vec<f32>,
+    /// Tokens whose keys and values the caches hold.
     read: Vec<u32>,
-    /// How many of them were read in whole passes of a prompt.
-    in_whole_passes: usize,
+    /// How many of them were read as a prompt.
+    as_prompt: usize,
+}
+
+/// What does not change.
+struct Model {
+    level: Level,
+    ints: IntLevel,
+    team: Team,
+    context_tokens: usize,
+    hidden: usize,
+    heads: usize,
+    key_value_heads: usize,
+    /// Floats of one head.
+    width: usize,
+    epsilon: f32,
+    rope: Rope,
+    embedding: Matrix,
+    layers: Vec<Layer>,
+    norm: Vec<f32>,
+    head: Matrix,
 }
 
 struct Layer {
-    attention_norm: Norm,
-    attention: Attention,
-    feed_forward_norm: Norm,
-    gate: Linear,
-    up: Linear,
-    down: Linear,
+    attention_norm: Vec<f32>,
+    query: Matrix,
+    key: Matrix,
+    value: Matrix,
+    /// Of queries, keys and values, one after the other; none, or one for each.
+    bias: Vec<f32>,
+    output: Matrix,
+    feed_forward_norm: Vec<f32>,
+    gate: Matrix,
+    up: Matrix,
+    down: Matrix,
 }
 
-/// Root mean square normalisation (Zhang and Sennrich, 2019).
-struct Norm {
-    weight: Tensor,
-    epsilon: f32,
-}
-
-impl Norm {
-    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        candle_nn::ops::rms_norm(x, &self.weight, self.epsilon)
+impl Model {
+    /// What queries are multiplied by: the softmax takes powers of two.
+    fn query_factor(&self) -> f32 {
+        (std::f64::consts::LOG2_E / (self.width as f64).sqrt()) as f32
     }
-}
 
-impl Layer {
-    /// `x` is `[tokens, hidden]`; the tokens follow those already cached.
-    fn forward(&mut self, x: &Tensor, rope: &Rope) -> candle_core::Result<Tensor> {
-        let attended = self
-            .attention
-            .forward(&self.attention_norm.forward(x)?, rope)?;
-        let x = (x + attended)?;
-        let normed = self.feed_forward_norm.forward(&x)?;
-        let gated = (self.gate.forward(&normed)?.silu()? * self.up.forward(&normed)?)?;
-        x + self.down.forward(&gated)?
+    /// Rows of queries, keys and values together.
+    fn projected(&self) -> usize {
+        (self.heads + 2 * self.key_value_heads) * self.width
     }
-}
-
-fn internal(error: candle_core::Error) -> Error {
-    Error::new(ErrorKind::Internal, "the generator's arithmetic failed").because(error)
 }
 
 impl Decoder {
+    fn new(model: Model) -> Self {
+        let caches = model
+            .layers
+            .iter()
+            .map(|_| Cache::new(model.key_value_heads, model.width))
+            .collect();
+        Self {
+            caches,
+            pass: prompt::Buffers::default(),
+            one: token::Buffers::default(),
+            logits: vec![0.0; model.head.rows],
+            read: Vec::new(),
+            as_prompt: 0,
+            model,
+        }
+    }
+
     /// Most tokens of prompt and answer together.
     pub(crate) fn context_tokens(&self) -> usize {
-        self.context_tokens
+        self.model.context_tokens
     }
 
-    /// Reads `prompt` and returns the logits of the next token, `[vocabulary]`.
+    /// Logits of the next token, `[vocabulary]`; the sampler may change them.
+    pub(crate) fn logits(&mut self) -> &mut [f32] {
+        &mut self.logits
+    }
+
+    /// Reads `prompt`, after which [`Decoder::logits`] are those of the next token.
     ///
-    /// Whole passes that it shares with the last prompt are not read again. The
-    /// rest of a pass and written tokens are: their keys and values went through
-    /// other roundings, and a prompt must give the same logits whatever was read
-    /// before it.
-    pub(crate) fn read_prompt(&mut self, prompt: &[u32], cancel: &Cancel) -> Result<Tensor> {
-        if prompt.is_empty() {
+    /// What it shares with the last prompt is not read again. Written tokens
+    /// are: their keys and values went through other roundings, and a prompt
+    /// must give the same logits whatever was read before it. How a prompt is cut
+    /// into passes changes nothing: each token's arithmetic is its own.
+    pub(crate) fn read_prompt(&mut self, prompt: &[u32], cancel: &Cancel) -> Result<()> {
+        let Some((_, but_last)) = prompt.split_last() else {
             return Err(Error::new(ErrorKind::InvalidInput, "the prompt is empty"));
-        }
-        let same = prompt
+        };
+        // The last token is always read anew: its logits are the result.
+        let same = but_last
             .iter()
-            .zip(&self.read)
+            .zip(&self.read[..self.as_prompt])
             .take_while(|(a, b)| a == b)
             .count();
-        // The last token is always read anew: its logits are the result.
-        let known = same.min(self.in_whole_passes).min(prompt.len() - 1);
-        self.forget_after(known / TOKENS_PER_PASS * TOKENS_PER_PASS);
-        let mut logits = None;
-        while self.read.len() < prompt.len() {
-            let start = self.read.len();
-            let end = prompt.len().min(start + TOKENS_PER_PASS);
-            logits = Some(self.forward(&prompt[start..end], cancel)?);
-            if end - start == TOKENS_PER_PASS {
-                self.in_whole_passes = end;
-            }
+        self.forget_after(same);
+        self.check_room(prompt.len() - same)?;
+        for pass in prompt[same..].chunks(TOKENS_PER_PASS) {
+            let Self {
+                model,
+                caches,
+                pass: buffers,
+                read,
+                ..
+            } = self;
+            buffers.read(model, caches, pass, read.len(), cancel)?;
+            self.read.extend_from_slice(pass);
+            self.as_prompt = self.read.len();
         }
-        logits.ok_or_else(|| Error::new(ErrorKind::Internal, "no token was read"))
+        self.one.take_last(&self.model, &self.pass);
+        self.one.head(&self.model, &mut self.logits);
+        Ok(())
     }
 
-    /// Appends one token and returns the logits of the next, `[vocabulary]`.
-    pub(crate) fn append(&mut self, token: u32, cancel: &Cancel) -> Result<Tensor> {
-        self.forward(&[token], cancel)
+    /// Appends one token, after which [`Decoder::logits`] are those of the next.
+    pub(crate) fn append(&mut self, token: u32, cancel: &Cancel) -> Result<()> {
+        self.check_room(1)?;
+        let Self {
+            model,
+            caches,
+            one,
+            read,
+            ..
+        } = self;
+        one.append(model, caches, token, read.len(), cancel)?;
+        self.read.push(token);
+        self.one.head(&self.model, &mut self.logits);
+        Ok(())
     }
 
     fn forget_after(&mut self, tokens: usize) {
         self.read.truncate(tokens);
-        self.in_whole_passes = self.in_whole_passes.min(tokens);
-        for layer in &mut self.layers {
-            layer.attention.cache.truncate(tokens);
-        }
+        self.as_prompt = self.as_prompt.min(tokens);
     }
 
-    fn forward(&mut self, tokens: &[u32], cancel: &Cancel) -> Result<Tensor> {
-        let before = self.read.len();
-        if before + tokens.len() > self.context_tokens {
-            return Err(Error::new(
-                ErrorKind::InvalidInput,
-                format!(
-                    "{} tokens do not fit the model's context of {}",
-                    before + tokens.len(),
-                    self.context_tokens
-                ),
-            ));
+    fn check_room(&self, tokens: usize) -> Result<()> {
+        let all = self.read.len() + tokens;
+        if all <= self.model.context_tokens {
+            return Ok(());
         }
-        let logits = self.forward_layers(tokens, cancel);
-        match &logits {
-            Ok(_) => self.read.extend_from_slice(tokens),
-            // Some layers may hold the new tokens and some not.
-            Err(_) => self.forget_after(before),
-        }
-        logits
-    }
-
-    fn forward_layers(&mut self, tokens: &[u32], cancel: &Cancel) -> Result<Tensor> {
-        let ids = Tensor::new(tokens, &Device::Cpu).map_err(internal)?;
-        let mut x = self.embedding.embedding(&ids).map_err(internal)?;
-        for layer in &mut self.layers {
-            cancel.check()?;
-            x = layer.forward(&x, &self.rope).map_err(internal)?;
-        }
-        let last = x
-            .i(tokens.len() - 1..)
-            .and_then(|x| x.contiguous())
-            .map_err(internal)?;
-        let normed = self.norm.forward(&last).map_err(internal)?;
-        self.head
-            .forward(&normed)
-            .and_then(|logits| logits.i(0))
-            .map_err(internal)
+        let most = self.model.context_tokens;
+        let message = format!("{all} tokens do not fit the model's context of {most}");
+        Err(Error::new(ErrorKind::InvalidInput, message))
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -8,12 +8,13 @@ use std::sync::Mutex;
 
 use rayon::prelude::*;
 
-use super::gemm::Finish;
 use super::layer::{Layer, Linear};
-use super::rows::{AddNorm, Norm, SumRows};
-use super::simd::Level;
 use super::weights::{Table, Weights};
-use super::{Config, Encoder, Pooling, parallel};
+use super::{Config, Encoder, Pooling};
+use crate::kernels::gemm::Finish;
+use crate::kernels::parallel;
+use crate::kernels::rows::{AddNorm, Norm, SumRows};
+use crate::kernels::simd::Level;
 use crate::{Cancel, Result};
 
 /// Tokens of one batch: enough to amortise the reading of the weights, few

@@ -1,10 +1,10 @@
 //! The weights of one block of BERT, packed for our products.
 
-use super::gemm::Packed;
-use super::rows::Norm;
-use super::simd::Level;
 use super::{Config, Weights};
 use crate::Result;
+use crate::kernels::gemm::Packed;
+use crate::kernels::rows::Norm;
+use crate::kernels::simd::Level;
 
 /// A linear layer.
 pub(crate) struct Linear {

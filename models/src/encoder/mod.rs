@@ -1,16 +1,9 @@
 //! BERT-family encoders on the CPU: token ids in, one pooled row per text out.
 
-mod attention;
 mod bert;
 mod candle;
 mod config;
-mod gelu;
-mod gemm;
 mod layer;
-mod parallel;
-mod rows;
-mod simd;
-mod softmax;
 mod tokenize;
 mod weights;
 

@@ -14,9 +14,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use candle_core::Tensor;
 use candle_core::quantized::gguf_file::Content;
-use rayon::ThreadPool;
 
 use self::sample::Sampler;
 use self::template::ChatTemplate;
@@ -39,7 +37,6 @@ pub struct GgufGenerator {
     template: ChatTemplate,
     context_tokens: usize,
     decoder: Mutex<Decoder>,
-    pool: ThreadPool,
 }
 
 impl GgufGenerator {
@@ -64,25 +61,13 @@ impl GgufGenerator {
             |error: Error| Error::new(error.kind(), format!("{}: {error}", path.display()));
         let tokens = Tokens::from_metadata(&content.metadata).map_err(in_file)?;
         let template = ChatTemplate::from_metadata(&content.metadata, &tokens).map_err(in_file)?;
-        let decoder = Decoder::load(&path, &content)?;
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|at| format!("generate-{at}"))
-            .build()
-            .map_err(|cause| {
-                Error::new(
-                    ErrorKind::Machine,
-                    "the generator's threads cannot be started",
-                )
-                .because(cause)
-            })?;
+        let decoder = Decoder::load(&path, &content, threads)?;
         Ok(Self {
             id: id.into(),
             tokens,
             template,
             context_tokens: decoder.context_tokens(),
             decoder: Mutex::new(decoder),
-            pool,
         })
     }
 
@@ -103,13 +88,6 @@ impl GgufGenerator {
                 self.context_tokens
             ),
         ))
-    }
-
-    fn step(&self, run: impl FnOnce() -> Result<Tensor> + Send) -> Result<Vec<f32>> {
-        let logits = self.pool.install(run)?;
-        logits.to_vec1().map_err(|cause| {
-            Error::new(ErrorKind::Internal, "the generator's logits cannot be read").because(cause)
-        })
     }
 }
 
@@ -153,22 +131,22 @@ impl Generator for GgufGenerator {
 
         let mut first_token = None;
         let mut written: Vec<u32> = Vec::new();
-        let mut logits = self.step(|| decoder.read_prompt(&prompt, cancel));
+        let mut step = decoder.read_prompt(&prompt, cancel);
         let finish_reason = loop {
-            let mut now = match logits {
-                Ok(now) => now,
+            match step {
+                Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::Cancelled => {
                     break FinishReason::Cancelled;
                 }
                 Err(error) => return Err(error),
-            };
+            }
             if cancel.is_cancelled() {
                 break FinishReason::Cancelled;
             }
             if written.len() == most {
                 break FinishReason::Length;
             }
-            let token = sampler.next(&mut now, &written);
+            let token = sampler.next(decoder.logits(), &written);
             first_token.get_or_insert_with(|| start.elapsed());
             if self.tokens.ends_turn(token) {
                 break FinishReason::Stop;
@@ -177,11 +155,10 @@ impl Generator for GgufGenerator {
             if stream.push(self.tokens.bytes(token), on_text).is_stopped() {
                 break FinishReason::Stop;
             }
-            logits = if written.len() == most {
-                // Nobody asks what would come next.
-                Ok(Vec::new())
-            } else {
-                self.step(|| decoder.append(token, cancel))
+            // Nobody asks what would come after the last one.
+            step = match written.len() == most {
+                true => Ok(()),
+                false => decoder.append(token, cancel),
             };
         };
         stream.finish(on_text);

@@ -9,7 +9,7 @@
 use std::arch::x86_64::*;
 
 use super::{Kernel, Simd};
-use crate::encoder::gemm::{self, Tile, tile_of_rows};
+use crate::kernels::gemm::{self, Tile, tile_of_rows};
 
 /// AVX-512 F: 16 lanes, 32 registers.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +79,10 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn max(self, a: __m512, b: __m512) -> __m512 {
         unsafe { _mm512_max_ps(a, b) }
+    }
+    #[inline(always)]
+    fn sqrt(self, v: __m512) -> __m512 {
+        unsafe { _mm512_sqrt_ps(v) }
     }
     #[inline(always)]
     fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
@@ -170,6 +174,10 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn max(self, a: __m256, b: __m256) -> __m256 {
         unsafe { _mm256_max_ps(a, b) }
+    }
+    #[inline(always)]
+    fn sqrt(self, v: __m256) -> __m256 {
+        unsafe { _mm256_sqrt_ps(v) }
     }
     #[inline(always)]
     fn mul_add(self, a: __m256, b: __m256, c: __m256) -> __m256 {

@@ -14,7 +14,7 @@ use super::simd::{Kernel, Level, Simd};
 const LEFT_NUM_BYTES: usize = 256 << 10;
 
 /// Floats of the widest panel of any instruction set.
-const MOST_PANEL: usize = 32;
+pub(crate) const MOST_PANEL: usize = 32;
 
 /// A `depth × columns` matrix, cut into panels.
 pub(crate) struct Packed {
@@ -144,6 +144,7 @@ impl Kernel for Product<'_> {
                                 out,
                                 out_stride,
                                 columns,
+                                add: false,
                             },
                         );
                         for row in 0..tile.len() {
@@ -188,15 +189,17 @@ pub(crate) struct Tile {
     pub(crate) out_stride: usize,
     /// Columns of the product to store, at most a panel.
     pub(crate) columns: usize,
+    /// Whether `out` holds numbers to which the product is added.
+    pub(crate) add: bool,
 }
 
 /// `out[r][c] = Σ left[r][k] · panel[k][c]` for the rows `0..R` and the first
-/// `tile.columns` columns.
+/// `tile.columns` columns, plus what was in `out` where `tile.add` says so.
 ///
 /// # Safety
 /// `left` is valid for reading `depth` floats in each of `R` rows, `panel` for
 /// `depth · S::PANEL` floats, and `out` for writing `columns` floats in each of
-/// `R` rows; `V` is `S::VECTORS` and `R` at most `S::ROWS`.
+/// `R` rows (and for reading them with `add`); `V` is `S::VECTORS` and `R` at most `S::ROWS`.
 #[inline(always)]
 #[allow(unsafe_code)]
 pub(crate) unsafe fn tile<S: Simd, const R: usize, const V: usize>(simd: S, tile: Tile) {
@@ -208,6 +211,7 @@ pub(crate) unsafe fn tile<S: Simd, const R: usize, const V: usize>(simd: S, tile
         out,
         out_stride,
         columns,
+        add,
     } = tile;
     const { assert!(V == S::VECTORS && R <= S::ROWS && S::PANEL <= MOST_PANEL) };
     let mut sums = [[simd.splat(0.0); V]; R];
@@ -233,14 +237,23 @@ pub(crate) unsafe fn tile<S: Simd, const R: usize, const V: usize>(simd: S, tile
             let out = out.add(r * out_stride);
             if columns == S::PANEL {
                 for (v, &sum) in sums.iter().enumerate() {
-                    simd.write(out.add(v * S::LANES), sum);
+                    let out = out.add(v * S::LANES);
+                    let sum = if add {
+                        simd.add(simd.read(out), sum)
+                    } else {
+                        sum
+                    };
+                    simd.write(out, sum);
                 }
             } else {
                 let mut floats = [0.0_f32; MOST_PANEL];
                 for (v, &sum) in sums.iter().enumerate() {
                     simd.write(floats.as_mut_ptr().add(v * S::LANES), sum);
                 }
-                std::ptr::copy_nonoverlapping(floats.as_ptr(), out, columns);
+                for (at, &sum) in floats[..columns].iter().enumerate() {
+                    let out = out.add(at);
+                    *out = if add { *out + sum } else { sum };
+                }
             }
         }
     }

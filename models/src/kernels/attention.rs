@@ -119,6 +119,7 @@ impl Kernel for WithBuffers<'_, '_> {
                             out: scores.as_mut_ptr().add(column),
                             out_stride: padded,
                             columns: S::PANEL,
+                            add: false,
                         },
                     );
                 }
@@ -142,6 +143,7 @@ impl Kernel for WithBuffers<'_, '_> {
                             out: out.add(column),
                             out_stride: hidden,
                             columns: S::PANEL.min(size - column),
+                            add: false,
                         },
                     );
                 }

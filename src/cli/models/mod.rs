@@ -1,4 +1,6 @@
-//! `cairn models`: what there is, fetch it, check it.
+//! `cairn models`: what there is, fetch it, check it, measure it.
+
+mod bench;
 
 use cairn_models::{Hub, State};
 use serde_json::json;
@@ -24,6 +26,8 @@ pub(super) enum Action {
         #[arg(value_name = "ID")]
         ids: Vec<String>,
     },
+    /// Measure how fast this machine runs the configured models
+    Bench(bench::Args),
 }
 
 /// Runs the sub-command.
@@ -33,6 +37,7 @@ pub(super) fn run(context: &Context, action: &Action) -> anyhow::Result<Outcome>
         Action::List => list(context, &hub),
         Action::Pull { ids } => pull(context, &hub, ids),
         Action::Verify { ids } => verify(context, &hub, ids),
+        Action::Bench(args) => bench::run(context, &hub, args),
     }
 }
 

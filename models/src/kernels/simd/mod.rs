@@ -54,6 +54,7 @@ pub(crate) trait Simd: Copy {
     fn div(self, a: Self::V, b: Self::V) -> Self::V;
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sqrt(self, v: Self::V) -> Self::V;
     /// a · b + c, rounded once where the machine can.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// To the nearest integer, ties to even; only for |v| < 2^22.
@@ -183,6 +184,19 @@ impl Level {
             #[cfg(target_arch = "aarch64")]
             Self::Neon(simd) => simd.run(kernel),
             Self::Scalar(simd) => simd.run(kernel),
+        }
+    }
+
+    /// Its name for people.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => "AVX-512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => "AVX2",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(_) => "NEON",
+            Self::Scalar(_) => "scalar",
         }
     }
 

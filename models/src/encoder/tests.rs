@@ -8,8 +8,8 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use tempfile::TempDir;
 
-use crate::encoder::simd::Level;
 use crate::encoder::{Activation, BertEncoder, CandleEncoder, Config, Encoder, Pooling, Weights};
+use crate::kernels::simd::Level;
 use crate::{Cancel, ErrorKind};
 
 /// Sizes that fill no vector and no panel.
@@ -261,7 +261,7 @@ fn wrong_weights_are_named() {
         hidden_size: 45,
         ..config
     };
-    let (_folder, path) = write(&super::forward::config(), Dtype::F32, "", |_| true);
+    let (_folder, path) = write(&self::config(), Dtype::F32, "", |_| true);
     let error = open(&path, &wider).err().expect("the shapes are wrong");
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     assert!(error.to_string().contains("[150, 45]"), "{error}");

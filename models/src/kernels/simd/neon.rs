@@ -5,7 +5,7 @@
 use std::arch::aarch64::*;
 
 use super::{Kernel, Simd};
-use crate::encoder::gemm::{self, Tile, tile_of_rows};
+use crate::kernels::gemm::{self, Tile, tile_of_rows};
 
 /// 4 lanes, 32 registers. The instructions are part of the target, which is
 /// the SAFETY argument of every block in this file.
@@ -58,6 +58,10 @@ impl Simd for Neon {
     #[inline(always)]
     fn max(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
         unsafe { vmaxq_f32(a, b) }
+    }
+    #[inline(always)]
+    fn sqrt(self, v: float32x4_t) -> float32x4_t {
+        unsafe { vsqrtq_f32(v) }
     }
     #[inline(always)]
     fn mul_add(self, a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {

@@ -1,24 +1,14 @@
-//! Every kernel, at every instruction set of this machine, against the same
-//! thing written plainly in f64.
+//! The kernels of the encoder.
 
 use candle_core::cpu::erf::erf_f64;
 use proptest::prelude::*;
 
-use crate::encoder::attention::Head;
-use crate::encoder::gemm::{Finish, Packed, Product, even_parts};
-use crate::encoder::rows::{AddNorm, Norm, SumRows};
-use crate::encoder::simd::{Kernel, Level, Simd};
-use crate::encoder::{gelu, rows, softmax};
-
-/// Numbers in -1..1 that look random and are the same each time.
-fn noise(count: usize, seed: u32) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
-    };
-    (0..count).map(|_| next()).collect()
-}
+use super::{assert_near, noise};
+use crate::kernels::attention::Head;
+use crate::kernels::gemm::{Finish, Packed, Product, even_parts};
+use crate::kernels::rows::{AddNorm, Norm, SumRows};
+use crate::kernels::simd::{Kernel, Level, Simd};
+use crate::kernels::{gelu, rows, softmax};
 
 /// Applies a function of one vector to each float.
 struct Map<'a, F>(&'a mut [f32], F);
@@ -131,14 +121,6 @@ impl Kernel for Scale<'_> {
     fn run<S: Simd>(self, simd: S) {
         rows::scale(simd, self.0, self.1);
     }
-}
-
-fn assert_near(got: f32, wanted: f64, tolerance: f64, what: &str) {
-    let got = f64::from(got);
-    assert!(
-        (got - wanted).abs() <= tolerance,
-        "{what}: {got} instead of {wanted}"
-    );
 }
 
 proptest! {

@@ -1,7 +1,7 @@
 //! One lane: the twin that the others are tested against, and the fallback.
 
 use super::{Kernel, Simd};
-use crate::encoder::gemm::{self, Tile, tile_of_rows};
+use crate::kernels::gemm::{self, Tile, tile_of_rows};
 
 /// Plain floats.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +58,10 @@ impl Simd for Scalar {
     #[inline(always)]
     fn max(self, a: f32, b: f32) -> f32 {
         a.max(b)
+    }
+    #[inline(always)]
+    fn sqrt(self, v: f32) -> f32 {
+        v.sqrt()
     }
     #[inline(always)]
     fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {

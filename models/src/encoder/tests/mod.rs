@@ -1,4 +1,0 @@
-//! Kernels against plain arithmetic, and the forward pass against candle's.
-
-mod forward;
-mod kernels;
