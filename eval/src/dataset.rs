@@ -1,15 +1,22 @@
-//! A dataset in BEIR's layout: `corpus.jsonl`, `queries.jsonl` and
-//! `qrels/SPLIT.tsv`, each plain or gzipped.
+//! A dataset: questions, judgements and a corpus. In BEIR's layout these are
+//! `queries.jsonl`, `qrels/SPLIT.tsv` and `corpus.jsonl`, each plain or gzipped,
+//! and `unanswerable.tsv` where there are questions without an answer.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
+use rand::SeedableRng as _;
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::seq::SliceRandom as _;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::lines::{self, Lines};
-use crate::{Error, Qrels, Result};
+use crate::{Error, Qrels, Question, Result, chroma};
+
+/// Draws samples and halves; any fixed number will do.
+const SEED: u64 = 20_240_611;
 
 /// A document of the corpus.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,15 +26,6 @@ pub struct EvalDocument {
     /// Its title, often empty.
     pub title: String,
     /// Its text, sometimes empty where the title says all.
-    pub text: String,
-}
-
-/// A question that has judgements.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
-    /// Its id, as the judgements name it.
-    pub id: String,
-    /// The question.
     pub text: String,
 }
 
@@ -41,9 +39,22 @@ pub struct Dataset {
     pub split: String,
     /// The questions with judgements, in the order of the file.
     pub questions: Vec<Question>,
+    /// Questions that the corpus does not answer.
+    pub unanswerable: Vec<Question>,
     /// The judgements.
     pub qrels: Qrels,
-    corpus: PathBuf,
+    pub(crate) corpus: Corpus,
+}
+
+/// Where the documents come from.
+#[derive(Clone, Debug)]
+pub(crate) enum Corpus {
+    /// One document a line.
+    Lines(PathBuf),
+    /// One document a file, as it is; its id is the file's name.
+    Texts(Vec<PathBuf>),
+    /// A collection that is indexed already.
+    Elsewhere,
 }
 
 #[derive(Deserialize)]
@@ -60,6 +71,24 @@ struct QuestionLine {
     #[serde(rename = "_id")]
     id: Value,
     text: String,
+    #[serde(default)]
+    metadata: Option<Value>,
+}
+
+impl QuestionLine {
+    /// `metadata.answers` or `metadata.answer`, one text or several.
+    fn answers(&self) -> Vec<String> {
+        let found = self.metadata.as_ref().and_then(|metadata| {
+            let found = metadata.get("answers").or_else(|| metadata.get("answer"));
+            found.filter(|found| !found.is_null())
+        });
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        match found {
+            Some(Value::Array(answers)) => answers.iter().filter_map(text).collect(),
+            Some(answer) => text(answer).into_iter().collect(),
+            None => Vec::new(),
+        }
+    }
 }
 
 impl Dataset {
@@ -76,11 +105,23 @@ impl Dataset {
                 "no such folder; it holds corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv",
             ));
         }
+        let name = dir
+            .canonicalize()
+            .ok()
+            .and_then(|dir| Some(dir.file_name()?.to_string_lossy().into_owned()))
+            .unwrap_or_else(|| dir.display().to_string());
+        if chroma::is_here(dir) {
+            return chroma::load(dir, name);
+        }
         let corpus = lines::find(&dir.join("corpus.jsonl"))?;
         let questions_file = lines::find(&dir.join("queries.jsonl"))?;
         let qrels_file = qrels_file(dir, split)?;
         let qrels = Qrels::read(&qrels_file)?;
-        let questions = read_questions(&questions_file, &qrels)?;
+        let without_answer = match lines::find(&dir.join("unanswerable.tsv")) {
+            Ok(path) => Qrels::read(&path)?,
+            Err(_) => Qrels::default(),
+        };
+        let (questions, unanswerable) = read_questions(&questions_file, &qrels, &without_answer)?;
         if questions.len() < qrels.questions.len() {
             let known: BTreeMap<_, _> = questions.iter().map(|q| (&q.id, ())).collect();
             let missing = qrels.questions.keys().find(|id| !known.contains_key(id));
@@ -93,27 +134,71 @@ impl Dataset {
                 ),
             ));
         }
-        let name = dir
-            .canonicalize()
-            .ok()
-            .and_then(|dir| Some(dir.file_name()?.to_string_lossy().into_owned()));
         Ok(Self {
-            name: name.unwrap_or_else(|| dir.display().to_string()),
+            name,
             split: split.to_owned(),
             questions,
+            unanswerable,
             qrels,
-            corpus,
+            corpus: Corpus::Lines(corpus),
         })
     }
 
-    /// The file of the corpus.
-    pub fn corpus_path(&self) -> &Path {
-        &self.corpus
+    /// Whether `dir` has judgements for `split`.
+    pub fn has_split(dir: &Path, split: &str) -> bool {
+        qrels_file(dir, split).is_ok()
     }
 
-    /// Keeps the first `count` questions and their judgements.
+    /// The files of the corpus; none where it is indexed already.
+    pub fn corpus_files(&self) -> &[PathBuf] {
+        match &self.corpus {
+            Corpus::Lines(path) => std::slice::from_ref(path),
+            Corpus::Texts(paths) => paths,
+            Corpus::Elsewhere => &[],
+        }
+    }
+
+    /// Keeps the first `count` questions, answerable and not, and their
+    /// judgements.
     pub fn limit(&mut self, count: usize) {
         self.questions.truncate(count);
+        self.unanswerable.truncate(count);
+        self.forget_judgements();
+    }
+
+    /// Keeps `count` questions, answerable and not, that a fixed seed draws, in
+    /// the order of the file.
+    pub fn sample(&mut self, count: usize) {
+        for questions in [&mut self.questions, &mut self.unanswerable] {
+            let mut drawn = shuffled(questions.len());
+            drawn.truncate(count);
+            drawn.sort_unstable();
+            *questions = drawn.into_iter().map(|at| questions[at].clone()).collect();
+        }
+        self.forget_judgements();
+    }
+
+    /// Two datasets over the same corpus: a half of the questions that a fixed
+    /// seed draws, and the rest.
+    pub fn halves(&self) -> (Self, Self) {
+        let order = shuffled(self.questions.len());
+        let (first, second) = order.split_at(order.len() / 2);
+        let part = |chosen: &[usize], name: &str| {
+            let mut chosen = chosen.to_vec();
+            chosen.sort_unstable();
+            let mut part = self.clone();
+            part.split = format!("{}, {name}", self.split);
+            part.questions = chosen
+                .iter()
+                .map(|&at| self.questions[at].clone())
+                .collect();
+            part.forget_judgements();
+            part
+        };
+        (part(first, "tuning half"), part(second, "held-out half"))
+    }
+
+    fn forget_judgements(&mut self) {
         let kept: BTreeMap<_, _> = self.questions.iter().map(|q| (&q.id, ())).collect();
         self.qrels.questions.retain(|id, _| kept.contains_key(id));
     }
@@ -124,42 +209,73 @@ impl Dataset {
     ///
     /// When the file cannot be opened; the iterator yields the other errors.
     pub fn documents(&self) -> Result<Documents> {
-        Ok(Documents {
-            lines: Lines::open(&self.corpus)?,
-            seen: HashMap::new(),
-        })
+        Ok(Documents(match &self.corpus {
+            Corpus::Lines(path) => Source::Lines {
+                lines: Lines::open(path)?,
+                seen: HashMap::new(),
+            },
+            Corpus::Texts(paths) => Source::Texts(paths.clone().into_iter()),
+            Corpus::Elsewhere => Source::Texts(Vec::new().into_iter()),
+        }))
     }
 }
 
-/// The documents of a corpus, one line at a time.
-pub struct Documents {
-    lines: Lines,
-    seen: HashMap<String, usize>,
+/// The documents of a corpus, one at a time.
+pub struct Documents(Source);
+
+enum Source {
+    Lines {
+        lines: Lines,
+        seen: HashMap<String, usize>,
+    },
+    Texts(std::vec::IntoIter<PathBuf>),
 }
 
 impl Iterator for Documents {
     type Item = Result<EvalDocument>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let line = match self.lines.next()? {
-            Ok(line) => line,
-            Err(error) => return Some(Err(error)),
-        };
-        Some(self.document(&line))
+        match &mut self.0 {
+            Source::Lines { lines, seen } => {
+                let line = match lines.next()? {
+                    Ok(line) => line,
+                    Err(error) => return Some(Err(error)),
+                };
+                Some(document(&line, lines, seen))
+            }
+            Source::Texts(paths) => {
+                let path = paths.next()?;
+                let text = std::fs::read_to_string(&path);
+                Some(
+                    text.map_err(|error| Error::file(&path, error))
+                        .map(|text| EvalDocument {
+                            id: chroma::stem(&path),
+                            title: String::new(),
+                            text,
+                        }),
+                )
+            }
+        }
     }
 }
 
-impl Documents {
-    fn document(&mut self, line: &str) -> Result<EvalDocument> {
-        let line: CorpusLine = parse(line, &self.lines)?;
-        let id = text_of(&line.id, &self.lines)?;
-        once(&mut self.seen, &id, &self.lines)?;
-        Ok(EvalDocument {
-            id,
-            title: line.title.unwrap_or_default(),
-            text: line.text,
-        })
-    }
+fn document(line: &str, lines: &Lines, seen: &mut HashMap<String, usize>) -> Result<EvalDocument> {
+    let line: CorpusLine = parse(line, lines)?;
+    let id = text_of(&line.id, lines)?;
+    once(seen, &id, lines)?;
+    Ok(EvalDocument {
+        id,
+        title: line.title.unwrap_or_default(),
+        text: line.text,
+    })
+}
+
+/// `0..count` in an order that a fixed seed gives.
+fn shuffled(count: usize) -> Vec<usize> {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(SEED);
+    let mut order: Vec<usize> = (0..count).collect();
+    order.shuffle(&mut random);
+    order
 }
 
 /// `qrels/SPLIT.tsv`; an error that lists the splits that are there.
@@ -185,27 +301,42 @@ fn qrels_file(dir: &Path, split: &str) -> Result<PathBuf> {
     })
 }
 
-fn read_questions(path: &Path, qrels: &Qrels) -> Result<Vec<Question>> {
+/// The questions with judgements, and those without an answer.
+fn read_questions(
+    path: &Path,
+    qrels: &Qrels,
+    without_answer: &Qrels,
+) -> Result<(Vec<Question>, Vec<Question>)> {
     let mut lines = Lines::open(path)?;
     let mut seen = HashMap::new();
     let mut questions = Vec::with_capacity(qrels.questions.len());
+    let mut unanswerable = Vec::with_capacity(without_answer.questions.len());
     while let Some(line) = lines.next() {
         let line: QuestionLine = parse(&line?, &lines)?;
         let id = text_of(&line.id, &lines)?;
         once(&mut seen, &id, &lines)?;
-        if !qrels.questions.contains_key(&id) {
-            continue;
-        }
+        let list = match (
+            qrels.questions.contains_key(&id),
+            without_answer.questions.contains_key(&id),
+        ) {
+            (true, _) => &mut questions,
+            (false, true) => &mut unanswerable,
+            (false, false) => continue,
+        };
         if line.text.trim().is_empty() {
             return Err(lines.wrong(format!("question {id} has no text")));
         }
-        let text = line.text;
-        questions.push(Question { id, text });
+        list.push(Question {
+            answers: line.answers(),
+            id,
+            text: line.text,
+            targets: Vec::new(),
+        });
     }
-    Ok(questions)
+    Ok((questions, unanswerable))
 }
 
-fn parse<T: DeserializeOwned>(line: &str, lines: &Lines) -> Result<T> {
+pub(crate) fn parse<T: DeserializeOwned>(line: &str, lines: &Lines) -> Result<T> {
     let parsed = serde_json::from_str(line).or_else(|error| {
         // Python writes NaN into metadata, and reads it; JSON has no such word.
         let mended = without_nan(line).ok_or(error)?;

@@ -1,7 +1,7 @@
 //! Percentiles of how long things took.
 
 /// Milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Latency {
     /// The median.
     pub p50: f64,

@@ -1,27 +1,37 @@
 //! How good is a retriever? Datasets in, figures out.
 //!
 //! This crate reads datasets in BEIR's layout and TREC's files, runs a
-//! [`Retriever`] over the questions, and computes the usual measures exactly as
-//! `trec_eval` does. It knows a retriever only by that trait: no index, no
+//! [`Retriever`] over the questions, computes the usual measures exactly as
+//! `trec_eval` does, and writes [`report::Report`]s. It knows a retriever only by that trait: no index, no
 //! model, no HTTP.
 
+pub mod beir;
+mod chroma;
+pub mod compare;
 mod dataset;
 mod error;
 mod gate;
 mod latency;
 mod lines;
+pub mod md5;
 mod measure;
+pub mod own;
 mod qrels;
+mod question;
+pub mod report;
 mod run;
 mod runner;
+pub mod spans;
 mod statistics;
 
-pub use dataset::{Dataset, Documents, EvalDocument, Question};
+pub use dataset::{Dataset, Documents, EvalDocument};
 pub use error::{Error, Result};
 pub use gate::Gate;
 pub use latency::{Latency, percentile};
 pub use measure::{Family, Measure};
 pub use qrels::{Judgements, Qrels};
+pub use question::{Passage, Question, Target};
 pub use run::{Hit, Run};
 pub use runner::{Evaluation, Figure, Retrieved, Retriever, Timings, evaluate, score};
+pub use spans::Span;
 pub use statistics::{Interval, Paired, bootstrap_mean, paired_test};

@@ -1,9 +1,11 @@
-//! The measures, each exactly as `trec_eval` 9 computes it for one question.
+//! The measures: those of rankings exactly as `trec_eval` 9 computes them for
+//! one question, those of spans as in [`crate::spans`].
 
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{Error, Judgements};
+use crate::spans::tokens;
+use crate::{Error, Judgements, Span};
 
 /// What is measured, apart from the cut-off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +25,12 @@ pub enum Family {
     Hit,
     /// Precision at the number of relevant documents.
     RPrecision,
+    /// Share of the relevant text that the first passages hold.
+    TokenRecall,
+    /// Share of the first passages that is relevant text.
+    TokenPrecision,
+    /// Intersection over union of the two.
+    TokenIou,
 }
 
 /// A family and its cut-off; written `ndcg@10`, `map`, `r-precision`.
@@ -42,6 +50,9 @@ const NAMES: &[(Family, &[&str])] = &[
     (Family::Map, &["map"]),
     (Family::Hit, &["hit", "success"]),
     (Family::RPrecision, &["r-precision", "rprec"]),
+    (Family::TokenRecall, &["token-recall"]),
+    (Family::TokenPrecision, &["token-precision"]),
+    (Family::TokenIou, &["token-iou"]),
 ];
 
 impl Measure {
@@ -61,8 +72,30 @@ impl Measure {
         }
     }
 
+    /// Whether it looks at spans and not at a ranking.
+    pub fn is_of_spans(&self) -> bool {
+        matches!(
+            self.family,
+            Family::TokenRecall | Family::TokenPrecision | Family::TokenIou
+        )
+    }
+
+    /// The value of retrieved passages, best first, for one question; 0 for a
+    /// measure of rankings.
+    pub fn of_spans(&self, retrieved: &[Span], relevant: &[Span]) -> f64 {
+        let top = self.cutoff.unwrap_or(retrieved.len()).min(retrieved.len());
+        let found = tokens(&retrieved[..top], relevant);
+        match self.family {
+            Family::TokenRecall => found.recall,
+            Family::TokenPrecision => found.precision,
+            Family::TokenIou => found.iou,
+            _ => 0.0,
+        }
+    }
+
     /// The value for one question: `ranking` best first, each document once.
-    /// A question with no relevant document has 0.
+    /// A question with no relevant document has 0, and so has a measure of
+    /// spans.
     pub fn of(&self, ranking: &[&str], judgements: &Judgements) -> f64 {
         let depth = self.cutoff.unwrap_or(ranking.len());
         let grade = |id: &&str| judgements.get(*id).copied().unwrap_or(0).max(0);
@@ -100,6 +133,7 @@ impl Measure {
             }
             Family::Hit => f64::from(u8::from(found(depth) > 0)),
             Family::RPrecision => ratio(found(relevant), relevant),
+            Family::TokenRecall | Family::TokenPrecision | Family::TokenIou => 0.0,
         }
     }
 }
@@ -145,7 +179,15 @@ impl FromStr for Measure {
             }
         };
         match (family, cutoff) {
-            (Family::Recall | Family::Precision | Family::Hit, None) => Err(Error::Usage(format!(
+            (
+                Family::Recall
+                | Family::Precision
+                | Family::Hit
+                | Family::TokenRecall
+                | Family::TokenPrecision
+                | Family::TokenIou,
+                None,
+            ) => Err(Error::Usage(format!(
                 "`{text}` needs a cut-off, like {text}@10"
             ))),
             (Family::RPrecision, Some(_)) => Err(Error::Usage(format!(

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Dataset, Error, Hit, Interval, Latency, Measure, Qrels, Result, Run, bootstrap_mean};
+use crate::{
+    Dataset, Error, Hit, Interval, Judgements, Latency, Measure, Qrels, Question, Result, Run,
+    Span, bootstrap_mean,
+};
 
 /// Milliseconds by stage of one question.
 pub type Timings = BTreeMap<String, f64>;
@@ -13,6 +16,9 @@ pub type Timings = BTreeMap<String, f64>;
 pub struct Retrieved {
     /// Documents, best first, each once.
     pub hits: Vec<Hit>,
+    /// Where the passages stand that brought them, best first; may be left empty
+    /// where no spans are judged.
+    pub spans: Vec<Span>,
     /// Milliseconds by stage.
     pub timings_ms: Timings,
     /// What was cut short or missing, in words.
@@ -30,7 +36,7 @@ pub trait Retriever {
     ///
     /// When the question cannot be answered; that ends the evaluation, since a
     /// mean over some of the questions says nothing.
-    fn retrieve(&self, question: &str, depth: usize) -> Result<Retrieved, Self::Error>;
+    fn retrieve(&self, question: &Question, depth: usize) -> Result<Retrieved, Self::Error>;
 }
 
 /// One measure over all questions.
@@ -79,33 +85,50 @@ pub fn evaluate<R: Retriever>(
     depth: usize,
     mut progress: impl FnMut(),
 ) -> Result<Evaluation> {
-    let mut run = Run::default();
-    let mut stages: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    let mut degraded: BTreeMap<String, usize> = BTreeMap::new();
+    let mut retrieved = Vec::with_capacity(dataset.questions.len());
     for question in &dataset.questions {
-        let retrieved =
-            retriever
-                .retrieve(&question.text, depth)
-                .map_err(|error| Error::Retriever {
-                    question: question.id.clone(),
-                    source: error.into(),
-                })?;
-        for (stage, took) in retrieved.timings_ms {
-            stages.entry(stage).or_default().push(took);
-        }
-        for reason in retrieved.degraded {
-            *degraded.entry(reason).or_default() += 1;
-        }
-        run.rankings.insert(question.id.clone(), retrieved.hits);
+        let found = retriever
+            .retrieve(question, depth)
+            .map_err(|error| Error::Retriever {
+                question: question.id.clone(),
+                source: error.into(),
+            })?;
+        retrieved.push(found);
         progress();
     }
-    let latency = |(stage, took): (String, Vec<f64>)| Some((stage, Latency::of(&took)?));
-    Ok(Evaluation {
-        figures: score(&run, &dataset.qrels, measures),
-        run,
-        latency_ms: stages.into_iter().filter_map(latency).collect(),
-        degraded,
-    })
+    Ok(Evaluation::of(dataset, retrieved, measures))
+}
+
+impl Evaluation {
+    /// Measures what was `retrieved` for the questions of `dataset`, in their
+    /// order.
+    pub fn of(dataset: &Dataset, retrieved: Vec<Retrieved>, measures: &[Measure]) -> Self {
+        let mut run = Run::default();
+        let mut spans: BTreeMap<&str, Vec<Span>> = BTreeMap::new();
+        let mut stages: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        let mut degraded: BTreeMap<String, usize> = BTreeMap::new();
+        for (question, found) in dataset.questions.iter().zip(retrieved) {
+            for (stage, took) in found.timings_ms {
+                stages.entry(stage).or_default().push(took);
+            }
+            for reason in found.degraded {
+                *degraded.entry(reason).or_default() += 1;
+            }
+            spans.insert(&question.id, found.spans);
+            run.rankings.insert(question.id.clone(), found.hits);
+        }
+        let (of_spans, of_rankings): (Vec<Measure>, Vec<Measure>) =
+            measures.iter().partition(|measure| measure.is_of_spans());
+        let mut figures = score(&run, &dataset.qrels, &of_rankings);
+        figures.extend(score_spans(dataset, &spans, &of_spans));
+        let latency = |(stage, took): (String, Vec<f64>)| Some((stage, Latency::of(&took)?));
+        Self {
+            figures,
+            run,
+            latency_ms: stages.into_iter().filter_map(latency).collect(),
+            degraded,
+        }
+    }
 }
 
 /// Measures a run. The mean is over every question of `qrels` (`trec_eval
@@ -116,17 +139,42 @@ pub fn score(run: &Run, qrels: &Qrels, measures: &[Measure]) -> Vec<Figure> {
         .iter()
         .map(|(question, judgements)| (run.ids(question), judgements))
         .collect();
-    let figure = |&measure: &Measure| {
-        let values: Vec<f64> = rankings
-            .iter()
-            .map(|(ranking, judgements)| measure.of(ranking, judgements))
-            .collect();
-        Figure {
+    let values = |measure: Measure| {
+        let of = |(ranking, judgements): &(Vec<&str>, &Judgements)| measure.of(ranking, judgements);
+        rankings.iter().map(of).collect()
+    };
+    let figure = |&measure: &Measure| Figure::of(measure, values(measure));
+    measures.iter().map(figure).collect()
+}
+
+/// The same for measures of spans, in the order of the judgements too.
+fn score_spans(
+    dataset: &Dataset,
+    retrieved: &BTreeMap<&str, Vec<Span>>,
+    measures: &[Measure],
+) -> Vec<Figure> {
+    let mut relevant: BTreeMap<&str, Vec<Span>> = BTreeMap::new();
+    for question in &dataset.questions {
+        relevant.insert(&question.id, question.spans());
+    }
+    let values = |measure: Measure| {
+        let of = |(id, wanted): (&&str, &Vec<Span>)| {
+            measure.of_spans(retrieved.get(id).map_or(&[], Vec::as_slice), wanted)
+        };
+        relevant.iter().map(of).collect()
+    };
+    let figure = |&measure: &Measure| Figure::of(measure, values(measure));
+    measures.iter().map(figure).collect()
+}
+
+impl Figure {
+    /// The mean of `values` and how sure it is.
+    pub fn of(measure: Measure, values: Vec<f64>) -> Self {
+        Self {
             measure,
             mean: values.iter().sum::<f64>() / values.len().max(1) as f64,
             interval: bootstrap_mean(&values),
             values,
         }
-    };
-    measures.iter().map(figure).collect()
+    }
 }

@@ -11,7 +11,7 @@ const RESAMPLES: usize = 2000;
 const SEED: u64 = 20_240_607;
 
 /// A 95 % confidence interval.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Interval {
     /// The 2.5th percentile.
     pub low: f64,
@@ -44,7 +44,7 @@ pub fn bootstrap_mean(values: &[f64]) -> Interval {
 }
 
 /// A comparison of two retrievers on the same questions.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Paired {
     /// Mean of the second minus mean of the first.
     pub difference: f64,
@@ -81,6 +81,11 @@ pub fn paired_test(first: &[f64], second: &[f64]) -> Paired {
         // The order as it was observed is one of the possible ones.
         p_value: (as_large + 1) as f64 / (RESAMPLES + 1) as f64,
     }
+}
+
+/// `value` with six digits behind the point.
+pub(crate) fn rounded(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
 }
 
 fn mean(count: usize, values: impl Iterator<Item = f64>) -> f64 {

@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use cairn_eval::{Dataset, Hit, Measure, Retrieved, Retriever, evaluate};
+use cairn_eval::{Dataset, Hit, Measure, Question, Retrieved, Retriever, evaluate};
 
 const CORPUS: &str = "{\"_id\": \"a\", \"title\": \"A\", \"text\": \"first\"}\n\
                       {\"_id\": 7, \"text\": \"second\"}\n";
@@ -166,14 +166,15 @@ struct Half;
 impl Retriever for Half {
     type Error = std::io::Error;
 
-    fn retrieve(&self, question: &str, depth: usize) -> Result<Retrieved, Self::Error> {
+    fn retrieve(&self, question: &Question, depth: usize) -> Result<Retrieved, Self::Error> {
         assert_eq!(depth, 10);
-        let id = if question == "one" { "a" } else { "b" };
+        let id = if question.text == "one" { "a" } else { "b" };
         Ok(Retrieved {
             hits: vec![Hit {
                 id: id.into(),
                 score: 1.0,
             }],
+            spans: Vec::new(),
             timings_ms: [("total".to_owned(), 2.0)].into(),
             degraded: vec!["half".into()],
         })
@@ -194,4 +195,70 @@ fn an_evaluation_has_figures_latencies_and_a_run() {
     assert_eq!(result.latency_ms["total"].p95, 2.0);
     assert_eq!(result.degraded["half"], 2);
     assert_eq!(result.run.ids("q1"), ["a"]);
+}
+
+#[test]
+fn answers_and_questions_without_one_are_read() {
+    let queries = "{\"_id\": \"q1\", \"text\": \"one\", \"metadata\": {\"answers\": [\"x\", \"y\"]}}\n\
+                   {\"_id\": \"q2\", \"text\": \"two\", \"metadata\": {\"answer\": \"z\"}}\n\
+                   {\"_id\": \"q3\", \"text\": \"nobody knows\"}\n";
+    let dir = folder(CORPUS, queries, QRELS);
+    std::fs::write(dir.path().join("unanswerable.tsv"), "q3\ta\t0\n").unwrap();
+    let dataset = Dataset::load(dir.path(), "test").unwrap();
+    assert_eq!(dataset.questions[0].answers, ["x", "y"]);
+    assert_eq!(dataset.questions[1].answers, ["z"]);
+    assert_eq!(dataset.unanswerable.len(), 1);
+    assert_eq!(dataset.unanswerable[0].text, "nobody knows");
+}
+
+#[test]
+fn samples_and_halves_are_the_same_every_time() {
+    let queries: String = (0..20)
+        .map(|n| format!("{{\"_id\": \"{n}\", \"text\": \"question {n}\"}}\n"))
+        .collect();
+    let qrels: String = (0..20).map(|n| format!("{n}\ta\t1\n")).collect();
+    let dir = folder(CORPUS, &queries, &qrels);
+    let load = || Dataset::load(dir.path(), "test").unwrap();
+    let (mut first, mut second) = (load(), load());
+    first.sample(5);
+    second.sample(5);
+    assert_eq!(first.questions, second.questions);
+    assert_eq!(first.qrels.questions.len(), 5);
+    let (tuning, held_out) = load().halves();
+    assert_eq!((tuning.questions.len(), held_out.questions.len()), (10, 10));
+    let shared = tuning
+        .questions
+        .iter()
+        .any(|q| held_out.questions.contains(q));
+    assert!(!shared);
+    assert_eq!(tuning.qrels.questions.len(), 10);
+}
+
+#[test]
+fn spans_of_chromas_folder_are_characters_of_the_files() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("corpora")).unwrap();
+    std::fs::write(
+        dir.path().join("corpora/notes.md"),
+        "Ünïcode first. Then more.",
+    )
+    .unwrap();
+    let line = |end: usize| {
+        format!(
+            "{{\"_id\": \"q0\", \"text\": \"what?\", \"corpus\": \"notes\", \
+             \"references\": [{{\"content\": \"Then\", \"start_index\": 15, \"end_index\": {end}}}]}}\n"
+        )
+    };
+    std::fs::write(dir.path().join("questions.jsonl"), line(19)).unwrap();
+    let dataset = Dataset::load(dir.path(), "test").unwrap();
+    let document = dataset.documents().unwrap().next().unwrap().unwrap();
+    let span = &dataset.questions[0].spans()[0];
+    assert_eq!(&document.text[span.start..span.end], "Then");
+    assert_eq!(document.id, span.uri);
+    std::fs::write(dir.path().join("questions.jsonl"), line(99)).unwrap();
+    let message = Dataset::load(dir.path(), "test").unwrap_err().to_string();
+    assert!(
+        message.contains("questions.jsonl:1: 15..99 is no part of notes"),
+        "{message}"
+    );
 }

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use cairn_eval::{Hit, Retrieved, Retriever};
+use cairn_eval::{Hit, Passage, Question, Retrieved, Retriever};
 use cairn_models::Cancel;
 
 use crate::config::Mode;
-use crate::retrieve::{Engine, SearchError, SearchRequest};
+use crate::retrieve::{Engine, SearchError, SearchRequest, Source};
 
 /// Chunks that are asked for, for each document: several chunks of one document
 /// are among the best, and only the best of them counts.
@@ -79,11 +79,14 @@ pub(super) fn modes(names: &[String]) -> Result<Vec<EvalMode>, String> {
     Ok(modes)
 }
 
-/// Ranks documents by their best chunk. A document's URI is its id.
+/// Ranks documents by their best chunk, or whatever else the judgements name. A
+/// document's URI is its id.
 pub(super) struct Documents<'a> {
     engine: &'a Engine,
     collection: &'a str,
     mode: EvalMode,
+    /// Candidates of a fused search, which its normalisation depends on.
+    candidates: usize,
     cancel: &'a Cancel,
 }
 
@@ -92,41 +95,76 @@ impl<'a> Documents<'a> {
         engine: &'a Engine,
         collection: &'a str,
         mode: EvalMode,
+        candidates: usize,
         cancel: &'a Cancel,
     ) -> Self {
         Self {
             engine,
             collection,
             mode,
+            candidates,
             cancel,
         }
+    }
+}
+
+/// Chunks to ask for, so that `depth` documents are found. A fused search is
+/// asked for as many candidates as the product asks for, since its scores are
+/// normalised over them; a single list is only longer or shorter.
+pub(super) fn chunks(mode: Mode, candidates: usize, depth: usize) -> usize {
+    match mode {
+        Mode::Hybrid => candidates.max(depth),
+        Mode::Lexical | Mode::Dense => depth * CHUNKS_PER_DOCUMENT,
+    }
+}
+
+/// Ranked passages as what `question` counts them as, at most `depth`.
+pub(super) fn hits<'a>(
+    question: &Question,
+    passages: impl Iterator<Item = (Passage<'a>, f32)>,
+    depth: usize,
+) -> Vec<Hit> {
+    let mut seen = HashSet::new();
+    let mut hits = Vec::with_capacity(depth);
+    for (passage, score) in passages {
+        for id in question.units(&passage, &mut seen) {
+            hits.push(Hit { id, score });
+        }
+        if hits.len() >= depth {
+            break;
+        }
+    }
+    hits.truncate(depth);
+    hits
+}
+
+fn passage(source: &Source) -> Passage<'_> {
+    Passage {
+        id: &source.chunk_id,
+        uri: &source.uri,
+        start: source.start,
+        end: source.end,
     }
 }
 
 impl Retriever for Documents<'_> {
     type Error = SearchError;
 
-    fn retrieve(&self, question: &str, depth: usize) -> Result<Retrieved, Self::Error> {
-        let chunks = depth * CHUNKS_PER_DOCUMENT;
+    fn retrieve(&self, question: &Question, depth: usize) -> Result<Retrieved, Self::Error> {
+        let chunks = chunks(self.mode.search, self.candidates, depth);
         let request = SearchRequest {
             top_k: chunks,
             candidates: chunks,
             mode: self.mode.search,
             rerank: self.mode.rerank,
-            ..SearchRequest::new(question, self.collection)
+            ..SearchRequest::new(&question.text, self.collection)
         };
         let response = self.engine.search_blocking(&request, self.cancel)?;
-        let mut seen = HashSet::new();
-        let best = response
-            .sources
-            .into_iter()
-            .filter(|source| seen.insert(source.uri.clone()));
-        let hit = |source: crate::retrieve::Source| Hit {
-            id: source.uri,
-            score: source.score,
-        };
+        let ranked = response.sources.iter();
+        let ranked = ranked.map(|source| (passage(source), source.score));
         Ok(Retrieved {
-            hits: best.map(hit).take(depth).collect(),
+            hits: hits(question, ranked, depth),
+            spans: response.sources.iter().map(|s| passage(s).span()).collect(),
             timings_ms: response.timings_ms,
             degraded: response.degraded,
         })

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::retrieve::Engine;
 use cairn_models::testing::{HashEmbedder, OverlapReranker};
 use clap::Parser as _;
 use serde_json::Value;
@@ -71,17 +72,19 @@ fn args(setup: &Setup, flags: &[&str]) -> Args {
 }
 
 fn evaluate_with(setup: &Setup, flags: &[&str]) -> anyhow::Result<Report> {
-    let args = args(setup, flags);
-    let plan = Plan::of(&args)?;
-    let dataset = dataset(&args)?;
-    measure(
-        &setup.context,
-        &args,
-        &plan,
-        &dataset,
-        &setup.models,
-        &Cancel::never(),
-    )
+    evaluate_args(setup, &args(setup, flags))
+}
+
+fn evaluate_args(setup: &Setup, args: &Args) -> anyhow::Result<Report> {
+    let plan = Plan::of(args)?;
+    let cancel = Cancel::never();
+    let origin = origin(&setup.context, args)?;
+    let dataset = subject::read(&origin, &args.split)?;
+    let config = config(&setup.context, args);
+    let context = &setup.context;
+    let mut subject = subject::open(context, &config, &origin, dataset, &setup.models, &cancel)?;
+    restrict(&mut subject.dataset, args);
+    measure(context, &config, args, &plan, &subject, &cancel)
 }
 
 fn json(report: &Report) -> Value {
@@ -120,16 +123,16 @@ fn every_mode_is_measured() {
 fn a_second_run_embeds_nothing_and_a_changed_corpus_is_another_index() {
     let setup = setup();
     let first = json(&evaluate_with(&setup, &["--modes", "bm25"]).unwrap());
-    assert_eq!(first["index"]["embedded"], 3);
+    assert_eq!(first["cost"]["embedded_chunks"], 3);
     let second = json(&evaluate_with(&setup, &["--modes", "bm25"]).unwrap());
-    assert_eq!(second["index"]["embedded"], 0);
-    assert_eq!(second["index"]["collection"], first["index"]["collection"]);
+    assert_eq!(second["cost"]["embedded_chunks"], 0);
+    assert_eq!(second["collection"], first["collection"]);
     assert_eq!(second["modes"][0]["metrics"], first["modes"][0]["metrics"]);
     let corpus = setup.dir.path().join("small/corpus.jsonl");
     std::fs::write(&corpus, CORPUS.replace("spring", "autumn")).unwrap();
     let third = json(&evaluate_with(&setup, &["--modes", "bm25"]).unwrap());
-    assert_eq!(third["index"]["embedded"], 3);
-    assert_ne!(third["index"]["collection"], first["index"]["collection"]);
+    assert_eq!(third["cost"]["embedded_chunks"], 3);
+    assert_ne!(third["collection"], first["collection"]);
 }
 
 #[test]
@@ -176,7 +179,7 @@ fn the_table_names_modes_measures_and_verdicts() {
         "--k",
         "10",
     ];
-    let table = evaluate_with(&setup, &flags).unwrap().table(&[10]);
+    let table = table(&evaluate_with(&setup, &flags).unwrap(), &[10]);
     assert!(table.starts_with("small (test): 3 questions, 3 documents, 3 chunks, hash-64"));
     for part in [
         "ndcg@10",
