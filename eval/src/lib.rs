@@ -5,6 +5,7 @@
 //! `trec_eval` does, and writes [`report::Report`]s. It knows a retriever only by that trait: no index, no
 //! model, no HTTP.
 
+pub mod ablation;
 pub mod beir;
 mod chroma;
 pub mod compare;
@@ -16,6 +17,7 @@ mod lines;
 pub mod md5;
 mod measure;
 pub mod own;
+pub mod page;
 mod qrels;
 mod question;
 pub mod report;

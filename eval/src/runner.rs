@@ -61,6 +61,8 @@ pub struct Evaluation {
     pub figures: Vec<Figure>,
     /// Latencies by stage.
     pub latency_ms: BTreeMap<String, Latency>,
+    /// Milliseconds of the whole, question by question (the stage `total`).
+    pub totals_ms: Vec<f64>,
     /// How many questions were answered with less than everything, by reason.
     pub degraded: BTreeMap<String, usize>,
 }
@@ -125,6 +127,7 @@ impl Evaluation {
         Self {
             figures,
             run,
+            totals_ms: stages.get("total").cloned().unwrap_or_default(),
             latency_ms: stages.into_iter().filter_map(latency).collect(),
             degraded,
         }

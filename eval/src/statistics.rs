@@ -43,6 +43,31 @@ pub fn bootstrap_mean(values: &[f64]) -> Interval {
     }
 }
 
+/// The same for the mean of the means of several groups, such as datasets: each
+/// group is resampled for itself. One group gives [`bootstrap_mean`].
+pub(crate) fn bootstrap_groups(groups: &[Vec<f64>]) -> Interval {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(SEED);
+    let mut means: Vec<f64> = (0..RESAMPLES)
+        .map(|_| {
+            let resampled = groups
+                .iter()
+                .filter(|group| !group.is_empty())
+                .map(|group| {
+                    let draw = |_| group[random.random_range(0..group.len())];
+                    mean(group.len(), (0..group.len()).map(draw))
+                });
+            let resampled: Vec<f64> = resampled.collect();
+            mean(resampled.len(), resampled.into_iter())
+        })
+        .collect();
+    means.sort_by(f64::total_cmp);
+    let tail = RESAMPLES / 40;
+    Interval {
+        low: means[tail],
+        high: means[RESAMPLES - 1 - tail],
+    }
+}
+
 /// A comparison of two retrievers on the same questions.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Paired {
@@ -110,6 +135,14 @@ mod tests {
             "{interval:?}"
         );
         assert_eq!(interval, bootstrap_mean(&values));
+    }
+
+    #[test]
+    fn one_group_is_resampled_like_a_list() {
+        let values: Vec<f64> = (0..30).map(|n| f64::from(n) / 30.0).collect();
+        assert_eq!(bootstrap_groups(&[values.clone()]), bootstrap_mean(&values));
+        let both = bootstrap_groups(&[vec![1.0; 50], vec![0.0; 2]]);
+        assert_eq!((both.low, both.high), (0.5, 0.5));
     }
 
     #[test]

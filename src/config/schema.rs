@@ -196,7 +196,7 @@ impl Config {
     }
 
     /// Ranges that the types do not express. The error names the key.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
         let unit = 0.0..=1.0;
         let rules = [
             (

@@ -6,7 +6,7 @@ use super::fusion::min_max;
 /// the fused one, both min-max normalised over those that were read. The rest
 /// follows in fused order. Gives positions in `fused` (which is in fused
 /// order) and scores: those that were read in 0.5..=1, the others below.
-pub(super) fn blend(fused: &[f32], scores: &[Option<f32>], blend: f32) -> Vec<(usize, f32)> {
+pub(crate) fn blend(fused: &[f32], scores: &[Option<f32>], blend: f32) -> Vec<(usize, f32)> {
     let is_read = |at: &usize| scores.get(*at).is_some_and(Option::is_some);
     let (read, unread): (Vec<usize>, Vec<usize>) = (0..fused.len()).partition(is_read);
     let heard = min_max(read.iter().filter_map(|&at| scores[at]));

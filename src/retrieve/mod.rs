@@ -15,6 +15,7 @@ pub mod fusion;
 mod question;
 mod rerank;
 mod search;
+pub(crate) mod stages;
 #[cfg(test)]
 mod tests;
 mod timing;

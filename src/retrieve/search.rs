@@ -15,7 +15,7 @@ use super::fusion::{Fused, Method, Ranked, fuse};
 use super::question;
 use super::rerank::{self, Cut, Passage};
 use super::timing::{Clock, timed};
-use crate::config::FusionMethod;
+use crate::config::{Fusion, FusionMethod};
 
 /// A chunk on its way to the response.
 struct Candidate {
@@ -64,36 +64,9 @@ pub(super) fn run(
 }
 
 impl Search<'_> {
-    /// One list of both. Chunks are numbered in the order of their ids, so that
-    /// ties break by chunk id. A single list keeps its own order and scores.
     fn fuse(&self, found: &Found) -> Vec<Fused<ChunkRef, 2>> {
-        let options = &self.parts.options.fusion;
-        let method = match options.method {
-            FusionMethod::Rrf => Method::Rrf { k: options.k },
-            FusionMethod::Weighted => Method::Weighted,
-        };
-        let (lexical, dense) = match (&found.lexical, &found.dense) {
-            (Some(lexical), Some(dense)) => (lexical, dense),
-            (Some(lexical), None) => return alone(lexical, |rank| [Some(rank), None]),
-            (None, Some(dense)) => return alone(dense, |rank| [None, Some(rank)]),
-            (None, None) => return Vec::new(),
-        };
-        let pairs = |list: &[Scored]| -> Vec<(ChunkRef, f32)> {
-            list.iter()
-                .map(|scored| (scored.chunk, scored.score))
-                .collect()
-        };
-        let lists = [
-            Ranked {
-                items: &pairs(lexical),
-                weight: options.lexical_weight,
-            },
-            Ranked {
-                items: &pairs(dense),
-                weight: options.dense_weight,
-            },
-        ];
-        fuse(lists, method)
+        let (lexical, dense) = (found.lexical.as_deref(), found.dense.as_deref());
+        fuse_lists(lexical, dense, &self.parts.options.fusion)
     }
 
     /// How many candidates the cross-encoder is to read.
@@ -195,6 +168,41 @@ impl Search<'_> {
             })
             .collect()
     }
+}
+
+/// One list of both. Chunks are numbered in the order of their ids, so that ties
+/// break by chunk id. A single list keeps its own order and scores.
+pub(crate) fn fuse_lists(
+    lexical: Option<&[Scored]>,
+    dense: Option<&[Scored]>,
+    options: &Fusion,
+) -> Vec<Fused<ChunkRef, 2>> {
+    let method = match options.method {
+        FusionMethod::Rrf => Method::Rrf { k: options.k },
+        FusionMethod::Weighted => Method::Weighted,
+    };
+    let (lexical, dense) = match (lexical, dense) {
+        (Some(lexical), Some(dense)) => (lexical, dense),
+        (Some(lexical), None) => return alone(lexical, |rank| [Some(rank), None]),
+        (None, Some(dense)) => return alone(dense, |rank| [None, Some(rank)]),
+        (None, None) => return Vec::new(),
+    };
+    let pairs = |list: &[Scored]| -> Vec<(ChunkRef, f32)> {
+        list.iter()
+            .map(|scored| (scored.chunk, scored.score))
+            .collect()
+    };
+    let lists = [
+        Ranked {
+            items: &pairs(lexical),
+            weight: options.lexical_weight,
+        },
+        Ranked {
+            items: &pairs(dense),
+            weight: options.dense_weight,
+        },
+    ];
+    fuse(lists, method)
 }
 
 /// A list that has nothing to be fused with.

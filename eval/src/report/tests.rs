@@ -34,6 +34,7 @@ fn evaluation(rankings: &[(&str, &[&str])]) -> (Qrels, Evaluation) {
         figures: score(&run, &qrels, &measures),
         run,
         latency_ms: BTreeMap::new(),
+        totals_ms: Vec::new(),
         degraded: BTreeMap::new(),
     };
     (qrels, evaluation)

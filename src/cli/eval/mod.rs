@@ -4,15 +4,21 @@
 //! `run` measures, `compare` judges two runs by each other. A `subject` is what
 //! is measured: questions and the collection that they are asked of.
 
+mod ablate;
 mod beir;
 mod compare;
+mod excerpts;
 mod library;
 mod memory;
+mod replay;
 mod retriever;
 mod run;
+mod scores;
 mod subject;
 mod table;
 mod ticker;
+mod tune;
+mod variant;
 
 use super::Outcome;
 use super::context::Context;

@@ -2,14 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use cairn_eval::report::Report;
-use cairn_eval::{Dataset, Family, Gate, Measure, evaluate};
+use cairn_eval::{Dataset, Family, Gate, Measure, evaluate, page};
 use cairn_models::Cancel;
 
+use super::ablate::{self, Part, Workshop};
+use super::excerpts;
 use super::retriever::{self, Documents, EvalMode};
+use super::scores::Remembering;
 use super::subject::{self, Origin, Subject};
 use super::table::table;
 use super::ticker::Ticker;
+use super::tune;
+use super::variant::{self, Ablation, Variant};
 use crate::cli::context::Context;
 use crate::cli::failure::BadUsage;
 use crate::cli::loading::{self, Wanted};
@@ -29,11 +35,19 @@ Examples:
   cairn eval --dataset scifact --modes hybrid --fail-if 'ndcg@10<0.70' --json
   cairn eval --questions questions.jsonl --collection main
   cairn eval --dataset scifact --baseline last.json --tolerance 0.005
+  cairn eval --dataset scifact,cranfield --ablate
+  cairn eval --dataset scifact --sweep retrieval.fusion.lexical_weight=0.3,0.5,0.7
+  cairn eval --dataset scifact --tune tuned.toml
   cairn eval compare last.json this.json --fail-if worse")]
 pub(super) struct Args {
-    /// Folder of the dataset, or beir:NAME
-    #[arg(long, value_name = "DIR", required_unless_present = "questions")]
-    pub(super) dataset: Option<String>,
+    /// Folder of the dataset, or beir:NAME; several for --ablate, --sweep and --tune
+    #[arg(
+        long,
+        value_name = "DIR",
+        value_delimiter = ',',
+        required_unless_present = "questions"
+    )]
+    pub(super) dataset: Vec<String>,
     /// Questions of your own about the collection that is indexed
     #[arg(long, value_name = "FILE", conflicts_with = "dataset")]
     pub(super) questions: Option<PathBuf>,
@@ -60,6 +74,9 @@ pub(super) struct Args {
     /// Write TREC runs; with several modes, one file each: FILE.MODE
     #[arg(long, value_name = "FILE")]
     run_out: Option<PathBuf>,
+    /// Write a page with tables and drawings
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
     /// Exit with 1 if this holds, e.g. 'ndcg@10<0.70' or 'hybrid:recall@100<0.9'
     #[arg(long, value_name = "CONDITION")]
     fail_if: Vec<Gate>,
@@ -73,29 +90,72 @@ pub(super) struct Args {
     /// that two runs print the same figures
     #[arg(long)]
     pub(super) budget: bool,
+    #[command(flatten)]
+    pub(super) many: Many,
+}
+
+/// Many configurations instead of one.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Comparing configurations")]
+pub(super) struct Many {
+    /// Compare every stage with and without re-ranking, and depths; `index` adds
+    /// windows, chunk sizes and overlaps
+    #[arg(long, value_name = "HOW FAR", num_args = 0..=1, default_missing_value = "search",
+        require_equals = true, conflicts_with_all = ["sweep", "tune"])]
+    pub(super) ablate: Option<Ablation>,
+    /// Compare values of a setting, e.g. retrieval.candidates=50,100,200; several
+    /// are combined
+    #[arg(long, value_name = "KEY=A,B", conflicts_with = "tune")]
+    pub(super) sweep: Vec<String>,
+    /// Search the best settings on the training split, or on a half of the
+    /// questions, judge them on the others, and write them for --config
+    #[arg(long, value_name = "FILE.toml")]
+    pub(super) tune: Option<PathBuf>,
+    /// What orders configurations
+    #[arg(long, value_name = "MEASURE", default_value = "ndcg@10")]
+    pub(super) by: Measure,
+}
+
+impl Many {
+    fn is_wanted(&self) -> bool {
+        self.ablate.is_some() || !self.sweep.is_empty() || self.tune.is_some()
+    }
 }
 
 /// Indexes what is new, asks every question in every mode, and prints.
 pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
     let plan = Plan::of(args)?;
+    if args.many.is_wanted() {
+        return many(context, args, &plan);
+    }
     let baseline = args.baseline.as_deref().map(Report::read).transpose()?;
     let cancel = Cancel::default();
     let token = cancel.clone();
     interrupt::on_interrupt(move || token.cancel())?;
     let origin = origin(context, args)?;
-    let dataset = subject::read(&origin, &args.split)?;
+    let mut dataset = subject::read(&origin, &args.split)?;
+    if let Some(dataset) = &mut dataset {
+        restrict(dataset, args);
+    }
     let wanted = Wanted {
         embedder: true,
         reranker: plan.modes.iter().any(|mode| mode.rerank),
     };
     let models = loading::engine(context, wanted)?;
     let config = config(context, args);
+    let is_restricted = dataset.is_some();
     let mut subject = subject::open(context, &config, &origin, dataset, &models, &cancel)?;
-    restrict(&mut subject.dataset, args);
+    if !is_restricted {
+        restrict(&mut subject.dataset, args);
+    }
     let mut report = measure(context, &config, args, &plan, &subject, &cancel)?;
     if let Some(baseline) = &baseline {
         let measures = head_measures(args);
         report.judge_by(baseline, &measures, args.tolerance)?;
+    }
+    if let Some(path) = &args.report {
+        report.excerpts = excerpts::of(&subject, &page::shown(&report))?;
+        write_page(path, &page::of_report(&report))?;
     }
     if context.json {
         output::json(&report)?;
@@ -136,12 +196,118 @@ impl Plan {
     }
 }
 
-pub(super) fn origin(context: &Context, args: &Args) -> anyhow::Result<Origin> {
-    match (&args.dataset, &args.questions) {
-        (Some(name), _) => Origin::of_dataset(context, name),
-        (None, Some(path)) => Ok(Origin::OwnQuestions(path.clone())),
-        (None, None) => Err(BadUsage::new("name a dataset or questions of your own").into()),
+fn origin(context: &Context, args: &Args) -> anyhow::Result<Origin> {
+    let mut origins = origins(context, args)?;
+    match (origins.pop(), origins.is_empty()) {
+        (Some(origin), true) => Ok(origin),
+        _ => Err(BadUsage::new("several datasets are for --ablate, --sweep and --tune").into()),
     }
+}
+
+fn origins(context: &Context, args: &Args) -> anyhow::Result<Vec<Origin>> {
+    match &args.questions {
+        Some(path) => Ok(vec![Origin::OwnQuestions(path.clone())]),
+        None => {
+            let named = args.dataset.iter();
+            named
+                .map(|name| Origin::of_dataset(context, name))
+                .collect()
+        }
+    }
+}
+
+/// Compares or searches configurations.
+fn many(context: &Context, args: &Args, plan: &Plan) -> anyhow::Result<Outcome> {
+    let cancel = Cancel::default();
+    let token = cancel.clone();
+    interrupt::on_interrupt(move || token.cancel())?;
+    let base = config(context, args);
+    let variants = match args.many.ablate {
+        Some(how_far) => variant::ablation(&base, how_far),
+        None => variant::sweep(&base, &args.many.sweep),
+    };
+    let variants = variants.map_err(|error| BadUsage::new(format!("{error:#}")))?;
+    let parts = origins(context, args)?
+        .into_iter()
+        .map(|origin| part(origin, &args.split, args))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let wanted = Wanted {
+        embedder: true,
+        reranker: args.many.tune.is_some() || variants.iter().any(|variant| variant.rerank),
+    };
+    let loaded = loading::engine(context, wanted)?;
+    let scores = context.config.storage.data_dir.join("eval");
+    let reranker = loaded.reranker();
+    let reranker = reranker.map(|model| Remembering::new(model.clone(), Some(&scores)));
+    let workshop = Workshop {
+        context,
+        args,
+        loaded: &loaded,
+        reranker: reranker.as_ref(),
+        measure: args.many.by,
+        depth: plan.depth.max(args.many.by.cutoff.unwrap_or(1)),
+        cancel: &cancel,
+    };
+    if let Some(out) = &args.many.tune {
+        return tuned(&workshop, &Variant::of("", &base), parts, out);
+    }
+    let found = workshop.compare(&parts, &variants)?;
+    if let Some(path) = &args.report {
+        write_page(path, &page::of_ablation(&found))?;
+    }
+    match context.json {
+        true => output::json(&found)?,
+        false => output::piece(&ablate::table(&found))?,
+    }
+    Ok(Outcome::Done)
+}
+
+fn part(origin: Origin, split: &str, args: &Args) -> anyhow::Result<Part> {
+    let mut dataset = subject::read(&origin, split)?;
+    if let Some(dataset) = &mut dataset {
+        restrict(dataset, args);
+    }
+    Ok(Part { origin, dataset })
+}
+
+/// Tunes on the training split where there is one, else on a half.
+fn tuned(
+    workshop: &Workshop<'_>,
+    base: &Variant,
+    parts: Vec<Part>,
+    out: &Path,
+) -> anyhow::Result<Outcome> {
+    let (mut tuning, mut held_out) = (Vec::new(), Vec::new());
+    for whole in parts {
+        let has_training = match &whole.origin {
+            Origin::Folder(dir) => {
+                workshop.args.split != "train" && Dataset::has_split(dir, "train")
+            }
+            _ => false,
+        };
+        if has_training {
+            tuning.push(part(whole.origin.clone(), "train", workshop.args)?);
+            held_out.push(whole);
+            continue;
+        }
+        let dataset = match whole.dataset {
+            Some(dataset) => dataset,
+            None => workshop.open(&whole, base)?.dataset,
+        };
+        let (first, second) = dataset.halves();
+        let half = |dataset| Part {
+            origin: whole.origin.clone(),
+            dataset: Some(dataset),
+        };
+        tuning.push(half(first));
+        held_out.push(half(second));
+    }
+    let found = tune::run(workshop, base, &tuning, &held_out, out)?;
+    match workshop.context.json {
+        true => output::json(&found)?,
+        false => output::piece(&found.text(out))?,
+    }
+    Ok(Outcome::Done)
 }
 
 /// Only the questions that `--limit` or `--sample` leaves.
@@ -289,6 +455,10 @@ fn check_gates(gates: &[Gate], modes: &[EvalMode]) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+fn write_page(path: &Path, page: &str) -> anyhow::Result<()> {
+    std::fs::write(path, page).with_context(|| path.display().to_string())
 }
 
 /// FILE for one mode, FILE.MODE for each of several.

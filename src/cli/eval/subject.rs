@@ -125,15 +125,21 @@ pub(super) fn open(
             (dataset, collection)
         }
         (Origin::Folder(dir), None) => anyhow::bail!("{} was not read", dir.display()),
-        (Origin::OwnFolder(dir), _) => {
+        (Origin::OwnFolder(dir), dataset) => {
             let collection = folder(context, &config, &engine, dir, embedder, cancel)?;
-            let dataset = own_questions(&dir.join(OWN_FILE), &engine, &collection.name)?;
+            let dataset = match dataset {
+                Some(dataset) => dataset,
+                None => own_questions(&dir.join(OWN_FILE), &engine, &collection.name)?,
+            };
             (dataset, collection)
         }
-        (Origin::OwnQuestions(path), _) => {
+        (Origin::OwnQuestions(path), dataset) => {
             let name = config.storage.collection.clone();
             engine.collection(&name)?;
-            let dataset = own_questions(path, &engine, &name)?;
+            let dataset = match dataset {
+                Some(dataset) => dataset,
+                None => own_questions(path, &engine, &name)?,
+            };
             let collection = Collection {
                 name,
                 ..Collection::default()

@@ -8,6 +8,7 @@ use clap::Parser as _;
 use serde_json::Value;
 
 use super::*;
+use crate::cli::eval::replay::Replay;
 use crate::cli::style::Palette;
 use crate::config::Config;
 
@@ -209,4 +210,95 @@ fn flags_that_mean_nothing_are_refused() {
         let error = evaluate_with(&setup, &flags).err().unwrap().to_string();
         assert!(error.contains(expected), "{error}");
     }
+}
+
+#[test]
+fn two_runs_are_the_same_apart_from_time_and_memory() {
+    let setup = setup();
+    let once = || {
+        let mut report = json(&evaluate_with(&setup, &[]).unwrap());
+        report["cost"] = Value::Null;
+        for mode in report["modes"].as_array_mut().unwrap() {
+            mode["latency_ms"] = Value::Null;
+        }
+        serde_json::to_string_pretty(&report).unwrap()
+    };
+    let first = once();
+    assert!(first.contains("per_query"));
+    assert_eq!(once(), first);
+}
+
+#[test]
+fn a_replayed_configuration_ranks_as_the_engine_does() {
+    let setup = setup();
+    let context = &setup.context;
+    let args = args(&setup, &[]);
+    let cancel = Cancel::never();
+    let origin = origin(context, &args).unwrap();
+    let base = config(context, &args);
+    let measures: Vec<Measure> = vec!["ndcg@10".parse().unwrap()];
+    let variants = variant::ablation(&base, Ablation::Search).unwrap();
+    for variant in variants {
+        let dataset = subject::read(&origin, "test").unwrap();
+        let config = &variant.config;
+        let open = subject::open(context, config, &origin, dataset, &setup.models, &cancel);
+        let subject = open.unwrap();
+        let reranker = Remembering::new(Arc::new(OverlapReranker), None);
+        let candidates = config.retrieval.candidates;
+        let mut replay = Replay::new(&subject, Some(&reranker), candidates, 10, &cancel).unwrap();
+        let replayed = replay.run(&variant, &measures).unwrap();
+        let mode = EvalMode {
+            search: variant.mode,
+            rerank: variant.rerank,
+        };
+        let name = &subject.collection.name;
+        let documents = Documents::new(&subject.engine, name, mode, candidates, &cancel);
+        let asked = evaluate(&documents, &subject.dataset, &measures, 10, || {}).unwrap();
+        assert_eq!(replayed.run, asked.run, "{}", variant.name);
+        assert_eq!(replayed.totals_ms.len(), 3);
+    }
+}
+
+#[test]
+fn configurations_are_compared_and_searched() {
+    let setup = setup();
+    let args = args(&setup, &[]);
+    let cancel = Cancel::never();
+    let base = config(&setup.context, &args);
+    let reranker = Remembering::new(Arc::new(OverlapReranker), None);
+    let workshop = Workshop {
+        context: &setup.context,
+        args: &args,
+        loaded: &setup.models,
+        reranker: Some(&reranker),
+        measure: "ndcg@10".parse().unwrap(),
+        depth: 10,
+        cancel: &cancel,
+    };
+    let whole = || part(origin(&setup.context, &args).unwrap(), "test", &args).unwrap();
+    let sweep = ["chunking.tokens=128,512".to_owned()];
+    let variants = variant::sweep(&base, &sweep).unwrap();
+    let found = workshop.compare(&[whole(), whole()], &variants).unwrap();
+    assert_eq!(found.rows.len(), 2);
+    assert_eq!(found.datasets, ["small", "small"]);
+    assert!(
+        found
+            .rows
+            .iter()
+            .all(|row| row.index_bytes > 0 && row.latency_ms.is_some())
+    );
+    let text = ablate::table(&found);
+    assert!(
+        text.contains("chunking.tokens=128") && text.contains("take this"),
+        "{text}"
+    );
+    let out = setup.dir.path().join("tuned.toml");
+    let start = Variant::of("", &base);
+    let tuned = tune::run(&workshop, &start, &[whole()], &[whole()], &out).unwrap();
+    assert!(
+        tuned
+            .text(&out)
+            .contains("questions that the search did not see")
+    );
+    crate::config::Config::load(Some(&out), &[]).unwrap();
 }

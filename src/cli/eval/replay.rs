@@ -1,0 +1,283 @@
+//! Many configurations over one index, fast: every search is asked once and
+//! deep, every question embedded once, every pair re-ranked once; what differs
+//! between configurations is computed by the product's own fusion, re-ranking
+//! and blending on what is remembered.
+//!
+//! Latencies are those of the first time: a remembered part counts with what it
+//! took when it was computed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use cairn_eval::{Error, Evaluation, Measure, Passage, Question, Retrieved};
+use cairn_indexer::{Bm25, ChunkRef, Scored, Snapshot, StoredChunk};
+use cairn_models::Cancel;
+
+use super::retriever::{chunks, hits};
+use super::scores::Remembering;
+use super::subject::Subject;
+use super::variant::Variant;
+use crate::config::{Mode, Retrieval};
+use crate::retrieve::stages::{self, blend, fuse_lists};
+
+/// A ranked list and the milliseconds that it took.
+struct List {
+    items: Vec<Scored>,
+    took_ms: f64,
+}
+
+/// A question's vector and the milliseconds that it took.
+struct Embedded {
+    vector: Arc<[f32]>,
+    took_ms: f64,
+}
+
+/// What the cross-encoder said about one list of candidates.
+#[derive(Clone)]
+struct Read {
+    scores: Vec<Option<f32>>,
+    took_ms: f64,
+}
+
+/// A question, the windows of a chunk, and the candidates in their order.
+type ReadKey = (usize, usize, Vec<ChunkRef>);
+
+/// An open subject and what is remembered of it.
+pub(super) struct Replay<'a> {
+    subject: &'a Subject,
+    snapshot: Arc<Snapshot>,
+    reranker: Option<&'a Remembering>,
+    cancel: &'a Cancel,
+    /// Documents that the measures look at.
+    depth: usize,
+    /// Chunks that every list holds.
+    deepest: usize,
+    embedded: Vec<Embedded>,
+    dense: HashMap<usize, Vec<List>>,
+    lexical: HashMap<(u32, u32), Vec<List>>,
+    stored: HashMap<ChunkRef, StoredChunk>,
+    read: HashMap<ReadKey, Read>,
+}
+
+impl<'a> Replay<'a> {
+    /// Embeds the questions. No configuration may ask for more than `candidates`.
+    pub(super) fn new(
+        subject: &'a Subject,
+        reranker: Option<&'a Remembering>,
+        candidates: usize,
+        depth: usize,
+        cancel: &'a Cancel,
+    ) -> anyhow::Result<Self> {
+        let snapshot = subject
+            .engine
+            .collection(&subject.collection.name)?
+            .snapshot();
+        let mut replay = Self {
+            subject,
+            snapshot,
+            reranker,
+            cancel,
+            depth,
+            deepest: chunks(Mode::Dense, candidates, depth).max(candidates),
+            embedded: Vec::with_capacity(subject.dataset.questions.len()),
+            dense: HashMap::new(),
+            lexical: HashMap::new(),
+            stored: HashMap::new(),
+            read: HashMap::new(),
+        };
+        for question in &subject.dataset.questions {
+            let start = Instant::now();
+            let vector = subject.engine.embed_query(&question.text, cancel)?;
+            replay.embedded.push(Embedded {
+                vector: vector.unwrap_or_default(),
+                took_ms: milliseconds(start),
+            });
+        }
+        Ok(replay)
+    }
+
+    /// What `variant` does with every question.
+    pub(super) fn run(
+        &mut self,
+        variant: &Variant,
+        measures: &[Measure],
+    ) -> anyhow::Result<Evaluation> {
+        let options = &variant.config.retrieval;
+        self.search(variant.mode, options)?;
+        let mut retrieved = Vec::with_capacity(self.embedded.len());
+        for at in 0..self.embedded.len() {
+            self.cancel.check()?;
+            let question = &self.subject.dataset.questions[at];
+            let found = self.one(at, question, variant);
+            retrieved.push(found.map_err(|source| Error::Retriever {
+                question: question.id.clone(),
+                source: source.into(),
+            })?);
+        }
+        Ok(Evaluation::of(&self.subject.dataset, retrieved, measures))
+    }
+
+    /// Asks what was not asked before.
+    fn search(&mut self, mode: Mode, options: &Retrieval) -> anyhow::Result<()> {
+        let bm25 = Bm25 {
+            k1: options.bm25_k1,
+            b: options.bm25_b,
+        };
+        let key = lexical_key(options);
+        if mode != Mode::Dense && !self.lexical.contains_key(&key) {
+            let ask = |question: &Question| {
+                let text = stages::clean(&question.text)?;
+                let start = Instant::now();
+                let items = self.snapshot.lexical(&text, self.deepest, bm25, None)?;
+                Ok(List {
+                    items,
+                    took_ms: milliseconds(start),
+                })
+            };
+            let questions = self.subject.dataset.questions.iter();
+            let lists: anyhow::Result<Vec<List>> = questions.map(ask).collect();
+            self.lexical.insert(key, lists?);
+        }
+        let ef = options.ef_search;
+        if mode != Mode::Lexical && !self.dense.contains_key(&ef) {
+            let ask = |embedded: &Embedded| {
+                let start = Instant::now();
+                let breadth = ef.max(self.deepest);
+                let vector = &embedded.vector;
+                let items = self
+                    .snapshot
+                    .dense(vector, self.deepest, breadth, false, None)?;
+                Ok(List {
+                    items,
+                    took_ms: milliseconds(start),
+                })
+            };
+            let lists: anyhow::Result<Vec<List>> = self.embedded.iter().map(ask).collect();
+            self.dense.insert(ef, lists?);
+        }
+        Ok(())
+    }
+
+    fn one(
+        &mut self,
+        at: usize,
+        question: &Question,
+        variant: &Variant,
+    ) -> anyhow::Result<Retrieved> {
+        let options = &variant.config.retrieval;
+        let wanted = chunks(variant.mode, options.candidates, self.depth);
+        let mut timings = BTreeMap::new();
+        let lexical =
+            (variant.mode != Mode::Dense).then(|| &self.lexical[&lexical_key(options)][at]);
+        let dense = (variant.mode != Mode::Lexical).then(|| &self.dense[&options.ef_search][at]);
+        let mut searching = 0.0_f64;
+        if let Some(list) = lexical {
+            timings.insert("lexical".to_owned(), list.took_ms);
+            searching = searching.max(list.took_ms);
+        }
+        if let Some(list) = dense {
+            let embedding = self.embedded[at].took_ms;
+            timings.insert("embed".to_owned(), embedding);
+            timings.insert("dense".to_owned(), list.took_ms);
+            searching = searching.max(embedding + list.took_ms);
+        }
+        let top = |list: &List| list.items[..list.items.len().min(wanted)].to_vec();
+        let (lexical, dense) = (lexical.map(top), dense.map(top));
+        let start = Instant::now();
+        let fused = fuse_lists(lexical.as_deref(), dense.as_deref(), &options.fusion);
+        let fusing = milliseconds(start);
+        timings.insert("fuse".to_owned(), fusing);
+        let mut ranked: Vec<(ChunkRef, f32)> = fused
+            .into_iter()
+            .take(wanted)
+            .map(|item| (item.key, item.score))
+            .collect();
+        for (chunk, _) in &ranked {
+            if !self.stored.contains_key(chunk) {
+                self.stored.insert(*chunk, self.snapshot.chunk(*chunk)?);
+            }
+        }
+        let mut reading = 0.0;
+        if variant.rerank {
+            let read = self.reread(at, question, &ranked, options)?;
+            if let Some(read) = read {
+                reading = read.took_ms;
+                timings.insert("rerank".to_owned(), reading);
+                let scores: Vec<f32> = ranked.iter().map(|(_, score)| *score).collect();
+                let order = blend(&scores, &read.scores, options.rerank.blend);
+                ranked = order
+                    .into_iter()
+                    .map(|(at, score)| (ranked[at].0, score))
+                    .collect();
+            }
+        }
+        timings.insert("total".to_owned(), searching + fusing + reading);
+        let passages: Vec<(Passage<'_>, f32)> = ranked
+            .iter()
+            .map(|(chunk, score)| (passage(&self.stored[chunk]), *score))
+            .collect();
+        Ok(Retrieved {
+            hits: hits(question, passages.iter().copied(), self.depth),
+            spans: passages.iter().map(|(passage, _)| passage.span()).collect(),
+            timings_ms: timings,
+            degraded: Vec::new(),
+        })
+    }
+
+    /// What the cross-encoder says about the first candidates; none where the
+    /// product would not ask it.
+    fn reread(
+        &mut self,
+        at: usize,
+        question: &Question,
+        ranked: &[(ChunkRef, f32)],
+        options: &Retrieval,
+    ) -> anyhow::Result<Option<Read>> {
+        let depth = options.rerank.depth.min(ranked.len());
+        let Some(reranker) = self.reranker.filter(|_| depth >= 2) else {
+            return Ok(None);
+        };
+        let candidates: Vec<ChunkRef> = ranked[..depth].iter().map(|(chunk, _)| *chunk).collect();
+        let key = (at, options.rerank.windows, candidates);
+        if let Some(read) = self.read.get(&key) {
+            return Ok(Some(read.clone()));
+        }
+        let passages: Vec<(&str, &str)> = key
+            .2
+            .iter()
+            .map(|chunk| &self.stored[chunk])
+            .map(|stored| (stored.title.as_str(), stored.chunk.text.as_str()))
+            .collect();
+        let text = stages::clean(&question.text)?;
+        reranker.take();
+        let start = Instant::now();
+        let windows = options.rerank.windows;
+        let scores = stages::read(reranker, &text, &passages, windows, self.cancel)?;
+        let all = milliseconds(start);
+        let (computed, worth_ms) = reranker.take();
+        let read = Read {
+            scores,
+            took_ms: all - computed.as_secs_f64() * 1e3 + worth_ms,
+        };
+        self.read.insert(key, read.clone());
+        Ok(Some(read))
+    }
+}
+
+fn passage(stored: &StoredChunk) -> Passage<'_> {
+    Passage {
+        id: &stored.chunk_id,
+        uri: &stored.uri,
+        start: stored.chunk.span.start,
+        end: stored.chunk.span.end,
+    }
+}
+
+fn lexical_key(options: &Retrieval) -> (u32, u32) {
+    (options.bm25_k1.to_bits(), options.bm25_b.to_bits())
+}
+
+fn milliseconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
+}
