@@ -69,7 +69,7 @@ pub(super) enum Command {
     /// Answer a question, with numbered sources
     Query(super::query::Args),
     /// Measure retrieval on a dataset with judgements
-    Eval(super::eval::Args),
+    Eval(Box<super::eval::Args>),
     /// List, fetch and check models
     Models {
         #[command(subcommand)]
