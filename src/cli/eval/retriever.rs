@@ -109,11 +109,12 @@ impl<'a> Documents<'a> {
 }
 
 /// Chunks to ask for, so that `depth` documents are found. A fused search is
-/// asked for as many candidates as the product asks for, since its scores are
-/// normalised over them; a single list is only longer or shorter.
+/// asked for as many candidates as the product asks for, even where a measure
+/// looks deeper, since its scores are normalised over them; a single list is only
+/// longer or shorter.
 pub(super) fn chunks(mode: Mode, candidates: usize, depth: usize) -> usize {
     match mode {
-        Mode::Hybrid => candidates.max(depth),
+        Mode::Hybrid => candidates,
         Mode::Lexical | Mode::Dense => depth * CHUNKS_PER_DOCUMENT,
     }
 }
