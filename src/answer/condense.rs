@@ -10,7 +10,7 @@ use cairn_models::{Cancel, Message, Role};
 use futures::StreamExt as _;
 
 use super::words::Words;
-use crate::gateway::{ChatRequest, Gateway, ProviderEvent, Selected};
+use crate::gateway::{Call, ChatEvent, ChatMessage, ChatRequest, ChatRole, Gateway, Plan, routes};
 
 /// A rewrite that takes longer costs more than it gives.
 const LONGEST: Duration = Duration::from_secs(8);
@@ -78,7 +78,7 @@ pub(super) async fn rewrite(
     question: &str,
     history: &[Message],
     gateway: &Gateway,
-    model: &Selected,
+    model: &Plan,
     cancel: &Cancel,
 ) -> Option<String> {
     let turns: Vec<String> = history
@@ -98,28 +98,31 @@ pub(super) async fn rewrite(
         .collect();
     let turns: Vec<String> = turns.into_iter().rev().collect();
     let request = ChatRequest {
-        model: None,
         messages: vec![
-            Message {
-                role: Role::System,
-                content: "Rewrite the last question so that it can be understood without the conversation. Keep its language and every name in it. Reply with the question only. If it already stands alone, repeat it.".to_owned(),
-            },
-            Message {
-                role: Role::User,
-                content: format!("{}\n\nLast question: {question}", turns.join("\n")),
-            },
+            ChatMessage::text(
+                ChatRole::System,
+                "Rewrite the last question so that it can be understood without the conversation. Keep its language and every name in it. Reply with the question only. If it already stands alone, repeat it.",
+            ),
+            ChatMessage::text(
+                ChatRole::User,
+                format!("{}\n\nLast question: {question}", turns.join("\n")),
+            ),
         ],
         max_tokens: MAX_TOKENS,
-        temperature: 0.0,
         stop: vec!["\n".to_owned()],
+        ..ChatRequest::default()
     };
-    let mut stream = gateway.chat(model, request, cancel.clone());
+    // A route of its own may have a smaller model.
+    let own = gateway.route(routes::REWRITE);
+    let plan = own.as_ref().unwrap_or(model);
+    let mut stream = gateway.chat(plan, request, Call::default(), cancel.clone());
     let whole = async {
         let mut text = String::new();
         while let Some(event) = stream.next().await {
             match event.ok()? {
-                ProviderEvent::Delta(delta) => text.push_str(&delta),
-                ProviderEvent::Done { .. } => return Some(text),
+                ChatEvent::Delta(delta) => text.push_str(&delta),
+                ChatEvent::ToolCall(_) => {}
+                ChatEvent::Done(_) => return Some(text),
             }
         }
         None

@@ -66,13 +66,20 @@ impl From<ProviderError> for Failure {
     fn from(error: ProviderError) -> Self {
         let (code, retryable) = match error.kind {
             ProviderErrorKind::Timeout => ("timeout", true),
-            ProviderErrorKind::RateLimited => ("overloaded", true),
+            ProviderErrorKind::RateLimited | ProviderErrorKind::Limited => ("overloaded", true),
             ProviderErrorKind::Cancelled => ("cancelled", true),
-            ProviderErrorKind::Rejected => ("invalid_request", false),
-            ProviderErrorKind::Unauthorized => ("provider_failed", false),
-            ProviderErrorKind::Unreachable | ProviderErrorKind::Garbled => {
-                ("provider_failed", true)
-            }
+            ProviderErrorKind::Rejected
+            | ProviderErrorKind::NoModel
+            | ProviderErrorKind::TooLong
+            | ProviderErrorKind::NoTarget => ("invalid_request", false),
+            ProviderErrorKind::Unreachable
+            | ProviderErrorKind::Failed
+            | ProviderErrorKind::Cut
+            | ProviderErrorKind::Garbled => ("provider_failed", true),
+            ProviderErrorKind::Untrusted
+            | ProviderErrorKind::Redirected
+            | ProviderErrorKind::Unauthorized
+            | ProviderErrorKind::TooLarge => ("provider_failed", false),
         };
         Self {
             code,

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::citations::{Checked, CitationChecker};
 use super::events::{AnswerEvent, Citation, Done};
-use crate::gateway::{EXTRACTIVE, Selected, Usage};
+use crate::gateway::{EXTRACTIVE, Served, Usage};
 use crate::retrieve::{SearchResponse, Timings};
 
 /// `model` of an answer that no model wrote.
@@ -58,16 +58,25 @@ impl Run {
         self.checker = CitationChecker::new(chunk_ids.iter().cloned());
     }
 
-    /// `model` wrote it; the exact name is known once the provider said it.
-    pub(super) fn written_by(&mut self, model: &Selected) {
-        model.provider.name().clone_into(&mut self.provider);
+    /// A model wrote it, and this is what it took.
+    pub(super) fn served(&mut self, served: Served) {
+        self.provider = served.provider;
+        self.model = served.model;
+        self.usage = served.usage;
+        self.degraded.extend(served.notes);
+    }
+
+    /// A model wrote it that was stopped before it said its name and usage.
+    pub(super) fn written_by(&mut self, provider: &str, model: &str) {
         if self.model == NO_MODEL {
-            self.model.clone_from(&model.model);
+            provider.clone_into(&mut self.provider);
+            model.clone_into(&mut self.model);
         }
     }
 
     /// What a model wrote is not shown.
     pub(super) fn forget_model(&mut self) {
+        EXTRACTIVE.clone_into(&mut self.provider);
         NO_MODEL.clone_into(&mut self.model);
     }
 

@@ -27,7 +27,7 @@ use super::support::Evidence;
 use super::words::Words;
 use super::writing::{Written, instead};
 use crate::config::{self, Config};
-use crate::gateway::{Gateway, ProviderError, ProviderErrorKind, Writer};
+use crate::gateway::{Gateway, ProviderError, ProviderErrorKind, Writer, routes};
 use crate::retrieve::{SearchRequest, SearchResponse};
 
 /// Answers questions. Clones share everything and cost nothing.
@@ -172,9 +172,12 @@ impl Parts {
         if !request.generate {
             return Ok((Writer::Extractive, None));
         }
-        match self.gateway.select(request.model.as_deref()) {
+        match self
+            .gateway
+            .select(routes::ANSWER, request.model.as_deref())
+        {
             Ok(writer) => Ok((writer, None)),
-            Err(error) if error.kind == ProviderErrorKind::Rejected => Err(error.into()),
+            Err(error) if error.kind == ProviderErrorKind::NoModel => Err(error.into()),
             Err(error) => Ok((Writer::Extractive, Some(instead(&error)))),
         }
     }
@@ -193,7 +196,7 @@ impl Parts {
         }
         let start = Instant::now();
         let rewritten = match writer {
-            Writer::Model(model) if !model.local => {
+            Writer::Model(model) if !model.is_local() => {
                 condense::rewrite(
                     &search.query,
                     &request.history,

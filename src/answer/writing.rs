@@ -12,7 +12,7 @@ use super::stream::Parts;
 use super::support::Evidence;
 use super::words::Words;
 use crate::gateway::{
-    ChatRequest, Finish, ProviderError, ProviderErrorKind, ProviderEvent, Selected,
+    Call, ChatEvent, ChatRequest, Finish, Plan, ProviderError, ProviderErrorKind,
 };
 use crate::retrieve::SearchResponse;
 
@@ -47,7 +47,7 @@ impl Parts {
     #[allow(clippy::too_many_arguments)]
     pub(super) async fn write(
         &self,
-        model: &Selected,
+        model: &Plan,
         request: &AnswerRequest,
         question: &str,
         found: &SearchResponse,
@@ -62,21 +62,23 @@ impl Parts {
             .collect();
         run.can_cite(&chunks);
         let chat = ChatRequest {
-            model: None,
-            messages,
+            messages: messages.into_iter().map(Into::into).collect(),
             max_tokens: self.settings.max_tokens,
             temperature: self.settings.temperature,
-            stop: Vec::new(),
+            ..ChatRequest::default()
+        };
+        let call = Call {
+            request_id: found.query_id.clone(),
         };
         let until = match request.search.deadline {
             Some(deadline) => cancel.with_deadline(deadline),
             None => cancel.clone(),
         };
-        let mut stream = self.gateway.chat(model, chat, until);
-        let mut text = Text::new(model.local, question, &evidence[..shown], &self.words);
+        let mut stream = self.gateway.chat(model, chat, call, until);
+        let mut text = Text::new(model.is_local(), question, &evidence[..shown], &self.words);
         let ended = loop {
             match stream.next().await {
-                Some(Ok(ProviderEvent::Delta(delta))) => {
+                Some(Ok(ChatEvent::Delta(delta))) => {
                     for part in text.push(&delta) {
                         run.write(&part).await;
                     }
@@ -84,15 +86,13 @@ impl Parts {
                         break Ok(Finish::Stop);
                     }
                 }
-                Some(Ok(ProviderEvent::Done {
-                    finish,
-                    usage,
-                    model,
-                })) => {
-                    run.usage = usage;
-                    run.model = model;
+                Some(Ok(ChatEvent::Done(served))) => {
+                    let finish = served.finish;
+                    run.served(*served);
                     break Ok(finish);
                 }
+                // No tools were offered.
+                Some(Ok(ChatEvent::ToolCall(_))) => {}
                 Some(Err(error)) => break Err(error),
                 None => break Ok(Finish::Stop),
             }
@@ -113,7 +113,7 @@ impl Parts {
             run.close().await;
         }
         if text.refused() {
-            model.provider.name().clone_into(&mut run.provider);
+            run.written_by(model.provider(), model.model());
             return Ok(Written::NoAnswer);
         }
         if !run.has_begun() {
@@ -121,8 +121,8 @@ impl Parts {
             return Ok(Written::Nothing(match ended {
                 Err(_) if late => "the deadline passed before the model wrote; showing the passages instead".to_owned(),
                 Err(error) => instead(&error),
-                Ok(_) if model.local => "the local model's answer was not supported by the sources; showing the passages instead".to_owned(),
-                Ok(_) => format!("{} sent an empty answer; showing the passages instead", model.provider.name()),
+                Ok(_) if model.is_local() => "the local model's answer was not supported by the sources; showing the passages instead".to_owned(),
+                Ok(_) => format!("{} sent an empty answer; showing the passages instead", model.provider()),
             }));
         }
         let finish_reason = match ended {
@@ -135,31 +135,31 @@ impl Parts {
             }
             Err(error) => return Err(error.into()),
         };
-        run.written_by(model);
+        run.written_by(model.provider(), model.model());
         run.degraded.extend(text.left_out());
         Ok(Written::Text(finish_reason))
     }
 
     fn prompt(
         &self,
-        model: &Selected,
+        model: &Plan,
         request: &AnswerRequest,
         question: &str,
         found: &SearchResponse,
     ) -> Prompt {
-        let wanted = if model.local {
+        let wanted = if model.is_local() {
             self.settings.local_source_tokens
         } else {
             self.settings.source_tokens
         };
         let reserved = self.settings.max_tokens + PROMPT_OVERHEAD;
-        let room = model.provider.context_tokens().saturating_sub(reserved);
+        let room = model.context_tokens().saturating_sub(reserved);
         let budget = PromptBudget {
             source_tokens: wanted.min(room),
-            local: model.local,
+            local: model.is_local(),
         };
         // A model that sees the conversation gets the question as it was asked.
-        let asked = if model.local {
+        let asked = if model.is_local() {
             question
         } else {
             &request.search.query

@@ -123,7 +123,10 @@ pub(super) fn engine(context: &Context, wanted: Wanted) -> anyhow::Result<Engine
 pub(super) fn writes_locally(context: &Context, model: Option<&str>) -> bool {
     let config = &context.config;
     let wanted = model.unwrap_or(&config.answer.provider);
-    wanted == LOCAL || wanted == config.models.generator
+    let mut targets = config.routes.values().flat_map(|route| &route.targets);
+    wanted == LOCAL
+        || wanted == config.models.generator
+        || targets.any(|target| target.provider == LOCAL)
 }
 
 /// An answerer over `engine`, with the local generator if `local`.

@@ -2,6 +2,7 @@
 //! `CAIRN__SECTION__KEY`, then flags.
 
 mod accounts;
+mod gateway;
 mod schema;
 
 use std::path::Path;

@@ -2,12 +2,14 @@
 //! said in `config/default.toml`, once.
 #![allow(missing_docs)]
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use cairn_indexer::{Bm25, IndexSettings};
 use serde::{Deserialize, Serialize};
 
 use super::accounts::{KeyLimits, Otel, PriceConfig, Samples};
+pub use super::gateway::*;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,6 +26,8 @@ pub struct Config {
     pub prices: Vec<PriceConfig>,
     #[serde(default)]
     pub limits: KeyLimits,
+    pub deadlines: BTreeMap<String, Deadlines>,
+    pub routes: BTreeMap<String, RouteConfig>,
     pub server: Server,
     pub telemetry: Telemetry,
 }
@@ -130,25 +134,6 @@ pub struct Answer {
     pub local_source_tokens: usize,
     pub refuse_below_cosine: f32,
     pub refuse_below_overlap: f32,
-    pub first_token_seconds: u64,
-    pub token_seconds: u64,
-    pub total_seconds: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProviderConfig {
-    pub name: String,
-    pub base_url: String,
-    #[serde(default)]
-    pub key_env: Option<String>,
-    pub model: String,
-    #[serde(default = "default_context_tokens")]
-    pub context_tokens: usize,
-}
-
-fn default_context_tokens() -> usize {
-    8192
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

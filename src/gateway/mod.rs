@@ -1,31 +1,46 @@
 //! The only room that talks to a language model.
 //!
-//! [`Gateway`] picks a [`Provider`] by name or model and puts time limits around
-//! its stream; [`LocalProvider`] runs the embedded model, [`OpenAiProvider`] any
-//! endpoint that speaks OpenAI's chat completions.
+//! [`Gateway::select`] turns a route or a model's name into a [`Plan`]: a chain
+//! of targets with deadlines. [`Gateway::chat`] runs it: the targets are tried
+//! in order, with retries, until one begins to write; what it writes is passed
+//! on as it comes.
+//!
+//! | folder | question it answers |
+//! |---|---|
+//! | `chat/` | what is asked, and what comes back? |
+//! | `providers/` | how does each language model want to be spoken to? |
+//! | `routes/` | who may answer this call, in which order, and who is up? |
+//! | `accounts/` | who calls, what may they take, and what does it cost? |
+//! | `call/` | one call: deadlines, retries, fallback |
 
 pub mod accounts;
-mod limits;
-mod local;
-mod openai;
-mod provider;
+mod call;
+mod chat;
+mod error;
+#[allow(
+    clippy::module_inception,
+    reason = "the room is named for its one type"
+)]
+mod gateway;
+mod providers;
+pub mod routes;
 mod secret;
-mod select;
-mod sse;
 
 use std::time::Duration;
 
 use cairn_models::Cancel;
 
-pub use limits::Limits;
-pub use local::LocalProvider;
-pub use openai::{OpenAiProvider, OpenAiSettings};
-pub use provider::{
-    ChatRequest, ChatStream, Finish, Provider, ProviderError, ProviderErrorKind, ProviderEvent,
-    Usage,
+pub use accounts::CacheUse;
+pub use call::Call;
+pub use chat::{
+    ChatEvent, ChatMessage, ChatRequest, ChatRole, ChatStream, Finish, Provider, ProviderError,
+    ProviderErrorKind, ProviderEvent, ProviderStream, Served, Tool, ToolCall, ToolChoice, Usage,
 };
+pub use error::GatewayError;
+pub use gateway::Gateway;
+pub use providers::{LocalProvider, open_provider};
+pub use routes::{Limits, Plan, Writer};
 pub use secret::Secret;
-pub use select::{Gateway, GatewayError, Selected, Writer};
 
 /// The name of the local generator in the config and in requests.
 pub const LOCAL: &str = "local";

@@ -41,6 +41,11 @@ pub const COST: &str = "cairn_llm_cost_nanousd_total";
 pub const LIMITED: &str = "cairn_limited_total";
 /// Calls that the ledger could not take.
 pub const LEDGER_LOST: &str = "cairn_ledger_lost_total";
+/// Attempts with language models, by `provider` and `outcome`: `begun`, or the
+/// kind of the error.
+pub const LLM_ATTEMPTS: &str = "cairn_llm_attempts_total";
+/// Calls that were answered by another target than the first, by `route`.
+pub const LLM_FALLBACKS: &str = "cairn_llm_fallbacks_total";
 /// Chunks of the last commit, by `collection`.
 pub const INDEX_CHUNKS: &str = "cairn_index_chunks";
 /// Documents of the last commit, by `collection`.
@@ -106,6 +111,11 @@ fn describe() {
     describe_counter!(COST, "Cost of calls in billionths of a US dollar");
     describe_counter!(LIMITED, "Requests that a limit of their key refused");
     describe_counter!(LEDGER_LOST, "Calls that the ledger could not take");
+    describe_counter!(LLM_ATTEMPTS, "Attempts with language models");
+    describe_counter!(
+        LLM_FALLBACKS,
+        "Calls answered by another target than the first"
+    );
     describe_gauge!(INDEX_CHUNKS, "Chunks of the last commit");
     describe_gauge!(INDEX_DOCUMENTS, "Documents of the last commit");
     describe_gauge!(INDEX_GENERATION, "Number of the last commit");

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use cairn::answer::{AnswerEvent, AnswerRequest, Answerer, Citation, Done, Failure, Search};
 use cairn::config::Config;
 use cairn::gateway::{
-    ChatRequest, ChatStream, Finish, Gateway, Limits, LocalProvider, Provider, ProviderError,
-    ProviderErrorKind, ProviderEvent, Usage,
+    ChatRequest, Finish, Gateway, Limits, LocalProvider, Provider, ProviderError,
+    ProviderErrorKind, ProviderEvent, ProviderStream, Usage,
 };
 use cairn::retrieve::{Ranks, SearchRequest, SearchResponse, Source, Timings};
 use cairn_models::testing::{HashEmbedder, ScriptedGenerator};
@@ -115,7 +115,7 @@ impl Provider for Scripted {
         8192
     }
 
-    fn chat(&self, request: ChatRequest, _cancel: Cancel) -> ChatStream {
+    fn chat(&self, request: ChatRequest, _cancel: Cancel) -> ProviderStream {
         self.asked.lock().unwrap().push(request);
         let steps = self.steps.clone();
         let flag = Flag(Arc::clone(&self.dropped));
@@ -124,15 +124,13 @@ impl Provider for Scripted {
             for step in steps {
                 match step {
                     Say(text) => yield Ok(ProviderEvent::Delta(text.to_owned())),
-                    Fail(kind) => yield Err(ProviderError {
-                        kind,
-                        message: "scripted failed on purpose".to_owned(),
-                        retry_after: None,
-                    }),
+                    Fail(kind) => {
+                        yield Err(ProviderError::new(kind, "scripted", "scripted failed on purpose"));
+                    }
                     Hang => std::future::pending::<()>().await,
                     End => yield Ok(ProviderEvent::Done {
                         finish: Finish::Stop,
-                        usage: Usage { prompt_tokens: 10, completion_tokens: 5, ..Usage::default() },
+                        usage: Some(Usage { prompt_tokens: 10, completion_tokens: 5, ..Usage::default() }),
                         model: "m-1".to_owned(),
                     }),
                 }

@@ -20,7 +20,7 @@ use cairn::answer::Answerer;
 use cairn::config::Config;
 use cairn::gateway::accounts::Accounts;
 use cairn::gateway::{
-    ChatRequest, ChatStream, Finish, Gateway, Limits, Provider, ProviderEvent, Usage,
+    ChatRequest, Finish, Gateway, Limits, Provider, ProviderEvent, ProviderStream, Usage,
 };
 use cairn::retrieve::Engine;
 use cairn::server::{Service, router};
@@ -244,15 +244,15 @@ impl Provider for Scripted {
         8192
     }
 
-    fn chat(&self, _: ChatRequest, _: Cancel) -> ChatStream {
+    fn chat(&self, _: ChatRequest, _: Cancel) -> ProviderStream {
         let pieces = self.0.clone().into_iter().map(ProviderEvent::Delta);
         let done = ProviderEvent::Done {
             finish: Finish::Stop,
-            usage: Usage {
+            usage: Some(Usage {
                 prompt_tokens: 100,
                 completion_tokens: 12,
                 ..Usage::default()
-            },
+            }),
             model: "script-1".into(),
         };
         futures::stream::iter(pieces.chain([done]).map(Ok)).boxed()
@@ -290,7 +290,7 @@ impl Provider for Gated {
         8192
     }
 
-    fn chat(&self, _: ChatRequest, cancel: Cancel) -> ChatStream {
+    fn chat(&self, _: ChatRequest, cancel: Cancel) -> ProviderStream {
         self.chats.send(cancel).unwrap();
         let gate = Arc::clone(&self.gate);
         async_stream::stream! {
@@ -298,7 +298,7 @@ impl Provider for Gated {
             gate.acquire().await.unwrap().forget();
             yield Ok(ProviderEvent::Done {
                 finish: Finish::Stop,
-                usage: Usage::default(),
+                usage: Some(Usage::default()),
                 model: "script-1".into(),
             });
         }

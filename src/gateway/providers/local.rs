@@ -5,14 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_models::{
-    Cancel, Error, ErrorKind, FinishReason, GenerateRequest, Generation, Generator, Worker,
+    Cancel, Error, ErrorKind, FinishReason, GenerateRequest, Generation, Generator, Message, Role,
+    Worker,
 };
 use futures::StreamExt as _;
 use tokio::sync::mpsc;
 
-use super::{
-    ChatRequest, ChatStream, Provider, ProviderError, ProviderErrorKind, ProviderEvent, Usage,
+use super::super::chat::{
+    ChatMessage, ChatRequest, ChatRole, Finish, Provider, ProviderError, ProviderErrorKind,
+    ProviderEvent, ProviderStream, Usage,
 };
+use super::super::{LOCAL, cancelled};
 
 /// Pieces of text that may wait for a slow reader before the model waits too.
 const PIECES: usize = 64;
@@ -39,20 +42,28 @@ impl LocalProvider {
 
 impl Provider for LocalProvider {
     fn name(&self) -> &str {
-        super::LOCAL
+        LOCAL
     }
 
     fn context_tokens(&self) -> usize {
         self.generator.context_tokens()
     }
 
-    fn chat(&self, request: ChatRequest, cancel: Cancel) -> ChatStream {
+    fn chat(&self, request: ChatRequest, cancel: Cancel) -> ProviderStream {
+        if !request.tools.is_empty() {
+            let message = "the local model knows no tools; leave them out or ask another provider";
+            let error = ProviderError::new(ProviderErrorKind::Rejected, LOCAL, message);
+            return futures::stream::iter([Err(error)]).boxed();
+        }
+        let defaults = GenerateRequest::default();
         let request = GenerateRequest {
-            messages: request.messages,
+            messages: request.messages.into_iter().map(plain).collect(),
             max_tokens: request.max_tokens,
             temperature: request.temperature,
+            top_p: request.top_p.unwrap_or(defaults.top_p),
+            seed: request.seed.unwrap_or(defaults.seed),
             stop: request.stop,
-            ..GenerateRequest::default()
+            ..defaults
         };
         let (out, mut pieces) = mpsc::channel::<String>(PIECES);
         // The stream's own token, so that dropping it ends this call alone.
@@ -82,7 +93,7 @@ impl Provider for LocalProvider {
                         Some(text) => yield Ok(ProviderEvent::Delta(text)),
                         None => break,
                     },
-                    () = super::cancelled(&cancel) => {
+                    () = cancelled(&cancel) => {
                         yield Err(ProviderError::cancelled());
                         return;
                     }
@@ -91,6 +102,19 @@ impl Provider for LocalProvider {
             yield last(pending.await, model);
         }
         .boxed()
+    }
+}
+
+/// A turn as the generator knows it. Results of tools, which an earlier model
+/// of the conversation may have asked for, are what the user brought.
+fn plain(message: ChatMessage) -> Message {
+    Message {
+        role: match message.role {
+            ChatRole::System => Role::System,
+            ChatRole::Assistant => Role::Assistant,
+            ChatRole::User | ChatRole::Tool => Role::User,
+        },
+        content: message.content,
     }
 }
 
@@ -104,13 +128,16 @@ fn last(
         return Err(ProviderError::cancelled());
     }
     Ok(ProviderEvent::Done {
-        finish: generation.finish_reason,
-        usage: Usage {
+        finish: match generation.finish_reason {
+            FinishReason::Length => Finish::Length,
+            FinishReason::Stop | FinishReason::Cancelled => Finish::Stop,
+        },
+        usage: Some(Usage {
             prompt_tokens: generation.prompt_tokens,
             cached_prompt_tokens: 0,
             completion_tokens: generation.completion_tokens,
-            cost_usd: 0.0,
-        },
+            ..Usage::default()
+        }),
         model,
     })
 }
@@ -125,19 +152,18 @@ fn failed(error: &Error) -> ProviderError {
         ),
         ErrorKind::Cancelled => return ProviderError::cancelled(),
         ErrorKind::InvalidInput => (
-            ProviderErrorKind::Rejected,
+            ProviderErrorKind::TooLong,
             "the local model does not take this request; ask something shorter",
         ),
         _ => (
-            ProviderErrorKind::Unreachable,
+            ProviderErrorKind::Failed,
             "the local model failed; the log of the service says why",
         ),
     };
     tracing::warn!(%error, "the local model did not answer");
     ProviderError {
-        kind,
-        message: message.to_owned(),
         retry_after: (kind == ProviderErrorKind::RateLimited).then_some(RETRY_AFTER),
+        ..ProviderError::new(kind, LOCAL, message)
     }
 }
 
@@ -213,15 +239,12 @@ mod tests {
 
     fn request() -> ChatRequest {
         ChatRequest {
-            model: None,
-            messages: Vec::new(),
             max_tokens: 1,
-            temperature: 0.0,
-            stop: Vec::new(),
+            ..ChatRequest::default()
         }
     }
 
-    async fn last(mut stream: ChatStream) -> ProviderError {
+    async fn last(mut stream: ProviderStream) -> ProviderError {
         loop {
             match stream.next().await {
                 Some(Ok(_)) => {}
@@ -272,7 +295,7 @@ mod tests {
         let provider = LocalProvider::new(model.clone(), 4).unwrap();
         for count in 1..=2 {
             let error = last(provider.chat(request(), Cancel::never())).await;
-            assert_eq!(error.kind, ProviderErrorKind::Unreachable);
+            assert_eq!(error.kind, ProviderErrorKind::Failed);
             model.wait_for_start(count);
         }
     }
@@ -280,9 +303,9 @@ mod tests {
     #[tokio::test]
     async fn errors_keep_their_kind() {
         for (kind, expected) in [
-            (ErrorKind::InvalidInput, ProviderErrorKind::Rejected),
+            (ErrorKind::InvalidInput, ProviderErrorKind::TooLong),
             (ErrorKind::Overloaded, ProviderErrorKind::RateLimited),
-            (ErrorKind::Machine, ProviderErrorKind::Unreachable),
+            (ErrorKind::Machine, ProviderErrorKind::Failed),
         ] {
             let model = Endless {
                 fails: Some(kind),
