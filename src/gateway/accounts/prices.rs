@@ -114,7 +114,7 @@ mod tests {
             prompt_tokens: 1_000_000,
             cached_prompt_tokens: 400_000,
             completion_tokens: 500_000,
-            cost_usd: 0.0,
+            ..Usage::default()
         };
         let price = |model: &str| prices.price("openai", model, &usage);
         assert!((price("gpt-4o-mini") - (0.09 + 0.03 + 0.3)).abs() < 1e-12);

@@ -63,6 +63,7 @@ pub(super) async fn begin(
     let need = Need {
         id: &id,
         tokens: estimate::prompt_tokens(request) + request.max_tokens,
+        now: start,
     };
     let (order, skipped) = order(&plan.targets, need, |_| 0.0);
     if order.is_empty() {
@@ -138,12 +139,12 @@ async fn ask(
     loop {
         let permit = target
             .health
-            .admit()
+            .admit(Instant::now())
             .map_err(|wait| left_alone(target, wait))?;
         let start = Instant::now();
         let error = match attempt(target, request, until, cancel).await {
             Ok((first, stream)) => {
-                permit.first_token(start.elapsed());
+                permit.first_token(start.elapsed(), Instant::now());
                 count(target, "begun");
                 return Ok((first, stream, permit));
             }
@@ -153,7 +154,7 @@ async fn ask(
         match error.kind {
             // Nobody's fault: the permit is given back without a verdict.
             ProviderErrorKind::Cancelled => drop(permit),
-            kind if kind.blames_target() => permit.failed(error.retry_after),
+            kind if kind.blames_target() => permit.failed(error.retry_after, Instant::now()),
             _ => permit.succeeded(),
         }
         if !error.kind.retryable() || retry >= plan.route.retries {

@@ -68,7 +68,7 @@ pub(super) fn relay<'a>(
             };
         };
         if error.kind.blames_target() {
-            permit.failed(error.retry_after);
+            permit.failed(error.retry_after, Instant::now());
         }
         yield Err(written.cut_by(error));
     })

@@ -40,8 +40,7 @@ struct State {
 
 impl Health {
     /// The right to make one call, or how long nobody is sent there.
-    pub(in crate::gateway) fn admit(self: &Arc<Self>) -> Result<Permit, Duration> {
-        let now = Instant::now();
+    pub(in crate::gateway) fn admit(self: &Arc<Self>, now: Instant) -> Result<Permit, Duration> {
         let mut state = self.lock();
         let mut probe = false;
         if let Some(until) = state.open_until {
@@ -62,9 +61,9 @@ impl Health {
     }
 
     /// Usual time to the first text; none when it was not seen lately.
-    pub(in crate::gateway) fn latency(&self) -> Option<Duration> {
+    pub(in crate::gateway) fn latency(&self, now: Instant) -> Option<Duration> {
         let (seconds, seen) = self.lock().latency?;
-        (seen.elapsed() < FRESH).then(|| Duration::from_secs_f64(seconds))
+        (now.saturating_duration_since(seen) < FRESH).then(|| Duration::from_secs_f64(seconds))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -84,14 +83,14 @@ pub(in crate::gateway) struct Permit {
 
 impl Permit {
     /// The first text came after this time.
-    pub(in crate::gateway) fn first_token(&self, after: Duration) {
+    pub(in crate::gateway) fn first_token(&self, after: Duration, now: Instant) {
         let mut state = self.health.lock();
         let newest = after.as_secs_f64();
         let average = match state.latency {
             Some((old, _)) => old + NEWEST * (newest - old),
             None => newest,
         };
-        state.latency = Some((average, Instant::now()));
+        state.latency = Some((average, now));
     }
 
     /// It answered, or refused for a reason of the request's own.
@@ -106,7 +105,7 @@ impl Permit {
     }
 
     /// It failed, and asked to be left alone this long.
-    pub(in crate::gateway) fn failed(mut self, alone: Option<Duration>) {
+    pub(in crate::gateway) fn failed(mut self, alone: Option<Duration>, now: Instant) {
         self.decided = true;
         let mut state = self.health.lock();
         state.failures += 1;
@@ -118,7 +117,7 @@ impl Permit {
             let pause = doubled.min(MAX_PAUSE).max(alone.unwrap_or_default());
             // A call from before the circuit opened must not prolong it.
             if self.probe || state.open_until.is_none() {
-                state.open_until = Some(Instant::now() + pause);
+                state.open_until = Some(now + pause);
                 state.pauses += 1;
             }
         }
@@ -137,60 +136,63 @@ impl Drop for Permit {
 mod tests {
     use super::*;
 
-    fn fail(health: &Arc<Health>, times: u32) {
+    fn fail(health: &Arc<Health>, times: u32, now: Instant) {
         for _ in 0..times {
-            health.admit().unwrap().failed(None);
+            health.admit(now).unwrap().failed(None, now);
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn it_opens_probes_and_closes() {
+    #[test]
+    fn it_opens_probes_and_closes() {
         let health = Arc::new(Health::default());
-        fail(&health, FAILURES - 1);
-        health.admit().unwrap().succeeded();
-        fail(&health, FAILURES);
-        assert_eq!(health.admit().unwrap_err(), PAUSE);
-        tokio::time::advance(PAUSE).await;
+        let mut now = Instant::now();
+        fail(&health, FAILURES - 1, now);
+        health.admit(now).unwrap().succeeded();
+        fail(&health, FAILURES, now);
+        assert_eq!(health.admit(now).unwrap_err(), PAUSE);
+        now += PAUSE;
         // One probe at a time; one that is dropped gives its place back.
-        let probe = health.admit().unwrap();
-        assert!(health.admit().is_err());
+        let probe = health.admit(now).unwrap();
+        assert!(health.admit(now).is_err());
         drop(probe);
-        health.admit().unwrap().failed(None);
-        assert_eq!(health.admit().unwrap_err(), 2 * PAUSE);
-        tokio::time::advance(2 * PAUSE).await;
-        health.admit().unwrap().succeeded();
-        fail(&health, FAILURES - 1);
-        assert!(health.admit().is_ok(), "an answer forgets the failures");
+        health.admit(now).unwrap().failed(None, now);
+        assert_eq!(health.admit(now).unwrap_err(), 2 * PAUSE);
+        now += 2 * PAUSE;
+        health.admit(now).unwrap().succeeded();
+        fail(&health, FAILURES - 1, now);
+        assert!(health.admit(now).is_ok(), "an answer forgets the failures");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn late_failures_do_not_prolong_the_pause() {
+    #[test]
+    fn late_failures_do_not_prolong_the_pause() {
         let health = Arc::new(Health::default());
-        let permits: Vec<Permit> = (0..8).map(|_| health.admit().unwrap()).collect();
+        let now = Instant::now();
+        let permits: Vec<Permit> = (0..8).map(|_| health.admit(now).unwrap()).collect();
         for permit in permits {
-            permit.failed(None);
+            permit.failed(None, now);
         }
-        assert_eq!(health.admit().unwrap_err(), PAUSE);
+        assert_eq!(health.admit(now).unwrap_err(), PAUSE);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_wish_to_be_left_alone_is_kept() {
+    #[test]
+    fn a_wish_to_be_left_alone_is_kept() {
         let health = Arc::new(Health::default());
-        fail(&health, FAILURES - 1);
+        let now = Instant::now();
+        fail(&health, FAILURES - 1, now);
         let long = Duration::from_secs(600);
-        health.admit().unwrap().failed(Some(long));
-        assert_eq!(health.admit().unwrap_err(), long);
+        health.admit(now).unwrap().failed(Some(long), now);
+        assert_eq!(health.admit(now).unwrap_err(), long);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn latency_is_an_average_that_grows_old() {
+    #[test]
+    fn latency_is_an_average_that_grows_old() {
         let health = Arc::new(Health::default());
-        assert_eq!(health.latency(), None);
-        let permit = health.admit().unwrap();
-        permit.first_token(Duration::from_secs(1));
-        permit.first_token(Duration::from_secs(2));
-        assert_eq!(health.latency(), Some(Duration::from_secs_f64(1.2)));
-        tokio::time::advance(FRESH).await;
-        assert_eq!(health.latency(), None);
+        let now = Instant::now();
+        assert_eq!(health.latency(now), None);
+        let permit = health.admit(now).unwrap();
+        permit.first_token(Duration::from_secs(1), now);
+        permit.first_token(Duration::from_secs(2), now);
+        assert_eq!(health.latency(now), Some(Duration::from_secs_f64(1.2)));
+        assert_eq!(health.latency(now + FRESH), None);
     }
 }
