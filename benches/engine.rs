@@ -81,7 +81,17 @@ fn embedding(c: &mut Criterion) {
     group.finish();
 }
 
+/// Whether the filter of the command line may mean `group`: what takes minutes
+/// to build is not built for the benches of others.
+fn wanted(group: &str) -> bool {
+    let filter = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    filter.is_none_or(|filter| filter.starts_with(group))
+}
+
 fn graph_against_flat(c: &mut Criterion) {
+    if !wanted("vectors") {
+        return;
+    }
     let rows = collection_size();
     let folder = tempfile::tempdir().unwrap();
     let ids: Vec<u64> = (0..rows as u64).collect();
@@ -196,10 +206,7 @@ fn large_collection() -> (tempfile::TempDir, Engine, Index) {
 }
 
 fn searching(c: &mut Criterion) {
-    // Building takes minutes: not for a filter that wants something else.
-    let filter = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
-    let others = ["chunking", "embedding", "fusion", "rerank", "vectors"];
-    if filter.is_some_and(|filter| others.iter().any(|other| filter.starts_with(other))) {
+    if !wanted("search") && !wanted("serving") {
         return;
     }
     let (folder, engine, index) = large_collection();

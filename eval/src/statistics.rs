@@ -140,7 +140,10 @@ mod tests {
     #[test]
     fn one_group_is_resampled_like_a_list() {
         let values: Vec<f64> = (0..30).map(|n| f64::from(n) / 30.0).collect();
-        assert_eq!(bootstrap_groups(std::slice::from_ref(&values)), bootstrap_mean(&values));
+        assert_eq!(
+            bootstrap_groups(std::slice::from_ref(&values)),
+            bootstrap_mean(&values)
+        );
         let both = bootstrap_groups(&[vec![1.0; 50], vec![0.0; 2]]);
         assert_eq!((both.low, both.high), (0.5, 0.5));
     }
