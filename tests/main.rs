@@ -7,4 +7,5 @@ mod chunking;
 mod cli;
 mod findability;
 mod providers;
+mod redaction;
 mod server;

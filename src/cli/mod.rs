@@ -31,6 +31,8 @@ use clap::Parser as _;
 use args::{Cli, Command};
 use context::Context;
 
+use crate::telemetry::finish_traces;
+
 /// How a command ended, apart from errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
@@ -53,7 +55,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    match run(cli) {
+    let result = run(cli);
+    finish_traces();
+    match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => ExitCode::FAILURE,
         Err(error) => failure::report(&error),

@@ -43,6 +43,7 @@ pub(super) fn run(context: Context) -> anyhow::Result<Outcome> {
         std::thread::spawn(move || load(&context, &service))
     };
     runtime.block_on(server::serve(listener, Arc::clone(&service)))?;
+    service.accounts().flush();
     finish(loading, &service)
 }
 

@@ -57,6 +57,7 @@ pub(super) fn run(context: Context, args: &Args) -> anyhow::Result<Outcome> {
     };
     runtime.block_on(server::serve(listener, Arc::clone(&service)))?;
     cancel.cancel();
+    service.accounts().flush();
     serve::finish(work, &service)
 }
 

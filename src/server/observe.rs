@@ -12,7 +12,7 @@ use tracing::Instrument as _;
 
 use super::error::Code;
 use crate::gateway::accounts::KeyId;
-use crate::telemetry::metrics as names;
+use crate::telemetry::{self, REQUEST_SPAN, metrics as names};
 
 /// Carries the id of a request in and out.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -52,14 +52,20 @@ pub(super) async fn observe(mut request: Request, next: Next) -> Response {
     let matched = request.extensions().get::<MatchedPath>();
     let route = matched.map_or("unmatched", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!(
-        "request",
+        REQUEST_SPAN,
         id = id.to_str().unwrap_or_default(),
         method = method.as_str(),
-        route
+        route,
+        // Only set where traces are sent.
+        otel.name = tracing::field::Empty,
+        otel.kind = tracing::field::Empty,
     );
+    telemetry::begin_request(&span, method.as_str(), &route, request.headers());
+    let traced = span.clone();
     async move {
         let mut response = next.run(request).await;
         let status = response.status().as_u16();
+        telemetry::end_request(&traced, status);
         let took = start.elapsed();
         let code = response.extensions().get::<Code>().copied();
         let key = response.extensions().get::<KeyId>();

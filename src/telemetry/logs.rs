@@ -4,11 +4,12 @@
 use std::fmt;
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
+use super::{TRACE_TARGET, Traces};
 use crate::config::Telemetry;
 
 /// How much the flags ask for. `RUST_LOG` overrides all of them.
@@ -24,11 +25,11 @@ pub enum Verbosity {
     Debug,
 }
 
-/// Starts the log. A second call changes nothing, so that tests may call it.
+/// Starts the log, and traces where they are configured. A second call changes nothing, so that tests may call it.
 ///
 /// # Errors
 /// When `telemetry.level` or `telemetry.format` is not one of the documented
-/// values, or `RUST_LOG` cannot be read.
+/// values, `telemetry.otel` cannot be used, or `RUST_LOG` cannot be read.
 pub fn init_logs(config: &Telemetry, verbosity: Verbosity) -> anyhow::Result<()> {
     let own = match verbosity {
         Verbosity::Quiet => "error",
@@ -45,10 +46,15 @@ pub fn init_logs(config: &Telemetry, verbosity: Verbosity) -> anyhow::Result<()>
         Ok(directives) if !directives.is_empty() => EnvFilter::try_new(directives)?,
         // Libraries only speak up when something is wrong.
         _ => EnvFilter::try_new(format!(
-            "warn,cairn={own},cairn_indexer={own},cairn_models={own},cairn_eval={own}"
+            "warn,cairn={own},cairn_indexer={own},cairn_models={own},cairn_eval={own},\
+             {TRACE_TARGET}=off"
         ))?,
     };
-    let registry = tracing_subscriber::registry().with(filter);
+    let traces = match config.otel.is_on() {
+        true => Some(Traces::start(&config.otel)?),
+        false => None,
+    };
+    let registry = tracing_subscriber::registry().with(traces.as_ref().map(Traces::layer));
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_span_events(FmtSpan::NONE)
@@ -58,15 +64,21 @@ pub fn init_logs(config: &Telemetry, verbosity: Verbosity) -> anyhow::Result<()>
         "text" => {
             let ansi = std::io::stderr().is_terminal()
                 && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-            registry.with(layer.with_ansi(ansi)).try_init().ok();
+            registry
+                .with(layer.with_ansi(ansi).with_filter(filter))
+                .try_init()
+                .ok();
         }
         "json" => {
             registry
-                .with(layer.json().flatten_event(true))
+                .with(layer.json().flatten_event(true).with_filter(filter))
                 .try_init()
                 .ok();
         }
         other => anyhow::bail!("telemetry.format is text or json, not `{other}`"),
+    }
+    if let Some(traces) = traces {
+        traces.keep();
     }
     Ok(())
 }

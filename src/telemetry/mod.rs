@@ -4,8 +4,7 @@
 mod logs;
 pub mod metrics;
 pub mod redact;
+mod traces;
 
 pub use logs::{Question, Verbosity, init_logs};
-
-/// The target of spans that go into traces and are of no use in the log.
-pub const TRACE_TARGET: &str = "cairn::trace";
+pub use traces::{REQUEST_SPAN, TRACE_TARGET, Traces, begin_request, end_request, finish_traces};

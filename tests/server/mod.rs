@@ -9,6 +9,7 @@ mod limits;
 mod openapi;
 mod page;
 mod query;
+mod traces;
 
 use std::sync::Arc;
 use std::time::Duration;

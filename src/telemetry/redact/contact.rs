@@ -16,7 +16,7 @@ static EMAIL: LazyLock<Regex> = LazyLock::new(|| {
 /// A number with its country, or digits in groups.
 static PHONE: LazyLock<Regex> = LazyLock::new(|| {
     let international = r"(?:\+|\b00)[1-9](?:[ .\-/]?\(?\d{1,5}\)?){2,6}";
-    let grouped = r"\(?\b0?\d{2,5}\)?(?:[ .\-/]\d{2,5}){1,5}\b";
+    let grouped = r"\(?\b0?\d{2,5}\)?(?:[ .\-/]\d{2,8}){1,5}\b";
     let plain = r"\b0?\d{6,14}\b";
     Regex::new(&format!("{international}|{grouped}|{plain}")).expect("a constant expression")
 });
@@ -48,7 +48,6 @@ const WORDS: &[&str] = &[
     "reach me",
     "reach him",
     "reach her",
-    "number is",
 ];
 
 /// Words that say that a number is something else.
@@ -59,6 +58,11 @@ const OTHERS: &[&str] = &[
 
 pub(super) fn find(text: &str, found: &mut Vec<Finding>) {
     for hit in EMAIL.find_iter(text) {
+        // `git@host:owner/repository` is the address of a repository.
+        let path = text[hit.end()..].strip_prefix(':');
+        if path.is_some_and(|path| path.starts_with(char::is_alphanumeric)) {
+            continue;
+        }
         found.push(Finding {
             kind: Kind::Email,
             span: hit.range(),
@@ -80,8 +84,8 @@ fn is_phone(text: &str, start: usize, end: usize) -> bool {
     let outside =
         |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || "_.-=#@:/".contains(c));
     let before = text[..start].chars().next_back();
-    let after = text[end..].chars();
-    let mut after = after.clone().next().zip(after.clone().nth(1));
+    let rest = text[end..].chars();
+    let mut after = rest.clone().next().zip(rest.clone().nth(1));
     // A full stop or a dash may end a sentence.
     if let Some((first, second)) = after
         && "._-:/".contains(first)
