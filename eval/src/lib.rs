@@ -6,6 +6,7 @@
 //! model, no HTTP.
 
 pub mod ablation;
+pub mod answers;
 pub mod beir;
 mod chroma;
 pub mod compare;

@@ -5,6 +5,7 @@
 //! whether a source bears a sentence, `grounding` whether an answer is borne
 //! as a whole, `extractive` answers without a model.
 
+pub(crate) mod checks;
 mod citations;
 mod condense;
 mod events;

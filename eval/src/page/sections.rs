@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use crate::ablation::Ablation;
+use crate::answers::JudgedAnswer;
 use crate::report::{ModeReport, Report};
 
 use super::html::{Html, escape, number};
 use super::plot::{self, Bar, Line, Point};
-use super::questions::{cell, head_measure};
+use super::questions::{SHOWN, cell, head_measure};
 
 /// Upper ends of the classes of ranks.
 const RANKS: [(usize, &str); 4] = [
@@ -283,45 +282,63 @@ pub(super) fn ranks(page: &mut Html, report: &Report) {
     }
 }
 
-/// Figures of answers, whatever they are called.
+/// Figures of the answers, and those that the sources do not bear out.
 pub(super) fn answers(page: &mut Html, report: &Report) {
     let Some(answers) = &report.answers else {
         return;
     };
     page.element("h2", "Answers");
-    if let Some(judge) = answers.get("judge") {
-        let text = |key: &str| judge.get(key).map_or_else(String::new, plain);
-        page.element(
-            "p class=\"hint\"",
-            &format!(
-                "Judged by {}: {} calls, ${}.",
-                text("name"),
-                text("calls"),
-                text("cost_usd")
-            ),
-        );
-    }
-    let mut rows = vec![vec![
-        "measure".to_owned(),
-        "value".to_owned(),
-        "of".to_owned(),
-    ]];
-    let metrics = answers.get("metrics").and_then(Value::as_object);
-    for (name, metric) in metrics.into_iter().flatten() {
-        let field = |key: &str| metric.get(key).and_then(Value::as_f64);
+    let judge = &answers.judge;
+    page.element(
+        "p class=\"hint\"",
+        &format!(
+            "Written by {}, judged by {} ({} verdicts, ${:.4}).",
+            answers.provider, judge.name, judge.calls, judge.cost_usd
+        ),
+    );
+    let mut rows = vec![["", "mean", "95 %", "over"].map(str::to_owned).to_vec()];
+    for (name, metric) in &answers.metrics {
+        let [low, high] = metric.confidence_95;
         rows.push(vec![
-            escape(name),
-            field("value").map_or_else(|| "–".into(), |value| number(value, 4)),
-            field("of").map_or_else(String::new, |count| number(count, 0)),
+            escape(&name.replace('_', " ")),
+            number(metric.value, 4),
+            format!("{low:.3}–{high:.3}"),
+            metric.of.to_string(),
         ]);
     }
     page.table(&rows);
-}
-
-fn plain(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
+    let wrong = |answer: &&JudgedAnswer| match answer.refused {
+        true => answer.answerable,
+        false => answer.claims.iter().any(|claim| !claim.cited_supports),
+    };
+    for answer in answers.answers.iter().filter(wrong).take(SHOWN) {
+        page.raw("<details><summary>");
+        let verdict = if answer.refused {
+            "refused"
+        } else {
+            "unsupported"
+        };
+        page.element("span class=\"bad\"", verdict);
+        page.element("span class=\"ask\"", &answer.question);
+        page.element("span class=\"sub\"", &answer.id)
+            .raw("</summary><div class=\"two\"><div>");
+        page.element("h3", "Answered").raw("<ul>");
+        for claim in &answer.claims {
+            let tag = if claim.cited_supports {
+                "li"
+            } else {
+                "li class=\"bad\""
+            };
+            page.element(tag, &claim.text);
+        }
+        page.raw("</ul></div><div>")
+            .element("h3", "Right")
+            .raw("<ul>");
+        for gold in &answer.gold {
+            page.element("li", gold);
+        }
+        page.raw("</ul></div></div></details>\n");
+    }
 }
 
 pub(super) fn settings(page: &mut Html, report: &Report) {

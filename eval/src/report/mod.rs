@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::answers::AnswerReport;
 use crate::{Dataset, Error, Evaluation, Figure, Gate, Interval, Latency, Measure, Paired, Result};
 use crate::{paired_test, statistics};
 
@@ -47,7 +48,7 @@ pub struct Report {
     pub modes: Vec<ModeReport>,
     /// Answers, where they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub answers: Option<Value>,
+    pub answers: Option<AnswerReport>,
     /// Conditions, and whether they held.
     pub gates: Vec<GateReport>,
     /// The questions, by id.

@@ -1,13 +1,16 @@
 //! `cairn eval`: how good retrieval and answers are, on public datasets or on
 //! questions of one's own, as the product itself indexes and searches.
 //!
-//! `run` measures, `compare` judges two runs by each other. A `subject` is what
+//! `init` drafts questions, `run` measures, `compare` judges two runs by each other. A `subject` is what
 //! is measured: questions and the collection that they are asked of.
 
 mod ablate;
+mod answers;
 mod beir;
 mod compare;
 mod excerpts;
+mod init;
+mod judge;
 mod library;
 mod memory;
 mod replay;
@@ -35,6 +38,8 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
+    /// Draft questions.jsonl for the collection that is indexed
+    Init(init::Args),
     /// Compare two runs question by question
     Compare(compare::Args),
 }
@@ -43,6 +48,7 @@ enum Action {
 pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
     match &args.action {
         None => run::run(context, &args.run),
+        Some(Action::Init(args)) => init::run(context, args),
         Some(Action::Compare(args)) => compare::run(context, args),
     }
 }

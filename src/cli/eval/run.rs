@@ -8,7 +8,6 @@ use cairn_eval::{Dataset, Family, Gate, Measure, evaluate, page};
 use cairn_models::Cancel;
 
 use super::ablate::{self, Part, Workshop};
-use super::excerpts;
 use super::retriever::{self, Documents, EvalMode};
 use super::scores::Remembering;
 use super::subject::{self, Origin, Subject};
@@ -16,6 +15,7 @@ use super::table::table;
 use super::ticker::Ticker;
 use super::tune;
 use super::variant::{self, Ablation, Variant};
+use super::{answers, excerpts};
 use crate::cli::context::Context;
 use crate::cli::failure::BadUsage;
 use crate::cli::loading::{self, Wanted};
@@ -24,6 +24,7 @@ use crate::config::Config;
 
 /// What to evaluate, and when to fail.
 #[derive(Debug, clap::Args)]
+#[group(id = "EvalRun")]
 #[command(after_help = "\
 A dataset is a folder with corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv (plain
 or .gz), a folder of documents with questions.jsonl, or beir:NAME, which is
@@ -74,6 +75,12 @@ pub(super) struct Args {
     /// Write TREC runs; with several modes, one file each: FILE.MODE
     #[arg(long, value_name = "FILE")]
     run_out: Option<PathBuf>,
+    /// Answer the questions too, and judge the answers
+    #[arg(long)]
+    answers: bool,
+    /// Language model that judges answers [default: words and the embedder]
+    #[arg(long, value_name = "PROVIDER", requires = "answers")]
+    judge: Option<String>,
     /// Write a page with tables and drawings
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
@@ -139,7 +146,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
     }
     let wanted = Wanted {
         embedder: true,
-        reranker: plan.modes.iter().any(|mode| mode.rerank),
+        reranker: args.answers || plan.modes.iter().any(|mode| mode.rerank),
     };
     let models = loading::engine(context, wanted)?;
     let config = config(context, args);
@@ -149,6 +156,15 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
         restrict(&mut subject.dataset, args);
     }
     let mut report = measure(context, &config, args, &plan, &subject, &cancel)?;
+    if args.answers {
+        let judge = args.judge.as_deref();
+        let local = loading::writes_locally(context, None)
+            || judge.is_some_and(|name| loading::writes_locally(context, Some(name)));
+        let answerer = loading::answerer(context, subject.engine.clone(), local)?;
+        report.answers = Some(answers::judged(
+            context, &config, &subject, &answerer, judge, &cancel,
+        )?);
+    }
     if let Some(baseline) = &baseline {
         let measures = head_measures(args);
         report.judge_by(baseline, &measures, args.tolerance)?;
@@ -161,6 +177,9 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
         output::json(&report)?;
     } else {
         output::piece(&table(&report, &args.k))?;
+        if let Some(answers) = &report.answers {
+            output::piece(&answers::table(answers))?;
+        }
     }
     Ok(match report.passed() {
         true => Outcome::Done,

@@ -302,3 +302,47 @@ fn configurations_are_compared_and_searched() {
     );
     crate::config::Config::load(Some(&out), &[]).unwrap();
 }
+
+#[test]
+fn answers_are_judged_and_drafted_questions_are_asked() {
+    let setup = setup();
+    let context = &setup.context;
+    let cancel = Cancel::never();
+    let args = args(&setup, &[]);
+    let config = config(context, &args);
+    let mut dataset = Dataset::load(&setup.dir.path().join("small"), "test").unwrap();
+    dataset.questions[0].answers = vec!["Birds build a nest in spring".into()];
+    dataset.unanswerable.push(cairn_eval::Question {
+        id: "u1".into(),
+        text: "quantum chromodynamics lattice gauge".into(),
+        ..cairn_eval::Question::default()
+    });
+    let origin = origin(context, &args).unwrap();
+    let open = subject::open(
+        context,
+        &config,
+        &origin,
+        Some(dataset),
+        &setup.models,
+        &cancel,
+    );
+    let subject = open.unwrap();
+    let answerer = crate::cli::loading::answerer(context, subject.engine.clone(), false).unwrap();
+    let report = answers::judged(context, &config, &subject, &answerer, None, &cancel).unwrap();
+    assert_eq!(report.answers.len(), 4);
+    assert_eq!(report.provider, "extractive");
+    let birds = &report.answers[0];
+    assert!(
+        !birds.refused && birds.claims[0].cited_supports,
+        "{birds:?}"
+    );
+    assert_eq!(report.metrics["answer_contains"].value, 1.0);
+    assert_eq!(report.metrics["faithfulness"].value, 1.0);
+    assert_eq!(report.metrics["refusal_recall"].of, 1);
+    assert!(report.judge.name.starts_with("local") && report.judge.calls > 0);
+    let table = answers::table(&report);
+    assert!(
+        table.contains("citation_precision") && table.contains("judged by local"),
+        "{table}"
+    );
+}
