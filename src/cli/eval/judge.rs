@@ -7,10 +7,12 @@ use std::sync::PoisonError;
 
 use anyhow::Context as _;
 use cairn_eval::answers::{JudgeReport, is_supported};
-use cairn_models::{Cancel, Embedder, Message, Role};
+use cairn_models::{Cancel, Embedder};
 use futures::StreamExt as _;
 
-use crate::gateway::{ChatRequest, Gateway, ProviderEvent, Selected, Writer};
+use crate::gateway::{
+    Call, ChatEvent, ChatMessage, ChatRequest, ChatRole, Gateway, Plan, Writer, routes,
+};
 
 /// Sentences of a source that are compared with a claim at once.
 const WINDOW: usize = 2;
@@ -104,7 +106,7 @@ fn windows(text: &str) -> Vec<String> {
 /// A language model that is asked for a verdict.
 pub(super) struct ModelJudge<'a> {
     gateway: &'a Gateway,
-    model: Selected,
+    model: Plan,
     runtime: tokio::runtime::Runtime,
     cancel: &'a Cancel,
     took: Mutex<JudgeReport>,
@@ -117,11 +119,11 @@ impl<'a> ModelJudge<'a> {
         name: &str,
         cancel: &'a Cancel,
     ) -> anyhow::Result<Self> {
-        let Writer::Model(model) = gateway.select(Some(name))? else {
+        let Writer::Model(model) = gateway.select(routes::JUDGE, Some(name))? else {
             anyhow::bail!("`{name}` is no language model: it cannot judge");
         };
         let took = JudgeReport {
-            name: format!("{} ({})", model.provider.name(), model.model),
+            name: format!("{} ({})", model.provider(), model.model()),
             ..JudgeReport::default()
         };
         Ok(Self {
@@ -137,25 +139,28 @@ impl<'a> ModelJudge<'a> {
     }
 
     fn ask(&self, rules: &str, case: String) -> anyhow::Result<String> {
-        let message = |role, content: String| Message { role, content };
         let request = ChatRequest {
-            model: None,
             messages: vec![
-                message(Role::System, rules.to_owned()),
-                message(Role::User, case),
+                ChatMessage::text(ChatRole::System, rules),
+                ChatMessage::text(ChatRole::User, case),
             ],
             max_tokens: 8,
             temperature: 0.0,
-            stop: Vec::new(),
+            ..ChatRequest::default()
         };
-        let mut events = self.gateway.chat(&self.model, request, self.cancel.clone());
+        let cancel = self.cancel.clone();
+        let mut events = self
+            .gateway
+            .chat(&self.model, request, Call::default(), cancel);
         let mut said = String::new();
         self.runtime.block_on(async {
             while let Some(event) = events.next().await {
                 match event? {
-                    ProviderEvent::Delta(text) => said.push_str(&text),
-                    ProviderEvent::Done { usage, .. } => {
+                    ChatEvent::Delta(text) => said.push_str(&text),
+                    ChatEvent::ToolCall(_) => {}
+                    ChatEvent::Done(served) => {
                         let mut took = self.took.lock().unwrap_or_else(PoisonError::into_inner);
+                        let usage = served.usage;
                         took.calls += 1;
                         took.tokens += usage.prompt_tokens + usage.completion_tokens;
                         took.cost_usd += usage.cost_usd;
