@@ -9,6 +9,9 @@ const RIGHT: f64 = 24.0;
 const TOP: f64 = 16.0;
 const BOTTOM: f64 = 44.0;
 
+/// Points beyond which a drawing shows numbers instead of names.
+const MOST_NAMES: usize = 6;
+
 /// Colours that the style knows, `--c0` and so on.
 const COLOURS: usize = 8;
 
@@ -114,7 +117,14 @@ pub(super) fn scatter(points: &[Point], x_label: &str, y_label: &str) -> String 
     ticks.dedup();
     let mut svg = frame.axes(&ticks, x_label, y_label);
     let labels = places(points, &frame);
+    // Many names cover each other; numbers stand in for them, and a table says
+    // whose they are.
+    let numbered = points.len() > MOST_NAMES;
     for (at, (point, label)) in points.iter().zip(labels).enumerate() {
+        let shown = match numbered {
+            true => (at + 1).to_string(),
+            false => point.name.clone(),
+        };
         let (x, y) = (frame.across(point.x), frame.up(point.y));
         let (low, high) = (frame.up(point.low), frame.up(point.high));
         let right = x > WIDTH * 0.72;
@@ -128,8 +138,9 @@ pub(super) fn scatter(points: &[Point], x_label: &str, y_label: &str) -> String 
              <line class=\"whisker\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{low:.1}\" y2=\"{high:.1}\"/>\
              <circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius}\"/>\
              <line class=\"leader\" x1=\"{x:.1}\" y1=\"{y:.1}\" x2=\"{lx:.1}\" y2=\"{label:.1}\"/>\
-             <text class=\"name {anchor}\" x=\"{lx:.1}\" y=\"{label:.1}\" dy=\".32em\">{name}</text></g>\n",
+             <text class=\"name {anchor}\" x=\"{lx:.1}\" y=\"{label:.1}\" dy=\".32em\">{shown}</text></g>\n",
             colour = colour(at),
+            shown = escape(&shown),
             name = escape(&point.name),
             value = number(point.y, 4),
             a = number(point.low, 3),
@@ -146,6 +157,11 @@ pub(super) fn scatter(points: &[Point], x_label: &str, y_label: &str) -> String 
 /// another.
 fn places(points: &[Point], frame: &Frame) -> Vec<f64> {
     const APART: f64 = 15.0;
+    let near = if points.len() > MOST_NAMES {
+        34.0
+    } else {
+        170.0
+    };
     let mut order: Vec<usize> = (0..points.len()).collect();
     order.sort_by(|&a, &b| {
         let height = |at: usize| frame.up(points[at].y);
@@ -159,7 +175,7 @@ fn places(points: &[Point], frame: &Frame) -> Vec<f64> {
         // Sorted from above: only names above can be in the way.
         while let Some(above) = placed
             .iter()
-            .filter(|(other, above)| (other - x).abs() < 170.0 && (above - y).abs() < APART - 0.1)
+            .filter(|(other, above)| (other - x).abs() < near && (above - y).abs() < APART - 0.1)
             .map(|(_, above)| *above)
             .reduce(f64::max)
         {
@@ -213,9 +229,33 @@ pub(super) fn lines(lines: &[Line], x_label: &str, y_label: &str) -> String {
     svg + "</svg>\n"
 }
 
+/// How the parts of a bar are coloured.
+#[derive(Clone, Copy)]
+pub(super) enum Palette {
+    /// Each part is another thing.
+    Things,
+    /// From good to bad.
+    Grades,
+}
+
+impl Palette {
+    fn class(self, at: usize) -> String {
+        match self {
+            Self::Things => colour(at),
+            Self::Grades => format!("r{}", at.min(4)),
+        }
+    }
+}
+
 /// Bars side by side in rows, each of parts in one order; `unit` follows the
 /// numbers, and all bars share one scale.
-pub(super) fn bars(bars: &[Bar], parts: &[String], digits: usize, unit: &str) -> String {
+pub(super) fn bars(
+    bars: &[Bar],
+    parts: &[String],
+    palette: Palette,
+    digits: usize,
+    unit: &str,
+) -> String {
     const ROW: f64 = 34.0;
     const NAMES: f64 = 130.0;
     let height = bars.len() as f64 * ROW + 8.0;
@@ -244,7 +284,7 @@ pub(super) fn bars(bars: &[Bar], parts: &[String], digits: usize, unit: &str) ->
             svg.push_str(&format!(
                 "<g class=\"{}\"><rect x=\"{x:.1}\" y=\"{y}\" width=\"{:.1}\" height=\"22\" rx=\"2\">\
                  <title>{}: {}{unit}</title></rect>",
-                colour(at),
+                palette.class(at),
                 (width - 1.0).max(0.6),
                 escape(name),
                 number(*value, digits)
@@ -272,11 +312,11 @@ pub(super) fn bars(bars: &[Bar], parts: &[String], digits: usize, unit: &str) ->
 }
 
 /// What the colours mean.
-pub(super) fn legend(names: &[String]) -> String {
+pub(super) fn legend(names: &[String], palette: Palette) -> String {
     let entry = |(at, name): (usize, &String)| {
         format!(
             "<span class=\"{}\"><i></i>{}</span>",
-            colour(at),
+            palette.class(at),
             escape(name)
         )
     };

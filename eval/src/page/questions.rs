@@ -27,8 +27,15 @@ pub(super) fn worst(page: &mut Html, report: &Report) {
     page.raw(
         "</b>: what was found, and what should have been, with its rank at every stage.</p>\n",
     );
-    for id in ids {
+    for (at, id) in ids.into_iter().enumerate() {
+        // The first one shows what opening the others gives.
+        page.raw(if at == 0 {
+            "<details open>"
+        } else {
+            "<details>"
+        });
         question(page, report, mode, &measure, id);
+        page.raw("</details>\n");
     }
 }
 
@@ -60,7 +67,7 @@ fn question(page: &mut Html, report: &Report, mode: &ModeReport, measure: &str, 
         return;
     };
     let value = query.values.get(measure).copied().unwrap_or_default();
-    page.raw("<details><summary>");
+    page.raw("<summary>");
     page.element("span class=\"value\"", &number(value, 2));
     page.element("span class=\"ask\"", &asked.text);
     page.element("span class=\"sub\"", id);
@@ -94,7 +101,7 @@ fn question(page: &mut Html, report: &Report, mode: &ModeReport, measure: &str, 
     if more > 0 {
         page.raw(&format!("<li>and {more} more</li>\n"));
     }
-    page.raw("</ul></div></div></details>\n");
+    page.raw("</ul></div></div>\n");
 }
 
 /// Title and beginning of a document, or its id alone.

@@ -7,7 +7,7 @@ use crate::answers::JudgedAnswer;
 use crate::report::{ModeReport, Report};
 
 use super::html::{Html, escape, number};
-use super::plot::{self, Bar, Line, Point};
+use super::plot::{self, Bar, Line, Palette, Point};
 use super::questions::{SHOWN, cell, head_measure};
 
 /// Upper ends of the classes of ranks.
@@ -201,8 +201,9 @@ pub(super) fn latency(page: &mut Html, report: &Report) {
     };
     let bars: Vec<Bar> = report.modes.iter().map(bar).collect();
     let names: Vec<String> = STAGES.iter().map(|stage| (*stage).to_owned()).collect();
-    page.raw(&plot::bars(&bars, &names, 1, " ms"));
-    page.raw(&plot::legend(&names)).raw("</div>\n");
+    page.raw(&plot::bars(&bars, &names, Palette::Things, 1, " ms"));
+    page.raw(&plot::legend(&names, Palette::Things))
+        .raw("</div>\n");
 }
 
 pub(super) fn recall(page: &mut Html, report: &Report) {
@@ -222,7 +223,8 @@ pub(super) fn recall(page: &mut Html, report: &Report) {
     page.raw("<p class=\"hint\">The share of what is relevant among the first so many results: what a re-ranker of that depth can still put in order.</p>\n<div class=\"card\">");
     page.raw(&plot::lines(&lines, "results (logarithmic)", "recall"));
     let names: Vec<String> = lines.into_iter().map(|line| line.name).collect();
-    page.raw(&plot::legend(&names)).raw("</div>\n");
+    page.raw(&plot::legend(&names, Palette::Things))
+        .raw("</div>\n");
 }
 
 pub(super) fn ranks(page: &mut Html, report: &Report) {
@@ -245,8 +247,9 @@ pub(super) fn ranks(page: &mut Html, report: &Report) {
     let bars: Vec<Bar> = report.modes.iter().map(bar).collect();
     let mut names: Vec<String> = RANKS.iter().map(|(_, name)| (*name).to_owned()).collect();
     names.push("not found".into());
-    page.raw(&plot::bars(&bars, &names, 0, ""));
-    page.raw(&plot::legend(&names)).raw("</div>\n");
+    page.raw(&plot::bars(&bars, &names, Palette::Grades, 0, ""));
+    page.raw(&plot::legend(&names, Palette::Grades))
+        .raw("</div>\n");
     let mut rows = vec![vec![
         "stage".to_owned(),
         "lifts".to_owned(),
@@ -380,7 +383,8 @@ pub(super) fn ablation(page: &mut Html, found: &Ablation) {
         &found.measure,
     ));
     page.raw("</div>\n");
-    let mut head = vec![String::new(), escape(&found.measure), "behind best".into()];
+    let mut head = vec![String::new(), String::new(), escape(&found.measure)];
+    head.push("behind best".into());
     if found.datasets.len() > 1 {
         head.extend(found.datasets.iter().map(|name| escape(name)));
     }
@@ -391,7 +395,7 @@ pub(super) fn ablation(page: &mut Html, found: &Ablation) {
         .iter()
         .map(|row| row.mean)
         .fold(f64::NEG_INFINITY, f64::max);
-    for row in &found.rows {
+    for (at, row) in found.rows.iter().enumerate() {
         let [low, high] = row.confidence_95;
         let name = match row.recommended {
             true => format!(
@@ -401,6 +405,11 @@ pub(super) fn ablation(page: &mut Html, found: &Ablation) {
             false => escape(&row.name),
         };
         let mut cells = vec![
+            format!(
+                "<span class=\"{}\"><i class=\"dot\"></i></span>{}",
+                plot::colour(at),
+                at + 1
+            ),
             name,
             format!(
                 "{} <small>{low:.3}–{high:.3}</small>",
@@ -424,6 +433,8 @@ pub(super) fn ablation(page: &mut Html, found: &Ablation) {
         cells.push(number(row.index_bytes as f64 / 1e6, 1));
         rows.push(cells);
     }
+    page.raw("<div class=\"named\">");
     page.table(&rows);
+    page.raw("</div>\n");
     page.raw("<p class=\"hint\">Take the fastest configuration that the best one cannot be told from: the 95&nbsp;% interval of its difference, question by question, reaches 0.</p>\n");
 }

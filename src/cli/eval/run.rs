@@ -366,8 +366,10 @@ pub(super) fn measure(
     report.ask(&subject.dataset);
     let measures = plan.measures_for(&subject.dataset);
     for &mode in &plan.modes {
+        // The one before has embedded the questions and remembers some.
+        let engine = subject.fresh_engine()?;
         let documents = Documents::new(
-            &subject.engine,
+            &engine,
             &subject.collection.name,
             mode,
             config.retrieval.candidates,

@@ -84,6 +84,15 @@ pub(super) struct Subject {
     pub(super) dataset: Dataset,
     pub(super) engine: Engine,
     pub(super) collection: Collection,
+    config: Config,
+}
+
+impl Subject {
+    /// The same engine without the memory of what it was asked.
+    pub(super) fn fresh_engine(&self) -> cairn_models::Result<Engine> {
+        let (embedder, reranker) = (self.engine.embedder(), self.engine.reranker());
+        Engine::new(&self.config, embedder.cloned(), reranker.cloned())
+    }
 }
 
 /// The questions alone, where they can be read without an index: bad lines are
@@ -157,6 +166,7 @@ pub(super) fn open(
         dataset,
         engine,
         collection,
+        config,
     })
 }
 
