@@ -14,6 +14,7 @@
 //! | `call/` | one call: deadlines, retries, fallback |
 
 pub mod accounts;
+pub mod batch;
 mod call;
 mod chat;
 mod error;

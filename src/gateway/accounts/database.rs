@@ -9,20 +9,23 @@ use rusqlite::{Connection, OpenFlags};
 use super::error::AccountsError;
 
 /// The file in the data folder.
-pub(super) const FILE: &str = "gateway.sqlite";
+pub(in crate::gateway) const FILE: &str = "gateway.sqlite";
 
 /// How long a statement waits for another process that writes.
 const BUSY: Duration = Duration::from_secs(5);
 
 /// Each takes the database from its index to the next `user_version`. Never
 /// edit one that was released: add another.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/1.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/1.sql"),
+    include_str!("migrations/2.sql"),
+];
 
 /// The newest format.
 const KNOWN: u32 = MIGRATIONS.len() as u32;
 
 /// Opens the database in `folder`, making both when they are not there.
-pub(super) fn open(folder: &Path) -> Result<Connection, AccountsError> {
+pub(in crate::gateway) fn open(folder: &Path) -> Result<Connection, AccountsError> {
     std::fs::create_dir_all(folder).map_err(|cause| AccountsError::Folder {
         path: folder.to_owned(),
         cause,

@@ -13,7 +13,7 @@ mod buckets;
 mod call;
 mod caller;
 mod clock;
-mod database;
+pub(in crate::gateway) mod database;
 mod error;
 mod headers;
 mod keys;

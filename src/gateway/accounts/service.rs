@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::call::{CallInfo, CallRecord, Estimate};
-use super::caller::Caller;
+use super::caller::{Caller, KeyId};
 use super::clock::Now;
 use super::database;
 use super::error::{AccountsError, AuthError, LimitError};
@@ -97,6 +97,14 @@ impl Accounts {
     /// Why it is not accepted.
     pub fn authenticate(&self, text: &str) -> Result<Caller, AuthError> {
         self.0.table.authenticate(text)
+    }
+
+    /// The holder of the key `id`, for work that goes on without a request.
+    ///
+    /// # Errors
+    /// Why the key is not accepted any more.
+    pub fn caller(&self, id: &KeyId) -> Result<Caller, AuthError> {
+        self.0.table.caller(id)
     }
 
     /// Counts one request of `caller` at the door of the service. The caller

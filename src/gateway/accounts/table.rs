@@ -93,12 +93,17 @@ impl KeyTable {
         // BLAKE3's hashes compare in constant time.
         let known = entry.hash == hash
             || matches!(entry.old, Some((old, until)) if old == hash && now < until);
-        match (known, entry.revoked, entry.expires_at) {
-            (false, _, _) => Err(AuthError::Unknown),
-            (true, true, _) => Err(AuthError::Revoked),
-            (true, false, Some(at)) if at <= now => Err(AuthError::Expired),
-            (true, false, _) => Ok(entry.caller.clone()),
+        match known {
+            true => entry.caller(now),
+            false => Err(AuthError::Unknown),
         }
+    }
+
+    /// The holder of the key `id`.
+    pub(super) fn caller(&self, id: &KeyId) -> Result<Caller, AuthError> {
+        let keys = self.get();
+        let entry = keys.keys.get(id).ok_or(AuthError::Unknown)?;
+        entry.caller(unix_millis(SystemTime::now()))
     }
 
     /// The limits of a key in use; none where there is no such key.
@@ -112,6 +117,15 @@ impl KeyTable {
 }
 
 impl Entry {
+    /// Its holder, unless its time is over.
+    fn caller(&self, now: i64) -> Result<Caller, AuthError> {
+        match (self.revoked, self.expires_at) {
+            (true, _) => Err(AuthError::Revoked),
+            (false, Some(at)) if at <= now => Err(AuthError::Expired),
+            (false, _) => Ok(self.caller.clone()),
+        }
+    }
+
     fn new(stored: StoredKey, meter: Arc<Meter>) -> Self {
         let info = stored.info;
         Self {
