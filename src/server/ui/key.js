@@ -6,13 +6,16 @@ import { byId } from "./dom.js";
 const STORED = "cairn-key";
 
 let asking = null;
+let dismissed = false;
 
 /** `fetch` with the key. On 401 a person is asked for one, and the request goes
- *  out again. */
-export async function api(path, init = {}) {
+ *  out again. What the page looks up by itself (`polling`) does not ask a person
+ *  who closed the dialog before. */
+export async function api(path, init = {}, polling = false) {
   const used = sessionStorage.getItem(STORED);
   const response = await fetch(path, withKey(init, used));
   if (response.status !== 401) return response;
+  if (polling && dismissed) return response;
   let message = "";
   try {
     message = (await response.clone().json()).error.message;
@@ -22,7 +25,7 @@ export async function api(path, init = {}) {
   // Another request may have brought a new key meanwhile.
   const now = sessionStorage.getItem(STORED);
   const key = now && now !== used ? now : await ask(used ? message : "");
-  return key ? api(path, init) : response;
+  return key ? api(path, init, polling) : response;
 }
 
 function withKey(init, key) {
@@ -44,6 +47,7 @@ function ask(problem) {
         asking = null;
         const key = dialog.returnValue === "use" ? field.value.trim() : "";
         field.value = "";
+        dismissed = !key;
         if (key) sessionStorage.setItem(STORED, key);
         resolve(key);
       },

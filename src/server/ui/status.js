@@ -19,7 +19,7 @@ export function watch(ask) {
       busy = !ready.ready || Boolean(ready.indexing);
       banner(ready);
       if (ready.ready) {
-        const response = await api("/collections");
+        const response = await api("/collections", {}, true);
         if (!response.ok) throw await failure(response);
         const list = await response.json();
         const now = JSON.stringify([list, byId("collection").value]);
