@@ -79,6 +79,7 @@ pub(super) async fn rewrite(
     history: &[Message],
     gateway: &Gateway,
     model: &Plan,
+    call: Call,
     cancel: &Cancel,
 ) -> Option<String> {
     let turns: Vec<String> = history
@@ -115,7 +116,7 @@ pub(super) async fn rewrite(
     // A route of its own may have a smaller model.
     let own = gateway.route(routes::REWRITE);
     let plan = own.as_ref().unwrap_or(model);
-    let mut stream = gateway.chat(plan, request, Call::default(), cancel.clone());
+    let mut stream = gateway.chat(plan, request, call, cancel.clone());
     let whole = async {
         let mut text = String::new();
         while let Some(event) = stream.next().await {

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::gateway::Usage;
+use crate::gateway::{CacheUse, Usage};
 use crate::retrieve::{SearchResponse, Timings};
 
 /// One step of an answer.
@@ -66,6 +66,9 @@ pub struct Done {
     pub model: String,
     /// Tokens and money.
     pub usage: Usage,
+    /// Whether an earlier answer of the model was given again.
+    #[serde(default, skip_serializing_if = "CacheUse::is_none")]
+    pub cache: CacheUse,
     /// Milliseconds by stage, `first_token` and `total` among them.
     pub timings_ms: Timings,
     /// What was cut short or missing.

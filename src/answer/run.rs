@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::citations::{Checked, CitationChecker};
 use super::events::{AnswerEvent, Citation, Done};
-use crate::gateway::{EXTRACTIVE, Served, Usage};
+use crate::gateway::{CacheUse, EXTRACTIVE, Served, Usage};
 use crate::retrieve::{SearchResponse, Timings};
 
 /// `model` of an answer that no model wrote.
@@ -29,6 +29,7 @@ pub(super) struct Run {
     pub(super) model: String,
     /// Tokens and money.
     pub(super) usage: Usage,
+    cache: CacheUse,
 }
 
 impl Run {
@@ -50,6 +51,7 @@ impl Run {
             provider: EXTRACTIVE.to_owned(),
             model: NO_MODEL.to_owned(),
             usage: Usage::default(),
+            cache: CacheUse::None,
         }
     }
 
@@ -63,6 +65,7 @@ impl Run {
         self.provider = served.provider;
         self.model = served.model;
         self.usage = served.usage;
+        self.cache = served.cache;
         self.degraded.extend(served.notes);
     }
 
@@ -77,6 +80,7 @@ impl Run {
     /// What a model wrote is not shown.
     pub(super) fn forget_model(&mut self) {
         EXTRACTIVE.clone_into(&mut self.provider);
+        self.cache = CacheUse::None;
         NO_MODEL.clone_into(&mut self.model);
     }
 
@@ -127,6 +131,7 @@ impl Run {
             provider: self.provider,
             model: self.model,
             usage: self.usage,
+            cache: self.cache,
             timings_ms: self.timings_ms,
             degraded: self.degraded,
         }));

@@ -27,7 +27,7 @@ use super::support::Evidence;
 use super::words::Words;
 use super::writing::{Written, instead};
 use crate::config::{self, Config};
-use crate::gateway::{Gateway, ProviderError, ProviderErrorKind, Writer, routes};
+use crate::gateway::{Call, Gateway, ProviderError, ProviderErrorKind, Writer, routes};
 use crate::retrieve::{SearchRequest, SearchResponse};
 
 /// Answers questions. Clones share everything and cost nothing.
@@ -197,11 +197,17 @@ impl Parts {
         let start = Instant::now();
         let rewritten = match writer {
             Writer::Model(model) if !model.is_local() => {
+                let call = Call {
+                    caller: request.caller.clone(),
+                    request_id: request.request_id.clone(),
+                    ..Call::default()
+                };
                 condense::rewrite(
                     &search.query,
                     &request.history,
                     &self.gateway,
                     model,
+                    call,
                     cancel,
                 )
                 .await

@@ -1,6 +1,6 @@
 //! A language model writes the answer: prompt, stream, checks.
 
-use cairn_models::Cancel;
+use cairn_models::{Cancel, Role};
 use futures::StreamExt as _;
 
 use super::mend::Mender;
@@ -12,9 +12,9 @@ use super::stream::Parts;
 use super::support::Evidence;
 use super::words::Words;
 use crate::gateway::{
-    Call, ChatEvent, ChatRequest, Finish, Plan, ProviderError, ProviderErrorKind,
+    Basis, Call, ChatEvent, ChatRequest, Finish, Plan, ProviderError, ProviderErrorKind, Reuse,
 };
-use crate::retrieve::SearchResponse;
+use crate::retrieve::{SearchResponse, Source};
 
 /// Tokens of rules, question and fences, kept free besides the sources.
 const PROMPT_OVERHEAD: usize = 512;
@@ -68,7 +68,14 @@ impl Parts {
             ..ChatRequest::default()
         };
         let call = Call {
-            request_id: found.query_id.clone(),
+            caller: request.caller.clone(),
+            request_id: request.request_id.clone(),
+            reuse: Reuse {
+                sources: Some((found.collection.clone(), found.generation)),
+                basis: Some(basis(request, question, &found.sources[..shown])),
+                ..Reuse::default()
+            },
+            ..Call::default()
         };
         let until = match request.search.deadline {
             Some(deadline) => cancel.with_deadline(deadline),
@@ -172,6 +179,39 @@ impl Parts {
             &boundary(),
             &self.words,
         )
+    }
+}
+
+/// What an answer depends on. The prompt itself has a fence that is never twice
+/// the same. Sources are part of it by their texts and numbers, which an answer
+/// cites.
+fn basis(request: &AnswerRequest, question: &str, shown: &[Source]) -> Basis {
+    let mut rest = blake3::Hasher::new();
+    let mut add = |text: &str| {
+        rest.update(&(text.len() as u64).to_le_bytes());
+        rest.update(text.as_bytes());
+    };
+    // The standalone form of a follow-up is what the sources were found by; the
+    // question itself is not part of this.
+    if !request.history.is_empty() {
+        add(question);
+    }
+    for turn in &request.history {
+        add(match turn.role {
+            Role::System => "system",
+            Role::User => "user",
+            Role::Assistant => "assistant",
+        });
+        add(&turn.content);
+    }
+    for source in shown {
+        add(&source.chunk_id);
+        add(&source.title);
+        add(&source.text);
+    }
+    Basis {
+        question: request.search.query.clone(),
+        rest: rest.finalize().to_hex().to_string(),
     }
 }
 

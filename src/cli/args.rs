@@ -75,6 +75,11 @@ pub(super) enum Command {
         #[command(subcommand)]
         action: super::models::Action,
     },
+    /// Count or delete the cached answers of language models
+    Cache {
+        #[command(subcommand)]
+        action: super::cache::Action,
+    },
     /// Make, list, replace and revoke API keys
     Keys {
         #[command(subcommand)]

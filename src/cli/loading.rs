@@ -12,7 +12,8 @@ use super::context::Context;
 use super::progress::PullBars;
 use crate::answer::Answerer;
 use crate::config::Config;
-use crate::gateway::{Gateway, LOCAL};
+use crate::gateway::accounts::Accounts;
+use crate::gateway::{Cache, Gateway, LOCAL};
 use crate::retrieve::Engine;
 use crate::server::Service;
 
@@ -129,15 +130,30 @@ pub(super) fn writes_locally(context: &Context, model: Option<&str>) -> bool {
         || targets.any(|target| target.provider == LOCAL)
 }
 
-/// An answerer over `engine`, with the local generator if `local`.
-pub(super) fn answerer(context: &Context, engine: Engine, local: bool) -> anyhow::Result<Answerer> {
+/// An answerer over `engine`, with the local generator if `local`. Its calls to
+/// models are booked in `accounts`, and answers are kept in the data folder.
+pub(super) fn answerer(
+    context: &Context,
+    engine: Engine,
+    local: bool,
+    accounts: Accounts,
+) -> anyhow::Result<Answerer> {
     let generator = if local {
         Models::new(context)?.generator()
     } else {
         None
     };
-    let gateway = Gateway::from_config(&context.config, generator)?;
+    let config = &context.config;
     let embedder = engine.question_embedder();
+    let folder = config
+        .cache
+        .persist
+        .then_some(config.storage.data_dir.as_path());
+    let mut gateway = Gateway::from_config(config, generator)?.with_accounts(accounts);
+    if config.cache.max_mb > 0 && gateway.has_providers() {
+        let cache = Cache::open(&config.cache, folder, embedder.clone());
+        gateway = gateway.with_cache(cache);
+    }
     Ok(Answerer::new(
         Arc::new(engine),
         Arc::new(gateway),
@@ -158,7 +174,7 @@ pub(super) fn start(context: &Context, service: &Service) -> anyhow::Result<()> 
     // The collection is there from the start, empty if need be: a question then
     // hears that nothing is indexed and not that there is no such place.
     engine.create_collection(&context.config.storage.collection)?;
-    let answerer = answerer(context, engine.clone(), true)?;
+    let answerer = answerer(context, engine.clone(), true, service.accounts().clone())?;
     let limits = Models::new(context)?.parse_limits();
     service
         .start(engine, answerer, limits)

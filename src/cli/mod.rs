@@ -2,6 +2,7 @@
 //! they share (arguments, output, progress, Ctrl-C, errors).
 
 mod args;
+mod cache;
 mod completions;
 mod context;
 mod doctor;
@@ -74,6 +75,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Query(args) => query::run(&load(false)?, args),
         Command::Eval(args) => eval::run(&load(false)?, args),
         Command::Models { action } => models::run(&load(false)?, action),
+        Command::Cache { action } => cache::run(&load(false)?, action),
         Command::Keys { action } => keys::run(&load(false)?, action),
         Command::Usage(args) => usage::run(&load(false)?, args),
         Command::Doctor => doctor::run(&load(false)?),

@@ -14,6 +14,7 @@ use super::search::{heading, timings};
 use super::{Outcome, interrupt};
 use crate::answer::{AnswerEvent, AnswerRequest, Done};
 use crate::config::Mode;
+use crate::gateway::accounts::Accounts;
 use crate::retrieve::{SearchRequest, Source};
 
 /// What to ask.
@@ -49,7 +50,13 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
     let engine = loading::engine(context, wanted)?;
     engine.check(&search)?;
     let local = !args.extractive && loading::writes_locally(context, args.model.as_deref());
-    let answerer = loading::answerer(context, engine, local)?;
+    // Only calls to models have anything to book.
+    let asks = local || !(args.extractive || context.config.providers.is_empty());
+    let accounts = match asks {
+        true => Accounts::open(&context.config)?,
+        false => Accounts::without_storage(&context.config),
+    };
+    let answerer = loading::answerer(context, engine, local, accounts.clone())?;
     let request = AnswerRequest {
         generate: !args.extractive,
         model: args.model.clone(),
@@ -64,6 +71,8 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
     let result = runtime.block_on(print(context, answerer.answer(request, cancel)));
     // A model that is in the middle of a token must not hold the prompt back.
     runtime.shutdown_background();
+    accounts.flush();
+    answerer.gateway().flush();
     result
 }
 

@@ -107,6 +107,16 @@ pub struct TargetConfig {
     pub max_latency_ms: Option<u64>,
 }
 
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cache {
+    pub max_mb: usize,
+    pub ttl_seconds: u64,
+    pub stale_seconds: u64,
+    pub threshold: f32,
+    pub persist: bool,
+}
+
 /// Which earlier answers a route may give again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -28,6 +28,7 @@ pub struct Config {
     pub limits: KeyLimits,
     pub deadlines: BTreeMap<String, Deadlines>,
     pub routes: BTreeMap<String, RouteConfig>,
+    pub cache: Cache,
     pub server: Server,
     pub telemetry: Telemetry,
 }
@@ -225,6 +226,10 @@ impl Config {
                 self.server.max_concurrency >= 1,
             ),
             ("models.queue must be at least 1", self.models.queue >= 1),
+            (
+                "cache.threshold must lie in 0.5..=1",
+                (0.5..=1.0).contains(&self.cache.threshold),
+            ),
             (
                 "telemetry.samples.share must lie in 0..=1",
                 (0.0..=1.0).contains(&self.telemetry.samples.share),

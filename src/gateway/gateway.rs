@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use cairn_models::{Cancel, Generator};
 
-use super::call::{self, Call};
+use super::accounts::Accounts;
+use super::cache::Cache;
+use super::call::{self, Call, Flights, Rooms};
 use super::chat::{ChatRequest, ChatStream, Provider, ProviderError};
 use super::providers::{LocalProvider, key_from_env, open_provider};
 use super::routes::{Limits, Plan, Routes, Writer};
@@ -18,6 +20,7 @@ const MAX_WAITING: usize = 4;
 /// The configured providers and routes.
 pub struct Gateway {
     routes: Routes,
+    rooms: Rooms,
 }
 
 impl Gateway {
@@ -48,6 +51,11 @@ impl Gateway {
         let providers = opened.collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             routes: Routes::from_config(config, providers, local)?,
+            rooms: Rooms {
+                accounts: Accounts::without_storage(config),
+                cache: None,
+                flights: Flights::default(),
+            },
         })
     }
 
@@ -55,6 +63,11 @@ impl Gateway {
     pub fn new(default: impl Into<String>, limits: Limits) -> Self {
         Self {
             routes: Routes::new(default.into(), limits),
+            rooms: Rooms {
+                accounts: Accounts::without_storage(&Config::default()),
+                cache: None,
+                flights: Flights::default(),
+            },
         }
     }
 
@@ -68,6 +81,32 @@ impl Gateway {
     ) -> Self {
         self.routes.with(provider, model.into(), local);
         self
+    }
+
+    /// The same gateway with these keys, limits, prices and ledger.
+    #[must_use]
+    pub fn with_accounts(mut self, accounts: Accounts) -> Self {
+        self.rooms.accounts = accounts;
+        self
+    }
+
+    /// The same gateway with a cache of answers.
+    #[must_use]
+    pub fn with_cache(mut self, cache: Cache) -> Self {
+        self.rooms.cache = Some(cache);
+        self
+    }
+
+    /// Whether any language model can be asked.
+    pub fn has_providers(&self) -> bool {
+        !self.routes.is_empty()
+    }
+
+    /// Waits until the cache is on the disk. Blocks.
+    pub fn flush(&self) {
+        if let Some(cache) = &self.rooms.cache {
+            cache.flush();
+        }
     }
 
     /// Who answers a call on `route` for `model`: a provider's name,
@@ -104,6 +143,6 @@ impl Gateway {
         call: Call,
         cancel: Cancel,
     ) -> ChatStream {
-        call::run(plan.clone(), request, call, cancel)
+        call::run(self.rooms.clone(), plan.clone(), request, call, cancel)
     }
 }

@@ -11,10 +11,12 @@
 //! | `providers/` | how does each language model want to be spoken to? |
 //! | `routes/` | who may answer this call, in which order, and who is up? |
 //! | `accounts/` | who calls, what may they take, and what does it cost? |
-//! | `call/` | one call: deadlines, retries, fallback |
+//! | `cache/` | was this asked before? |
+//! | `call/` | one call: admission, cache, deadlines, retries, fallback, settlement |
 
 pub mod accounts;
 pub mod batch;
+pub mod cache;
 mod call;
 mod chat;
 mod error;
@@ -32,7 +34,8 @@ use std::time::Duration;
 use cairn_models::Cancel;
 
 pub use accounts::CacheUse;
-pub use call::Call;
+pub use cache::Cache;
+pub use call::{Basis, Call, LimitsCell, Reuse};
 pub use chat::{
     ChatEvent, ChatMessage, ChatRequest, ChatRole, ChatStream, Finish, Provider, ProviderError,
     ProviderErrorKind, ProviderEvent, ProviderStream, Served, Tool, ToolCall, ToolChoice, Usage,

@@ -15,13 +15,16 @@ use tower_http::compression::CompressionLayer;
 use tower_http::cors::CorsLayer;
 
 use super::error::{ApiError, Code};
-use super::routes::{collections, documents, health, metrics, openapi, query, search, ui};
+use super::routes::{chat, collections, documents, health, metrics, openapi, query, search, ui};
 use super::state::Service;
 use super::{auth, limits, observe, origin};
 
 /// Room in the body of a question beside the question itself: filter, history
 /// and escapes.
 const QUESTION_BODY_BYTES: usize = 1 << 20;
+
+/// Bytes of a chat: a conversation that fills a context of a million tokens.
+const CHAT_BODY_BYTES: usize = 8 << 20;
 
 /// The whole service as one tower service.
 pub fn router(service: Arc<Service>) -> Router {
@@ -47,7 +50,16 @@ pub fn router(service: Arc<Service>) -> Router {
     let uploads = Router::new()
         .route("/documents", get(documents::list).post(documents::upload))
         .layer(DefaultBodyLimit::max(upload_bytes));
-    let work = questions.merge(reading).merge(uploads).layer(admitted());
+    // A chat has the deadlines of its route.
+    let chats = Router::new()
+        .route("/v1/chat/completions", post(chat::complete))
+        .layer(DefaultBodyLimit::max(CHAT_BODY_BYTES))
+        .route("/v1/models", get(chat::models));
+    let work = questions
+        .merge(reading)
+        .merge(uploads)
+        .merge(chats)
+        .layer(admitted());
 
     // Always answered, also when the service is full.
     let light = Router::new()

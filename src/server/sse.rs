@@ -161,6 +161,7 @@ mod tests {
             provider: "local".into(),
             model: "m".into(),
             usage: Usage::default(),
+            cache: Default::default(),
             timings_ms: [].into(),
             degraded: vec![],
         };

@@ -46,6 +46,9 @@ pub const LEDGER_LOST: &str = "cairn_ledger_lost_total";
 pub const LLM_ATTEMPTS: &str = "cairn_llm_attempts_total";
 /// Calls that were answered by another target than the first, by `route`.
 pub const LLM_FALLBACKS: &str = "cairn_llm_fallbacks_total";
+/// Looks into the cache of answers, by `result`: `exact`, `semantic`, `joined`,
+/// `stale` or `miss`.
+pub const LLM_CACHE: &str = "cairn_llm_cache_total";
 /// Chunks of the last commit, by `collection`.
 pub const INDEX_CHUNKS: &str = "cairn_index_chunks";
 /// Documents of the last commit, by `collection`.
@@ -116,6 +119,7 @@ fn describe() {
         LLM_FALLBACKS,
         "Calls answered by another target than the first"
     );
+    describe_counter!(LLM_CACHE, "Looks into the cache of answers");
     describe_gauge!(INDEX_CHUNKS, "Chunks of the last commit");
     describe_gauge!(INDEX_DOCUMENTS, "Documents of the last commit");
     describe_gauge!(INDEX_GENERATION, "Number of the last commit");

@@ -9,12 +9,12 @@ use cairn_models::Cancel;
 use super::formats::{FORMATS, frames};
 use super::scripted::{Answer, Part, Running, bytes, question, read, serve};
 
-fn says(text: &str) -> Answer {
+pub(super) fn says(text: &str) -> Answer {
     let chunk = serde_json::json!({"model": "m", "choices": [{"delta": {"content": text}, "finish_reason": "stop"}]});
     Answer::stream(&[bytes(format!("data: {chunk}\n\ndata: [DONE]\n\n"))])
 }
 
-fn fails() -> Answer {
+pub(super) fn fails() -> Answer {
     Answer::json(500, "{}")
 }
 
@@ -30,7 +30,7 @@ fn target(provider: &str) -> TargetConfig {
 
 /// A configuration with these endpoints, named `a`, `b`, ..., as the chain of
 /// the route `answer`.
-fn config(endpoints: &[&Running], change: impl FnOnce(&mut Config)) -> Config {
+pub(super) fn config(endpoints: &[&Running], change: impl FnOnce(&mut Config)) -> Config {
     let mut config = Config::default();
     let mut targets = Vec::new();
     for (name, endpoint) in ["a", "b", "c"].into_iter().zip(endpoints) {
@@ -54,6 +54,7 @@ fn ask(gateway: &Gateway, request_id: &str) -> ChatStream {
     };
     let call = Call {
         request_id: request_id.to_owned(),
+        ..Call::default()
     };
     gateway.chat(&plan, question(), call, Cancel::never())
 }

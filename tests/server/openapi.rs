@@ -48,6 +48,8 @@ async fn it_names_every_route_and_every_schema() {
         "get /documents/{id}",
         "delete /documents/{id}",
         "get /collections",
+        "post /v1/chat/completions",
+        "get /v1/models",
         "get /health",
         "get /ready",
         "get /metrics",

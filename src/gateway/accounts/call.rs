@@ -39,7 +39,9 @@ pub struct CallInfo {
 }
 
 /// Where an answer came from, if not from a provider.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum CacheUse {
     /// A provider wrote it.
@@ -54,6 +56,11 @@ pub enum CacheUse {
 }
 
 impl CacheUse {
+    /// Whether a provider wrote it.
+    pub fn is_none(&self) -> bool {
+        *self == Self::None
+    }
+
     /// As it stands in the ledger.
     pub fn as_str(self) -> &'static str {
         match self {

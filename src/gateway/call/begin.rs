@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::attempt::attempt;
 use super::backoff::wait;
+use super::metering::Metered;
 use super::{Call, estimate};
 use crate::gateway::cancelled;
 use crate::gateway::chat::{
@@ -51,6 +52,7 @@ pub(super) async fn begin(
     request: &ChatRequest,
     call: &Call,
     cancel: &Cancel,
+    metered: &mut Metered,
 ) -> Result<Begun, ProviderError> {
     let start = Instant::now();
     let limits = plan.route.limits;
@@ -65,7 +67,7 @@ pub(super) async fn begin(
         tokens: estimate::prompt_tokens(request) + request.max_tokens,
         now: start,
     };
-    let (order, skipped) = order(&plan.targets, need, |_| 0.0);
+    let (order, skipped) = order(&plan.targets, need, |target| metered.most(target, request));
     if order.is_empty() {
         return Err(no_target(&plan.route.name, &skipped));
     }
@@ -88,6 +90,9 @@ pub(super) async fn begin(
         .await;
         match asked {
             Ok((first, stream, permit)) => {
+                if *at != 0 || place != 0 {
+                    metered.retarget(target.provider.name(), &target.model);
+                }
                 if let Some(last) = tried.errors.last() {
                     let label = target.label();
                     let note = format!("{label} answered instead: {}", last.message);

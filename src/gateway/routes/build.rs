@@ -8,7 +8,7 @@ use std::time::Duration;
 use lru::LruCache;
 
 use super::{Health, Limits, Route, Target};
-use crate::config::{Config, Deadlines, RouteConfig, TargetConfig};
+use crate::config::{CacheMode, Config, Deadlines, RouteConfig, TargetConfig};
 use crate::gateway::chat::Provider;
 use crate::gateway::{EXTRACTIVE, GatewayError, LOCAL};
 
@@ -55,6 +55,7 @@ impl Routes {
             name: super::CHAT.to_owned(),
             limits,
             retries: 0,
+            cache: CacheMode::Off,
         });
         Self {
             providers: Vec::new(),
@@ -129,6 +130,11 @@ impl Routes {
             models: Vec::new(),
             local,
         });
+    }
+
+    /// Whether nobody can be asked.
+    pub(in crate::gateway) fn is_empty(&self) -> bool {
+        self.providers.is_empty()
     }
 
     pub(super) fn find(&self, name: &str) -> Option<&Known> {
@@ -208,6 +214,7 @@ impl Routes {
                 name: name.to_owned(),
                 limits: named_deadlines(config, name, deadlines)?,
                 retries: settings.retries,
+                cache: settings.cache,
             }))
         };
         Ok(Chain {

@@ -19,7 +19,7 @@ pub(super) use health::{Health, Permit};
 pub(super) use order::{Need, Skipped, fraction, order};
 
 use super::chat::Provider;
-use crate::config::Deadlines;
+use crate::config::{CacheMode, Deadlines};
 
 /// The route of answers from sources.
 pub const ANSWER: &str = "answer";
@@ -61,6 +61,7 @@ pub(super) struct Route {
     pub(super) limits: Limits,
     /// Further attempts with one target.
     pub(super) retries: u32,
+    pub(super) cache: CacheMode,
 }
 
 /// One model of one provider, in a route.

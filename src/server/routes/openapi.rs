@@ -3,7 +3,7 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{collections, documents, health, metrics, query, search};
+use super::{chat, collections, documents, health, metrics, query, search};
 use crate::answer::{Citation, Done};
 use crate::retrieve::SearchResponse;
 use crate::server::error::ErrorBody;
@@ -27,15 +27,18 @@ use crate::server::error::ErrorBody;
         documents::show,
         documents::delete,
         collections::list,
+        chat::complete,
+        chat::models,
         health::health,
         health::ready,
         metrics::metrics,
         openapi,
     ),
-    components(schemas(SearchResponse, Citation, Done, ErrorBody, Delta, StreamError)),
+    components(schemas(SearchResponse, Citation, Done, ErrorBody, Delta, StreamError, chat::MessageBody, chat::StreamOptions)),
     tags(
         (name = "questions", description = "Ask and search"),
         (name = "documents", description = "What is searched"),
+        (name = "models", description = "Language models behind the gateway"),
         (name = "operations", description = "Health, figures and this document"),
     ),
 )]

@@ -1,0 +1,152 @@
+//! Admission before a call and settlement after it, however it ends.
+
+use super::super::accounts::{
+    Accounts, CacheUse, CallInfo, Estimate, LimitError, Outcome, Reservation,
+};
+use super::super::chat::{ChatEvent, ChatRequest, ProviderError, ProviderErrorKind, Served, Usage};
+use super::super::routes::{Plan, Target};
+use super::{Call, estimate};
+
+/// One admitted call. Dropped without an end, it books what was streamed.
+pub(super) struct Metered {
+    accounts: Accounts,
+    /// None once it is settled.
+    reservation: Option<Reservation>,
+}
+
+impl Metered {
+    /// Asks for admission.
+    ///
+    /// # Errors
+    /// `Limited` when the caller's key is over one of its limits.
+    pub(super) fn admit(
+        accounts: &Accounts,
+        plan: &Plan,
+        request: &ChatRequest,
+        call: &Call,
+    ) -> Result<Self, ProviderError> {
+        let estimate = Estimate {
+            prompt_tokens: estimate::prompt_tokens(request),
+            max_completion_tokens: request.max_tokens,
+        };
+        let info = CallInfo {
+            request_id: call.request_id.clone(),
+            route: plan.route.name.clone(),
+            provider: plan.provider().to_owned(),
+            model: plan.model().to_owned(),
+        };
+        let mut reservation = accounts
+            .admit(&call.caller, estimate, info)
+            .map_err(limited)?;
+        if let Some(cell) = &call.limits {
+            // Set once for each call; a second one would be the same call's.
+            cell.set(reservation.limits()).ok();
+        }
+        reservation.prompt(|| {
+            let contents = request
+                .messages
+                .iter()
+                .map(|message| message.content.as_str());
+            contents.collect::<Vec<_>>().join("\n\n")
+        });
+        Ok(Self {
+            accounts: accounts.clone(),
+            reservation: Some(reservation),
+        })
+    }
+
+    /// US dollars that `request` costs at most with `target`.
+    pub(super) fn most(&self, target: &Target, request: &ChatRequest) -> f64 {
+        let usage = Usage {
+            prompt_tokens: estimate::prompt_tokens(request),
+            completion_tokens: request.max_tokens,
+            ..Usage::default()
+        };
+        let provider = target.provider.name();
+        self.accounts.price(provider, &target.model, &usage)
+    }
+
+    /// Another target than the first writes.
+    pub(super) fn retarget(&mut self, provider: &str, model: &str) {
+        if let Some(reservation) = &mut self.reservation {
+            reservation.retarget(provider, model);
+        }
+    }
+
+    /// Notes an event on its way to the caller; the last one settles, and learns
+    /// its price.
+    pub(super) fn note(&mut self, event: &mut Result<ChatEvent, ProviderError>) {
+        let Some(reservation) = &mut self.reservation else {
+            return;
+        };
+        match event {
+            Ok(ChatEvent::Delta(text)) => {
+                reservation.streamed(estimate::tokens(text));
+                reservation.answer(text);
+            }
+            Ok(ChatEvent::ToolCall(call)) => {
+                let tokens = estimate::tokens(&call.name) + estimate::tokens(&call.arguments);
+                reservation.streamed(tokens);
+                reservation.answer(&call.arguments);
+            }
+            Ok(ChatEvent::Done(served)) => self.done(served),
+            Err(error) => self.failed(error),
+        }
+    }
+
+    fn done(&mut self, served: &mut Served) {
+        // A cached answer took nothing from anybody.
+        let used = match served.cache {
+            CacheUse::None => served.usage,
+            _ => Usage::default(),
+        };
+        let cost = self.accounts.price(&served.provider, &served.model, &used);
+        served.usage.cost_usd = cost;
+        let Some(reservation) = self.reservation.take() else {
+            return;
+        };
+        let mut record = reservation.draft();
+        record.provider.clone_from(&served.provider);
+        record.model.clone_from(&served.model);
+        record.usage = Usage {
+            cost_usd: cost,
+            ..used
+        };
+        record.cache = served.cache;
+        record.retries = served.retries;
+        record.fallbacks = served.fallbacks;
+        record.outcome = Outcome::Done;
+        served.finish.as_str().clone_into(&mut record.finish);
+        reservation.settle(record);
+    }
+
+    fn failed(&mut self, error: &ProviderError) {
+        let Some(reservation) = self.reservation.take() else {
+            return;
+        };
+        let mut record = reservation.draft();
+        let begun = record.ttft.is_some();
+        // A provider that did not begin to write charges for nothing; one that
+        // did has read the prompt, and what it wrote is booked by the draft's
+        // owner when it is dropped.
+        if begun {
+            drop(reservation);
+            return;
+        }
+        record.usage = Usage::default();
+        record.outcome = match error.kind {
+            ProviderErrorKind::Cancelled => Outcome::Cancelled,
+            _ => Outcome::Failed,
+        };
+        error.kind.as_str().clone_into(&mut record.finish);
+        reservation.settle(record);
+    }
+}
+
+/// A limit of the caller's key, as an error of the call.
+fn limited(error: LimitError) -> ProviderError {
+    ProviderError {
+        retry_after: error.retry_after,
+        ..ProviderError::new(ProviderErrorKind::Limited, "", error.to_string())
+    }
+}

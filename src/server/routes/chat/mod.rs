@@ -1,0 +1,246 @@
+//! `/v1`: the gateway for other services, in OpenAI's format. A call goes the
+//! whole way: admission, cache, routing, retries, fallback, settlement.
+
+mod request;
+mod response;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
+use futures::StreamExt as _;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+pub(crate) use request::{ChatBody, MessageBody, StreamOptions};
+
+use self::response::{Head, failure};
+use crate::gateway::accounts::Caller;
+use crate::gateway::{
+    Call, ChatEvent, ChatStream, LimitsCell, ProviderError, Reuse, Writer, routes,
+};
+use crate::server::error::{ApiError, ErrorBody};
+use crate::server::extract::JsonBody;
+use crate::server::limits::{CancelOnDrop, Permit, shutting_down};
+use crate::server::observe::{self, InFlight};
+use crate::server::state::Service;
+use crate::server::{auth, sse};
+
+/// Completes a chat with a language model behind the gateway.
+///
+/// The format is OpenAI's. `model` names a route, a provider, `provider/model`
+/// or a configured model. With `stream`, failures before the first text have a
+/// status of their own, since the head is sent with the first text. The header
+/// `cache-control: no-store` asks for a new answer.
+///
+/// # Errors
+/// `invalid_request`, `rate_limited`, `overloaded`, `provider_failed`, `timeout`;
+/// once a stream has begun, failures are a last event `{"error": ..}`.
+#[utoipa::path(post, path = "/v1/chat/completions", tag = "models", request_body = ChatBody,
+    responses(
+        (status = 200, description = "A `chat.completion`, or `chat.completion.chunk` events; \
+            `cairn` in the last one says who answered and what it cost", body = Object),
+        (status = 400, description = "The request is wrong", body = ErrorBody),
+        (status = 429, description = "A limit is reached", body = ErrorBody),
+        (status = 502, description = "No provider answered", body = ErrorBody),
+        (status = 504, description = "No provider answered in time", body = ErrorBody),
+    ))]
+pub(crate) async fn complete(
+    State(service): State<Arc<Service>>,
+    Extension(permit): Extension<Permit>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody<ChatBody>,
+) -> Result<Response, ApiError> {
+    let gateway = service.core()?.answerer.gateway();
+    let model = body.model.clone();
+    let plan = match gateway.select(routes::CHAT, Some(&model)) {
+        Ok(Writer::Model(plan)) => plan,
+        Ok(Writer::Extractive) => {
+            let message = "`extractive` answers are made from documents; use POST /query";
+            return Err(ApiError::invalid("model", message));
+        }
+        Err(error) => return Err(failure(error).0),
+    };
+    let stream = body.stream;
+    let with_usage = body
+        .stream_options
+        .is_some_and(|options| options.include_usage);
+    let request = body.into_request()?;
+    let limits = LimitsCell::default();
+    let call = Call {
+        caller,
+        request_id: observe::id_of(&headers).to_owned(),
+        reuse: Reuse {
+            never: asks_anew(&headers),
+            ..Reuse::default()
+        },
+        limits: Some(Arc::clone(&limits)),
+    };
+    let cancel = CancelOnDrop::default();
+    let events = gateway.chat(&plan, request, call, cancel.token());
+    let answer = Answer {
+        head: Head::new(model),
+        events,
+        held: (cancel, permit),
+    };
+    let mut response = match stream {
+        true => answer.streamed(&service, with_usage).await,
+        false => answer.whole().await,
+    };
+    let limits = limits.get().copied().unwrap_or_default();
+    auth::add_rate_headers(response.headers_mut(), &limits);
+    Ok(response)
+}
+
+/// Whether the client wants no earlier answer.
+fn asks_anew(headers: &HeaderMap) -> bool {
+    let control = headers.get(header::CACHE_CONTROL);
+    control
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.contains("no-store") || value.contains("no-cache"))
+}
+
+/// One answer on its way.
+struct Answer {
+    head: Head,
+    events: ChatStream,
+    /// Dropped with the response, which cancels the call.
+    held: (CancelOnDrop, Permit),
+}
+
+impl Answer {
+    async fn whole(mut self) -> Response {
+        let (mut text, mut calls) = (String::new(), Vec::new());
+        while let Some(event) = self.events.next().await {
+            match event {
+                Ok(ChatEvent::Delta(delta)) => text.push_str(&delta),
+                Ok(ChatEvent::ToolCall(call)) => calls.push(call),
+                Ok(ChatEvent::Done(served)) => {
+                    return Json(self.head.completion(&text, &calls, &served)).into_response();
+                }
+                Err(error) => return failed(error),
+            }
+        }
+        ApiError::internal("a chat ended without its last event").into_response()
+    }
+
+    /// Waits for the first event, so that a failure before it has a status.
+    async fn streamed(mut self, service: &Arc<Service>, with_usage: bool) -> Response {
+        let first = match self.events.next().await {
+            Some(Ok(event)) => event,
+            Some(Err(error)) => return failed(error),
+            None => return ApiError::internal("a chat without any event").into_response(),
+        };
+        let aborted = service.lifecycle().aborted().clone();
+        let silence = Duration::from_secs(sse::KEEP_ALIVE_SECONDS);
+        let frames = async_stream::stream! {
+            let Self { head, mut events, held } = self;
+            let _held = (held, InFlight::start());
+            let mut calls = 0;
+            let mut frame = head.first();
+            let mut event = Some(Ok(first));
+            loop {
+                let last = !matches!(event, Some(Ok(ChatEvent::Delta(_) | ChatEvent::ToolCall(_))));
+                match event {
+                    Some(Ok(ChatEvent::Delta(text))) => frame.push_str(&head.delta(&text)),
+                    Some(Ok(ChatEvent::ToolCall(call))) => {
+                        frame.push_str(&head.tool_call(calls, &call));
+                        calls += 1;
+                    }
+                    Some(Ok(ChatEvent::Done(served))) => {
+                        frame.push_str(&head.last(&served, with_usage));
+                    }
+                    Some(Err(error)) => frame.push_str(&response::error(&failure(error).0)),
+                    None => {
+                        let error = ApiError::internal("a chat ended without its last event");
+                        frame.push_str(&response::error(&error));
+                    }
+                }
+                yield std::mem::take(&mut frame);
+                if last {
+                    return;
+                }
+                event = loop {
+                    tokio::select! {
+                        biased;
+                        event = events.next() => break event,
+                        () = aborted.cancelled() => {
+                            yield response::error(&shutting_down());
+                            return;
+                        }
+                        () = tokio::time::sleep(silence) => yield sse::COMMENT.to_owned(),
+                    }
+                };
+            }
+        };
+        let headers = [
+            (header::CONTENT_TYPE, "text/event-stream"),
+            (header::CACHE_CONTROL, "no-cache"),
+            // nginx would collect the stream before it passes it on.
+            (HeaderName::from_static("x-accel-buffering"), "no"),
+        ];
+        let body = Body::from_stream(frames.map(|frame| Ok::<_, Infallible>(Bytes::from(frame))));
+        (headers, body).into_response()
+    }
+}
+
+/// A failure before the first text, with its own status and wait.
+fn failed(error: ProviderError) -> Response {
+    let (error, wait) = failure(error);
+    let mut response = error.into_response();
+    if let Some(wait) = wait {
+        let seconds = HeaderValue::from((wait.as_secs_f64().ceil() as u64).max(1));
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    }
+    response
+}
+
+/// What `GET /v1/models` gives.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ModelList {
+    /// `list`.
+    object: &'static str,
+    /// Every name that `model` may be.
+    data: Vec<Model>,
+}
+
+/// A name that `model` may be.
+#[derive(Serialize, ToSchema)]
+struct Model {
+    /// A route, a provider, or `provider/model`.
+    id: String,
+    /// `model`.
+    object: &'static str,
+    /// Not known: 0.
+    created: u64,
+    /// The provider, or `cairn` for routes.
+    owned_by: String,
+}
+
+/// Lists every name that a chat may ask for.
+///
+/// # Errors
+/// `not_ready` while the models are loaded.
+#[utoipa::path(get, path = "/v1/models", tag = "models",
+    responses((status = 200, description = "The names", body = ModelList)))]
+pub(crate) async fn models(
+    State(service): State<Arc<Service>>,
+) -> Result<Json<ModelList>, ApiError> {
+    let names = service.core()?.answerer.gateway().model_names();
+    let data = names.into_iter().map(|(id, owned_by)| Model {
+        id,
+        object: "model",
+        created: 0,
+        owned_by,
+    });
+    Ok(Json(ModelList {
+        object: "list",
+        data: data.collect(),
+    }))
+}
