@@ -130,36 +130,58 @@ pub(super) fn writes_locally(context: &Context, model: Option<&str>) -> bool {
         || targets.any(|target| target.provider == LOCAL)
 }
 
-/// An answerer over `engine`, with the local generator if `local`. Its calls to
-/// models are booked in `accounts`, and answers are kept in the data folder.
-pub(super) fn answerer(
+/// An answerer over `engine`, with the local generator if `local`, that asks
+/// models anew each time: for measuring. Calls that cost money are booked.
+pub(super) fn answerer(context: &Context, engine: Engine, local: bool) -> anyhow::Result<Answerer> {
+    let accounts = accounts(context, !context.config.providers.is_empty())?;
+    let gateway = gateway(context, local, accounts)?;
+    Ok(answer_with(context, engine, gateway))
+}
+
+/// The same for users: answers of models are kept in the data folder and given
+/// again.
+pub(super) fn caching_answerer(
     context: &Context,
     engine: Engine,
     local: bool,
     accounts: Accounts,
 ) -> anyhow::Result<Answerer> {
+    let settings = &context.config.cache;
+    let folder = &context.config.storage.data_dir;
+    let mut gateway = gateway(context, local, accounts)?;
+    if settings.max_mb > 0 && gateway.has_providers() {
+        let folder = settings.persist.then_some(folder.as_path());
+        let cache = Cache::open(settings, folder, engine.question_embedder());
+        gateway = gateway.with_cache(cache);
+    }
+    Ok(answer_with(context, engine, gateway))
+}
+
+/// The ledger where `books`; otherwise accounts that keep nothing.
+pub(super) fn accounts(context: &Context, books: bool) -> anyhow::Result<Accounts> {
+    Ok(match books {
+        true => Accounts::open(&context.config)?,
+        false => Accounts::without_storage(&context.config),
+    })
+}
+
+fn gateway(context: &Context, local: bool, accounts: Accounts) -> anyhow::Result<Gateway> {
     let generator = if local {
         Models::new(context)?.generator()
     } else {
         None
     };
-    let config = &context.config;
+    Ok(Gateway::from_config(&context.config, generator)?.with_accounts(accounts))
+}
+
+fn answer_with(context: &Context, engine: Engine, gateway: Gateway) -> Answerer {
     let embedder = engine.question_embedder();
-    let folder = config
-        .cache
-        .persist
-        .then_some(config.storage.data_dir.as_path());
-    let mut gateway = Gateway::from_config(config, generator)?.with_accounts(accounts);
-    if config.cache.max_mb > 0 && gateway.has_providers() {
-        let cache = Cache::open(&config.cache, folder, embedder.clone());
-        gateway = gateway.with_cache(cache);
-    }
-    Ok(Answerer::new(
+    Answerer::new(
         Arc::new(engine),
         Arc::new(gateway),
         embedder,
         &context.config,
-    ))
+    )
 }
 
 /// Loads everything that the service needs and lets it answer.
@@ -174,7 +196,8 @@ pub(super) fn start(context: &Context, service: &Service) -> anyhow::Result<()> 
     // The collection is there from the start, empty if need be: a question then
     // hears that nothing is indexed and not that there is no such place.
     engine.create_collection(&context.config.storage.collection)?;
-    let answerer = answerer(context, engine.clone(), true, service.accounts().clone())?;
+    let accounts = service.accounts().clone();
+    let answerer = caching_answerer(context, engine.clone(), true, accounts)?;
     let limits = Models::new(context)?.parse_limits();
     service
         .start(engine, answerer, limits)

@@ -14,7 +14,6 @@ use super::search::{heading, timings};
 use super::{Outcome, interrupt};
 use crate::answer::{AnswerEvent, AnswerRequest, Done};
 use crate::config::Mode;
-use crate::gateway::accounts::Accounts;
 use crate::retrieve::{SearchRequest, Source};
 
 /// What to ask.
@@ -52,11 +51,8 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
     let local = !args.extractive && loading::writes_locally(context, args.model.as_deref());
     // Only calls to models have anything to book.
     let asks = local || !(args.extractive || context.config.providers.is_empty());
-    let accounts = match asks {
-        true => Accounts::open(&context.config)?,
-        false => Accounts::without_storage(&context.config),
-    };
-    let answerer = loading::answerer(context, engine, local, accounts.clone())?;
+    let accounts = loading::accounts(context, asks)?;
+    let answerer = loading::caching_answerer(context, engine, local, accounts.clone())?;
     let request = AnswerRequest {
         generate: !args.extractive,
         model: args.model.clone(),
