@@ -15,7 +15,6 @@ mod error;
 mod gate;
 mod latency;
 mod lines;
-pub mod md5;
 mod measure;
 pub mod own;
 pub mod page;
