@@ -9,6 +9,20 @@ use serde::{Deserialize, Serialize};
 use crate::statistics::rounded;
 use crate::{Interval, bootstrap_mean};
 
+/// Every figure that there may be.
+pub const NAMES: &[&str] = &[
+    "faithfulness",
+    "citation_recall",
+    "citation_precision",
+    "answer_relevancy",
+    "answer_f1",
+    "answer_exact_match",
+    "answer_contains",
+    "refusal_precision",
+    "refusal_recall",
+    "wrong_refusals",
+];
+
 /// A part of an answer that says something, and who bears it out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct JudgedClaim {
@@ -352,6 +366,7 @@ mod tests {
             answer(false, false, &[(false, false, &[])]),
         ];
         let found = metrics(&all);
+        assert!(found.keys().all(|name| NAMES.contains(&name.as_str())));
         let value = |name: &str| (found[name].value, found[name].of);
         assert_eq!(value("faithfulness"), (0.5, 2));
         assert_eq!(value("citation_recall"), (0.25, 2));

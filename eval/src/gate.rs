@@ -4,7 +4,51 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::answers::NAMES;
 use crate::{Error, Measure};
+
+/// A side of a number on which nothing may lie.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bound {
+    below: bool,
+    or_equal: bool,
+    at: f64,
+}
+
+impl Bound {
+    /// Whether `value` lies on the wrong side. What is no number does.
+    pub fn fails(&self, value: f64) -> bool {
+        value.is_nan()
+            || (self.or_equal && value == self.at)
+            || (self.below && value < self.at)
+            || (!self.below && value > self.at)
+    }
+
+    /// Splits `name<0.7`, with `<=`, `>` and `>=` too, at its sign.
+    fn split(condition: &str) -> Option<(&str, Self)> {
+        let (name, comparison) = condition.split_at(condition.find(['<', '>'])?);
+        let rest = &comparison[1..];
+        let (or_equal, at) = match rest.strip_prefix('=') {
+            Some(at) => (true, at),
+            None => (false, rest),
+        };
+        let at: f64 = at.trim().parse().ok()?;
+        let bound = Self {
+            below: comparison.starts_with('<'),
+            or_equal,
+            at,
+        };
+        at.is_finite().then_some((name.trim(), bound))
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.below { "<" } else { ">" };
+        let equal = if self.or_equal { "=" } else { "" };
+        write!(f, "{sign}{equal}{}", self.at)
+    }
+}
 
 /// Fails a run whose measure lies on the wrong side of a bound.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,18 +57,13 @@ pub struct Gate {
     pub mode: Option<String>,
     /// What it looks at.
     pub measure: Measure,
-    below: bool,
-    or_equal: bool,
-    bound: f64,
+    bound: Bound,
 }
 
 impl Gate {
     /// Whether `value` of the measure fails the run. What is no number fails.
     pub fn fails(&self, value: f64) -> bool {
-        value.is_nan()
-            || (self.or_equal && value == self.bound)
-            || (self.below && value < self.bound)
-            || (!self.below && value > self.bound)
+        self.bound.fails(value)
     }
 }
 
@@ -33,44 +72,70 @@ impl fmt::Display for Gate {
         if let Some(mode) = &self.mode {
             write!(f, "{mode}:")?;
         }
-        let sign = if self.below { "<" } else { ">" };
-        let equal = if self.or_equal { "=" } else { "" };
-        write!(f, "{}{sign}{equal}{}", self.measure, self.bound)
+        write!(f, "{}{}", self.measure, self.bound)
     }
+}
+
+fn wrong(text: &str) -> Error {
+    Error::Usage(format!(
+        "`{text}` is not a condition; write one like ndcg@10<0.70 or hybrid:recall@100<0.9"
+    ))
 }
 
 impl FromStr for Gate {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let wrong = || {
-            Error::Usage(format!(
-                "`{text}` is not a condition; write one like ndcg@10<0.70 or hybrid:recall@100<0.9"
-            ))
-        };
         let (mode, condition) = match text.split_once(':') {
             Some((mode, rest)) => (Some(mode.trim().to_owned()), rest),
             None => (None, text),
         };
-        let at = condition.find(['<', '>']).ok_or_else(wrong)?;
-        let (measure, comparison) = condition.split_at(at);
-        let below = comparison.starts_with('<');
-        let rest = &comparison[1..];
-        let (or_equal, bound) = match rest.strip_prefix('=') {
-            Some(bound) => (true, bound),
-            None => (false, rest),
-        };
-        let bound: f64 = bound.trim().parse().map_err(|_| wrong())?;
-        if !bound.is_finite() {
-            return Err(wrong());
-        }
+        let (name, bound) = Bound::split(condition).ok_or_else(|| wrong(text))?;
         Ok(Self {
             mode,
-            measure: measure.parse()?,
-            below,
-            or_equal,
+            measure: name.parse()?,
             bound,
         })
+    }
+}
+
+/// Fails a run whose answers lie on the wrong side of a bound:
+/// `faithfulness<0.9`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AnswerGate {
+    /// One of [`crate::answers::NAMES`].
+    pub metric: String,
+    bound: Bound,
+}
+
+impl AnswerGate {
+    /// Whether `value` of the metric fails the run.
+    pub fn fails(&self, value: f64) -> bool {
+        self.bound.fails(value)
+    }
+}
+
+impl fmt::Display for AnswerGate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.metric, self.bound)
+    }
+}
+
+impl FromStr for AnswerGate {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let (name, bound) = Bound::split(text).ok_or_else(|| wrong(text))?;
+        match NAMES.contains(&name) {
+            true => Ok(Self {
+                metric: name.to_owned(),
+                bound,
+            }),
+            false => Err(Error::Usage(format!(
+                "`{name}` is no figure of answers; there are {}",
+                NAMES.join(", ")
+            ))),
+        }
     }
 }
 
@@ -88,6 +153,15 @@ mod tests {
         assert_eq!(gate.to_string(), "hybrid:mrr@10<=0.5");
         let gate: Gate = "hit@1>0.9".parse().unwrap();
         assert!(gate.fails(0.95) && !gate.fails(0.9));
+    }
+
+    #[test]
+    fn figures_of_answers_have_conditions_too() {
+        let gate: AnswerGate = "faithfulness < 0.9".parse().unwrap();
+        assert!(gate.fails(0.8) && !gate.fails(0.95));
+        assert_eq!(gate.to_string(), "faithfulness<0.9");
+        let message = "ndcg@10<0.5".parse::<AnswerGate>().unwrap_err().to_string();
+        assert!(message.contains("wrong_refusals"), "{message}");
     }
 
     #[test]

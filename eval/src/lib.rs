@@ -28,7 +28,7 @@ mod statistics;
 
 pub use dataset::{Dataset, Documents, EvalDocument};
 pub use error::{Error, Result};
-pub use gate::Gate;
+pub use gate::{AnswerGate, Bound, Gate};
 pub use latency::{Latency, percentile};
 pub use measure::{Family, Measure};
 pub use qrels::{Judgements, Qrels};

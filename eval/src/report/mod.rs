@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::answers::AnswerReport;
-use crate::{Dataset, Error, Evaluation, Figure, Gate, Interval, Latency, Measure, Paired, Result};
+use crate::{
+    AnswerGate, Dataset, Error, Evaluation, Figure, Gate, Interval, Latency, Measure, Paired,
+    Result,
+};
 use crate::{paired_test, statistics};
 
 /// Depths at which recall is drawn.
@@ -254,6 +257,32 @@ impl Report {
                 passed: !gate.fails(value),
             });
         }
+    }
+
+    /// Judges the answers by `gates`. A figure that is not there, such as refusals
+    /// where everything can be answered, fails.
+    pub fn judge_answers(&mut self, gates: &[AnswerGate]) {
+        let metrics = self.answers.as_ref().map(|answers| &answers.metrics);
+        let judged: Vec<GateReport> = gates
+            .iter()
+            .map(|gate| {
+                let metric = metrics.and_then(|metrics| metrics.get(&gate.metric));
+                let value = metric.map_or(f64::NAN, |metric| metric.value);
+                let missing = if metric.is_none() {
+                    ", which was not measured"
+                } else {
+                    ""
+                };
+                GateReport {
+                    condition: format!("fail if {gate}{missing}"),
+                    mode: "answers".into(),
+                    // JSON has no word for what is no number.
+                    value: metric.map_or(0.0, |metric| metric.value),
+                    passed: !gate.fails(value),
+                }
+            })
+            .collect();
+        self.gates.extend(judged);
     }
 
     /// Judges every mode that `baseline` has too: none of `measures` may be

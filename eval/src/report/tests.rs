@@ -111,3 +111,24 @@ fn a_baseline_judges_what_both_have() {
         "{message}"
     );
 }
+
+#[test]
+fn answers_are_judged_and_what_is_not_measured_fails() {
+    let mut report = report(&[("1", &["a"])]);
+    let metric = crate::answers::AnswerMetric {
+        value: 0.8,
+        confidence_95: [0.7, 0.9],
+        of: 10,
+    };
+    report.answers = Some(AnswerReport {
+        metrics: [("faithfulness".to_owned(), metric)].into(),
+        ..AnswerReport::default()
+    });
+    let gate = |text: &str| vec![text.parse::<AnswerGate>().unwrap()];
+    report.judge_answers(&gate("faithfulness<0.7"));
+    assert!(report.passed());
+    report.judge_answers(&gate("refusal_recall<0.7"));
+    assert!(!report.passed());
+    let text = serde_json::to_string(&report).unwrap();
+    serde_json::from_str::<Report>(&text).unwrap();
+}

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use cairn_eval::report::Report;
-use cairn_eval::{Dataset, Family, Gate, Measure, evaluate, page};
+use cairn_eval::{AnswerGate, Dataset, Family, Gate, Measure, evaluate, page};
 use cairn_models::Cancel;
 
 use super::ablate::{self, Part, Workshop};
@@ -84,9 +84,10 @@ pub(super) struct Args {
     /// Write a page with tables and drawings
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
-    /// Exit with 1 if this holds, e.g. 'ndcg@10<0.70' or 'hybrid:recall@100<0.9'
+    /// Exit with 1 if this holds, e.g. 'ndcg@10<0.70', 'hybrid:recall@100<0.9' or,
+    /// of answers, 'faithfulness<0.9'
     #[arg(long, value_name = "CONDITION")]
-    fail_if: Vec<Gate>,
+    fail_if: Vec<Condition>,
     /// Exit with 1 if nDCG or recall is lower than in this report of --json
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
@@ -99,6 +100,42 @@ pub(super) struct Args {
     pub(super) budget: bool,
     #[command(flatten)]
     pub(super) many: Many,
+}
+
+/// What `--fail-if` looks at.
+#[derive(Clone, Debug)]
+enum Condition {
+    Ranking(Gate),
+    Answers(AnswerGate),
+}
+
+impl std::str::FromStr for Condition {
+    type Err = cairn_eval::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse() {
+            Ok(gate) => Ok(Self::Answers(gate)),
+            Err(_) => text.parse().map(Self::Ranking),
+        }
+    }
+}
+
+impl Args {
+    fn gates(&self) -> Vec<Gate> {
+        let ranking = |condition: &Condition| match condition {
+            Condition::Ranking(gate) => Some(gate.clone()),
+            Condition::Answers(_) => None,
+        };
+        self.fail_if.iter().filter_map(ranking).collect()
+    }
+
+    fn answer_gates(&self) -> Vec<AnswerGate> {
+        let answers = |condition: &Condition| match condition {
+            Condition::Answers(gate) => Some(gate.clone()),
+            Condition::Ranking(_) => None,
+        };
+        self.fail_if.iter().filter_map(answers).collect()
+    }
 }
 
 /// Many configurations instead of one.
@@ -164,6 +201,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
         report.answers = Some(answers::judged(
             context, &config, &subject, &answerer, judge, &cancel,
         )?);
+        report.judge_answers(&args.answer_gates());
     }
     if let Some(baseline) = &baseline {
         let measures = head_measures(args);
@@ -199,7 +237,11 @@ impl Plan {
     pub(super) fn of(args: &Args) -> anyhow::Result<Self> {
         let modes = retriever::modes(&args.modes).map_err(BadUsage::new)?;
         let (measures, depth) = measures(args).map_err(BadUsage::new)?;
-        check_gates(&args.fail_if, &modes)?;
+        check_gates(&args.gates(), &modes)?;
+        if !args.answers && !args.answer_gates().is_empty() {
+            let message = "--fail-if looks at answers: it needs --answers";
+            return Err(BadUsage::new(message).into());
+        }
         Ok(Self {
             modes,
             measures,
@@ -246,6 +288,15 @@ fn many(context: &Context, args: &Args, plan: &Plan) -> anyhow::Result<Outcome> 
         None => variant::sweep(&base, &args.many.sweep),
     };
     let variants = variants.map_err(|error| BadUsage::new(format!("{error:#}")))?;
+    if args.questions.is_some()
+        && variants
+            .iter()
+            .any(|variant| variant.config.chunking != base.chunking)
+    {
+        let message = "--questions asks a collection as it is indexed: to compare its chunking, \
+                       put the questions into the folder as questions.jsonl and use --dataset";
+        return Err(BadUsage::new(message).into());
+    }
     let parts = origins(context, args)?
         .into_iter()
         .map(|origin| part(origin, &args.split, args))
@@ -386,7 +437,7 @@ pub(super) fn measure(
                 .write(&path, &format!("cairn-{}", mode.name()))?;
         }
         report.add(mode.name(), &evaluation);
-        report.judge(mode.name(), &evaluation, &args.fail_if);
+        report.judge(mode.name(), &evaluation, &args.gates());
     }
     report.cost.peak_memory_bytes = super::memory::peak_bytes();
     Ok(report)
@@ -449,7 +500,7 @@ fn measures(args: &Args) -> Result<(Vec<Measure>, usize), String> {
     ] {
         measures.extend(SOURCES.map(|k| Measure::at(family, k)));
     }
-    measures.extend(args.fail_if.iter().map(|gate| gate.measure));
+    measures.extend(args.gates().iter().map(|gate| gate.measure));
     let mut seen = std::collections::HashSet::new();
     measures.retain(|measure| seen.insert(*measure));
     let depth = measures

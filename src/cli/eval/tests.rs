@@ -206,6 +206,7 @@ fn flags_that_mean_nothing_are_refused() {
         (["--k", "0"], "at least 1"),
         (["--k", "5000"], "at most 1000"),
         (["--split", "dev"], "the splits here are test"),
+        (["--fail-if", "faithfulness<0.5"], "it needs --answers"),
     ] {
         let error = evaluate_with(&setup, &flags).err().unwrap().to_string();
         assert!(error.contains(expected), "{error}");
