@@ -1,0 +1,5 @@
+"""Trains, distils, calibrates and exports Cairn's cross-encoders.
+
+Run from `models/`: `python -m train.data --help`, and so on; README.md has the
+whole recipe.
+"""

@@ -1,0 +1,87 @@
+"""Mined lists to batches, and dev lists to figures."""
+
+import numpy as np
+
+from . import metrics, score
+from .files import read_corpus, read_lines
+
+DEV_WEIGHTS = (0.3, 0.5, 1.0)
+
+
+class Lists:
+    """Training batches, each a function of (seed, step) alone: a run that was
+    cut off goes on exactly where it was."""
+
+    def __init__(self, data, path, pairs, size=8, lengths=(192,), temper=0.7, seed=0):
+        self.corpus, self.pairs = read_corpus(data), pairs
+        self.size, self.lengths, self.seed = size, lengths, seed
+        sources = {}
+        for one in read_lines(path):
+            sources.setdefault((one["source"], one["kind"]), []).append(one)
+        if not sources:
+            raise SystemExit(f"{path} holds no list")
+        # Between sources as they are (1) and all alike (0).
+        self.sources = [sources[key] for key in sorted(sources)]
+        share = np.array([len(one) for one in self.sources], dtype=np.float64) ** temper
+        self.share = share / share.sum()
+
+    def batch(self, step, queries):
+        """(ids, mask, segments) of queries x size rows, the positive of each
+        query first, and the teacher's scores [queries, size] (nan: none)."""
+        rng = np.random.default_rng([self.seed, step])
+        window = int(rng.choice(self.lengths))
+        rows, taught = [], np.full((queries, self.size), np.nan, dtype=np.float32)
+        for at in range(queries):
+            source = self.sources[rng.choice(len(self.sources), p=self.share)]
+            one = source[rng.integers(len(source))]
+            ids, taught[at] = self.candidates(one, rng)
+            rows += self.pairs.rows(one["query"], [self.corpus[p] for p in ids], window)
+        return self.pairs.batch(rows), taught
+
+    def candidates(self, one, rng):
+        """A positive and size - 1 negatives: half from the hardest eight (by the
+        judge, else as found), the rest from all."""
+        best = rng.integers(len(one["pos"]))
+        found = one["found"]
+        hard = sorted(range(len(found)), key=lambda at: -found[at][-1 if len(found[at]) > 3 else 1])
+        want = self.size - 1
+        chosen = list(rng.permutation(hard[:8])[: (want + 1) // 2])
+        rest = [at for at in rng.permutation(len(found)) if at not in chosen]
+        chosen += rest[: want - len(chosen)]
+        # Few were found: some twice, which weighs them more but changes no order.
+        chosen += list(rng.choice(len(found), want - len(chosen))) if len(chosen) < want else []
+        negatives = [found[at] for at in chosen]
+        nan = float("nan")
+        scores = [one["pos_judge"][best] if "pos_judge" in one else nan]
+        scores += [c[3] if len(c) > 3 else nan for c in negatives]
+        return [one["pos"][best]] + [c[0] for c in negatives], scores
+
+
+class Dev:
+    """Lists of held-out documents, in fused order, as retrieval gave them."""
+
+    def __init__(self, data, path, limit=0):
+        self.corpus = read_corpus(data)
+        self.lists = list(read_lines(path))[: limit or None]
+        if not self.lists:
+            raise SystemExit(f"{path} holds no list to measure with")
+
+    def scores(self, scorer):
+        asked = [(one["query"], [self.corpus[c[0]] for c in one["found"]]) for one in self.lists]
+        return list(score.score_lists(scorer, asked))
+
+    def measure(self, scores):
+        """nDCG@10 without re-ranking and at each weight of the blend."""
+        out = {"off": []} | {weight: [] for weight in DEV_WEIGHTS}
+        for one, heard in zip(self.lists, scores):
+            ids, fused = [c[0] for c in one["found"]], [c[1] for c in one["found"]]
+            grades = {p: 1 for p in one["pos"]}
+            out["off"].append(metrics.ndcg(ids, grades))
+            for weight in DEV_WEIGHTS:
+                ranked = metrics.blend(ids, fused, heard, len(ids), weight)
+                out[weight].append(metrics.ndcg(ranked, grades))
+        return {key: float(np.mean(values)) for key, values in out.items()}
+
+
+def tell(figures):
+    return " ".join(f"{key}:{value:.4f}" for key, value in figures.items())

@@ -1,0 +1,135 @@
+"""The training loop: steps, schedule, checkpoints that a later run resumes."""
+
+import math
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from . import model as models
+from .lists import Dev, Lists, tell
+from .pairs import Pairs
+from .score import TorchScorer
+
+
+def arguments(it):
+    """The flags that train and distil share."""
+    it.add_argument("--data", default="train/work/data")
+    it.add_argument("--lists", required=True, help="mined lists of the train split")
+    it.add_argument("--dev", required=True, help="mined lists of the dev split")
+    it.add_argument("--dev-limit", type=int, default=200)
+    it.add_argument("--tokenizer", default="builtin/cross-encoder-v0/tokenizer.json")
+    it.add_argument("--start", required=True, help="model.safetensors, a .pt, or an int8 .onnx of ours")
+    it.add_argument("--layers", help="of the start, e.g. 0,2,5; all when absent")
+    it.add_argument("--head", choices=("mean", "maxsim"))
+    it.add_argument("--cross-from", type=int, help="first layer in which query and passage meet")
+    it.add_argument("--out", required=True, help="folder of checkpoints; a run there is resumed")
+    it.add_argument("--steps", type=int, default=1000)
+    it.add_argument("--minutes", type=float, default=1e9, help="stop then; run again to go on")
+    it.add_argument("--save-minutes", type=float, default=4)
+    it.add_argument("--dev-every", type=int, default=200, help="steps")
+    it.add_argument("--queries", type=int, default=8, help="of a step")
+    it.add_argument("--candidates", type=int, default=8, help="of a query, the positive included")
+    it.add_argument("--lengths", default="64,128,192", help="windows in tokens, one drawn a step")
+    it.add_argument("--lr", type=float, default=5e-5)
+    it.add_argument("--warmup", type=float, default=0.1, help="share of the steps")
+    it.add_argument("--decay", type=float, default=0.01)
+    it.add_argument("--threads", type=int, default=2)
+    it.add_argument("--seed", type=int, default=0)
+
+
+def rate(step, steps, warmup):
+    """Linear up, then linear down to 0; a share of the largest rate."""
+    first = max(1, int(steps * warmup))
+    return (step + 1) / first if step < first else max(0.0, (steps - step) / max(1, steps - first))
+
+
+def grouped(model, decay):
+    """No decay of biases and norms."""
+    plain = [p for p in model.parameters() if p.ndim < 2]
+    return [{"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": decay},
+            {"params": plain, "weight_decay": 0.0}]
+
+
+def write(path, what):
+    part = path.with_suffix(".part")
+    torch.save(what, part)
+    os.replace(part, path)
+
+
+def fit(args, loss_of):
+    """Trains until the steps or the minutes are over. `loss_of` takes logits
+    [queries, candidates], the positive first, and the teacher's scores."""
+    torch.manual_seed(args.seed)
+    torch.set_num_threads(args.threads)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.backends.cuda.matmul.allow_tf32 = True
+    layers = [int(one) for one in args.layers.split(",")] if args.layers else None
+    model = models.start(args.start, layers, args.head, args.cross_from).to(device)
+    optimiser = torch.optim.AdamW(grouped(model, args.decay), lr=args.lr)
+    pairs = Pairs(args.tokenizer)
+    lengths = [int(one) for one in args.lengths.split(",")]
+    lists = Lists(args.data, args.lists, pairs, args.candidates, lengths, seed=args.seed)
+    dev = Dev(args.data, args.dev, args.dev_limit)
+    out = Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    step, best = resume(out / "last.pt", model, optimiser)
+    print(f"{models.describe(model)}, on {device}, step {step} of {args.steps}", flush=True)
+
+    def measure():
+        figures = dev.measure(dev.scores(TorchScorer(model, pairs)))
+        print(f"step {step} dev nDCG@10 {tell(figures)}", flush=True)
+        model.train()
+        return max(value for key, value in figures.items() if key != "off")
+
+    def keep():
+        write(out / "last.pt", {"model": model.state_dict(), "settings": vars(model.settings),
+                                "optimiser": optimiser.state_dict(), "step": step, "best": best})
+
+    if step == 0:
+        best = measure()
+        models.save(model, out / "best.pt")
+    begun = saved = time.monotonic()
+    losses = []
+    while step < args.steps and time.monotonic() - begun < 60 * args.minutes:
+        given, taught = lists.batch(step, args.queries)
+        for group in optimiser.param_groups:
+            group["lr"] = args.lr * rate(step, args.steps, args.warmup)
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+            logits = model(*(torch.from_numpy(it).to(device) for it in given))
+        shaped = logits.view(args.queries, args.candidates)
+        loss = loss_of(shaped, torch.from_numpy(taught).to(device))
+        if not math.isfinite(loss.item()):
+            raise SystemExit(f"the loss is {loss.item()} at step {step}; try a lower --lr")
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        losses.append(loss.item())
+        step += 1
+        if step % args.dev_every == 0 or step == args.steps:
+            print(f"step {step} loss {np.mean(losses[-args.dev_every:]):.4f}", flush=True)
+            found = measure()
+            if found > best:
+                best = found
+                models.save(model, out / "best.pt")
+        if time.monotonic() - saved > 60 * args.save_minutes:
+            keep()
+            saved = time.monotonic()
+    keep()
+    print(f"step {step} of {args.steps}, best dev nDCG@10 {best:.4f}, in {out}", flush=True)
+    return best
+
+
+def resume(path, model, optimiser):
+    """(step, best) of the checkpoint, or (0, 0)."""
+    if not path.exists():
+        return 0, 0.0
+    saved = torch.load(path, map_location="cpu")
+    if tuple(saved["settings"]["layers"]) != tuple(model.settings.layers):
+        raise SystemExit(f"{path} is a model of other layers; give another --out")
+    model.load_state_dict(saved["model"])
+    optimiser.load_state_dict(saved["optimiser"])
+    return saved["step"], saved["best"]

@@ -1,0 +1,83 @@
+"""Scores of pairs by an ONNX file (ONNX Runtime, as when serving) or by a model
+of ours (torch, on the GPU where there is one)."""
+
+import numpy as np
+
+
+class OnnxScorer:
+    """An int8 or f32 graph on the CPU, with the engine's session settings."""
+
+    def __init__(self, path, pairs, threads=2):
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self.session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.pairs, self.per_batch = pairs, 768
+
+    def __call__(self, rows):
+        ids, mask, segments = self.pairs.batch(rows)
+        given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": segments}
+        return self.session.run(None, given)[0].reshape(-1)
+
+
+class TorchScorer:
+    def __init__(self, model, pairs):
+        import torch
+
+        self.torch, self.model, self.pairs = torch, model.eval(), pairs
+        self.device = next(model.parameters()).device
+        self.per_batch = 65_536 if self.device.type == "cuda" else 4096
+
+    def __call__(self, rows):
+        torch = self.torch
+        given = [torch.from_numpy(it).to(self.device) for it in self.pairs.batch(rows)]
+        half = self.device.type == "cuda"
+        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            return self.model(*given).float().cpu().numpy()
+
+
+def load(path, pairs, threads=2):
+    """The scorer of an .onnx file or of a checkpoint."""
+    if str(path).endswith(".onnx"):
+        return OnnxScorer(path, pairs, threads)
+    import torch
+
+    from .model import start
+
+    torch.set_num_threads(threads)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return TorchScorer(start(path).to(device), pairs)
+
+
+def score(scorer, rows):
+    """Scores in the order of `rows`, in batches of rows of like lengths."""
+    order = sorted(range(len(rows)), key=lambda at: len(rows[at][0]))
+    out, held = np.zeros(len(rows), dtype=np.float32), []
+
+    def flush():
+        if held:
+            out[held] = scorer([rows[at] for at in held])
+            held.clear()
+
+    for at in order:
+        if held and (len(held) + 1) * len(rows[at][0]) > scorer.per_batch:
+            flush()
+        held.append(at)
+    flush()
+    return out
+
+
+def score_lists(scorer, lists, block=256):
+    """Scores of many (query, [(title, text)]), a block of lists at a time so
+    that a GPU has full batches."""
+    for begin in range(0, len(lists), block):
+        rows, sizes = [], []
+        for query, passages in lists[begin : begin + block]:
+            made = scorer.pairs.rows(query, passages)
+            rows += made
+            sizes.append(len(made))
+        found = score(scorer, rows)
+        yield from np.split(found, np.cumsum(sizes)[:-1])

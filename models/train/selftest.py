@@ -1,0 +1,235 @@
+"""Checks of every step on tiny data, without the network and without data from
+outside: `python -m train.selftest` (all), or with names, such as `pure torch`."""
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from . import calibrate, data, derive, metrics, mine, windows
+from .files import open_text, read_corpus, read_lines, read_qrels, read_queries, write_lines
+
+BUILTIN = Path(__file__).parent.parent / "builtin" / "cross-encoder-v0"
+THINGS = ("key", "graph", "invoice", "lease", "turbine", "glacier", "protein", "comet", "violin", "harbour", "orchard",
+          "ledger", "beacon", "canyon", "falcon", "granite", "lantern", "meadow", "nebula", "oyster")
+FACTS = ("rotates every {n} days in the {t} room", "was measured at {n} units near the {t} gate",
+         "costs {n} coins in the {t} market", "is kept {n} metres below the {t} tower")
+
+
+def expect(condition, what):
+    if not condition:
+        raise SystemExit(f"failed: {what}")
+
+
+def refuses(action, what):
+    try:
+        action()
+    except SystemExit:
+        return
+    raise SystemExit(f"failed: {what} is not refused")
+
+
+def tiny(folder):
+    """Pairs about 20 things, and an evaluation set of one query."""
+    rows = []
+    for at, thing in enumerate(THINGS):
+        for fact in range(len(FACTS)):
+            text = f"The {thing} {FACTS[fact].format(n=7 * at + fact, t=THINGS[at - 3])}. " \
+                   "It is written in the old book of the town. Nobody has changed it since then at all."
+            question = f"What about the {thing} and the {FACTS[fact].split()[-1]} of the {THINGS[at - 3]}?"
+            rows.append({"query": question, "pos": [text], "neg": ["Nothing is known of that."]})
+    (folder / "train").mkdir()
+    write_lines(folder / "train" / "tiny.jsonl.gz", rows)
+    (folder / "eval" / "one").mkdir(parents=True)
+    write_lines(folder / "eval" / "one" / "queries.jsonl", [{"_id": "q", "text": "is the sea salty?"}])
+    return rows
+
+
+def pure(folder):
+    """Windows, measures, derived queries, fusion, calibration."""
+    expect([w for _, w in windows.words("Filters, glass & Día's")] == ["filter", "glass", "día", "s"], "words")
+    text = "filler " * 50 + "the needle is here " + "filler " * 50
+    spans = [(m.start(), m.end()) for m in windows.WORD.finditer(text)]
+    start, end = windows.best(text, spans, 20, windows.weights("needle", [text]))
+    expect("needle" in text[start:end] and end - start < len(text), "the window that answers")
+    expect(windows.best("short", [(0, 5)], 9, {}) == (0, 5), "a short text is one window")
+    expect(metrics.ndcg(["a", "b"], {"a": 1}) == 1 and metrics.ndcg(["b"], {}) == 0, "nDCG of the ideal")
+    expect(abs(metrics.ndcg(["x", "a"], {"a": 3, "b": 1}) - 3 / np.log2(3) / (3 + 1 / np.log2(3))) < 1e-9, "nDCG")
+    expect(metrics.precision(["a", "b"], {"a": 1}) == 0.2, "precision@5")
+    # The engine's own test of its blend has these figures.
+    fused, heard = [0.9, 0.8, 0.7, 0.6, 0.1], [-3.0, 1.0, 5.0, 0.0]
+    expect(metrics.blend(list("abcde"), fused, heard, 4, 0.5) == list("cbade"), "the blend")
+    expect(metrics.blend(list("abcde"), fused, heard, 4, 0.0) == list("abcde"), "a blend of weight 0")
+    expect(derive.keywords("What is the capital of France?") == "capital France", "keywords")
+    long = "Israel - Museums. " + "The museum is large. " * 10
+    expect(derive.heading(long)[0] == "Israel Museums" and "Israel" not in derive.heading(long)[1], "heading")
+    sentences = ["One two three four five six seven eight nine.", "Short one.", "Another short.", "The end is near."]
+    stated, rest = derive.claim(" ".join(sentences), 5)
+    expect(stated == sentences[0] and stated not in rest, "claim")
+    keep = mine.consistent(5.0, 0.5, [6.0, 6.0, 4.0], [0.9, 0.1, 0.9])
+    expect(keep.tolist() == [False, True, True], "two witnesses against a negative")
+    rng = np.random.default_rng(0)
+    scores = rng.normal(10, 3, 4000)
+    labels = (rng.random(4000) < calibrate.sigmoid(0.8 * scores - 9)).astype(float)
+    scale, offset = calibrate.platt(scores, labels)
+    expect(abs(scale - 0.8) < 0.08 and abs(offset + 9) < 0.8, f"Platt's fit: {scale} {offset}")
+    knots = calibrate.isotonic(scores, labels)
+    told = [y for _, y in knots]
+    expect(told == sorted(told) and knots == sorted(knots), "an isotonic fit rises")
+    for method in ("platt", "isotonic"):
+        gap, _ = calibrate.errors(calibrate.apply(calibrate.fit_of(method, scores, labels), scores), labels)
+        expect(gap < 0.03, f"{method} is calibrated: {gap}")
+
+
+def build(folder):
+    """The builder, what it refuses, and mining."""
+    rows = tiny(folder)
+    tokenizer, out = BUILTIN / "tokenizer.json", folder / "data"
+    data.build(folder / "train", folder / "eval", tokenizer, out)
+    queries, corpus = read_queries(out), read_corpus(out)
+    qrels = {split: read_qrels(out, split) for split in ("train", "dev")}
+    expect(not set(qrels["train"]) & set(qrels["dev"]), "splits share no query")
+    expect(not {p for q in qrels["train"].values() for p in q} & {p for q in qrels["dev"].values() for p in q},
+           "splits share no positive")
+    expect(all(p in corpus for split in qrels.values() for q in split.values() for p in q), "positives exist")
+    before = (out / "corpus.jsonl.gz").read_bytes()
+    data.build(folder / "train", folder / "eval", tokenizer, out)
+    expect(before == (out / "corpus.jsonl.gz").read_bytes(), "the same data give the same bytes")
+    write_lines(folder / "eval" / "one" / "queries.jsonl", [{"_id": "q", "text": rows[5]["query"].upper() + " "}])
+    refuses(lambda: data.build(folder / "train", folder / "eval", tokenizer, folder / "no"), "an evaluation query")
+    refuses(lambda: data.build(folder / "train", folder / "train", tokenizer, folder / "no"), "no evaluation sets")
+    parts = data.pieces("One is here. Two is there. " * 40, data.Pairs(tokenizer), 64)
+    expect(len(parts) > 4 and " ".join(parts).split() == ("One is here. Two is there. " * 40).split(), "pieces")
+    count, hits = mine.mine(out, "train", folder / "train.jsonl.gz")
+    expect(count == len(qrels["train"]) and hits > 0.8, f"words find the positives: {hits}")
+    mine.mine(out, "dev", folder / "dev.jsonl.gz")
+    for one in read_lines(folder / "train.jsonl.gz"):
+        expect(not set(one["pos"]) & {c[0] for c in one["found"]}, "no positive among the negatives")
+        expect(one["query"] == queries[one["id"]]["text"], "a list is of its query")
+    with open_text(folder / "run.trec", "w") as run:
+        for query in qrels["train"]:
+            run.writelines(f"{query} Q0 {p} {at} {9 - at} x\n" for at, p in enumerate(list(corpus)[:5], 1))
+    mine.mine(out, "train", folder / "by-run.jsonl.gz", run=folder / "run.trec")
+    expect(all(len(one["found"]) <= 6 for one in read_lines(folder / "by-run.jsonl.gz")), "a run is what was found")
+
+
+def models_of(folder):
+    import torch
+
+    from . import model
+
+    torch.manual_seed(0)
+    shape = dict(hidden=48, inner=96, heads=4)
+    start = model.CrossEncoder(model.Settings(layers=(0, 1, 2), **shape))
+    for value in start.parameters():
+        if value.ndim > 1 and value.shape[0] > 1:
+            torch.nn.init.normal_(value, std=0.2)
+    model.save(start, folder / "start.pt")
+    return start
+
+
+def torch_steps(folder):
+    """Model, training, resumption, distillation and export."""
+    import torch
+
+    from . import distil, export, loop, model, score, train
+    from .pairs import Pairs
+
+    if not (folder / "dev.jsonl.gz").exists():
+        build(folder)
+    start = models_of(folder)
+    pairs = Pairs(BUILTIN / "tokenizer.json", 64)
+    rows = pairs.rows("what is a graph?", [("", "A graph has nodes and edges."), ("Key", "x " * 200), ("", "")])
+    expect(max(len(ids) for ids, _ in rows) == 64, "a pair keeps to its window")
+    given = [torch.from_numpy(it) for it in pairs.batch(rows)]
+    whole = start(*given)
+    alone = torch.cat([start(*(torch.from_numpy(it) for it in pairs.batch([row]))) for row in rows])
+    expect(torch.allclose(whole, alone, atol=1e-4), "a batch gives what single calls give")
+    expect(bool((whole.abs() <= model.SCALE + 1e-4).all()), "the linear term starts at zero")
+    for head, cross in (("maxsim", 0), ("mean", 2)):
+        other = model.start(folder / "start.pt", head=head, cross_from=cross)
+        expect(not torch.allclose(other(*given), whole, atol=1e-3), f"{head} from layer {cross} differs")
+    apart = model.start(folder / "start.pt", cross_from=3).states(*given)
+    changed = [it.clone() for it in given]
+    changed[0][:, 1] = 2000
+    passage = given[2][..., None].bool()
+    same = torch.where(passage, apart - model.start(folder / "start.pt", cross_from=3).states(*changed), torch.zeros(()))
+    expect(float(same.abs().max()) < 1e-5, "apart, the passage does not see the query")
+    refuses(lambda: model.start(folder / "start.pt", layers=(0, 7)), "a layer that is not there")
+
+    def flags(out, *more):
+        it = argparse.ArgumentParser()
+        loop.arguments(it)
+        return it.parse_args(
+            ["--data", f"{folder}/data", "--lists", f"{folder}/train.jsonl.gz", "--dev", f"{folder}/dev.jsonl.gz",
+             "--tokenizer", f"{BUILTIN}/tokenizer.json", "--start", f"{folder}/start.pt", "--out", f"{folder}/{out}",
+             "--lengths", "48,64", "--queries", "4", "--dev-every", "20", "--lr", "1e-3", "--steps", "40", *more])
+
+    losses = []
+    loop.fit(flags("run"), lambda logits, taught: losses.append(train.listwise(logits)) or losses[-1])
+    expect(np.mean([x.item() for x in losses[-8:]]) < 0.8 * np.mean([x.item() for x in losses[:8]]), "it learns")
+    # Cut off after 15 steps and resumed: the weights of the run in one go.
+    class Stop(Exception):
+        pass
+    seen = []
+
+    def stopping(logits, taught):
+        seen.append(1)
+        if len(seen) == 16:
+            raise Stop
+        return train.listwise(logits)
+
+    try:
+        loop.fit(flags("cut", "--save-minutes", "0"), stopping)
+    except Stop:
+        pass
+    loop.fit(flags("cut"), train.listwise)
+    one, two = (torch.load(folder / it / "last.pt") for it in ("run", "cut"))
+    gap = max(float((one["model"][k] - two["model"][k]).abs().max()) for k in one["model"])
+    expect(two["step"] == 40 and gap < 1e-4, f"a resumed run is the same run: {gap}")
+    refuses(lambda: loop.fit(flags("cut", "--layers", "0"), train.listwise), "a checkpoint of other layers")
+    refuses(lambda: loop.fit(flags("none"), distil.loss_of(2, 0.1, 0.1)), "distilling from lists without scores")
+    judge = score.load(folder / "run" / "best.pt", pairs)
+    mine.mine(folder / "data", "train", folder / "taught.jsonl.gz", judge=judge)
+    small = flags("small", "--layers", "0,2", "--lists", f"{folder}/taught.jsonl.gz")
+    loop.fit(small, distil.loss_of(2.0, 0.05, 0.2))
+    student = model.start(folder / "small" / "best.pt")
+    expect(len(student.settings.layers) == 2, "the student has two layers")
+    plain, int8 = export.export(student, pairs, folder / "onnx")
+    lists = [("what is a graph?", [("", "A graph has nodes."), ("", "No.")])]
+    most, _ = export.compare(plain, int8, lists)
+    expect(0 < most < 3, f"int8 is near f32: {most}")
+
+
+def builtin(folder):
+    """The built-in int8 graph's weights, as floats in torch, score like it."""
+    from . import model, score
+    from .pairs import Pairs
+
+    pairs = Pairs(BUILTIN / "tokenizer.json")
+    onnx = score.load(BUILTIN / "model.int8.onnx", pairs)
+    ours = score.TorchScorer(model.start(BUILTIN / "model.int8.onnx"), pairs)
+    rows = pairs.rows("how do I rotate an API key?", [("", "Open Settings and press Rotate."), ("", "We are closed.")])
+    one, other = score.score(onnx, rows), score.score(ours, rows)
+    expect(np.abs(one - other).max() < 0.6 and one[0] > one[1], f"the same scores: {one} {other}")
+
+
+CHECKS = {"pure": pure, "build": build, "torch": torch_steps, "builtin": builtin}
+
+
+def main():
+    names = sys.argv[1:] or list(CHECKS)
+    unknown = set(names) - set(CHECKS)
+    if unknown:
+        raise SystemExit(f"no check is called {', '.join(sorted(unknown))}; there are {', '.join(CHECKS)}")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            CHECKS[name](Path(folder))
+            print(json.dumps({"passed": name}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
