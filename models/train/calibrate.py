@@ -78,7 +78,10 @@ def errors(told, labels, bins=10):
 def calibrate(lists, scores, method):
     """(fit on all, errors of a fit on even queries at the odd ones)."""
     labels = [np.array([c[2] for c in one["found"]], dtype=np.float64) for one in lists]
-    flat = lambda parts: np.concatenate(parts).astype(np.float64)
+
+    def flat(parts):
+        return np.concatenate(parts).astype(np.float64)
+
     whole = fit_of(method, flat(scores), flat(labels))
     half = fit_of(method, flat(scores[::2]), flat(labels[::2]))
     return whole, errors(apply(half, flat(scores[1::2])), flat(labels[1::2]))

@@ -19,7 +19,9 @@ def kl(logits, taught, temperature):
 
 
 def margin_mse(logits, taught):
-    margins = lambda scores: scores[:, :1] - scores[:, 1:]
+    def margins(scores):
+        return scores[:, :1] - scores[:, 1:]
+
     return F.mse_loss(margins(logits), margins(taught))
 
 

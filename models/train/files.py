@@ -76,6 +76,9 @@ def read_run(path):
     run = {}
     with open_text(path) as lines:
         for line in lines:
-            query, _, document, rank, score, _ = line.split()
+            columns = line.split()
+            if len(columns) != 6:
+                raise SystemExit(f"{path} is no TREC run: a line has {len(columns)} columns, not 6")
+            query, _, document, rank, score, _ = columns
             run.setdefault(query, []).append((int(rank), document, float(score)))
     return {q: [(d, s) for _, d, s in sorted(rows)] for q, rows in run.items()}

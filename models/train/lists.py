@@ -38,6 +38,22 @@ class Lists:
             rows += self.pairs.rows(one["query"], [self.corpus[p] for p in ids], window)
         return self.pairs.batch(rows), taught
 
+    def stream(self, first, last, queries, workers):
+        """The batches of steps first..last as tensors, in order; `workers`
+        processes make them ahead of time (a GPU waits for one process)."""
+        from torch.utils.data import DataLoader
+
+        lists = self
+
+        class Steps:
+            def __len__(self):
+                return max(0, last - first)
+
+            def __getitem__(self, at):
+                return lists.batch(first + at, queries)
+
+        return DataLoader(Steps(), batch_size=None, num_workers=workers)
+
     def candidates(self, one, rng):
         """A positive and size - 1 negatives: half from the hardest eight (by the
         judge, else as found), the rest from all."""

@@ -37,6 +37,7 @@ def arguments(it):
     it.add_argument("--warmup", type=float, default=0.1, help="share of the steps")
     it.add_argument("--decay", type=float, default=0.01)
     it.add_argument("--threads", type=int, default=2)
+    it.add_argument("--workers", type=int, default=0, help="processes that make batches; 12 beside a GPU")
     it.add_argument("--seed", type=int, default=0)
 
 
@@ -93,14 +94,15 @@ def fit(args, loss_of):
         models.save(model, out / "best.pt")
     begun = saved = time.monotonic()
     losses = []
-    while step < args.steps and time.monotonic() - begun < 60 * args.minutes:
-        given, taught = lists.batch(step, args.queries)
+    for given, taught in lists.stream(step, args.steps, args.queries, args.workers):
+        if time.monotonic() - begun > 60 * args.minutes:
+            break
         for group in optimiser.param_groups:
             group["lr"] = args.lr * rate(step, args.steps, args.warmup)
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-            logits = model(*(torch.from_numpy(it).to(device) for it in given))
+            logits = model(*(it.to(device) for it in given))
         shaped = logits.view(args.queries, args.candidates)
-        loss = loss_of(shaped, torch.from_numpy(taught).to(device))
+        loss = loss_of(shaped, taught.to(device))
         if not math.isfinite(loss.item()):
             raise SystemExit(f"the loss is {loss.item()} at step {step}; try a lower --lr")
         optimiser.zero_grad(set_to_none=True)

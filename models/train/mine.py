@@ -115,7 +115,7 @@ def main():
     it.add_argument("--split", default="train", choices=("train", "dev"))
     it.add_argument("--out", required=True)
     it.add_argument("--run", help="TREC run of `cairn eval --run-out` over --data")
-    it.add_argument("--embedder", help="folder of all-MiniLM-L6-v2, where no --run is given")
+    it.add_argument("--embedder", help="weights of all-MiniLM-L6-v2, where no --run is given")
     it.add_argument("--judge", help="model whose scores filter the lists: .onnx or .pt")
     it.add_argument("--tokenizer", default="builtin/cross-encoder-v0/tokenizer.json")
     it.add_argument("--limit", type=int, default=0, help="queries; 0 takes all")
@@ -127,8 +127,8 @@ def main():
     if not args.run and args.embedder:
         from .retrieve import Embedder
 
-        embedder = Embedder(args.embedder)
-    judge = score.load(args.judge, Pairs(args.tokenizer), args.threads) if args.judge else None
+        embedder = Embedder(args.embedder, args.tokenizer)
+    judge = score.load(args.judge, Pairs(args.tokenizer), args.threads, judge=True) if args.judge else None
     mine(args.data, args.split, args.out, args.run, embedder, judge, args.limit, args.margin, args.seed)
 
 

@@ -55,15 +55,18 @@ class Attention(nn.Module):
 
     def __init__(self, s):
         super().__init__()
-        self.heads = s.heads
+        self.heads, self.width = s.heads, s.hidden // s.heads
         self.self = nn.ModuleDict({n: nn.Linear(s.hidden, s.hidden) for n in ("query", "key", "value")})
         self.output = Residual(s.hidden, s)
 
     def forward(self, states, bias):
         rows, length, hidden = states.shape
-        split = lambda it: it.view(rows, length, self.heads, hidden // self.heads).transpose(1, 2)
-        query, key, value = (split(self.self[n](states)) for n in ("query", "key", "value"))
-        likeness = query @ key.transpose(-1, -2) / (hidden // self.heads) ** 0.5
+
+        def split(name):
+            return self.self[name](states).view(rows, length, self.heads, self.width).transpose(1, 2)
+
+        query, key, value = split("query"), split("key"), split("value")
+        likeness = query @ key.transpose(-1, -2) / self.width**0.5
         mixed = F.softmax(likeness + bias, dim=-1) @ value
         return self.output(mixed.transpose(1, 2).reshape(rows, length, hidden), states)
 
@@ -122,7 +125,9 @@ class CrossEncoder(nn.Module):
 
     @staticmethod
     def means(states, query, passage):
-        mean = lambda mask: (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
+        def mean(mask):
+            return (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
+
         return F.cosine_similarity(mean(query), mean(passage), dim=-1, eps=1e-6)
 
     @staticmethod

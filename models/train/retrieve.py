@@ -51,15 +51,15 @@ class Bm25:
 class Embedder:
     """Mean of the last states, unit length, like the engine's."""
 
-    def __init__(self, folder, window=256):
+    def __init__(self, weights, tokenizer, window=512):
         import torch
 
         from .model import start
 
         self.torch, self.window = torch, window
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.model = start(f"{folder}/model.safetensors").to(self.device).eval()
-        self.pairs = Pairs(f"{folder}/tokenizer.json", window)
+        self.model = start(weights).to(self.device).eval()
+        self.pairs = Pairs(tokenizer, window)
         self.per_batch = 131_072 if self.device == "cuda" else 4096
 
     def __call__(self, texts):

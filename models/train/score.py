@@ -39,12 +39,17 @@ class TorchScorer:
             return self.model(*given).float().cpu().numpy()
 
 
-def load(path, pairs, threads=2):
-    """The scorer of an .onnx file or of a checkpoint."""
-    if str(path).endswith(".onnx"):
+def load(path, pairs, threads=2, judge=False):
+    """The scorer of an .onnx file or of a checkpoint. A judge of many lists need
+    not be what is served: beside a GPU, an int8 graph of ours is read back into
+    torch, its weights as floats."""
+    served = str(path).endswith(".onnx")
+    if served and not judge:
         return OnnxScorer(path, pairs, threads)
     import torch
 
+    if served and not torch.cuda.is_available():
+        return OnnxScorer(path, pairs, threads)
     from .model import start
 
     torch.set_num_threads(threads)
