@@ -4,7 +4,8 @@
 use std::sync::{Arc, Mutex};
 
 use cairn_indexer::Document;
-use cairn_models::{Cancel, Embedder, Result, TokenSpans, testing::HashEmbedder};
+use cairn_models::testing::ScriptedEmbedder;
+use cairn_models::{Cancel, Embedder};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -87,53 +88,25 @@ fn gaussian(rng: &mut StdRng) -> Vec<f32> {
     (0..DIMENSION).map(|_| normal()).collect()
 }
 
-/// Gives documents the vectors of [`vectors`] in the order in which they come,
-/// and later texts (the questions) those of a real model, so that a search
-/// costs what it costs.
-pub(crate) struct Clustered {
-    real: Arc<dyn Embedder>,
-    supply: Mutex<std::vec::IntoIter<f32>>,
-}
-
-impl Clustered {
-    /// With vectors for `count` chunks.
-    pub(crate) fn new(real: Arc<dyn Embedder>, count: usize) -> Self {
-        Self {
-            real,
-            supply: Mutex::new(vectors(count).into_iter()),
-        }
-    }
-}
-
-impl Embedder for Clustered {
-    fn id(&self) -> &str {
-        "clustered"
-    }
-
-    fn dimension(&self) -> usize {
-        DIMENSION
-    }
-
-    fn window(&self) -> usize {
-        self.real.window()
-    }
-
-    fn special_tokens(&self) -> usize {
-        self.real.special_tokens()
-    }
-
-    fn token_spans(&self, text: &str) -> Result<TokenSpans> {
-        // Words are enough to cut by, and cheap.
-        HashEmbedder.token_spans(text)
-    }
-
-    fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
-        let mut supply = self.supply.lock().expect("no holder panics");
+/// Gives documents the vectors of [`vectors`] (for `count` chunks) in the order
+/// in which they come, and later texts (the questions) those of a real model, so
+/// that a search costs what it costs. Chunks are cut by words, which is cheap.
+pub(crate) fn clustered(real: Arc<dyn Embedder>, count: usize) -> Arc<dyn Embedder> {
+    let supply = Mutex::new(vectors(count).into_iter());
+    let window = real.window();
+    let embed = move |texts: &[&str], cancel: &Cancel| {
+        let mut supply = supply.lock().expect("no holder panics");
         if supply.len() < texts.len() * DIMENSION {
             drop(supply);
-            return self.real.embed(texts, cancel);
+            return real.embed(texts, cancel);
         }
         let take = |_| supply.by_ref().take(DIMENSION).collect();
         Ok(texts.iter().map(take).collect())
-    }
+    };
+    Arc::new(ScriptedEmbedder {
+        id: "clustered".to_owned(),
+        dimension: DIMENSION,
+        window,
+        ..ScriptedEmbedder::new(embed)
+    })
 }

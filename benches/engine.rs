@@ -192,7 +192,7 @@ fn large_collection() -> (tempfile::TempDir, Engine, Index) {
     let count = collection_size();
     let mut config = Config::default();
     config.storage.data_dir = folder.path().to_owned();
-    let embedder: Arc<dyn Embedder> = Arc::new(data::Clustered::new(embedder(), count));
+    let embedder = data::clustered(embedder(), count);
     let engine = Engine::new(&config, Some(Arc::clone(&embedder)), Some(reranker())).unwrap();
     let index = engine.create_collection("main").unwrap();
     let mut writer = index.writer(embedder).unwrap();

@@ -52,7 +52,7 @@ pub(crate) fn report(folder: &Path, embedder: Arc<dyn Embedder>, reranker: Arc<d
     config.storage.data_dir = folder.to_owned();
     let before = Memory::now();
     let start = Instant::now();
-    let model: Arc<dyn Embedder> = Arc::new(data::Clustered::new(embedder, 0));
+    let model = data::clustered(embedder, 0);
     let engine = Engine::new(&config, Some(model), Some(reranker)).unwrap();
     let chunks = engine.collection("main").unwrap().snapshot().chunk_count();
     let opened = start.elapsed();

@@ -26,7 +26,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .unwrap_or_else(|| "all-minilm-l6-v2".to_owned());
 
     let start = Instant::now();
-    let embedder = load_embedder(&Hub::new(None)?, &model, &LoadOptions { threads }, &Quiet)?;
+    let options = LoadOptions {
+        threads,
+        ..LoadOptions::default()
+    };
+    let embedder = load_embedder(&Hub::new(None)?, &model, &options, &Quiet)?;
     let opened = start.elapsed();
     let text = |line: &str| -> Result<String, serde_json::Error> {
         let row: serde_json::Value = serde_json::from_str(line)?;

@@ -12,7 +12,7 @@ use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
 use crate::kernels::gemm::{Finish, Packed};
-use crate::kernels::parallel;
+use crate::kernels::parallel::{self, Matrix};
 use crate::kernels::simd::Level;
 use crate::{
     Cancel, Embedder, Error, ErrorKind, GenerateRequest, Generator, Message, Reranker, Result, Role,
@@ -131,7 +131,7 @@ pub fn machine(threads: usize) -> Result<Machine> {
     let mut random = StdRng::seed_from_u64(SEED);
     let mut matrix = || -> Vec<f32> { (0..size * size).map(|_| random.random()).collect() };
     let (left, right) = (matrix(), matrix());
-    let packed = Packed::new(level, size, size, |k, j| right[k * size + j]);
+    let packed = Matrix::Floats(Packed::new(level, size, size, |k, j| right[k * size + j]));
     let mut out = vec![0.0; size * size];
     let failed = |cause| Error::new(ErrorKind::Internal, "candle's product failed").because(cause);
     let tensor = |floats: &[f32]| Tensor::from_slice(floats, (size, size), &Device::Cpu);

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::encoder::{
     Activation, BertEncoder, CandleEncoder, Config, Encoder, Pooling, Tokens, Weights,
 };
-use crate::{Cancel, Embedder, Error, ErrorKind, Result, TokenSpans};
+use crate::{Cancel, Embedder, Error, ErrorKind, LoadOptions, Precision, Result, TokenSpans};
 
 /// Bytes of all texts of one call that still count as a question.
 const QUESTION_NUM_BYTES: usize = 2048;
@@ -35,12 +35,13 @@ impl BertEmbedder {
     /// and `model.safetensors`, and perhaps `1_Pooling/config.json`.
     ///
     /// `id` names the weights; the pooling is added to it when it is not the
-    /// mean. `threads` are used for one call; 0 takes all cores.
+    /// mean, and the precision when it is not f32.
     ///
     /// # Errors
     /// `NotFound` when a file is missing, `Corrupt` when one is not what it
     /// should be, `InvalidInput` when the architecture is not supported.
-    pub fn open(folder: &Path, id: impl Into<String>, threads: usize) -> Result<Self> {
+    pub fn open(folder: &Path, id: impl Into<String>, options: &LoadOptions) -> Result<Self> {
+        let LoadOptions { threads, precision } = *options;
         let config = Config::read(&folder.join("config.json"))?;
         let pooling = Pooling::read(folder)?;
         let window = config.max_position_embeddings;
@@ -50,9 +51,9 @@ impl BertEmbedder {
         let weights = Weights::open(&path)?;
         let encoder: Box<dyn Encoder> = match config.hidden_act {
             Activation::Gelu => {
-                Box::new(many.install(|| BertEncoder::open(&weights, &config, pooling))?)
+                Box::new(many.install(|| BertEncoder::open(&weights, &config, pooling, precision))?)
             }
-            // Our kernels have no other activation.
+            // Our kernels have no other activation, and candle's no bytes.
             Activation::GeluTanh | Activation::Relu => {
                 Box::new(CandleEncoder::open(&path, &config, pooling)?)
             }
@@ -60,6 +61,9 @@ impl BertEmbedder {
         let mut id = id.into();
         if pooling == Pooling::First {
             id.push_str("+first");
+        }
+        if precision == Precision::Int8 && config.hidden_act == Activation::Gelu {
+            id.push_str("+int8");
         }
         Ok(Self {
             id,

@@ -35,6 +35,8 @@ pub use hub::{
     Artifact, ArtifactFile, ArtifactKind, Hub, Manifest, Progress, PullEvent, Quiet, State, Status,
     is_off,
 };
-pub use load::{LoadOptions, load_embedder, load_generator, load_reranker};
+pub use load::{
+    LoadOptions, Precision, load_embedder, load_generator, load_reranker, needs_onnx_runtime,
+};
 pub use queue::{EmbedQueue, Pending, RerankQueue, Worker};
-pub use reranker::OnnxReranker;
+pub use reranker::CrossEncoder;

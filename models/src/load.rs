@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::generator::GgufGenerator;
 use crate::hub::{ArtifactKind, Hub, Located, Progress, sha256_of};
-use crate::reranker::OnnxReranker;
+use crate::reranker::CrossEncoder;
 use crate::{BertEmbedder, Embedder, Error, ErrorKind, Generator, Reranker, Result};
 
 /// Hexadecimal digits of a checksum that tell weights apart in an id.
@@ -16,6 +16,21 @@ const ID_DIGITS: usize = 8;
 pub struct LoadOptions {
     /// Threads for one call; 0 takes every core.
     pub threads: usize,
+    /// Arithmetic of the embedder.
+    pub precision: Precision,
+}
+
+/// Arithmetic of the linear layers of an encoder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// The weights as they are.
+    #[default]
+    F32,
+    /// Weights rounded to bytes by output, activations by token. Vectors differ a
+    /// little from those in f32, so they have an id of their own. Faster only where
+    /// the processor multiplies bytes (AVX-512 VNNI).
+    Int8,
 }
 
 /// Loads an embedder by its name, Hugging Face id or folder, fetching it if
@@ -36,15 +51,11 @@ pub fn load_embedder(
         None => sha256_of(&model.folder.join("model.safetensors"))?,
     };
     let id = format!("{}@{}", model.name, &sha256[..ID_DIGITS]);
-    Ok(Arc::new(BertEmbedder::open(
-        &model.folder,
-        id,
-        options.threads,
-    )?))
+    Ok(Arc::new(BertEmbedder::open(&model.folder, id, options)?))
 }
 
-/// Loads a re-ranker by its name, Hugging Face id or folder, and ONNX Runtime
-/// with it, fetching both if need be.
+/// Loads a re-ranker by its name, Hugging Face id or folder, fetching it if need
+/// be; and ONNX Runtime with it, unless it is the built-in one.
 ///
 /// # Errors
 /// See [`Hub::ensure`]; `InvalidInput` for a model that is not a re-ranker and for
@@ -57,16 +68,20 @@ pub fn load_reranker(
     progress: &dyn Progress,
 ) -> Result<Arc<dyn Reranker>> {
     let located = hub.locate(on(reference)?, ArtifactKind::Reranker, progress)?;
-    let runtime = hub.library("onnxruntime", progress)?;
-    Ok(match located {
-        Located::Builtin(_) => Arc::new(OnnxReranker::builtin(&runtime, options.threads)?),
-        Located::Folder { name, folder, .. } => Arc::new(OnnxReranker::open(
-            &folder,
-            name,
-            &runtime,
-            options.threads,
-        )?),
-    })
+    let threads = options.threads;
+    Ok(Arc::new(match located {
+        Located::Builtin(_) => CrossEncoder::builtin(threads)?,
+        Located::Folder { name, folder, .. } => {
+            let runtime = hub.library("onnxruntime", progress)?;
+            CrossEncoder::open(&folder, name, &runtime, threads)?
+        }
+    }))
+}
+
+/// Whether the re-ranker of this name runs in ONNX Runtime: all but the built-in
+/// one, which has kernels of its own.
+pub fn needs_onnx_runtime(reference: &str) -> bool {
+    !crate::hub::is_off(reference) && reference != crate::reranker::BUILTIN
 }
 
 /// Loads a generator by its name, Hugging Face id or folder, fetching it if

@@ -82,6 +82,64 @@ impl Embedder for HashEmbedder {
     }
 }
 
+/// [`HashEmbedder`] with another id, size or way to embed: for tests that count
+/// calls, delay them, or make them fail.
+#[derive(Clone, Debug)]
+pub struct ScriptedEmbedder<F> {
+    /// Its id.
+    pub id: String,
+    /// Length of the vectors that `embed` gives.
+    pub dimension: usize,
+    /// Most tokens of one input.
+    pub window: usize,
+    /// What it does with texts.
+    pub embed: F,
+}
+
+impl<F> ScriptedEmbedder<F>
+where
+    F: Fn(&[&str], &Cancel) -> Result<Vec<Vec<f32>>> + Send + Sync,
+{
+    /// Everything but `embed` is that of [`HashEmbedder`].
+    pub fn new(embed: F) -> Self {
+        Self {
+            id: HashEmbedder.id().to_owned(),
+            dimension: HashEmbedder.dimension(),
+            window: HashEmbedder.window(),
+            embed,
+        }
+    }
+}
+
+impl<F> Embedder for ScriptedEmbedder<F>
+where
+    F: Fn(&[&str], &Cancel) -> Result<Vec<Vec<f32>>> + Send + Sync,
+{
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    fn window(&self) -> usize {
+        self.window
+    }
+
+    fn special_tokens(&self) -> usize {
+        HashEmbedder.special_tokens()
+    }
+
+    fn token_spans(&self, text: &str) -> Result<TokenSpans> {
+        HashEmbedder.token_spans(text)
+    }
+
+    fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
+        (self.embed)(texts, cancel)
+    }
+}
+
 /// Scores a passage by the share of the query's words that it holds.
 #[derive(Clone, Debug, Default)]
 pub struct OverlapReranker;

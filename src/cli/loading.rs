@@ -43,6 +43,7 @@ impl<'a> Models<'a> {
             bars: PullBars::new(context.progress),
             options: LoadOptions {
                 threads: config.models.threads,
+                precision: config.models.precision,
             },
         })
     }

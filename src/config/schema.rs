@@ -47,6 +47,7 @@ pub struct Models {
     pub reranker: String,
     pub generator: String,
     pub threads: usize,
+    pub precision: cairn_models::Precision,
     pub queue: usize,
 }
 

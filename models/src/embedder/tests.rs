@@ -16,8 +16,14 @@ fn folder() -> PathBuf {
 
 /// Opened once: the tests share it, as the callers of a service do.
 fn embedder() -> &'static BertEmbedder {
-    static EMBEDDER: LazyLock<BertEmbedder> =
-        LazyLock::new(|| BertEmbedder::open(&folder(), "all-minilm-l6-v2@53aa5117", 0).unwrap());
+    static EMBEDDER: LazyLock<BertEmbedder> = LazyLock::new(|| {
+        BertEmbedder::open(
+            &folder(),
+            "all-minilm-l6-v2@53aa5117",
+            &LoadOptions::default(),
+        )
+        .unwrap()
+    });
     &EMBEDDER
 }
 
@@ -202,7 +208,7 @@ fn a_broken_folder_is_named() {
                 None => {}
             }
         }
-        let error = BertEmbedder::open(bad.path(), "id", 1)
+        let error = BertEmbedder::open(bad.path(), "id", &LoadOptions::default())
             .err()
             .expect("the folder is broken");
         assert!(error.to_string().contains(missing), "{error}");
@@ -228,4 +234,26 @@ fn batches_hold_every_text_once_and_keep_the_budget() {
     seen.sort_unstable();
     assert_eq!(seen, (0..lengths.len()).collect::<Vec<_>>());
     assert!(super::batches(&[], 100).is_empty());
+}
+
+#[test]
+fn bytes_give_nearly_the_same_vectors_under_an_id_of_their_own() {
+    let options = LoadOptions {
+        precision: crate::Precision::Int8,
+        ..LoadOptions::default()
+    };
+    let bytes = BertEmbedder::open(&folder(), "minilm", &options).unwrap();
+    assert_eq!(bytes.id(), "minilm+int8");
+    let floats = BertEmbedder::open(&folder(), "minilm", &LoadOptions::default()).unwrap();
+    let texts = [
+        "How do I rotate an API key?",
+        "The mitochondrion is the powerhouse of the cell.",
+        "ERR_CONN_4012 in foo::bar v1.2.3",
+        &"Restart the gateway after the certificate was renewed. ".repeat(40),
+    ];
+    let embed = |embedder: &BertEmbedder| embedder.embed(&texts, &Cancel::never()).unwrap();
+    for (a, b) in embed(&bytes).iter().zip(embed(&floats)) {
+        let cosine: f32 = a.iter().zip(b).map(|(a, b)| a * b).sum();
+        assert!(cosine > 0.995, "{cosine}");
+    }
 }

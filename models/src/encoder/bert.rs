@@ -9,8 +9,7 @@ use std::sync::Mutex;
 use rayon::prelude::*;
 
 use super::layer::{Layer, Linear};
-use super::weights::{Table, Weights};
-use super::{Config, Encoder, Pooling};
+use super::{Config, Encoder, Pooling, Precision, Table, Tensors};
 use crate::kernels::gemm::Finish;
 use crate::kernels::parallel;
 use crate::kernels::rows::{AddNorm, Norm, SumRows};
@@ -31,6 +30,8 @@ pub(crate) struct BertEncoder {
     words: Table,
     // The embedding of each position plus that of the first token type.
     positions: Vec<f32>,
+    // What the second token type adds to that, where there is one.
+    second_type: Option<Vec<f32>>,
     norm: Norm,
     layers: Vec<Layer>,
     // Buffers of finished passes, for the next ones.
@@ -48,65 +49,76 @@ struct Activations {
 
 impl BertEncoder {
     /// Packs the weights for the fastest instructions of this machine.
-    pub(crate) fn open(weights: &Weights, config: &Config, pooling: Pooling) -> Result<Self> {
-        Self::with_level(weights, config, pooling, Level::best())
+    pub(crate) fn open(
+        weights: &dyn Tensors,
+        config: &Config,
+        pooling: Pooling,
+        precision: Precision,
+    ) -> Result<Self> {
+        Self::with_level(weights, config, pooling, precision, Level::best())
     }
 
     pub(crate) fn with_level(
-        weights: &Weights,
+        weights: &dyn Tensors,
         config: &Config,
         pooling: Pooling,
+        precision: Precision,
         level: Level,
     ) -> Result<Self> {
         let hidden = config.hidden_size;
-        let table = |name: &str, rows| {
-            weights.table(
-                &format!("embeddings.{name}_embeddings.weight"),
-                &[rows, hidden],
-            )
-        };
-        let positions = table("position", config.max_position_embeddings)?;
-        let types = table("token_type", config.type_vocab_size)?;
-        let add_type = |row: &[f32]| -> Vec<f32> {
-            row.iter()
-                .zip(types.floats())
-                .map(|(position, kind)| position + kind)
-                .collect()
-        };
+        let name = |kind: &str| format!("embeddings.{kind}_embeddings.weight");
+        let rows = config.max_position_embeddings;
+        let mut positions = weights
+            .get(&name("position"), &[rows, hidden])?
+            .into_owned();
+        let types = weights.get(&name("token_type"), &[config.type_vocab_size, hidden])?;
+        let mut types = types.chunks_exact(hidden);
+        let first = types.next().unwrap_or(&[]);
+        for row in positions.chunks_exact_mut(hidden) {
+            for (position, kind) in row.iter_mut().zip(first) {
+                *position += kind;
+            }
+        }
+        let second_type = types
+            .next()
+            .map(|second| second.iter().zip(first).map(|(b, a)| b - a).collect());
         Ok(Self {
             level,
             pooling,
             heads: config.num_attention_heads,
             hidden,
             intermediate: config.intermediate_size,
-            words: table("word", config.vocab_size)?,
-            positions: positions
-                .floats()
-                .chunks_exact(hidden)
-                .flat_map(add_type)
-                .collect(),
+            words: weights.table(&name("word"), &[config.vocab_size, hidden])?,
+            positions,
+            second_type,
             norm: Norm::open(weights, config, "embeddings")?,
             layers: (0..config.num_hidden_layers)
                 .into_par_iter()
-                .map(|at| Layer::open(weights, config, level, &format!("encoder.layer.{at}")))
+                .map(|at| {
+                    let name = format!("encoder.layer.{at}");
+                    Layer::open(weights, config, level, precision, &name)
+                })
                 .collect::<Result<_>>()?,
             spare: Mutex::default(),
         })
     }
 
-    fn embed(&self, batch: &[&[u32]], rows: &mut [f32]) {
+    /// `seconds` is, for each sequence, its first token of the second type.
+    fn embed(&self, batch: &[&[u32]], seconds: Option<&[usize]>, rows: &mut [f32]) {
         let hidden = self.hidden;
-        let words = self.words.floats();
-        let tokens = batch.iter().flat_map(|ids| ids.iter().enumerate());
-        for (row, (position, &id)) in rows.chunks_exact_mut(hidden).zip(tokens) {
-            row.copy_from_slice(&words[id as usize * hidden..][..hidden]);
-            let residual = &self.positions[position * hidden..][..hidden];
-            self.level.run(AddNorm {
-                rows: row,
-                residual,
-                bias: None,
-                norm: &self.norm,
-            });
+        let mut rows = rows.chunks_exact_mut(hidden);
+        for (at, ids) in batch.iter().enumerate() {
+            for ((position, &id), row) in ids.iter().enumerate().zip(&mut rows) {
+                self.words.row(id as usize, row);
+                let second = seconds.is_some_and(|seconds| position >= seconds[at]);
+                let bias = self.second_type.as_deref().filter(|_| second);
+                self.level.run(AddNorm {
+                    rows: row,
+                    residual: &self.positions[position * hidden..][..hidden],
+                    bias,
+                    norm: &self.norm,
+                });
+            }
         }
     }
 
@@ -161,12 +173,17 @@ impl BertEncoder {
     }
 }
 
-impl Encoder for BertEncoder {
-    fn tokens_per_batch(&self) -> usize {
-        TOKENS_PER_BATCH
-    }
-
-    fn forward(&self, batch: &[&[u32]], cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
+impl BertEncoder {
+    /// What `read` makes of the last layer's rows, `[tokens, hidden]`, of each
+    /// sequence. `seconds` is, for each, its first token of the second type; without
+    /// it all are of the first.
+    pub(crate) fn states<T>(
+        &self,
+        batch: &[&[u32]],
+        seconds: Option<&[usize]>,
+        cancel: &Cancel,
+        read: impl Fn(usize, &[f32]) -> T,
+    ) -> Result<Vec<T>> {
         let mut starts = vec![0];
         for ids in batch {
             starts.push(starts[starts.len() - 1] + ids.len());
@@ -178,14 +195,25 @@ impl Encoder for BertEncoder {
         };
         let mut activations = spare().pop().unwrap_or_default();
         let rows = room(&mut activations.rows, starts[batch.len()] * self.hidden);
-        self.embed(batch, rows);
+        self.embed(batch, seconds, rows);
         let done = self.layers(&starts, &mut activations, cancel);
-        let row = |ends: &[usize]| {
-            self.pool(&activations.rows[ends[0] * self.hidden..ends[1] * self.hidden])
+        let row = |(at, ends): (usize, &[usize])| {
+            let rows = &activations.rows[ends[0] * self.hidden..ends[1] * self.hidden];
+            read(at, rows)
         };
-        let pooled = done.map(|()| starts.windows(2).map(row).collect());
+        let states = done.map(|()| starts.windows(2).enumerate().map(row).collect());
         spare().push(activations);
-        pooled
+        states
+    }
+}
+
+impl Encoder for BertEncoder {
+    fn tokens_per_batch(&self) -> usize {
+        TOKENS_PER_BATCH
+    }
+
+    fn forward(&self, batch: &[&[u32]], cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
+        self.states(batch, None, cancel, |_, rows| self.pool(rows))
     }
 }
 

@@ -1,14 +1,16 @@
 //! The weights of one block of BERT, packed for our products.
 
-use super::{Config, Weights};
+use super::{Config, Precision, Tensors};
 use crate::Result;
+use crate::kernels::bytes::PackedBytes;
 use crate::kernels::gemm::Packed;
+use crate::kernels::parallel::Matrix;
 use crate::kernels::rows::Norm;
 use crate::kernels::simd::Level;
 
 /// A linear layer.
 pub(crate) struct Linear {
-    pub(crate) weights: Packed,
+    pub(crate) weights: Matrix,
     /// One float for each column.
     pub(crate) bias: Vec<f32>,
 }
@@ -25,16 +27,17 @@ pub(crate) struct Layer {
 
 impl Layer {
     pub(crate) fn open(
-        weights: &Weights,
+        weights: &dyn Tensors,
         config: &Config,
         level: Level,
+        precision: Precision,
         name: &str,
     ) -> Result<Self> {
         let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
         let linear = |part: &str, depth, columns| {
             Linear::open(
                 weights,
-                level,
+                (level, precision),
                 &[(&format!("{name}.{part}.dense"), 1.0)],
                 depth,
                 columns,
@@ -47,7 +50,13 @@ impl Layer {
             ["query", "key", "value"].map(|part| format!("{name}.attention.self.{part}"));
         let projections = [(query.as_str(), scale), (&key, 1.0), (&value, 1.0)];
         Ok(Self {
-            queries_keys_values: Linear::open(weights, level, &projections, hidden, hidden)?,
+            queries_keys_values: Linear::open(
+                weights,
+                (level, precision),
+                &projections,
+                hidden,
+                hidden,
+            )?,
             mix: linear("attention.output", hidden, hidden)?,
             mix_norm: Norm::open(weights, config, &format!("{name}.attention.output"))?,
             up: linear("intermediate", hidden, intermediate)?,
@@ -61,8 +70,8 @@ impl Linear {
     /// The layers `parts` side by side, each from `depth` to `columns` floats
     /// and times its factor.
     pub(crate) fn open(
-        weights: &Weights,
-        level: Level,
+        weights: &dyn Tensors,
+        (level, precision): (Level, Precision),
         parts: &[(&str, f32)],
         depth: usize,
         columns: usize,
@@ -82,14 +91,18 @@ impl Linear {
             let (matrix, factor) = &matrices[column / columns];
             matrix[column % columns * depth + k] * factor
         };
-        let weights = Packed::new(level, depth, columns * parts.len(), entry);
+        let columns = columns * parts.len();
+        let weights = match precision {
+            Precision::F32 => Matrix::Floats(Packed::new(level, depth, columns, entry)),
+            Precision::Int8 => Matrix::Bytes(PackedBytes::new(level, depth, columns, entry)),
+        };
         Ok(Self { weights, bias })
     }
 }
 
 impl Norm {
     /// Reads the normalisation under `name`.
-    pub(crate) fn open(weights: &Weights, config: &Config, name: &str) -> Result<Self> {
+    pub(crate) fn open(weights: &dyn Tensors, config: &Config, name: &str) -> Result<Self> {
         let part =
             |part: &str| weights.get(&format!("{name}.LayerNorm.{part}"), &[config.hidden_size]);
         Ok(Self {

@@ -14,9 +14,9 @@ pub(crate) use bert::BertEncoder;
 pub(crate) use candle::CandleEncoder;
 pub(crate) use config::{Activation, Config, Pooling};
 pub(crate) use tokenize::Tokens;
-pub(crate) use weights::Weights;
+pub(crate) use weights::{Table, Tensors, Weights};
 
-use crate::{Cancel, Result};
+use crate::{Cancel, Precision, Result};
 
 /// A forward pass. Implementations are exchangeable: the same ids give the
 /// same rows, to rounding.

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::encoder::{Activation, BertEncoder, CandleEncoder, Config, Encoder, Pooling, Weights};
 use crate::kernels::simd::Level;
-use crate::{Cancel, ErrorKind};
+use crate::{Cancel, ErrorKind, Precision};
 
 /// Sizes that fill no vector and no panel.
 fn config() -> Config {
@@ -142,7 +142,8 @@ fn assert_same(got: &[Vec<f32>], wanted: &[Vec<f32>], tolerance: f32) {
 }
 
 fn bert(path: &Path, config: &Config, pooling: Pooling, level: Level) -> BertEncoder {
-    BertEncoder::with_level(&Weights::open(path).unwrap(), config, pooling, level).unwrap()
+    let weights = Weights::open(path).unwrap();
+    BertEncoder::with_level(&weights, config, pooling, Precision::F32, level).unwrap()
 }
 
 #[test]
@@ -243,7 +244,7 @@ fn wrong_weights_are_named() {
     let config = config();
     let open = |path: &Path, config: &Config| {
         let weights = Weights::open(path)?;
-        BertEncoder::open(&weights, config, Pooling::Mean)
+        BertEncoder::open(&weights, config, Pooling::Mean, Precision::F32)
     };
     let (_folder, path) = write(&config, Dtype::F32, "", |name| {
         !name.ends_with("1.output.dense.bias")

@@ -12,6 +12,17 @@ use safetensors::{Dtype, SafeTensors};
 
 use crate::{Error, ErrorKind, Result};
 
+/// Named tensors of a model, wherever they come from.
+pub(crate) trait Tensors: Sync {
+    /// The tensor `name`, which must have this `shape`. Matrices of linear
+    /// layers are `[out, in]`.
+    fn get(&self, name: &str, shape: &[usize]) -> Result<Cow<'_, [f32]>>;
+
+    /// Like [`Tensors::get`], for a table that is kept: it stays where it is if
+    /// it can.
+    fn table(&self, name: &str, shape: &[usize]) -> Result<Table>;
+}
+
 /// A mapped file of weights.
 pub(crate) struct Weights {
     path: PathBuf,
@@ -59,9 +70,10 @@ impl Weights {
         SafeTensors::deserialize(&self.file)
             .map_err(|error| self.corrupt("not a safetensors file").because(error))
     }
+}
 
-    /// The tensor `name`, which must have this `shape`.
-    pub(crate) fn get(&self, name: &str, shape: &[usize]) -> Result<Cow<'_, [f32]>> {
+impl Tensors for Weights {
+    fn get(&self, name: &str, shape: &[usize]) -> Result<Cow<'_, [f32]>> {
         let tensors = self.tensors()?;
         let name = format!("{}{name}", self.prefix);
         let view = tensors
@@ -83,9 +95,7 @@ impl Weights {
         })
     }
 
-    /// Like [`Weights::get`], for a tensor that is kept: it stays in the
-    /// mapping where it can.
-    pub(crate) fn table(&self, name: &str, shape: &[usize]) -> Result<Table> {
+    fn table(&self, name: &str, shape: &[usize]) -> Result<Table> {
         Ok(match self.get(name, shape)? {
             Cow::Owned(floats) => Table::Owned(floats),
             Cow::Borrowed(floats) => {
@@ -102,18 +112,34 @@ fn floats<const N: usize>(bytes: &[u8], float: impl Fn([u8; N]) -> f32) -> Vec<f
     numbers.iter().map(|&number| float(number)).collect()
 }
 
-/// The floats of one tensor, without the lifetime of a borrow.
+/// The rows of one tensor, without the lifetime of a borrow.
 pub(crate) enum Table {
     Owned(Vec<f32>),
     /// Bytes of the file, aligned for f32.
     Mapped(Arc<Mmap>, Range<usize>),
+    /// Bytes of the binary: float = scale · (byte − zero).
+    Bytes {
+        bytes: &'static [u8],
+        zero: u8,
+        scale: f32,
+    },
 }
 
 impl Table {
-    pub(crate) fn floats(&self) -> &[f32] {
+    /// Copies row `at`, as long as `out` is.
+    pub(crate) fn row(&self, at: usize, out: &mut [f32]) {
+        let range = at * out.len()..(at + 1) * out.len();
         match self {
-            Self::Owned(floats) => floats,
-            Self::Mapped(file, range) => bytemuck::cast_slice(&file[range.clone()]),
+            Self::Owned(floats) => out.copy_from_slice(&floats[range]),
+            Self::Mapped(file, part) => {
+                let floats: &[f32] = bytemuck::cast_slice(&file[part.clone()]);
+                out.copy_from_slice(&floats[range]);
+            }
+            Self::Bytes { bytes, zero, scale } => {
+                for (out, &byte) in out.iter_mut().zip(&bytes[range]) {
+                    *out = scale * f32::from(i16::from(byte) - i16::from(*zero));
+                }
+            }
         }
     }
 }

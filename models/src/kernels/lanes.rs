@@ -130,23 +130,26 @@ impl Kernel for SwiGlu<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let unit = |gate: S::V, up: S::V| {
-            let power = simd.mul(gate, simd.splat(-std::f32::consts::LOG2_E));
-            // Beyond 2^126 the unit is nothing anyway.
-            let power = exp2(simd, simd.min(power, simd.splat(126.0)));
-            simd.mul(simd.div(gate, simd.add(simd.splat(1.0), power)), up)
-        };
         let mut gates = self.gate.chunks_exact_mut(S::LANES);
         let mut ups = self.up.chunks_exact(S::LANES);
         for (gate, up) in gates.by_ref().zip(ups.by_ref()) {
-            let value = unit(simd.load(gate), simd.load(up));
+            let value = unit(simd, simd.load(gate), simd.load(up));
             simd.store(gate, value);
         }
         let gate = gates.into_remainder();
         let value = unit(
+            simd,
             simd.load_part(gate, 0.0),
             simd.load_part(ups.remainder(), 0.0),
         );
         simd.store_part(gate, value);
     }
+}
+
+#[inline(always)]
+fn unit<S: Simd>(simd: S, gate: S::V, up: S::V) -> S::V {
+    let power = simd.mul(gate, simd.splat(-std::f32::consts::LOG2_E));
+    // Beyond 2^126 the unit is nothing anyway.
+    let power = exp2(simd, simd.min(power, simd.splat(126.0)));
+    simd.mul(simd.div(gate, simd.add(simd.splat(1.0), power)), up)
 }

@@ -2,6 +2,7 @@
 //! [`simd::Simd`] or [`ints::Ints`] and compiled for every instruction set.
 
 pub(crate) mod attention;
+pub(crate) mod bytes;
 pub(crate) mod causal;
 pub(crate) mod gelu;
 pub(crate) mod gemm;

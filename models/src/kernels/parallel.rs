@@ -5,6 +5,7 @@
 use rayon::prelude::*;
 
 use super::attention::Head;
+use super::bytes::{ByteProduct, PackedBytes};
 use super::gemm::{Finish, Packed, Product, even_parts};
 use super::rows::{AddNorm, Norm};
 use super::simd::Level;
@@ -15,11 +16,40 @@ const ROWS_PER_TASK: usize = 96;
 /// Multiply-adds that are worth a task of their own.
 const LEAST_TASK: usize = 1 << 19;
 
+/// The right side of a product, as floats or rounded to bytes.
+pub(crate) enum Matrix {
+    Floats(Packed),
+    Bytes(PackedBytes),
+}
+
+impl Matrix {
+    fn depth(&self) -> usize {
+        match self {
+            Self::Floats(packed) => packed.depth(),
+            Self::Bytes(packed) => packed.depth(),
+        }
+    }
+
+    fn columns(&self) -> usize {
+        match self {
+            Self::Floats(packed) => packed.columns(),
+            Self::Bytes(packed) => packed.columns(),
+        }
+    }
+
+    fn panels(&self) -> usize {
+        match self {
+            Self::Floats(packed) => packed.panels(),
+            Self::Bytes(packed) => packed.panels(),
+        }
+    }
+}
+
 /// The rows of `left` times `linear`, into the first rows of `out`.
 pub(crate) fn product(
     level: Level,
     left: &[f32],
-    linear: &Packed,
+    linear: &Matrix,
     finish: Finish<'_>,
     out: &mut [f32],
 ) {
@@ -41,21 +71,33 @@ pub(crate) fn product(
         .collect();
     let out = Shared(out.as_mut_ptr());
     for_each(parts, |(rows, panels)| {
-        let product = Product {
-            left: &left[rows.start * depth..],
-            rows: rows.len(),
-            right: linear,
-            panels,
-            finish,
-            // SAFETY: row `rows.start` is inside `out`, see the assertion above.
-            #[allow(unsafe_code)]
-            out: unsafe { out.at(rows.start * columns) },
-            out_stride: columns,
-        };
-        // SAFETY: the parts cover disjoint rectangles of `out`.
+        let left = &left[rows.start * depth..rows.end * depth];
+        // SAFETY: row `rows.start` is inside `out`, see the assertion above; the
+        // parts cover disjoint rectangles of it.
         #[allow(unsafe_code)]
         unsafe {
-            product.run(level);
+            let out = out.at(rows.start * columns);
+            match linear {
+                Matrix::Floats(right) => Product {
+                    left,
+                    rows: rows.len(),
+                    right,
+                    panels,
+                    finish,
+                    out,
+                    out_stride: columns,
+                }
+                .run(level),
+                Matrix::Bytes(right) => ByteProduct {
+                    left,
+                    right,
+                    panels,
+                    finish,
+                    out,
+                    out_stride: columns,
+                }
+                .run(level),
+            }
         }
     });
 }

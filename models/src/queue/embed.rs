@@ -129,6 +129,10 @@ impl Embedder for EmbedQueue {
         self.embedder.token_spans(text)
     }
 
+    fn operations(&self, tokens: usize) -> f64 {
+        self.embedder.operations(tokens)
+    }
+
     /// Many texts take several turns, so that a question between them does not
     /// wait for all.
     fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
@@ -206,40 +210,8 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::testing::HashEmbedder;
+    use crate::testing::{HashEmbedder, ScriptedEmbedder};
     use crate::{Error, ErrorKind};
-
-    /// Waits before each call until the test lets it go on, and refuses a word.
-    struct Gated {
-        begin: mpsc::Sender<usize>,
-        go: Mutex<mpsc::Receiver<()>>,
-    }
-
-    impl Embedder for Gated {
-        fn id(&self) -> &str {
-            "gated"
-        }
-        fn dimension(&self) -> usize {
-            HashEmbedder.dimension()
-        }
-        fn window(&self) -> usize {
-            HashEmbedder.window()
-        }
-        fn special_tokens(&self) -> usize {
-            HashEmbedder.special_tokens()
-        }
-        fn token_spans(&self, text: &str) -> Result<TokenSpans> {
-            HashEmbedder.token_spans(text)
-        }
-        fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
-            self.begin.send(texts.len()).unwrap();
-            let _ = self.go.lock().unwrap().recv();
-            if texts.contains(&"poison") {
-                return Err(Error::new(ErrorKind::InvalidInput, "poison"));
-            }
-            HashEmbedder.embed(texts, cancel)
-        }
-    }
 
     type Vectors = Pending<Vec<Vec<f32>>>;
 
@@ -247,10 +219,16 @@ mod tests {
     fn busy(capacity: usize) -> (EmbedQueue, mpsc::Receiver<usize>, mpsc::Sender<()>, Vectors) {
         let (begin, calls) = mpsc::channel();
         let (release, go) = mpsc::channel();
-        let gated = Gated {
-            begin,
-            go: Mutex::new(go),
-        };
+        let go = Mutex::new(go);
+        // Waits before each call until the test lets it go on, and refuses a word.
+        let gated = ScriptedEmbedder::new(move |texts: &[&str], cancel: &Cancel| {
+            begin.send(texts.len()).unwrap();
+            let _ = go.lock().unwrap().recv();
+            if texts.contains(&"poison") {
+                return Err(Error::new(ErrorKind::InvalidInput, "poison"));
+            }
+            HashEmbedder.embed(texts, cancel)
+        });
         let queue = EmbedQueue::start(Arc::new(gated), capacity).unwrap();
         let first = queue.submit(&["first"], Cancel::never()).unwrap();
         assert_eq!(calls.recv().unwrap(), 1);

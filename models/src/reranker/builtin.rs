@@ -3,7 +3,7 @@
 use crate::hub::{Artifact, sha256_of_bytes};
 use crate::{Error, ErrorKind, Result};
 
-pub(super) const ID: &str = "cairn-cross-encoder-v0";
+pub(crate) const ID: &str = "cairn-cross-encoder-v0";
 
 /// The model saw pairs of 160 tokens in training and was measured at 192.
 pub(super) const WINDOW: usize = 192;

@@ -1,6 +1,9 @@
-//! Scores of query and passage read together, by a cross-encoder in ONNX.
+//! Scores of query and passage read together, by a cross-encoder: the built-in
+//! one on our own kernels, any other in ONNX.
 
 mod builtin;
+mod graph;
+mod own;
 mod pairs;
 mod session;
 
@@ -9,12 +12,13 @@ mod tests;
 
 use std::path::Path;
 
+use self::own::OwnSession;
 use self::pairs::{Pair, Pairs};
 use self::session::OnnxSession;
 use crate::hub::choose_onnx;
 use crate::{Cancel, Error, ErrorKind, Reranker, Result, TokenSpans};
 
-pub(crate) use self::builtin::verify as verify_builtin;
+pub(crate) use self::builtin::{ID as BUILTIN, verify as verify_builtin};
 
 /// Most tokens of one batch, padding included: four pairs of 192. Larger
 /// batches gain nothing on a CPU, and a request is cancelled between batches.
@@ -23,24 +27,52 @@ const TOKENS_PER_BATCH: usize = 768;
 /// Where a model's own files do not say how much it reads.
 const DEFAULT_WINDOW: usize = 512;
 
-/// A cross-encoder that ONNX Runtime evaluates on the CPU.
+/// A cross-encoder on the CPU.
 ///
-/// Calls from several threads are safe and take turns.
-pub struct OnnxReranker {
+/// Calls from several threads are safe.
+pub struct CrossEncoder {
     id: String,
     pairs: Pairs,
-    session: OnnxSession,
+    session: Session,
 }
 
-impl OnnxReranker {
-    /// The model that is compiled into this crate; see its model card in
-    /// `models/builtin`. `runtime` is the library of ONNX Runtime; `threads`
-    /// work on one call, 0 takes all cores.
+/// What evaluates the model.
+enum Session {
+    Own(Box<OwnSession>),
+    Onnx(OnnxSession),
+}
+
+impl Session {
+    fn scores(&self, pairs: &[&Pair], pad_id: u32, cancel: &Cancel) -> Result<Vec<f32>> {
+        match self {
+            Self::Own(session) => session.scores(pairs, cancel),
+            Self::Onnx(session) => session.scores(pairs, pad_id.into()),
+        }
+    }
+}
+
+impl CrossEncoder {
+    /// The model that is compiled into this crate, on our own kernels; see its
+    /// model card in `models/builtin`. `threads` work on one call, 0 takes all
+    /// cores.
+    ///
+    /// # Errors
+    /// `Machine` when the threads cannot be started.
+    pub fn builtin(threads: usize) -> Result<Self> {
+        let session = OwnSession::builtin(threads, OwnSession::precision())?;
+        Self::builtin_on(Session::Own(Box::new(session)))
+    }
+
+    /// The same model in ONNX Runtime, whose library is `runtime`.
     ///
     /// # Errors
     /// `Machine` when the library cannot be loaded.
-    pub fn builtin(runtime: &Path, threads: usize) -> Result<Self> {
+    pub fn builtin_onnx(runtime: &Path, threads: usize) -> Result<Self> {
         let session = OnnxSession::from_bytes(builtin::MODEL, runtime, threads)?;
+        Self::builtin_on(Session::Onnx(session))
+    }
+
+    fn builtin_on(session: Session) -> Result<Self> {
         Ok(Self {
             id: builtin::ID.to_owned(),
             pairs: Pairs::from_bytes(builtin::TOKENIZER, builtin::WINDOW)?,
@@ -48,7 +80,8 @@ impl OnnxReranker {
         })
     }
 
-    /// A model in a folder: `onnx/model.onnx`, `model.onnx` or the only
+    /// A model in a folder, in ONNX Runtime, whose library is `runtime`:
+    /// `onnx/model.onnx`, `model.onnx` or the only
     /// `*.onnx`, with `tokenizer.json` and perhaps `config.json`.
     ///
     /// # Errors
@@ -70,12 +103,12 @@ impl OnnxReranker {
         Ok(Self {
             id: id.into(),
             pairs,
-            session: OnnxSession::open(&folder.join(model), runtime, threads)?,
+            session: Session::Onnx(OnnxSession::open(&folder.join(model), runtime, threads)?),
         })
     }
 }
 
-impl Reranker for OnnxReranker {
+impl Reranker for CrossEncoder {
     fn id(&self) -> &str {
         &self.id
     }
@@ -108,7 +141,7 @@ impl Reranker for OnnxReranker {
         for batch in batches(&pairs, read, TOKENS_PER_BATCH) {
             cancel.check()?;
             let members: Vec<&Pair> = batch.iter().map(|&at| &pairs[at]).collect();
-            let found = self.session.scores(&members, self.pairs.pad_id())?;
+            let found = self.session.scores(&members, self.pairs.pad_id(), cancel)?;
             for (&at, score) in batch.iter().zip(found) {
                 scores[at] = score;
                 least = least.min(score);

@@ -12,14 +12,16 @@ pub(super) struct Pairs {
     window: usize,
     /// Special tokens that a pair needs.
     specials: usize,
-    pad_id: i64,
+    pad_id: u32,
 }
 
 /// One query with one passage, ready for the graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pair {
-    pub(super) ids: Vec<i64>,
-    pub(super) segments: Vec<i64>,
+    pub(super) ids: Vec<u32>,
+    pub(super) segments: Vec<u32>,
+    /// First token of the second segment.
+    pub(super) passage: usize,
     /// Whether the passage has no token.
     pub(super) blank: bool,
 }
@@ -64,7 +66,7 @@ impl Pairs {
             tokenizer,
             window,
             specials,
-            pad_id: pad_id.into(),
+            pad_id,
         })
     }
 
@@ -72,7 +74,7 @@ impl Pairs {
         self.window
     }
 
-    pub(super) fn pad_id(&self) -> i64 {
+    pub(super) fn pad_id(&self) -> u32 {
         self.pad_id
     }
 
@@ -98,10 +100,11 @@ impl Pairs {
             .tokenizer
             .post_process(query.clone(), Some(passage), true)
             .map_err(unusable)?;
-        let wide = |ids: &[u32]| ids.iter().copied().map(i64::from).collect();
+        let segments = joined.get_type_ids();
         Ok(Pair {
-            ids: wide(joined.get_ids()),
-            segments: wide(joined.get_type_ids()),
+            ids: joined.get_ids().to_vec(),
+            segments: segments.to_vec(),
+            passage: segments.partition_point(|&segment| segment == 0),
             blank,
         })
     }

@@ -110,10 +110,10 @@ impl OnnxSession {
                 let pair = pairs[row];
                 let inside = column < pair.len();
                 match input {
-                    Input::Ids if inside => pair.ids[column],
+                    Input::Ids if inside => i64::from(pair.ids[column]),
                     Input::Ids => pad_id,
                     Input::Mask => i64::from(inside),
-                    Input::Segments if inside => pair.segments[column],
+                    Input::Segments if inside => i64::from(pair.segments[column]),
                     Input::Segments => 0,
                 }
             });

@@ -60,6 +60,7 @@ pub(in crate::cli) fn run(context: &Context, hub: &Hub, args: &Args) -> anyhow::
     let models = &context.config.models;
     let options = LoadOptions {
         threads: args.threads.unwrap_or(models.threads),
+        precision: models.precision,
     };
     // Read first, so that a wrong file costs no time.
     let texts = match &args.texts {

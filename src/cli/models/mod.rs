@@ -49,7 +49,7 @@ pub(super) fn configured(context: &Context) -> Vec<&str> {
         .map(String::as_str)
         .filter(|id| !cairn_models::is_off(id))
         .collect();
-    if !cairn_models::is_off(&models.reranker) {
+    if cairn_models::needs_onnx_runtime(&models.reranker) {
         ids.push("onnxruntime");
     }
     ids.push("pdfium");

@@ -72,6 +72,19 @@ pub(crate) trait Simd: Copy {
     #[allow(unsafe_code)]
     unsafe fn tile(self, rows: usize, tile: super::gemm::Tile);
 
+    /// Multiplies one tile of bytes: all sums of `tile` in the first `rows` rows
+    /// and [`Simd::PANEL`] columns, which are zero before.
+    ///
+    /// # Safety
+    /// As for [`super::bytes::plain_tile`], with panels of [`Simd::PANEL`], and `rows` is
+    /// at most [`Simd::ROWS`].
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    unsafe fn byte_tile(self, rows: usize, tile: super::bytes::ByteTile<'_>) {
+        // SAFETY: the caller's promise.
+        unsafe { super::bytes::plain_tile(rows, Self::PANEL, tile) }
+    }
+
     /// The first floats of `from`; fails when it is shorter than a vector.
     #[inline(always)]
     fn load(self, from: &[f32]) -> Self::V {
@@ -197,6 +210,16 @@ impl Level {
             #[cfg(target_arch = "aarch64")]
             Self::Neon(_) => "NEON",
             Self::Scalar(_) => "scalar",
+        }
+    }
+
+    /// Whether products of bytes have instructions of their own here, which are
+    /// several times as fast as those of floats.
+    pub(crate) fn multiplies_bytes(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(simd) => simd.has_vnni(),
+            _ => false,
         }
     }
 

@@ -9,11 +9,14 @@
 use std::arch::x86_64::*;
 
 use super::{Kernel, Simd};
+use crate::kernels::bytes::{self, ByteTile};
 use crate::kernels::gemm::{self, Tile, tile_of_rows};
 
-/// AVX-512 F: 16 lanes, 32 registers.
+/// AVX-512 F: 16 lanes, 32 registers; and whether there is VNNI too.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Avx512(());
+pub(crate) struct Avx512 {
+    vnni: bool,
+}
 
 /// AVX2 and FMA: 8 lanes, 16 registers.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +24,13 @@ pub(crate) struct Avx2(());
 
 impl Avx512 {
     pub(crate) fn detect() -> Option<Self> {
-        is_x86_feature_detected!("avx512f").then_some(Self(()))
+        is_x86_feature_detected!("avx512f").then_some(Self {
+            vnni: is_x86_feature_detected!("avx512vnni"),
+        })
+    }
+
+    pub(crate) fn has_vnni(self) -> bool {
+        self.vnni
     }
 }
 
@@ -125,6 +134,58 @@ impl Simd for Avx512 {
             unsafe { tile_of_rows!(simd, rows, tile, Avx512, 2, [1 2 3 4 5 6 7 8 9 10 11 12]) }
         }
         unsafe { compiled(self, rows, tile) }
+    }
+
+    #[inline(always)]
+    unsafe fn byte_tile(self, rows: usize, tile: ByteTile<'_>) {
+        if !self.vnni {
+            return unsafe { bytes::plain_tile(rows, Self::PANEL, tile) };
+        }
+        macro_rules! of_rows {
+            ($($count:literal)*) => {
+                match rows {
+                    $($count => byte_rows::<$count>(tile),)*
+                    _ => unreachable!("{rows} rows in a tile"),
+                }
+            };
+        }
+        unsafe { of_rows!(1 2 3 4 5 6 7 8 9 10 11 12) }
+    }
+}
+
+/// [`Simd::byte_tile`] for `R` rows: 2 · `R` sums stay in registers.
+#[target_feature(enable = "avx512f,avx512vnni,avx2,fma")]
+unsafe fn byte_rows<const R: usize>(tile: ByteTile<'_>) {
+    let ByteTile {
+        left,
+        left_stride,
+        steps,
+        mut panel,
+        sums,
+    } = tile;
+    let mut first = [_mm512_setzero_si512(); R];
+    let mut second = [_mm512_setzero_si512(); R];
+    unsafe {
+        let mut step = 0;
+        while step < steps {
+            let right = _mm512_maskz_loadu_epi32(!0, panel.cast());
+            let next = _mm512_maskz_loadu_epi32(!0, panel.wrapping_add(64).cast());
+            let mut row = 0;
+            while row < R {
+                let four = left.wrapping_add(row * left_stride + 4 * step);
+                let four = _mm512_set1_epi32(four.cast::<i32>().read_unaligned());
+                first[row] = _mm512_dpbusd_epi32(first[row], four, right);
+                second[row] = _mm512_dpbusd_epi32(second[row], four, next);
+                row += 1;
+            }
+            panel = panel.wrapping_add(128);
+            step += 1;
+        }
+        for row in 0..R {
+            let out = sums[row].as_mut_ptr();
+            _mm512_storeu_epi32(out, first[row]);
+            _mm512_storeu_epi32(out.wrapping_add(16), second[row]);
+        }
     }
 }
 

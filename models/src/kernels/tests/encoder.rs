@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::{assert_near, noise};
 use crate::kernels::attention::Head;
+use crate::kernels::bytes::{ByteProduct, PackedBytes};
 use crate::kernels::gemm::{Finish, Packed, Product, even_parts};
 use crate::kernels::rows::{AddNorm, Norm, SumRows};
 use crate::kernels::simd::{Kernel, Level, Simd};
@@ -189,6 +190,60 @@ proptest! {
                     _ => biased / 2.0 * (1.0 + erf_f64(biased / std::f64::consts::SQRT_2)),
                 };
                 assert_near(got, wanted, 2e-6 * depth as f64, &format!("{level:?}"));
+            }
+        }
+    }
+
+    #[test]
+    fn byte_products_are_near_and_the_same_everywhere(
+        rows in 1_usize..40,
+        depth in 1_usize..90,
+        columns in 1_usize..100,
+        biased: bool,
+        seed: u32,
+    ) {
+        let left = noise(rows * depth, seed);
+        let right = noise(depth * columns, seed ^ 1);
+        let bias = noise(columns, seed ^ 2);
+        let mut all: Vec<Vec<f32>> = Vec::new();
+        for level in Level::available() {
+            let packed = PackedBytes::new(level, depth, columns, |k, j| right[k * columns + j]);
+            // A column on the right that is not ours.
+            let mut out = vec![f32::NAN; rows * (columns + 1)];
+            let product = ByteProduct {
+                left: &left,
+                right: &packed,
+                panels: 0..packed.panels(),
+                finish: if biased { Finish::Bias(&bias) } else { Finish::Plain },
+                out: out.as_mut_ptr(),
+                out_stride: columns + 1,
+            };
+            // SAFETY: `out` has `rows` rows of `columns + 1` floats.
+            #[allow(unsafe_code)]
+            unsafe {
+                product.run(level);
+            }
+            let mut got = Vec::new();
+            for (row, out) in out.chunks(columns + 1).enumerate() {
+                prop_assert!(out[columns].is_nan());
+                for (column, &out) in out[..columns].iter().enumerate() {
+                    let terms = (0..depth).map(|k| {
+                        f64::from(left[row * depth + k]) * f64::from(right[k * columns + column])
+                    });
+                    let bias = if biased { f64::from(bias[column]) } else { 0.0 };
+                    let wanted = terms.sum::<f64>() + bias;
+                    // Half a step on each side, of numbers up to one.
+                    let tolerance = depth as f64 * (1.0 / 127.0) + 1e-5;
+                    assert_near(out, wanted, tolerance, &format!("{level:?}"));
+                    got.push(out);
+                }
+            }
+            all.push(got);
+        }
+        // The sums are integers: every instruction set gives the same.
+        for got in &all[1..] {
+            for (got, first) in got.iter().zip(&all[0]) {
+                prop_assert!((got - first).abs() <= 1e-5, "{} and {}", got, first);
             }
         }
     }
