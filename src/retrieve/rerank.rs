@@ -7,8 +7,9 @@ use cairn_models::{Cancel, ErrorKind, Reranker};
 
 use super::windows::{self, Terms};
 
-/// Passages that are scored at once: small, so that a deadline loses little.
-const BATCH: usize = 4;
+/// Passages that are scored at once: few, so that a deadline loses little, also
+/// on a machine where the first batch takes all of the time.
+const BATCH: usize = 2;
 
 /// Passages that are sorted by length before they are cut into batches. Blocks
 /// follow the fused order, so that what a deadline leaves out is its tail.
