@@ -202,5 +202,5 @@ pub(super) fn start(context: &Context, service: &Service) -> anyhow::Result<()> 
     let limits = Models::new(context)?.parse_limits();
     service
         .start(engine, answerer, limits)
-        .context("the machine has no thread for the writer")
+        .context("the service cannot be started")
 }

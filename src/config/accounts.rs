@@ -91,6 +91,13 @@ impl PriceConfig {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Batches {
+    pub parallel: usize,
+    pub keep_days: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Samples {
     pub share: f64,
     pub keep_days: u64,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use cairn_indexer::{Bm25, IndexSettings};
 use serde::{Deserialize, Serialize};
 
-use super::accounts::{KeyLimits, Otel, PriceConfig, Samples};
+use super::accounts::{Batches, KeyLimits, Otel, PriceConfig, Samples};
 pub use super::gateway::*;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,7 @@ pub struct Config {
     pub prices: Vec<PriceConfig>,
     #[serde(default)]
     pub limits: KeyLimits,
+    pub batches: Batches,
     pub deadlines: BTreeMap<String, Deadlines>,
     pub routes: BTreeMap<String, RouteConfig>,
     pub cache: Cache,

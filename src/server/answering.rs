@@ -92,14 +92,6 @@ impl Observed {
                 if !done.degraded.is_empty() {
                     counter!(names::DEGRADED).increment(1);
                 }
-                for (kind, tokens) in [
-                    ("prompt", done.usage.prompt_tokens),
-                    ("completion", done.usage.completion_tokens),
-                ] {
-                    let provider = done.provider.clone();
-                    counter!(names::TOKENS, "kind" => kind, "provider" => provider)
-                        .increment(tokens as u64);
-                }
                 tracing::info!(
                     query_id = done.query_id,
                     provider = done.provider,

@@ -57,6 +57,7 @@ struct Now {
 #[derive(Debug, Default)]
 pub struct Lifecycle {
     now: Mutex<Now>,
+    readied: CancellationToken,
     stopping: CancellationToken,
     abort: CancellationToken,
 }
@@ -65,6 +66,7 @@ impl Lifecycle {
     /// Says that questions are answered from now on.
     pub fn set_ready(&self) {
         self.lock().ready = true;
+        self.readied.cancel();
     }
 
     /// Says what is being done, or that nothing is.
@@ -86,6 +88,11 @@ impl Lifecycle {
     pub fn abort(&self) {
         self.stopping.cancel();
         self.abort.cancel();
+    }
+
+    /// Fires with [`Lifecycle::set_ready`].
+    pub fn readied(&self) -> &CancellationToken {
+        &self.readied
     }
 
     /// Fires with [`Lifecycle::stop`].

@@ -15,7 +15,9 @@ use tower_http::compression::CompressionLayer;
 use tower_http::cors::CorsLayer;
 
 use super::error::{ApiError, Code};
-use super::routes::{chat, collections, documents, health, metrics, openapi, query, search, ui};
+use super::routes::{
+    batches, chat, collections, documents, health, metrics, openapi, query, search, ui,
+};
 use super::state::Service;
 use super::{auth, limits, observe, origin};
 
@@ -54,11 +56,19 @@ pub fn router(service: Arc<Service>) -> Router {
     let chats = Router::new()
         .route("/v1/chat/completions", post(chat::complete))
         .layer(DefaultBodyLimit::max(CHAT_BODY_BYTES))
-        .route("/v1/models", get(chat::models));
+        .route("/v1/models", get(chat::models))
+        .route("/v1/batches/{id}", get(batches::show))
+        .route("/v1/batches/{id}/results", get(batches::results))
+        .route("/v1/batches/{id}/cancel", post(batches::cancel));
+    let batches = Router::new()
+        .route("/v1/batches", get(batches::list).post(batches::submit))
+        .layer(DefaultBodyLimit::max(upload_bytes))
+        .layer(timed());
     let work = questions
         .merge(reading)
         .merge(uploads)
         .merge(chats)
+        .merge(batches)
         .layer(admitted());
 
     // Always answered, also when the service is full.

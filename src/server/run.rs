@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 
 use super::router::router;
+use super::routes::batches;
 use super::state::Service;
 use crate::telemetry::metrics::recorder;
 
@@ -32,6 +33,7 @@ pub async fn serve(listener: TcpListener, service: Arc<Service>) -> anyhow::Resu
     recorder()?;
     let stopping = service.lifecycle().stopping().clone();
     let router = router(Arc::clone(&service));
+    let batches = tokio::spawn(work_batches(Arc::clone(&service)));
     let server =
         axum::serve(listener, router).with_graceful_shutdown(stopping.clone().cancelled_owned());
     let drain = async {
@@ -51,5 +53,21 @@ pub async fn serve(listener: TcpListener, service: Arc<Service>) -> anyhow::Resu
         result = server.into_future() => result?,
         () = drain => tracing::warn!("some connections did not close in time"),
     }
+    // What was under way goes on after the next start.
+    batches.abort();
     Ok(())
+}
+
+/// Answers the chats of batches until the service stops.
+async fn work_batches(service: Arc<Service>) {
+    let lifecycle = service.lifecycle();
+    tokio::select! {
+        () = lifecycle.readied().cancelled() => {}
+        () = lifecycle.stopping().cancelled() => return,
+    }
+    if let Ok(core) = service.core() {
+        let stop = lifecycle.stopping().clone();
+        let execute = batches::executor(Arc::clone(&service));
+        core.batches.clone().run(execute, stop).await;
+    }
 }

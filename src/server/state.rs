@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use cairn_indexer::{Access, ParseLimits, Snapshot};
 use tokio::sync::Semaphore;
@@ -14,7 +15,10 @@ use super::writer::WriteQueue;
 use crate::answer::Answerer;
 use crate::config::Config;
 use crate::gateway::accounts::Accounts;
+use crate::gateway::batch::Batches;
 use crate::retrieve::Engine;
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// Questions to try for each collection.
 const SUGGESTIONS: usize = 3;
@@ -33,6 +37,8 @@ pub struct Core {
     pub answerer: Answerer,
     /// Writes what is uploaded.
     pub writes: WriteQueue,
+    /// Chats that are answered in their own time.
+    pub batches: Batches,
     /// How much one uploaded file may take.
     pub parse_limits: ParseLimits,
 }
@@ -64,7 +70,8 @@ impl Service {
     /// Lets it answer. Only the first call counts.
     ///
     /// # Errors
-    /// When the machine has no thread for the writer.
+    /// When the machine has no thread for the writer, or the database of batches
+    /// cannot be used.
     pub fn start(
         &self,
         engine: Engine,
@@ -72,7 +79,16 @@ impl Service {
         parse_limits: ParseLimits,
     ) -> std::io::Result<()> {
         let writes = WriteQueue::start(engine.clone())?;
+        let config = &self.config;
+        let batches = Batches::open(
+            &config.storage.data_dir,
+            self.accounts.clone(),
+            config.batches.parallel,
+            DAY.saturating_mul(u32::try_from(config.batches.keep_days).unwrap_or(u32::MAX)),
+        )
+        .map_err(std::io::Error::other)?;
         let core = Core {
+            batches,
             engine,
             answerer,
             writes,

@@ -1,6 +1,7 @@
 //! The HTTP service, in process: routes, limits, errors and the stream, with
 //! deterministic twins of the models.
 
+mod batches;
 mod chat;
 mod documents;
 mod errors;

@@ -20,6 +20,9 @@ use super::accounts::{AccountsError, Caller, KeyId};
 
 pub use runner::Batches;
 
+/// How long an item is tried again while limits are reached.
+pub const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
+
 /// Most items of one batch.
 pub const MAX_ITEMS: usize = 10_000;
 
@@ -39,8 +42,8 @@ pub enum ItemOutcome {
     Done(Value),
     /// The error; trying again does not help.
     Failed(Value),
-    /// A limit is reached: try again after a while.
-    Later(Duration),
+    /// A limit is reached, which the error describes: try again after a while.
+    Later(Duration, Value),
 }
 
 /// Does what an item asks for. Dropping the future cancels it.

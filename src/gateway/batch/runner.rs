@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::store::{ItemId, Store, Waiting};
-use super::{BatchError, BatchInfo, BatchItem, Execute, ItemOutcome, MAX_ITEMS, NewItem};
+use super::{BatchError, BatchInfo, BatchItem, Execute, GIVE_UP, ItemOutcome, MAX_ITEMS, NewItem};
 use crate::gateway::accounts::{Accounts, Caller, KeyId, Scope};
 
 /// Longest name of an item, in bytes.
@@ -202,7 +202,12 @@ impl Batches {
         item: Waiting,
         execute: Arc<Execute>,
     ) -> (ItemId, Option<KeyId>, Option<Duration>) {
-        let Waiting { id, key, request } = item;
+        let Waiting {
+            id,
+            key,
+            age,
+            request,
+        } = item;
         let caller = match self.caller(key.as_ref()) {
             Ok(caller) => caller,
             Err(message) => {
@@ -231,7 +236,11 @@ impl Batches {
                 self.end(&id, "failed", error).await;
                 None
             }
-            ItemOutcome::Later(wait) => Some(wait),
+            ItemOutcome::Later(_, error) if age >= GIVE_UP => {
+                self.end(&id, "failed", error).await;
+                None
+            }
+            ItemOutcome::Later(wait, _) => Some(wait),
         };
         (id, key, later)
     }

@@ -22,6 +22,8 @@ pub(super) struct ItemId {
 pub(super) struct Waiting {
     pub(super) id: ItemId,
     pub(super) key: Option<KeyId>,
+    /// How long ago its batch was submitted.
+    pub(super) age: Duration,
     pub(super) request: Value,
 }
 
@@ -110,7 +112,7 @@ impl Store {
     /// The first `limit` waiting items. Batches take turns: all first items come
     /// before all second ones.
     pub(super) fn waiting(&self, limit: usize) -> Result<Vec<Waiting>> {
-        let sql = "SELECT i.batch_id, i.n, b.key_id, i.request FROM batch_items i \
+        let sql = "SELECT i.batch_id, i.n, b.key_id, i.request, b.created_at FROM batch_items i \
                    JOIN batches b ON b.id = i.batch_id WHERE i.state = 'waiting' \
                    ORDER BY i.n, i.batch_id LIMIT ?1";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -123,6 +125,7 @@ impl Store {
                     n: row.get(1)?,
                 },
                 key: key.map(KeyId::new),
+                age: Duration::from_millis((now() - row.get::<_, i64>(4)?).max(0).unsigned_abs()),
                 request: parsed(&request),
             })
         })

@@ -31,6 +31,8 @@ pub const JUDGE: &str = "judge";
 pub const AGENT: &str = "agent";
 /// The route of the OpenAI-compatible endpoint, for models that a request names.
 pub const CHAT: &str = "chat";
+/// The route of batches, for models that a request names.
+pub const BATCH: &str = "batch";
 
 /// How long a call may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{chat, collections, documents, health, metrics, query, search};
+use super::{batches, chat, collections, documents, health, metrics, query, search};
 use crate::answer::{Citation, Done};
 use crate::retrieve::SearchResponse;
 use crate::server::error::ErrorBody;
@@ -29,6 +29,11 @@ use crate::server::error::ErrorBody;
         collections::list,
         chat::complete,
         chat::models,
+        batches::submit,
+        batches::list,
+        batches::show,
+        batches::results,
+        batches::cancel,
         health::health,
         health::ready,
         metrics::metrics,

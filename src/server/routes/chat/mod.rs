@@ -15,6 +15,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use futures::StreamExt as _;
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 pub(crate) use request::{ChatBody, MessageBody, StreamOptions};
@@ -22,10 +23,10 @@ pub(crate) use request::{ChatBody, MessageBody, StreamOptions};
 use self::response::{Head, failure};
 use crate::gateway::accounts::Caller;
 use crate::gateway::{
-    Call, ChatEvent, ChatStream, LimitsCell, ProviderError, Reuse, Writer, routes,
+    Call, ChatEvent, ChatStream, Gateway, LimitsCell, Plan, Reuse, Writer, routes,
 };
 use crate::server::error::{ApiError, ErrorBody};
-use crate::server::extract::JsonBody;
+use crate::server::extract::{JsonBody, parse_json};
 use crate::server::limits::{CancelOnDrop, Permit, shutting_down};
 use crate::server::observe::{self, InFlight};
 use crate::server::state::Service;
@@ -59,14 +60,7 @@ pub(crate) async fn complete(
 ) -> Result<Response, ApiError> {
     let gateway = service.core()?.answerer.gateway();
     let model = body.model.clone();
-    let plan = match gateway.select(routes::CHAT, Some(&model)) {
-        Ok(Writer::Model(plan)) => plan,
-        Ok(Writer::Extractive) => {
-            let message = "`extractive` answers are made from documents; use POST /query";
-            return Err(ApiError::invalid("model", message));
-        }
-        Err(error) => return Err(failure(error).0),
-    };
+    let plan = plan(gateway, routes::CHAT, &model)?;
     let stream = body.stream;
     let with_usage = body
         .stream_options
@@ -115,26 +109,20 @@ struct Answer {
 }
 
 impl Answer {
-    async fn whole(mut self) -> Response {
-        let (mut text, mut calls) = (String::new(), Vec::new());
-        while let Some(event) = self.events.next().await {
-            match event {
-                Ok(ChatEvent::Delta(delta)) => text.push_str(&delta),
-                Ok(ChatEvent::ToolCall(call)) => calls.push(call),
-                Ok(ChatEvent::Done(served)) => {
-                    return Json(self.head.completion(&text, &calls, &served)).into_response();
-                }
-                Err(error) => return failed(error),
-            }
+    async fn whole(self) -> Response {
+        let Self { head, events, held } = self;
+        let _held = held;
+        match collect(&head, events).await {
+            Ok(completion) => Json(completion).into_response(),
+            Err(error) => failed(error),
         }
-        ApiError::internal("a chat ended without its last event").into_response()
     }
 
     /// Waits for the first event, so that a failure before it has a status.
     async fn streamed(mut self, service: &Arc<Service>, with_usage: bool) -> Response {
         let first = match self.events.next().await {
             Some(Ok(event)) => event,
-            Some(Err(error)) => return failed(error),
+            Some(Err(error)) => return failed(failure(error)),
             None => return ApiError::internal("a chat without any event").into_response(),
         };
         let aborted = service.lifecycle().aborted().clone();
@@ -190,9 +178,79 @@ impl Answer {
     }
 }
 
+/// A failure, and how long to wait until another try may help.
+type Failed = (ApiError, Option<Duration>);
+
+/// A whole completion, when all of it is there.
+async fn collect(head: &Head, mut events: ChatStream) -> Result<Value, Failed> {
+    let (mut text, mut calls) = (String::new(), Vec::new());
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(ChatEvent::Delta(delta)) => text.push_str(&delta),
+            Ok(ChatEvent::ToolCall(call)) => calls.push(call),
+            Ok(ChatEvent::Done(served)) => return Ok(head.completion(&text, &calls, &served)),
+            Err(error) => return Err(failure(error)),
+        }
+    }
+    let error = ApiError::internal("a chat ended without its last event");
+    Err((error, None))
+}
+
+/// The plan of a model that a request names.
+fn plan(gateway: &Gateway, route: &str, model: &str) -> Result<Plan, ApiError> {
+    match gateway.select(route, Some(model)) {
+        Ok(Writer::Model(plan)) => Ok(plan),
+        Ok(Writer::Extractive) => {
+            let message = "`extractive` answers are made from documents; use POST /query";
+            Err(ApiError::invalid("model", message))
+        }
+        Err(error) => Err(failure(error).0),
+    }
+}
+
+/// The body of a chat in a batch.
+fn read(request: &Value) -> Result<ChatBody, ApiError> {
+    let body: ChatBody = parse_json(request.to_string().as_bytes())?;
+    if body.stream {
+        let message = "the answers of a batch are not streamed; leave `stream` out";
+        return Err(ApiError::invalid("stream", message));
+    }
+    Ok(body)
+}
+
+/// Whether `request` is a chat for a batch.
+///
+/// # Errors
+/// `invalid_request` with the field that is wrong.
+pub(super) fn check(request: &Value) -> Result<(), ApiError> {
+    read(request)?.into_request().map(drop)
+}
+
+/// Answers a chat of a batch, by the deadlines of its route.
+///
+/// # Errors
+/// Those of [`complete`].
+pub(super) async fn answer(
+    service: &Arc<Service>,
+    caller: Caller,
+    request: &Value,
+) -> Result<Value, Failed> {
+    let alone = |error: ApiError| (error, None);
+    let gateway = service.core().map_err(alone)?.answerer.gateway();
+    let body = read(request).map_err(alone)?;
+    let plan = plan(gateway, routes::BATCH, &body.model).map_err(alone)?;
+    let head = Head::new(body.model.clone());
+    let call = Call {
+        caller,
+        ..Call::default()
+    };
+    let cancel = CancelOnDrop::default();
+    let request = body.into_request().map_err(alone)?;
+    collect(&head, gateway.chat(&plan, request, call, cancel.token())).await
+}
+
 /// A failure before the first text, with its own status and wait.
-fn failed(error: ProviderError) -> Response {
-    let (error, wait) = failure(error);
+fn failed((error, wait): Failed) -> Response {
     let mut response = error.into_response();
     if let Some(wait) = wait {
         let seconds = HeaderValue::from((wait.as_secs_f64().ceil() as u64).max(1));
