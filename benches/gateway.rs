@@ -11,6 +11,7 @@
 //! - `proxy`: another proxy, where `CAIRN_BENCH_PROXY` is its base URL; it must
 //!   forward to the provider's port, which `CAIRN_BENCH_PORT` fixes
 //!
+//! `CAIRN_BENCH_PROXY_PID` adds the processor time of that proxy.
 //! `CAIRN_BENCH_RATE` is the calls a second (500), `CAIRN_BENCH_SECONDS` the
 //! length of a round (5), `CAIRN_BENCH_ROUNDS` how many (5). With
 //! `CAIRN_BENCH_CALLS` (200000 by default; 0 leaves it out), as many calls are
@@ -25,6 +26,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::routing::post;
+use axum::serve::ListenerExt as _;
 use cairn::answer::Answerer;
 use cairn::config::{Config, ProviderConfig};
 use cairn::gateway::accounts::Accounts;
@@ -77,6 +79,10 @@ fn serve(runtime: &Runtime, app: Router, port: u16) -> String {
         .block_on(TcpListener::bind(("127.0.0.1", port)))
         .expect("the port is free");
     let address = listener.local_addr().expect("it is bound");
+    // Small frames must not wait for the acknowledgement of those before them.
+    let listener = listener.tap_io(|stream| {
+        stream.set_nodelay(true).ok();
+    });
     runtime.spawn(async move { axum::serve(listener, app).await });
     format!("http://{address}/v1")
 }
@@ -185,6 +191,25 @@ fn quantile(sorted: &[f64], q: f64) -> f64 {
     sorted.get(at).copied().unwrap_or(f64::NAN) * 1e3
 }
 
+/// Seconds of processor time that a process has taken, where the system says.
+fn processor(pid: &str) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split(' ')
+        .collect();
+    let ticks = |at: usize| {
+        fields
+            .get(at)
+            .and_then(|n| n.parse::<f64>().ok())
+            .unwrap_or(0.0)
+    };
+    // User and system time, in hundredths of a second.
+    (ticks(12) + ticks(13)) / 100.0
+}
+
 /// Resident memory of this process in megabytes, where the system says.
 fn resident_mb() -> f64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
@@ -272,31 +297,35 @@ fn main() {
         ways.push(("proxy", http(&proxy, "m")));
     }
     let driver = runtime(2);
-    let mut all: Vec<(Vec<f64>, usize)> = vec![Default::default(); ways.len()];
+    let proxy = std::env::var("CAIRN_BENCH_PROXY_PID").unwrap_or_default();
+    let taken = || processor("self") + processor(&proxy);
+    let mut all: Vec<(Vec<f64>, usize, f64)> = vec![Default::default(); ways.len()];
     for at in 0..=rounds {
         for ((_, way), sums) in ways.iter().zip(&mut all) {
+            let before = taken();
             let (times, failed) = driver.block_on(round(way, rate, seconds));
             // The first round opens connections.
             if at > 0 {
                 sums.0.extend(times);
                 sums.1 += failed;
+                sums.2 += taken() - before;
             }
         }
     }
     println!(
         "{rate} calls a second, {rounds} rounds of {seconds} s; milliseconds to the last byte"
     );
+    println!("processor: of this process, provider and client included, and of the proxy");
     println!(
-        "{:10} {:>8} {:>8} {:>8} {:>8} {:>8}",
-        "way", "p50", "p90", "p99", "calls", "failed"
+        "{:10} {:>8} {:>8} {:>8} {:>8} {:>8} {:>10}",
+        "way", "p50", "p90", "p99", "calls", "failed", "us a call"
     );
-    for ((name, _), (times, failed)) in ways.iter().zip(&mut all) {
+    for ((name, _), (times, failed, processor)) in ways.iter().zip(&mut all) {
         times.sort_by(f64::total_cmp);
         let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|q| quantile(times, q));
-        println!(
-            "{name:10} {p50:8.3} {p90:8.3} {p99:8.3} {:8} {failed:8}",
-            times.len()
-        );
+        let each = *processor * 1e6 / (rate * seconds * rounds) as f64;
+        let calls = times.len();
+        println!("{name:10} {p50:8.3} {p90:8.3} {p99:8.3} {calls:8} {failed:8} {each:10.0}");
     }
 
     let calls = usize::try_from(number("CAIRN_BENCH_CALLS", 200_000)).expect("a count");

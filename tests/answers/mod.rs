@@ -1,6 +1,7 @@
 //! Answers as a client sees them: the order of events, refusals, what happens
 //! when a model invents, obeys a document, fails or hangs.
 
+mod caching;
 mod failures;
 mod follow_ups;
 

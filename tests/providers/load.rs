@@ -6,8 +6,9 @@ use std::time::Duration;
 use cairn::config::{Config, PriceConfig};
 use cairn::gateway::accounts::Accounts;
 use cairn::gateway::accounts::usage::{Group, Period, UsageReader};
-use cairn::gateway::{Call, Gateway, Writer, routes};
+use cairn::gateway::{Cache, Call, Gateway, Writer, routes};
 use cairn_models::Cancel;
+use futures::StreamExt as _;
 
 use super::routing::config;
 use super::scripted::{Answer, Part, bytes, question, read, serve};
@@ -97,4 +98,47 @@ fn killing_the_first_provider_loses_nothing_and_charges_nothing_twice() {
         "ten dollars for each prompt, once"
     );
     assert!(rows.iter().all(|row| row.failed == 0));
+}
+
+#[test]
+fn a_shared_call_is_charged_once_whoever_leaves() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let a = runtime.block_on(serve(&[slowly("shared")]));
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(&[&a], |config: &mut Config| {
+        config.storage.data_dir = dir.path().to_owned();
+        config.prices.push(PriceConfig {
+            model: "*".to_owned(),
+            input: 1e6,
+            cached_input: None,
+            output: 0.0,
+        });
+    });
+    let accounts = Accounts::open(&config).unwrap();
+    let gateway = Gateway::from_config(&config, None)
+        .unwrap()
+        .with_accounts(accounts.clone())
+        .with_cache(Cache::open(&config.cache, None, None));
+    runtime.block_on(async {
+        let Ok(Writer::Model(plan)) = gateway.select(routes::ANSWER, None) else {
+            panic!("the route has targets");
+        };
+        let open = || gateway.chat(&plan, question(), Call::default(), Cancel::never());
+        let (mut leader, mut leaver, reader) = (open(), open(), open());
+        // All three are under way; the first two go before the end.
+        let wait = Duration::from_millis(30);
+        tokio::time::timeout(wait, leader.next()).await.ok();
+        tokio::time::timeout(wait, leaver.next()).await.ok();
+        let reading = tokio::spawn(read(reader));
+        tokio::time::sleep(wait).await;
+        drop((leader, leaver));
+        assert_eq!(reading.await.unwrap().text, "shared");
+    });
+    assert_eq!(a.seen().len(), 1);
+    accounts.flush();
+    let ledger = UsageReader::open(dir.path()).unwrap();
+    let rows = ledger.sums(Group::Model, Period::default()).unwrap();
+    let calls: u64 = rows.iter().map(|row| row.calls).sum();
+    let cost: f64 = rows.iter().map(|row| row.cost_usd).sum();
+    assert_eq!((calls, cost), (3, 10.0), "{rows:?}");
 }

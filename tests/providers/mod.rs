@@ -9,3 +9,4 @@ mod load;
 mod real_server;
 mod routing;
 mod scripted;
+mod tls;

@@ -111,7 +111,6 @@ async fn a_real_server_answers_in_our_words() {
         config.stream = stream;
         let got = read(chat(&config, request(32), limits, Cancel::never())).await;
         assert!(got.text.contains("Paris"), "{got:?}");
-        assert_eq!(got.served().finish, Finish::Stop);
         assert!(got.served().usage.prompt_tokens > 10, "{got:?}");
         let short = read(chat(&config, request(3), limits, Cancel::never())).await;
         assert_eq!(short.served().finish, Finish::Length);

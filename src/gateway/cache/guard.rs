@@ -36,14 +36,6 @@ const FILLERS: &[&str] = &[
     "it",
     "its",
     "i",
-    "me",
-    "my",
-    "we",
-    "us",
-    "our",
-    "you",
-    "your",
-    "one",
     "s",
     "ll",
     "ve",
@@ -60,7 +52,6 @@ const FILLERS: &[&str] = &[
     "show",
     "know",
     "want",
-    "like",
     "way",
     "ways",
     "there",
@@ -70,17 +61,18 @@ const FILLERS: &[&str] = &[
     "just",
     "exactly",
     "actually",
-    "some",
-    "any",
-    "us",
     "this",
     "that",
-    "help",
     "question",
     "wondering",
     "wonder",
-    "hi",
 ];
+
+/// Words after which "me" and "us" only make a question polite: "tell me".
+const ADDRESSED: &[&str] = &["tell", "show", "give", "explain"];
+
+/// Words before which "you" does: "can you tell".
+const ASKED: &[&str] = &["tell", "show", "explain", "please", "kindly"];
 
 /// Words that are written in several ways; the last one stands for all.
 const VARIANTS: &[(&str, &str)] = &[
@@ -131,7 +123,9 @@ fn content(text: &str) -> Vec<String> {
         // "IT", "US" and "WHO" are names, "it", "us" and "who" are not.
         let shouted = word.chars().count() > 1 && !word.chars().any(char::is_lowercase);
         let letters = word.chars().all(char::is_alphabetic);
-        if shouted && letters && FILLERS.contains(&lower.as_str()) {
+        let common =
+            FILLERS.contains(&lower.as_str()) || ["me", "us", "you"].contains(&lower.as_str());
+        if shouted && letters && common {
             content.push((*word).to_owned());
             continue;
         }
@@ -145,7 +139,16 @@ fn content(text: &str) -> Vec<String> {
             }
             continue;
         }
-        if FILLERS.contains(&lower.as_str()) {
+        let near = |at: Option<&&str>, list: &[&str]| {
+            at.is_some_and(|word| list.contains(&word.to_lowercase().as_str()))
+        };
+        let before = at.checked_sub(1).and_then(|at| words.get(at));
+        let polite = match lower.as_str() {
+            "me" | "us" => near(before, ADDRESSED),
+            "you" => near(words.get(at + 1), ASKED) || near(before, &["thank"]),
+            _ => FILLERS.contains(&lower.as_str()),
+        };
+        if polite {
             continue;
         }
         let variant = VARIANTS.iter().find(|(from, _)| *from == lower);
@@ -211,6 +214,10 @@ mod tests {
             ("What is C++?", "What is C?"),
             ("v1.2.3 notes", "v1.2.13 notes"),
             ("support for IT", "support for it"),
+            ("laws of the US", "laws of us"),
+            ("How do I contact you?", "How do you contact me?"),
+            ("What is my name?", "What is your name?"),
+            ("What is it like?", "What is it?"),
             ("is a > b", "is a < b"),
             ("use foo::bar", "use foo bar"),
             ("Can I do it?", "Can't I do it?"),

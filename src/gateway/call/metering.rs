@@ -12,6 +12,8 @@ pub(super) struct Metered {
     accounts: Accounts,
     /// None once it is settled.
     reservation: Option<Reservation>,
+    /// Another call pays for what this one gets.
+    free: bool,
 }
 
 impl Metered {
@@ -52,7 +54,14 @@ impl Metered {
         Ok(Self {
             accounts: accounts.clone(),
             reservation: Some(reservation),
+            free: false,
         })
+    }
+
+    /// From now on the call takes nothing from any provider: its answer comes
+    /// from the cache, or from an equal call that is booked by itself.
+    pub(super) fn is_free(&mut self) {
+        self.free = true;
     }
 
     /// US dollars that `request` costs at most with `target`.
@@ -125,7 +134,7 @@ impl Metered {
             return;
         };
         let mut record = reservation.draft();
-        let begun = record.ttft.is_some();
+        let begun = record.ttft.is_some() && !self.free;
         // A provider that did not begin to write charges for nothing; one that
         // did has read the prompt, and what it wrote is booked by the draft's
         // owner when it is dropped.
@@ -140,6 +149,22 @@ impl Metered {
         };
         error.kind.as_str().clone_into(&mut record.finish);
         reservation.settle(record);
+    }
+}
+
+impl Drop for Metered {
+    /// A free call whose client went away is not booked as one that broke.
+    fn drop(&mut self) {
+        if !self.free {
+            return;
+        }
+        if let Some(reservation) = self.reservation.take() {
+            let mut record = reservation.draft();
+            record.usage = Usage::default();
+            record.cache = CacheUse::Exact;
+            record.outcome = Outcome::Cancelled;
+            reservation.settle(record);
+        }
     }
 }
 

@@ -42,6 +42,7 @@ pub(in crate::gateway) fn run(
         };
         let (hit, vector) = look(&rooms, &lookup).await;
         if let Some((answer, how)) = hit {
+            metered.is_free();
             for event in replay(&answer, how, Vec::new()) {
                 let mut event = Ok(event);
                 metered.note(&mut event);
@@ -57,6 +58,9 @@ pub(in crate::gateway) fn run(
             led(rooms.clone(), plan, request, call, metered, lookup, vector)
         });
         count(if joined { "joined" } else { "miss" });
+        if let Some(metered) = &mut own {
+            metered.is_free();
+        }
         let cancelled = cancelled(&cancel);
         tokio::pin!(cancelled);
         loop {
@@ -169,6 +173,7 @@ fn led(
                     return;
                 };
                 count("stale");
+                metered.is_free();
                 let note = format!("no language model answered ({error}); this is an earlier answer");
                 for event in replay(&answer, CacheUse::Stale, vec![note]) {
                     let mut event = Ok(event);
