@@ -60,7 +60,7 @@ pub struct Row {
     /// Bytes on disk that its searches read.
     pub index_bytes: u64,
     /// Whether it is the one to take: the fastest of those that the best one
-    /// cannot be told from.
+    /// cannot be told from, and the best of those that are as fast.
     pub recommended: bool,
 }
 
@@ -83,21 +83,7 @@ impl Ablation {
             Some(best) => trials.iter().map(|trial| row(trial, best)).collect(),
             None => Vec::new(),
         };
-        let cost = |row: &Row| {
-            let p50 = row.latency_ms.map_or(f64::MAX, |latency| latency.p50);
-            (p50, row.index_bytes)
-        };
-        let cheapest = rows
-            .iter()
-            .enumerate()
-            // The difference is that of rounded values: a hair above 0 is 0.
-            .filter(|(_, row)| row.behind_best_95[1] >= -1e-9)
-            .min_by(|(_, a), (_, b)| {
-                let ((a_ms, a_bytes), (b_ms, b_bytes)) = (cost(a), cost(b));
-                a_ms.total_cmp(&b_ms).then(a_bytes.cmp(&b_bytes))
-            })
-            .map(|(at, _)| at);
-        if let Some(at) = cheapest {
+        if let Some(at) = recommend(&rows) {
             rows[at].recommended = true;
         }
         Self {
@@ -116,6 +102,25 @@ impl Ablation {
         self.rows.iter().find(|row| row.recommended)
     }
 }
+
+/// Of the rows that the best one cannot be told from, the best of the fastest.
+fn recommend(rows: &[Row]) -> Option<usize> {
+    let p50 = |at: usize| rows[at].latency_ms.map_or(f64::MAX, |latency| latency.p50);
+    // The difference is that of rounded values: a hair below 0 is 0.
+    let as_good = |at: &usize| rows[*at].behind_best_95[1] >= -1e-9;
+    let candidates: Vec<usize> = (0..rows.len()).filter(as_good).collect();
+    let fastest = candidates.iter().map(|&at| p50(at)).reduce(f64::min)?;
+    candidates
+        .into_iter()
+        .filter(|&at| p50(at) <= fastest * AS_FAST)
+        .min_by(|&a, &b| {
+            let better = rows[b].mean.total_cmp(&rows[a].mean);
+            better.then(rows[a].index_bytes.cmp(&rows[b].index_bytes))
+        })
+}
+
+/// Medians whose ratio is smaller are equal: clocks and neighbours make more.
+const AS_FAST: f64 = 1.1;
 
 fn row(trial: &Trial, best: &Trial) -> Row {
     let differences: Vec<Vec<f64>> = trial
@@ -182,6 +187,16 @@ mod tests {
         assert_eq!(found.rows[1].behind_best, 0.0);
         assert!(found.rows[0].behind_best_95[1] < 0.0);
         assert_eq!(found.questions, [40, 10]);
+    }
+
+    #[test]
+    fn of_equally_fast_ones_the_best_is_recommended() {
+        let found = table(&[trial("good", 0.1, 50.0), trial("same", 0.1, 48.0)]);
+        assert_eq!(found.recommended().unwrap().name, "good");
+        let mut slow = trial("better", 0.1, 53.0);
+        slow.values[0][0] += 0.001;
+        let found = table(&[trial("good", 0.1, 50.0), slow]);
+        assert_eq!(found.recommended().unwrap().name, "better");
     }
 
     #[test]

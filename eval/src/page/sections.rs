@@ -436,5 +436,5 @@ pub(super) fn ablation(page: &mut Html, found: &Ablation) {
     page.raw("<div class=\"named\">");
     page.table(&rows);
     page.raw("</div>\n");
-    page.raw("<p class=\"hint\">Take the fastest configuration that the best one cannot be told from: the 95&nbsp;% interval of its difference, question by question, reaches 0.</p>\n");
+    page.raw("<p class=\"hint\">Of the configurations that the best one cannot be told from (the 95&nbsp;% interval of the difference, question by question, reaches 0), take the best of the fastest.</p>\n");
 }

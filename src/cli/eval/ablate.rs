@@ -238,7 +238,8 @@ pub(super) fn table(found: &Ablation) -> String {
     let mut text = format!("{}\n\n{}", sets.join(", "), output::table(&rows));
     if let Some(row) = found.recommended() {
         text.push_str(&format!(
-            "\nTake {}: the fastest of those that the best one cannot be told from (95 %).\n",
+            "\nTake {}: of those that the best one cannot be told from (95 %), the best of the \
+             fastest.\n",
             row.name
         ));
     }
