@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::context::Context;
 use super::{Outcome, output};
-use crate::gateway::accounts::usage::{CallRow, Group, Period, UsageReader, UsageRow};
+use crate::gateway::accounts::usage::{CallRow, Group, Period, SampleRow, UsageReader, UsageRow};
 
 /// Which calls, and how to sum them.
 #[derive(Debug, clap::Args)]
@@ -27,6 +27,9 @@ pub(super) struct Args {
     /// The latest N calls instead of sums
     #[arg(long, value_name = "N", conflicts_with = "by")]
     calls: Option<usize>,
+    /// The masked texts of the latest N sampled calls (telemetry.samples)
+    #[arg(long, value_name = "N", conflicts_with_all = ["by", "calls", "csv"])]
+    samples: Option<usize>,
 }
 
 /// Prints sums or calls.
@@ -36,9 +39,10 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
         since: args.since,
         until: args.until,
     };
-    match args.calls {
-        Some(limit) => calls(context, args, &reader.calls(limit, period)?)?,
-        None => sums(context, args, &reader.sums(args.by, period)?)?,
+    match (args.calls, args.samples) {
+        (_, Some(limit)) => samples(context, &reader.samples(limit, period)?)?,
+        (Some(limit), None) => calls(context, args, &reader.calls(limit, period)?)?,
+        (None, None) => sums(context, args, &reader.sums(args.by, period)?)?,
     }
     Ok(Outcome::Done)
 }
@@ -129,6 +133,18 @@ fn calls(context: &Context, args: &Args, rows: &[CallRow]) -> anyhow::Result<()>
         ]
     };
     print(args, &head, rows.iter().map(cells))
+}
+
+fn samples(context: &Context, rows: &[SampleRow]) -> anyhow::Result<()> {
+    if context.json {
+        return output::json(&json!({ "samples": rows }));
+    }
+    for row in rows {
+        output::line(format!("{} {}", second(row.at), row.call_id))?;
+        output::line(output::printable(&row.prompt))?;
+        output::line(format!("-> {}\n", output::printable(&row.answer)))?;
+    }
+    Ok(())
 }
 
 /// As a table, or as comma-separated values.

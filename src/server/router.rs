@@ -20,6 +20,7 @@ use super::routes::{
 };
 use super::state::Service;
 use super::{auth, limits, observe, origin};
+use crate::gateway::accounts::RateHeaders;
 
 /// Room in the body of a question beside the question itself: filter, history
 /// and escapes.
@@ -133,6 +134,11 @@ fn cors(origins: &[String]) -> CorsLayer {
             auth::API_KEY,
             REQUEST_ID,
         ])
-        .expose_headers([REQUEST_ID, header::RETRY_AFTER])
+        .expose_headers(
+            [REQUEST_ID, header::RETRY_AFTER]
+                .into_iter()
+                .chain(RateHeaders::NAMES.map(HeaderName::from_static))
+                .collect::<Vec<_>>(),
+        )
         .max_age(Duration::from_secs(600))
 }

@@ -24,38 +24,31 @@ pub struct RateHeaders {
 }
 
 impl RateHeaders {
+    /// The names of all of them: those of requests, then those of tokens.
+    pub const NAMES: [&'static str; 6] = [
+        "x-ratelimit-limit-requests",
+        "x-ratelimit-remaining-requests",
+        "x-ratelimit-reset-requests",
+        "x-ratelimit-limit-tokens",
+        "x-ratelimit-remaining-tokens",
+        "x-ratelimit-reset-tokens",
+    ];
+
     /// Names and values of the headers.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, String)> {
-        let requests = self.requests.map(|rate| {
-            named(
-                rate,
+        let rates = [self.requests, self.tokens].into_iter();
+        let names = Self::NAMES.chunks_exact(3);
+        rates.zip(names).flat_map(|(rate, names)| {
+            let values = rate.map(|rate| {
                 [
-                    "x-ratelimit-limit-requests",
-                    "x-ratelimit-remaining-requests",
-                    "x-ratelimit-reset-requests",
-                ],
-            )
-        });
-        let tokens = self.tokens.map(|rate| {
-            named(
-                rate,
-                [
-                    "x-ratelimit-limit-tokens",
-                    "x-ratelimit-remaining-tokens",
-                    "x-ratelimit-reset-tokens",
-                ],
-            )
-        });
-        requests.into_iter().chain(tokens).flatten()
+                    rate.limit.to_string(),
+                    rate.remaining.to_string(),
+                    duration(rate.reset),
+                ]
+            });
+            names.iter().copied().zip(values.into_iter().flatten())
+        })
     }
-}
-
-fn named(rate: Rate, names: [&'static str; 3]) -> [(&'static str, String); 3] {
-    [
-        (names[0], rate.limit.to_string()),
-        (names[1], rate.remaining.to_string()),
-        (names[2], duration(rate.reset)),
-    ]
 }
 
 /// `20ms`, `1.5s`, `6m0s`: as OpenAI writes durations.

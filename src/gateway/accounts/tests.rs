@@ -210,19 +210,12 @@ fn samples_hold_masked_text_and_only_when_asked_for() {
         reservation.answer("+49 30 1234567.");
         done(reservation, 1, 1, &accounts);
         drop(accounts);
-        let connection = super::database::open(dir.path()).unwrap();
-        let mut statement = connection
-            .prepare("SELECT prompt, answer FROM samples")
-            .unwrap();
-        let rows: Vec<(String, String)> = statement
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
-            .unwrap()
-            .map(Result::unwrap)
-            .collect();
+        let reader = UsageReader::open(dir.path()).unwrap();
+        let rows = reader.samples(10, Period::default()).unwrap();
         assert_eq!(rows.len(), expected);
         assert!(
             rows.iter()
-                .all(|row| *row == ("Write to [EMAIL]".into(), "Call [PHONE].".into()))
+                .all(|row| row.prompt == "Write to [EMAIL]" && row.answer == "Call [PHONE].")
         );
     }
 }

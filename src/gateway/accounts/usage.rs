@@ -155,6 +155,19 @@ pub struct CallRow {
     pub citations: Option<u32>,
 }
 
+/// The masked texts of one sampled call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SampleRow {
+    /// The call's id.
+    pub call_id: String,
+    /// Milliseconds since 1970.
+    pub at: i64,
+    /// The prompt.
+    pub prompt: String,
+    /// The answer.
+    pub answer: String,
+}
+
 /// Reads the ledger of a data folder.
 #[derive(Debug)]
 pub struct UsageReader {
@@ -240,6 +253,25 @@ impl UsageReader {
                 finish: row.get(18)?,
                 refused: row.get(19)?,
                 citations: row.get(20)?,
+            })
+        })
+    }
+
+    /// The latest `limit` samples of `period`, the newest first.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn samples(&self, limit: usize, period: Period) -> Result<Vec<SampleRow>, AccountsError> {
+        let sql = "SELECT call_id, at, prompt, answer FROM samples \
+                   WHERE at >= ?1 AND at < ?2 ORDER BY at DESC, call_id DESC LIMIT ?3";
+        let (start, end) = period.bounds();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.rows(sql, params![start, end, limit], |row| {
+            Ok(SampleRow {
+                call_id: row.get(0)?,
+                at: row.get(1)?,
+                prompt: row.get(2)?,
+                answer: row.get(3)?,
             })
         })
     }
