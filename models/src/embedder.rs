@@ -51,7 +51,10 @@ impl BertEmbedder {
         let weights = Weights::open(&path)?;
         let encoder: Box<dyn Encoder> = match config.hidden_act {
             Activation::Gelu => {
-                Box::new(many.install(|| BertEncoder::open(&weights, &config, pooling, precision))?)
+                let open = || BertEncoder::open(&weights, &config, pooling, precision);
+                let encoder = Box::new(many.install(open)?);
+                weights.release();
+                encoder
             }
             // Our kernels have no other activation, and candle's no bytes.
             Activation::GeluTanh | Activation::Relu => {

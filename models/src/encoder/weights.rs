@@ -61,6 +61,21 @@ impl Weights {
         Ok(weights)
     }
 
+    /// Lets go of the pages that were read, for when the weights were packed:
+    /// otherwise they stay in memory twice. What is kept in the mapping is read
+    /// again when it is used.
+    pub(crate) fn release(&self) {
+        // SAFETY: the mapping is of a file and nobody writes to it, so pages that
+        // are let go come back as they were.
+        #[cfg(unix)]
+        #[allow(unsafe_code)]
+        // It is a hint: without it, only memory is lost.
+        let _ = unsafe {
+            self.file
+                .unchecked_advise(memmap2::UncheckedAdvice::DontNeed)
+        };
+    }
+
     fn corrupt(&self, why: &str) -> Error {
         let message = format!("{}: {why}; pull the model again", self.path.display());
         Error::new(ErrorKind::Corrupt, message)
