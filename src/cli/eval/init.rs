@@ -152,7 +152,7 @@ fn drafts(snapshot: &Snapshot, count: usize) -> anyhow::Result<Vec<Draft>> {
     Ok(drafts)
 }
 
-/// Definitions of a chunk, and its heading.
+/// Definitions of a chunk, and its headings.
 fn of_chunk(chunk: &StoredChunk) -> Vec<Draft> {
     let text = &chunk.chunk.text;
     let mut found = Vec::new();
@@ -168,17 +168,16 @@ fn of_chunk(chunk: &StoredChunk) -> Vec<Draft> {
             note: CORRECT,
         });
     }
-    let heading = chunk.chunk.heading_path.last();
-    if let Some(question) = heading.and_then(|heading| of_heading(heading))
-        && let Some(body) = body(text)
-    {
-        found.push(Draft {
-            uri: chunk.uri.clone(),
-            question,
-            answer: None,
-            text: quoted(body),
-            note: CORRECT,
-        });
+    for (heading, body) in sections(text) {
+        if let Some(question) = of_heading(heading) {
+            found.push(Draft {
+                uri: chunk.uri.clone(),
+                question,
+                answer: None,
+                text: quoted(body),
+                note: CORRECT,
+            });
+        }
     }
     found
 }
@@ -246,12 +245,25 @@ fn of_heading(heading: &str) -> Option<String> {
     })
 }
 
-/// The first paragraph that is prose.
-fn body(text: &str) -> Option<&str> {
-    let is_prose = |part: &&str| {
-        part.len() >= 60 && !part.starts_with(['#', '|', '`', '<', '-', '*']) && part.contains(' ')
+/// Headings that the text holds, each with the paragraph of prose below it. A
+/// heading is a line of its own without an end of sentence. What stands before
+/// the first one belongs to a section that began elsewhere.
+fn sections(text: &str) -> Vec<(&str, &str)> {
+    let paragraphs: Vec<&str> = text.split("\n\n").map(str::trim).collect();
+    let is_heading = |part: &str| {
+        !part.contains(['\n', '|', '`', '<'])
+            && !part.ends_with(['.', ',', ';', ':', '!'])
+            && part.chars().next().is_some_and(char::is_alphabetic)
+            && part.split_whitespace().count() <= 12
     };
-    text.split("\n\n").map(str::trim).find(is_prose)
+    let is_prose = |part: &str| {
+        part.len() >= 60 && part.ends_with(['.', '!', '?', ':']) && !part.contains('|')
+    };
+    let pairs = paragraphs.windows(2);
+    pairs
+        .filter(|pair| is_heading(pair[0]) && is_prose(pair[1]))
+        .map(|pair| (pair[0], pair[1]))
+        .collect()
 }
 
 /// The beginning of a text, up to the end of a sentence or word.
@@ -377,6 +389,14 @@ mod tests {
         );
         assert_eq!(of_heading("Introduction"), None);
         assert_eq!(of_heading("v1.2.3 (2024-01-01)"), None);
+    }
+
+    #[test]
+    fn a_heading_goes_with_the_prose_below_it() {
+        let prose = "The copy comes back within an hour of the call that asks for it to be made.";
+        let text =
+            format!("end of a section.\n\nRestoring a backup\n\n{prose}\n\na | b\n\n{prose}");
+        assert_eq!(sections(&text), [("Restoring a backup", prose)]);
     }
 
     #[test]
