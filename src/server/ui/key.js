@@ -8,6 +8,9 @@ const STORED = "cairn-key";
 let asking = null;
 let dismissed = false;
 
+// Not a submit button: Enter would press the first of those.
+byId("key-close").addEventListener("click", () => byId("key").close(""));
+
 /** `fetch` with the key. On 401 a person is asked for one, and the request goes
  *  out again. What the page looks up by itself (`polling`) does not ask a person
  *  who closed the dialog before. */
