@@ -166,11 +166,11 @@ def torch_steps(folder):
         return it.parse_args(
             ["--data", f"{folder}/data", "--lists", f"{folder}/train.jsonl.gz", "--dev", f"{folder}/dev.jsonl.gz",
              "--tokenizer", f"{BUILTIN}/tokenizer.json", "--start", f"{folder}/start.pt", "--out", f"{folder}/{out}",
-             "--lengths", "48,64", "--queries", "4", "--dev-every", "12", "--lr", "1e-3", "--steps", "24", *more])
+             "--lengths", "48,64", "--queries", "4", "--dev-every", "30", "--lr", "3e-3", "--steps", "60", *more])
 
     losses = []
     loop.fit(flags("run"), lambda logits, taught: losses.append(train.listwise(logits)) or losses[-1])
-    expect(np.mean([x.item() for x in losses[-6:]]) < 0.8 * np.mean([x.item() for x in losses[:6]]), "it learns")
+    expect(np.mean([x.item() for x in losses[-15:]]) < 0.85 * np.mean([x.item() for x in losses[:15]]), "it learns")
     # Cut off after 9 steps and resumed: the weights of the run in one go.
     class Stop(Exception):
         pass
@@ -189,7 +189,7 @@ def torch_steps(folder):
     loop.fit(flags("cut"), train.listwise)
     one, two = (torch.load(folder / it / "last.pt") for it in ("run", "cut"))
     gap = max(float((one["model"][k] - two["model"][k]).abs().max()) for k in one["model"])
-    expect(two["step"] == 24 and gap < 1e-4, f"a resumed run is the same run: {gap}")
+    expect(two["step"] == 60 and gap < 1e-4, f"a resumed run is the same run: {gap}")
     refuses(lambda: loop.fit(flags("cut", "--layers", "0"), train.listwise), "a checkpoint of other layers")
     refuses(lambda: loop.fit(flags("none"), distil.loss_of(2, 0.1, 0.1)), "distilling from lists without scores")
     judge = score.load(folder / "run" / "best.pt", pairs)

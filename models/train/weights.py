@@ -82,4 +82,4 @@ def from_onnx(path):
             state[module[1].replace("/", ".") + ".weight"] = floats(matrix).T
     if "head.weight" in state and state["head.weight"].shape[0] != 1:
         state["head.weight"] = state["head.weight"].T
-    return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in state.items()}
+    return {name: torch.from_numpy(np.array(value, order="C")) for name, value in state.items()}
