@@ -1,10 +1,10 @@
 //! Earlier answers, given again.
 //!
-//! An answer is found by a [`Key`]: everything that made it, and everything that
+//! An answer is found by a `Key`: everything that made it, and everything that
 //! says who may see it. So a hit never crosses a permission, and never outlives
 //! the documents that an answer was made from: their generation is part of the
 //! key. A semantic hit has all of that in common too, and a question that means
-//! the same by [`guard`] and by the embedder.
+//! the same by `guard` and by the embedder.
 //!
 //! | file | question it answers |
 //! |---|---|

@@ -1,8 +1,8 @@
 //! Which targets answer a call, and in which order.
 //!
-//! A [`Route`] is a named chain of targets with deadlines; selecting one, or a
-//! model by its name, gives a [`Plan`]. [`order`] sorts the plan's targets for
-//! one call; [`Health`] knows which of them answer, and how fast.
+//! A `Route` is a named chain of targets with deadlines; selecting one, or a
+//! model by its name, gives a [`Plan`]. `order` sorts the plan's targets for
+//! one call; `Health` knows which of them answer, and how fast.
 
 mod build;
 mod health;
