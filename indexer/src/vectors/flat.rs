@@ -66,7 +66,11 @@ mod tests {
             .chunks(query.len())
             .zip(0..)
             .filter(|(_, row)| allowed(*row))
-            .map(|(vector, row)| (vector.iter().zip(query).map(|(a, b)| a * b).sum(), row))
+            .map(|(vector, row)| {
+                let products = vector.iter().zip(query).map(|(a, b)| a * b);
+                // A sum of nothing but -0 is -0, which sorts below 0.
+                (products.sum::<f32>() + 0.0, row)
+            })
             .collect();
         scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         scored.into_iter().take(k).map(|(_, row)| row).collect()
