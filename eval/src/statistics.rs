@@ -28,38 +28,29 @@ pub fn bootstrap_mean(values: &[f64]) -> Interval {
             high: 0.0,
         };
     }
-    let mut random = Xoshiro256PlusPlus::seed_from_u64(SEED);
-    let mut means: Vec<f64> = (0..RESAMPLES)
-        .map(|_| {
-            let draw = |_| values[random.random_range(0..values.len())];
-            mean(values.len(), (0..values.len()).map(draw))
-        })
-        .collect();
-    means.sort_by(f64::total_cmp);
-    let tail = RESAMPLES / 40;
-    Interval {
-        low: means[tail],
-        high: means[RESAMPLES - 1 - tail],
-    }
+    bootstrap(|random| resampled_mean(values, random))
 }
 
 /// The same for the mean of the means of several groups, such as datasets: each
 /// group is resampled for itself. One group gives [`bootstrap_mean`].
 pub(crate) fn bootstrap_groups(groups: &[Vec<f64>]) -> Interval {
+    let groups: Vec<&Vec<f64>> = groups.iter().filter(|group| !group.is_empty()).collect();
+    bootstrap(|random| {
+        let means = groups.iter().map(|group| resampled_mean(group, random));
+        mean(groups.len(), means)
+    })
+}
+
+/// The mean of as many of `values`, drawn with replacement.
+fn resampled_mean(values: &[f64], random: &mut Xoshiro256PlusPlus) -> f64 {
+    let draw = |_| values[random.random_range(0..values.len())];
+    mean(values.len(), (0..values.len()).map(draw))
+}
+
+/// The 2.5th and 97.5th percentiles of what `resample` gives each time.
+fn bootstrap(mut resample: impl FnMut(&mut Xoshiro256PlusPlus) -> f64) -> Interval {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(SEED);
-    let mut means: Vec<f64> = (0..RESAMPLES)
-        .map(|_| {
-            let resampled = groups
-                .iter()
-                .filter(|group| !group.is_empty())
-                .map(|group| {
-                    let draw = |_| group[random.random_range(0..group.len())];
-                    mean(group.len(), (0..group.len()).map(draw))
-                });
-            let resampled: Vec<f64> = resampled.collect();
-            mean(resampled.len(), resampled.into_iter())
-        })
-        .collect();
+    let mut means: Vec<f64> = (0..RESAMPLES).map(|_| resample(&mut random)).collect();
     means.sort_by(f64::total_cmp);
     let tail = RESAMPLES / 40;
     Interval {
