@@ -1,21 +1,19 @@
 //! One answer on its way to one client: counted, streamed, and cancelled when
 //! the client goes away.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, Bytes};
-use axum::http::{HeaderName, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt as _};
 use metrics::{counter, histogram};
 use tracing::Span;
 
 use super::error::{ApiError, Code};
+use super::event_stream;
 use super::limits::{CancelOnDrop, Permit, shutting_down};
 use super::observe::InFlight;
 use super::sse;
@@ -187,14 +185,7 @@ pub(super) fn respond(
             }
         }
     };
-    let headers = [
-        (header::CONTENT_TYPE, "text/event-stream"),
-        (header::CACHE_CONTROL, "no-cache"),
-        // nginx would collect the stream before it passes it on.
-        (HeaderName::from_static("x-accel-buffering"), "no"),
-    ];
-    let body = Body::from_stream(frames.map(|frame| Ok::<_, Infallible>(Bytes::from(frame))));
-    (headers, body).into_response()
+    event_stream::respond(frames)
 }
 
 fn error_frame(error: &ApiError) -> String {

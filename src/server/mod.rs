@@ -8,6 +8,7 @@
 mod answering;
 mod auth;
 pub mod error;
+mod event_stream;
 mod extract;
 mod lifecycle;
 mod limits;

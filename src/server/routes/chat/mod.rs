@@ -4,13 +4,11 @@
 mod request;
 mod response;
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use futures::StreamExt as _;
@@ -30,7 +28,7 @@ use crate::server::extract::{JsonBody, parse_json};
 use crate::server::limits::{CancelOnDrop, Permit, shutting_down};
 use crate::server::observe::{self, InFlight};
 use crate::server::state::Service;
-use crate::server::{auth, sse};
+use crate::server::{auth, event_stream, sse};
 
 /// Completes a chat with a language model behind the gateway.
 ///
@@ -167,14 +165,7 @@ impl Answer {
                 };
             }
         };
-        let headers = [
-            (header::CONTENT_TYPE, "text/event-stream"),
-            (header::CACHE_CONTROL, "no-cache"),
-            // nginx would collect the stream before it passes it on.
-            (HeaderName::from_static("x-accel-buffering"), "no"),
-        ];
-        let body = Body::from_stream(frames.map(|frame| Ok::<_, Infallible>(Bytes::from(frame))));
-        (headers, body).into_response()
+        event_stream::respond(frames)
     }
 }
 
