@@ -6,32 +6,14 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-/// `cairn ARGS` in `folder`, without the settings of whoever runs the tests.
-fn command(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cairn"));
-    command
-        .args(args)
-        .current_dir(folder)
-        .env_remove("RUST_LOG")
-        .env("NO_COLOR", "1");
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("CAIRN__") {
-            command.env_remove(name);
-        }
-    }
-    command
-}
-
-fn run(folder: &Path, args: &[&str]) -> Output {
-    command(folder, args).output().unwrap()
-}
+use crate::command::{command, run, text};
 
 fn stdout(output: &Output) -> &str {
-    std::str::from_utf8(&output.stdout).unwrap()
+    text(&output.stdout)
 }
 
 fn stderr(output: &Output) -> &str {
-    std::str::from_utf8(&output.stderr).unwrap()
+    text(&output.stderr)
 }
 
 #[test]

@@ -2,28 +2,12 @@
 //! such questions, two runs compared, exit codes, and bad lines named.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
-use serde_json::Value;
+use crate::command::{command, json as passes, text};
 
 fn cairn(folder: &Path, args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cairn"));
-    command.args(args).arg("-q").current_dir(folder);
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("CAIRN__") {
-            command.env_remove(name);
-        }
-    }
-    command.output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap()
-}
-
-fn passes(output: &Output) -> Value {
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+    command(folder, args).arg("-q").output().unwrap()
 }
 
 const BACKUPS: &str = "# Backups\n\nBackups of every volume are kept for thirty days, then they \

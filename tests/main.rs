@@ -5,6 +5,7 @@ mod answers;
 mod architecture;
 mod chunking;
 mod cli;
+mod command;
 mod evaluation;
 mod findability;
 mod providers;

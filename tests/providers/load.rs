@@ -24,6 +24,17 @@ fn slowly(text: &str) -> Answer {
     Answer::stream(&parts)
 }
 
+/// Keeps a ledger in `folder`, in which a token of a prompt costs one dollar.
+fn priced(config: &mut Config, folder: &std::path::Path) {
+    config.storage.data_dir = folder.to_owned();
+    config.prices.push(PriceConfig {
+        model: "*".to_owned(),
+        input: 1e6,
+        cached_input: None,
+        output: 0.0,
+    });
+}
+
 #[test]
 fn killing_the_first_provider_loses_nothing_and_charges_nothing_twice() {
     // The first endpoint has a runtime of its own: to drop that is to kill it,
@@ -33,15 +44,7 @@ fn killing_the_first_provider_loses_nothing_and_charges_nothing_twice() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let b = runtime.block_on(serve(&[slowly("from b")]));
     let dir = tempfile::tempdir().unwrap();
-    let config = config(&[&a, &b], |config: &mut Config| {
-        config.storage.data_dir = dir.path().to_owned();
-        config.prices.push(PriceConfig {
-            model: "*".to_owned(),
-            input: 1e6,
-            cached_input: None,
-            output: 0.0,
-        });
-    });
+    let config = config(&[&a, &b], |config| priced(config, dir.path()));
     let accounts = Accounts::open(&config).unwrap();
     let gateway = Gateway::from_config(&config, None)
         .unwrap()
@@ -105,15 +108,7 @@ fn a_shared_call_is_charged_once_whoever_leaves() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let a = runtime.block_on(serve(&[slowly("shared")]));
     let dir = tempfile::tempdir().unwrap();
-    let config = config(&[&a], |config: &mut Config| {
-        config.storage.data_dir = dir.path().to_owned();
-        config.prices.push(PriceConfig {
-            model: "*".to_owned(),
-            input: 1e6,
-            cached_input: None,
-            output: 0.0,
-        });
-    });
+    let config = config(&[&a], |config| priced(config, dir.path()));
     let accounts = Accounts::open(&config).unwrap();
     let gateway = Gateway::from_config(&config, None)
         .unwrap()
