@@ -90,7 +90,7 @@ def calibrate(lists, scores, method):
 def main():
     it = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     it.add_argument("--model", required=True, help=".onnx or .pt")
-    it.add_argument("--data", default="train/work/data")
+    it.add_argument("--data", default="train/out/data")
     it.add_argument("--dev", required=True, help="mined lists of the dev split")
     it.add_argument("--tokenizer", default="builtin/cross-encoder-v0/tokenizer.json")
     it.add_argument("--method", choices=("platt", "isotonic"), default="platt")

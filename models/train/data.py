@@ -185,7 +185,7 @@ def main():
     it.add_argument("--train", required=True, help="folder of *.jsonl.gz: query, pos, neg")
     it.add_argument("--eval", required=True, help="folder of the evaluation sets")
     it.add_argument("--tokenizer", required=True, help="tokenizer.json of the model")
-    it.add_argument("--out", default="train/work/data")
+    it.add_argument("--out", default="train/out/data")
     it.add_argument("--squad", type=int, default=CAPS["squad11_train"], help="most of SQuAD")
     it.add_argument("--share", type=float, default=1.0, help="of every source (smaller runs)")
     it.add_argument("--seed", type=int, default=0)

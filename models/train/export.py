@@ -28,6 +28,30 @@ def to_onnx(model, path):
             input_names=list(names), output_names=["logits"],
             dynamic_axes={**{name: {0: "b", 1: "s"} for name in names}, "logits": {0: "b"}}, **options,
         )
+    name_products(path)
+
+
+def name_products(path):
+    """Gives weights the names that the engine reads them by. Every product by a
+    matrix is named after its module, `/encoder/layer.0/output/dense/MatMul`:
+    versions of torch name them in different ways, but all keep the name of the
+    bias that is added. The head's weights lose theirs when constants are folded."""
+    import onnx
+
+    graph = onnx.load(str(path))
+    biases = {one.name for one in graph.graph.initializer if one.name.endswith(".bias")}
+    added = {name: node for node in graph.graph.node if node.op_type == "Add" for name in node.input}
+    for node in graph.graph.node:
+        if node.op_type == "MatMul" and node.output[0] in added:
+            bias = [name for name in added[node.output[0]].input if name in biases]
+            if bias:
+                module = bias[0].removesuffix(".bias").replace(".", "/").replace("layer/", "layer.")
+                node.name = f"/{module}/MatMul"
+    for weights in [one for one in graph.graph.initializer if one.name.startswith("onnx::Mul_")]:
+        for node in graph.graph.node:
+            node.input[:] = ["head.weight" if name == weights.name else name for name in node.input]
+        weights.name = "head.weight"
+    onnx.save(graph, str(path))
 
 
 def to_int8(path, out, reduce_range=False):
@@ -83,7 +107,7 @@ def main():
     it.add_argument("--model", required=True, help="checkpoint (.pt)")
     it.add_argument("--out", required=True, help="folder")
     it.add_argument("--tokenizer", default="builtin/cross-encoder-v0/tokenizer.json")
-    it.add_argument("--data", default="train/work/data")
+    it.add_argument("--data", default="train/out/data")
     it.add_argument("--dev", help="mined lists: tells nDCG@10 of f32 and int8")
     it.add_argument("--dev-limit", type=int, default=200)
     it.add_argument("--reduce-range", action="store_true", help="7-bit weights, for AVX2 without VNNI")

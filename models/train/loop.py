@@ -16,7 +16,7 @@ from .score import TorchScorer
 
 def arguments(it):
     """The flags that train and distil share."""
-    it.add_argument("--data", default="train/work/data")
+    it.add_argument("--data", default="train/out/data")
     it.add_argument("--lists", required=True, help="mined lists of the train split")
     it.add_argument("--dev", required=True, help="mined lists of the dev split")
     it.add_argument("--dev-limit", type=int, default=200)
@@ -36,6 +36,7 @@ def arguments(it):
     it.add_argument("--lr", type=float, default=5e-5)
     it.add_argument("--warmup", type=float, default=0.1, help="share of the steps")
     it.add_argument("--decay", type=float, default=0.01)
+    it.add_argument("--train-words", action="store_true", help="train the table of words too")
     it.add_argument("--threads", type=int, default=2)
     it.add_argument("--workers", type=int, default=0, help="processes that make batches; 12 beside a GPU")
     it.add_argument("--seed", type=int, default=0)
@@ -49,9 +50,9 @@ def rate(step, steps, warmup):
 
 def grouped(model, decay):
     """No decay of biases and norms."""
-    plain = [p for p in model.parameters() if p.ndim < 2]
-    return [{"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": decay},
-            {"params": plain, "weight_decay": 0.0}]
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return [{"params": [p for p in trained if p.ndim > 1], "weight_decay": decay},
+            {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0}]
 
 
 def write(path, what):
@@ -69,6 +70,8 @@ def fit(args, loss_of):
     torch.backends.cuda.matmul.allow_tf32 = True
     layers = [int(one) for one in args.layers.split(",")] if args.layers else None
     model = models.start(args.start, layers, args.head, args.cross_from).to(device)
+    # Half of the weights, of which a short run sees few words: left as they are.
+    model.embeddings.word_embeddings.weight.requires_grad_(args.train_words)
     optimiser = torch.optim.AdamW(grouped(model, args.decay), lr=args.lr)
     pairs = Pairs(args.tokenizer)
     lengths = [int(one) for one in args.lengths.split(",")]

@@ -111,7 +111,7 @@ def mine(data, split, out, run=None, embedder=None, judge=None, limit=0, margin=
 
 def main():
     it = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    it.add_argument("--data", default="train/work/data")
+    it.add_argument("--data", default="train/out/data")
     it.add_argument("--split", default="train", choices=("train", "dev"))
     it.add_argument("--out", required=True)
     it.add_argument("--run", help="TREC run of `cairn eval --run-out` over --data")

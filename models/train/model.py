@@ -112,7 +112,9 @@ class CrossEncoder(nn.Module):
         passage = (segments * mask).to(states.dtype)
         query = ((1 - segments) * mask).to(states.dtype)
         pool = self.maxsim if self.settings.head == "maxsim" else self.means
-        return SCALE * pool(states, query, passage).float() + self.head(states[:, 0]).squeeze(-1).float()
+        # Not a product of matrices, so that int8 leaves it alone.
+        first = (states[:, 0] * self.head.weight[0]).sum(-1) + self.head.bias
+        return SCALE * pool(states, query, passage).float() + first.float()
 
     def states(self, ids, mask, segments):
         open_to = mask[:, None, None, :]

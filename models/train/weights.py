@@ -80,6 +80,6 @@ def from_onnx(path):
         module = re.search(r"(encoder/layer\.\d+/.+?)/MatMul", node.name)
         if node.op_type in ("MatMul", "MatMulInteger") and module and matrix in held:
             state[module[1].replace("/", ".") + ".weight"] = floats(matrix).T
-    if "head.weight" in state and state["head.weight"].shape[0] != 1:
-        state["head.weight"] = state["head.weight"].T
+    if "head.weight" in state:
+        state["head.weight"] = state["head.weight"].reshape(1, -1)
     return {name: torch.from_numpy(np.array(value, order="C")) for name, value in state.items()}
