@@ -56,6 +56,8 @@ pub struct Machine {
 pub struct Embedding {
     /// Id of the weights.
     pub model: String,
+    /// Where it computed: `cpu`, `cuda:0` or `metal`.
+    pub device: String,
     /// Texts embedded.
     pub texts: usize,
     /// Their tokens, as far as the model reads them, special tokens included.
@@ -86,6 +88,8 @@ pub struct Latency {
 pub struct Reranking {
     /// Id of the weights.
     pub model: String,
+    /// Where it computed: `cpu`, `cuda:0` or `metal`.
+    pub device: String,
     /// Candidates of one call; each fills the model's window.
     pub pairs: usize,
     /// Tokens of one pair.
@@ -214,6 +218,7 @@ pub fn embedding(
     }
     Ok(Embedding {
         model: embedder.id().to_owned(),
+        device: embedder.device().to_owned(),
         texts: texts.len(),
         tokens,
         seconds,
@@ -276,6 +281,7 @@ pub fn reranking(reranker: &dyn Reranker, pairs: usize) -> Result<Reranking> {
     let median = times[times.len() / 2];
     Ok(Reranking {
         model: reranker.id().to_owned(),
+        device: reranker.device().to_owned(),
         pairs,
         window: reranker.window(),
         pairs_per_s: pairs as f64 / median.as_secs_f64(),
@@ -346,6 +352,7 @@ mod tests {
         let mut heard = 0;
         let measured = embedding(&HashEmbedder, &given, &mut |done| heard = done).unwrap();
         assert_eq!((measured.texts, heard), (3, 3));
+        assert_eq!(measured.device, "cpu");
         assert_eq!(measured.tokens, 5 + HashEmbedder.window() + 2);
         assert_eq!(measured.gflop_per_s, None, "the twin does not say");
         assert!(measured.tokens_per_s > 0.0);

@@ -38,6 +38,11 @@ pub trait Embedder: Send + Sync {
         let _ = tokens;
         0.0
     }
+
+    /// Where it computes, for reports: `cpu`, `cuda:0` or `metal`.
+    fn device(&self) -> &str {
+        "cpu"
+    }
 }
 
 /// A query and passages to relevance scores, by reading both together.
@@ -55,6 +60,11 @@ pub trait Reranker: Send + Sync {
     /// One score for each passage; larger is more relevant. Scores are
     /// comparable within one query only, unless the model card says more.
     fn score(&self, query: &str, passages: &[&str], cancel: &Cancel) -> Result<Vec<f32>>;
+
+    /// Where it computes, for reports: `cpu`, `cuda:0` or `metal`.
+    fn device(&self) -> &str {
+        "cpu"
+    }
 }
 
 /// Who said a [`Message`].

@@ -12,6 +12,7 @@ pub mod bench;
 mod cancel;
 mod contract;
 mod decoder;
+mod device;
 mod embedder;
 mod encoder;
 mod error;
@@ -28,6 +29,7 @@ pub use contract::{
     Embedder, FinishReason, GenerateRequest, Generation, Generator, Message, Reranker, Role,
     TokenSpans,
 };
+pub use device::DeviceChoice;
 pub use embedder::BertEmbedder;
 pub use error::{Error, ErrorKind, Result};
 pub use generator::GgufGenerator;

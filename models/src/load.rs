@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::generator::GgufGenerator;
 use crate::hub::{ArtifactKind, Hub, Located, Progress, sha256_of};
 use crate::reranker::CrossEncoder;
-use crate::{BertEmbedder, Embedder, Error, ErrorKind, Generator, Reranker, Result};
+use crate::{BertEmbedder, DeviceChoice, Embedder, Error, ErrorKind, Generator, Reranker, Result};
 
 /// Hexadecimal digits of a checksum that tell weights apart in an id.
 const ID_DIGITS: usize = 8;
@@ -18,6 +18,9 @@ pub struct LoadOptions {
     pub threads: usize,
     /// Arithmetic of the embedder.
     pub precision: Precision,
+    /// Where the embedder and the built-in re-ranker run. Other re-rankers and
+    /// generators run on the CPU.
+    pub device: DeviceChoice,
 }
 
 /// Arithmetic of the linear layers of an encoder.
@@ -60,7 +63,7 @@ pub fn load_embedder(
 /// # Errors
 /// See [`Hub::ensure`]; `InvalidInput` for a model that is not a re-ranker and for
 /// `none`; `Corrupt` for damaged weights; `Machine` when ONNX Runtime cannot be
-/// loaded.
+/// loaded. For the built-in one, those of [`DeviceChoice::find`].
 pub fn load_reranker(
     hub: &Hub,
     reference: &str,
@@ -68,9 +71,11 @@ pub fn load_reranker(
     progress: &dyn Progress,
 ) -> Result<Arc<dyn Reranker>> {
     let located = hub.locate(on(reference)?, ArtifactKind::Reranker, progress)?;
-    let threads = options.threads;
+    let LoadOptions {
+        threads, device, ..
+    } = *options;
     Ok(Arc::new(match located {
-        Located::Builtin(_) => CrossEncoder::builtin(threads)?,
+        Located::Builtin(_) => CrossEncoder::builtin(threads, device)?,
         Located::Folder { name, folder, .. } => {
             let runtime = hub.library("onnxruntime", progress)?;
             CrossEncoder::open(&folder, name, &runtime, threads)?

@@ -45,6 +45,7 @@ pub(super) fn run(context: &Context) -> anyhow::Result<Outcome> {
     let mut findings = Vec::new();
     check_data_folder(&context.config.storage.data_dir, &mut findings);
     check_collections(context, &mut findings)?;
+    check_device(context, &mut findings);
     check_models(context, &Hub::new(None)?, &mut findings);
     let ok = findings
         .iter()
@@ -147,6 +148,16 @@ fn check_settings(engine: &Engine, name: &str, subject: &str, findings: &mut Vec
         let cause = std::error::Error::source(&error);
         let message = cause.map_or_else(|| error.to_string(), ToString::to_string);
         note(findings, Severity::Error, subject, message);
+    }
+}
+
+/// Where the encoders run, or why they do not.
+fn check_device(context: &Context, findings: &mut Vec<Finding>) {
+    let choice = context.config.models.device;
+    let subject = format!("device \"{choice}\"");
+    match choice.find() {
+        Ok(name) => note(findings, Severity::Ok, &subject, name),
+        Err(error) => note(findings, Severity::Error, &subject, error.to_string()),
     }
 }
 

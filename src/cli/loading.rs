@@ -44,6 +44,7 @@ impl<'a> Models<'a> {
             options: LoadOptions {
                 threads: config.models.threads,
                 precision: config.models.precision,
+                device: config.models.device,
             },
         })
     }

@@ -86,6 +86,22 @@ mod tests {
     }
 
     #[test]
+    fn devices_are_read_by_name() {
+        let load = |device: &str| {
+            let flags = [("models.device", serde_json::json!(device))];
+            Config::load(None, &flags).map(|config| config.models.device)
+        };
+        use cairn_models::DeviceChoice;
+        assert_eq!(Config::default().models.device, DeviceChoice::Auto);
+        assert_eq!(load("cuda:1").unwrap(), DeviceChoice::Cuda(1));
+        let error = format!("{:#}", load("gpu").unwrap_err());
+        assert!(
+            error.contains("`gpu`") && error.contains("device"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn values_out_of_range_are_named() {
         let flags = [("chunking.overlap", serde_json::json!(600))];
         let error = format!("{:#}", Config::load(None, &flags).unwrap_err());

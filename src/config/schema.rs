@@ -49,6 +49,7 @@ pub struct Models {
     pub generator: String,
     pub threads: usize,
     pub precision: cairn_models::Precision,
+    pub device: cairn_models::DeviceChoice,
     pub queue: usize,
 }
 

@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use super::*;
 
 /// A text, its number of tokens after cutting, and its vector.
-type Reference = (String, usize, Vec<f32>);
+pub(super) type Reference = (String, usize, Vec<f32>);
 
-fn folder() -> PathBuf {
+pub(super) fn folder() -> PathBuf {
     let hub = crate::Hub::new(None).unwrap();
     hub.ensure("all-minilm-l6-v2", &crate::Quiet).unwrap()
 }
 
 /// Opened once: the tests share it, as the callers of a service do.
-fn embedder() -> &'static BertEmbedder {
+pub(super) fn embedder() -> &'static BertEmbedder {
     static EMBEDDER: LazyLock<BertEmbedder> = LazyLock::new(|| {
         BertEmbedder::open(
             &folder(),
@@ -27,7 +27,7 @@ fn embedder() -> &'static BertEmbedder {
     &EMBEDDER
 }
 
-fn references() -> Vec<Reference> {
+pub(super) fn references() -> Vec<Reference> {
     #[derive(serde::Deserialize)]
     struct Row {
         text: String,
@@ -52,7 +52,7 @@ fn references() -> Vec<Reference> {
         .collect()
 }
 
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
+pub(super) fn cosine(a: &[f32], b: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| -> f64 {
         a.iter()
             .zip(b)
@@ -223,17 +223,22 @@ fn a_broken_folder_is_named() {
 #[test]
 fn batches_hold_every_text_once_and_keep_the_budget() {
     let lengths = [5, 90, 3, 40, 40, 2, 130, 7];
-    let batches = batches(&lengths, 100);
-    let mut seen: Vec<usize> = batches.concat();
-    for batch in &batches {
-        let total: usize = batch.iter().map(|&at| lengths[at]).sum();
-        assert!(total <= 100 || batch.len() == 1, "{batch:?}");
+    for padded in [false, true] {
+        let batches = batches(&lengths, 100, padded);
+        let mut seen: Vec<usize> = batches.concat();
+        for batch in &batches {
+            let total: usize = match padded {
+                true => batch.len() * lengths[batch[0]],
+                false => batch.iter().map(|&at| lengths[at]).sum(),
+            };
+            assert!(total <= 100 || batch.len() == 1, "{batch:?}");
+        }
+        let sorted: Vec<usize> = seen.iter().map(|&at| lengths[at]).collect();
+        assert!(sorted.is_sorted_by(|a, b| a >= b), "{sorted:?}");
+        seen.sort_unstable();
+        assert_eq!(seen, (0..lengths.len()).collect::<Vec<_>>());
+        assert!(super::batches(&[], 100, padded).is_empty());
     }
-    let sorted: Vec<usize> = seen.iter().map(|&at| lengths[at]).collect();
-    assert!(sorted.is_sorted_by(|a, b| a >= b), "{sorted:?}");
-    seen.sort_unstable();
-    assert_eq!(seen, (0..lengths.len()).collect::<Vec<_>>());
-    assert!(super::batches(&[], 100).is_empty());
 }
 
 #[test]

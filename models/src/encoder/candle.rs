@@ -1,39 +1,38 @@
-//! The forward pass on candle's operations: the oracle of our own kernels, and
-//! the back end for activations that they do not have.
-
-use std::path::Path;
+//! The forward pass on candle's operations: what runs on a GPU, the back end for
+//! activations that our kernels do not have, and the oracle of our kernels.
+//!
+//! A batch is one tensor, padded to its longest sequence; what is padding is
+//! masked in attention and left out of what is pooled.
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::bert::{self, BertModel, HiddenAct};
 
 use super::config::Activation;
-use super::{Config, Encoder, Pooling};
-use crate::{Cancel, Error, ErrorKind, Result};
+use super::source::Source;
+use super::{Config, Encoder, Pooling, Tensors};
+use crate::{Cancel, Error, ErrorKind, Result, device};
 
-/// Tokens of one batch: bounds the memory of the attention scores.
+/// Tokens of one batch, padding included: bounds the memory of the attention
+/// scores.
 const TOKENS_PER_BATCH: usize = 4096;
 
-/// candle's BERT with padded batches.
+/// candle's BERT on a device.
 pub(crate) struct CandleEncoder {
     model: BertModel,
     pooling: Pooling,
+    hidden: usize,
 }
 
 impl CandleEncoder {
-    /// Maps the weights in `path`, which must be safetensors.
-    pub(crate) fn open(path: &Path, config: &Config, pooling: Pooling) -> Result<Self> {
-        let corrupt = |error: candle_core::Error| {
-            let message = format!("{}: not the weights of this model", path.display());
-            Error::new(ErrorKind::Corrupt, message).because(error)
-        };
-        // SAFETY: the file is one of our verified artifacts, which are replaced
-        // by renaming and never written in place, so the mapping does not change.
-        #[allow(unsafe_code)]
-        let weights =
-            unsafe { VarBuilder::from_mmaped_safetensors(&[path], DType::F32, &Device::Cpu) }
-                .map_err(corrupt)?;
-        let config = bert::Config {
+    /// Copies the weights to `device`.
+    pub(crate) fn open(
+        weights: &dyn Tensors,
+        config: &Config,
+        pooling: Pooling,
+        device: &Device,
+    ) -> Result<Self> {
+        let shape = bert::Config {
             vocab_size: config.vocab_size,
             hidden_size: config.hidden_size,
             num_hidden_layers: config.num_hidden_layers,
@@ -49,25 +48,69 @@ impl CandleEncoder {
             layer_norm_eps: config.layer_norm_eps,
             ..bert::Config::default()
         };
-        let model = BertModel::load(weights, &config).map_err(corrupt)?;
-        Ok(Self { model, pooling })
+        let source = Source::new(weights);
+        let backend = Box::new(source.clone());
+        let weights = VarBuilder::from_backend(backend, DType::F32, device.clone());
+        // An error of the weights says more than candle's, which holds its text.
+        let model = BertModel::load(weights, &shape)
+            .map_err(|error| source.error().unwrap_or_else(|| failed(device, error)))?;
+        Ok(Self {
+            model,
+            pooling,
+            hidden: config.hidden_size,
+        })
+    }
+
+    /// What `read` makes of the last layer's rows, `[tokens, hidden]`, of each
+    /// sequence, on the CPU. `seconds` is, for each, its first token of the second
+    /// type; without it all are of the first.
+    pub(crate) fn states<T>(
+        &self,
+        batch: &[&[u32]],
+        seconds: Option<&[usize]>,
+        cancel: &Cancel,
+        read: impl Fn(usize, &[f32]) -> T,
+    ) -> Result<Vec<T>> {
+        cancel.check()?;
+        let rows = self
+            .rows(batch, seconds)
+            .and_then(|(rows, _)| rows.flatten_all()?.to_vec1::<f32>())
+            .map_err(|error| failed(&self.model.device, error))?;
+        let padded = width(batch) * self.hidden;
+        let read = |(at, ids): (usize, &&[u32])| {
+            let rows = &rows[at * padded..][..ids.len() * self.hidden];
+            read(at, rows)
+        };
+        Ok(batch.iter().enumerate().map(read).collect())
+    }
+
+    /// The last layer, `[sequences, width, hidden]`, and a mask,
+    /// `[sequences, width]`, that is 1 where there is a token.
+    fn rows(
+        &self,
+        batch: &[&[u32]],
+        seconds: Option<&[usize]>,
+    ) -> candle_core::Result<(Tensor, Tensor)> {
+        let width = width(batch);
+        let tensor = |number: &dyn Fn(usize, &[u32], usize) -> u32| {
+            let rows = batch.iter().enumerate();
+            let numbers: Vec<u32> = rows
+                .flat_map(|(row, ids)| (0..width).map(move |at| number(row, ids, at)))
+                .collect();
+            Tensor::from_vec(numbers, (batch.len(), width), &self.model.device)
+        };
+        let ids = tensor(&|_, ids, at| ids.get(at).copied().unwrap_or(0))?;
+        let mask = tensor(&|_, ids, at| u32::from(at < ids.len()))?;
+        let types = tensor(&|row, ids, at| {
+            let second = seconds.is_some_and(|seconds| at >= seconds[row]);
+            u32::from(second && at < ids.len())
+        })?;
+        let rows = self.model.forward(&ids, &types, Some(&mask))?;
+        Ok((rows, mask))
     }
 
     fn pooled(&self, batch: &[&[u32]]) -> candle_core::Result<Vec<Vec<f32>>> {
-        let width = batch.iter().map(|ids| ids.len()).max().unwrap_or(0);
-        let shape = (batch.len(), width);
-        let pad = |ids: &[u32]| [ids, &vec![0; width - ids.len()]].concat();
-        let mark = |ids: &[u32]| {
-            (0..width)
-                .map(|at| u32::from(at < ids.len()))
-                .collect::<Vec<_>>()
-        };
-        let device = &self.model.device;
-        let ids: Vec<u32> = batch.iter().flat_map(|ids| pad(ids)).collect();
-        let mask: Vec<u32> = batch.iter().flat_map(|ids| mark(ids)).collect();
-        let ids = Tensor::from_vec(ids, shape, device)?;
-        let mask = Tensor::from_vec(mask, shape, device)?;
-        let rows = self.model.forward(&ids, &ids.zeros_like()?, Some(&mask))?;
+        let (rows, mask) = self.rows(batch, None)?;
         let pooled = match self.pooling {
             Pooling::First => rows.narrow(1, 0, 1)?.squeeze(1)?,
             Pooling::Mean => {
@@ -85,14 +128,34 @@ impl Encoder for CandleEncoder {
         TOKENS_PER_BATCH
     }
 
+    fn padded(&self) -> bool {
+        true
+    }
+
     fn forward(&self, batch: &[&[u32]], cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
         cancel.check()?;
-        self.pooled(batch).map_err(|error| {
-            Error::new(
-                ErrorKind::Internal,
-                "the forward pass of the embedder failed",
-            )
-            .because(error)
-        })
+        self.pooled(batch)
+            .map_err(|error| failed(&self.model.device, error))
     }
+}
+
+/// Tokens of the longest sequence.
+fn width(batch: &[&[u32]]) -> usize {
+    batch.iter().map(|ids| ids.len()).max().unwrap_or(0)
+}
+
+/// A GPU fails for its own reasons, its memory above all; the CPU only for ours.
+fn failed(device: &Device, cause: candle_core::Error) -> Error {
+    let error = match device {
+        Device::Cpu => Error::new(ErrorKind::Internal, "the encoder's forward pass failed"),
+        _ => {
+            let message = format!(
+                "the encoder failed on {}; if its memory is full, free some or set models.device \
+                 to \"cpu\"",
+                device::name(device)
+            );
+            Error::new(ErrorKind::Machine, message)
+        }
+    };
+    error.because(cause)
 }

@@ -1,9 +1,11 @@
-//! BERT-family encoders on the CPU: token ids in, one pooled row per text out.
+//! BERT-family encoders: token ids in, one pooled row per text out. On the CPU the
+//! kernels are ours, on a GPU candle's.
 
 mod bert;
 mod candle;
 mod config;
 mod layer;
+mod source;
 mod tokenize;
 mod weights;
 
@@ -23,6 +25,12 @@ use crate::{Cancel, Precision, Result};
 pub(crate) trait Encoder: Send + Sync {
     /// Tokens that should make up one batch; a longer sequence is one of its own.
     fn tokens_per_batch(&self) -> usize;
+
+    /// Whether every sequence costs as much as the longest of its batch. Such an
+    /// encoder spreads one batch over its whole device, so batches take turns.
+    fn padded(&self) -> bool {
+        false
+    }
 
     /// One pooled row (not normalised) of hidden-size floats for each sequence
     /// of `batch`. Every sequence has at least one id and at most the window.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use candle_core::Device;
 use half::f16;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -10,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::encoder::{Activation, BertEncoder, CandleEncoder, Config, Encoder, Pooling, Weights};
 use crate::kernels::simd::Level;
-use crate::{Cancel, ErrorKind, Precision};
+use crate::{Cancel, Error, ErrorKind, Precision};
 
 /// Sizes that fill no vector and no panel.
 fn config() -> Config {
@@ -146,16 +147,18 @@ fn bert(path: &Path, config: &Config, pooling: Pooling, level: Level) -> BertEnc
     BertEncoder::with_level(&weights, config, pooling, Precision::F32, level).unwrap()
 }
 
+fn candle(path: &Path, config: &Config, pooling: Pooling) -> CandleEncoder {
+    let weights = Weights::open(path).unwrap();
+    CandleEncoder::open(&weights, config, pooling, &Device::Cpu).unwrap()
+}
+
 #[test]
 fn every_instruction_set_computes_what_candle_does() {
     let config = config();
     let (_folder, path) = write(&config, Dtype::F32, "", |_| true);
     let batch = batch(&config);
     for pooling in [Pooling::Mean, Pooling::First] {
-        let wanted = run(
-            &CandleEncoder::open(&path, &config, pooling).unwrap(),
-            &batch,
-        );
+        let wanted = run(&candle(&path, &config, pooling), &batch);
         for level in Level::available() {
             let encoder = bert(&path, &config, pooling, level);
             assert_same(&run(&encoder, &batch), &wanted, 1e-4);
@@ -208,10 +211,7 @@ fn other_activations_run_on_candle() {
             hidden_act: activation,
             ..config()
         };
-        run(
-            &CandleEncoder::open(&path, &config, Pooling::Mean).unwrap(),
-            &batch(&config),
-        )
+        run(&candle(&path, &config, Pooling::Mean), &batch(&config))
     };
     let exact = run(Activation::Gelu);
     // The approximation is near; ReLU is another function.
@@ -226,13 +226,38 @@ fn other_activations_run_on_candle() {
 }
 
 #[test]
+fn states_are_the_same_rows_whoever_computes_them() {
+    let config = config();
+    let (_folder, path) = write(&config, Dtype::F32, "bert.", |_| true);
+    let batch = batch(&config);
+    let batch: Vec<&[u32]> = batch.iter().map(Vec::as_slice).collect();
+    let seconds: Vec<usize> = batch.iter().map(|ids| ids.len().div_ceil(2)).collect();
+    let ours = bert(&path, &config, Pooling::First, Level::best());
+    let candle = candle(&path, &config, Pooling::First);
+    let never = Cancel::never();
+    for seconds in [None, Some(&seconds[..])] {
+        let read = |at: usize, rows: &[f32]| (at, rows.to_vec());
+        let wanted = ours.states(&batch, seconds, &never, read).unwrap();
+        let got = candle.states(&batch, seconds, &never, read).unwrap();
+        for ((at, got), (wanted_at, wanted)) in got.into_iter().zip(wanted) {
+            assert_eq!(at, wanted_at);
+            assert_eq!(got.len(), batch[at].len() * config.hidden_size);
+            assert_same(&[got], &[wanted], 1e-4);
+        }
+    }
+    never.cancel();
+    let stopped = candle.states(&batch, None, &never, |_, _| ()).unwrap_err();
+    assert_eq!(stopped.kind(), ErrorKind::Cancelled);
+}
+
+#[test]
 fn cancelled_passes_stop() {
     let config = config();
     let (_folder, path) = write(&config, Dtype::F32, "", |_| true);
     let cancel = Cancel::never();
     cancel.cancel();
     let ours = bert(&path, &config, Pooling::Mean, Level::best());
-    let candle = CandleEncoder::open(&path, &config, Pooling::Mean).unwrap();
+    let candle = candle(&path, &config, Pooling::Mean);
     for encoder in [&ours as &dyn Encoder, &candle] {
         let error = encoder.forward(&[&[1, 2]], &cancel).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Cancelled);
@@ -244,12 +269,17 @@ fn wrong_weights_are_named() {
     let config = config();
     let open = |path: &Path, config: &Config| {
         let weights = Weights::open(path)?;
-        BertEncoder::open(&weights, config, Pooling::Mean, Precision::F32)
+        let ours = BertEncoder::open(&weights, config, Pooling::Mean, Precision::F32).err();
+        let candle = CandleEncoder::open(&weights, config, Pooling::Mean, &Device::Cpu).err();
+        // They may miss another tensor first.
+        let kind = |error: &Option<Error>| error.as_ref().map(Error::kind);
+        assert_eq!(kind(&ours), kind(&candle));
+        ours.map_or(Ok(()), Err)
     };
     let (_folder, path) = write(&config, Dtype::F32, "", |name| {
         !name.ends_with("1.output.dense.bias")
     });
-    let error = open(&path, &config).err().expect("a tensor is missing");
+    let error = open(&path, &config).expect_err("a tensor is missing");
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     assert!(
         error
@@ -263,13 +293,13 @@ fn wrong_weights_are_named() {
         ..config
     };
     let (_folder, path) = write(&self::config(), Dtype::F32, "", |_| true);
-    let error = open(&path, &wider).err().expect("the shapes are wrong");
+    let error = open(&path, &wider).expect_err("the shapes are wrong");
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     assert!(error.to_string().contains("[150, 45]"), "{error}");
 
     let cut = std::fs::read(&path).unwrap();
     std::fs::write(&path, &cut[..cut.len() / 2]).unwrap();
-    let error = open(&path, &wider).err().expect("the file is cut");
+    let error = open(&path, &wider).expect_err("the file is cut");
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     assert!(error.to_string().contains("model.safetensors"), "{error}");
 }

@@ -133,6 +133,10 @@ impl Embedder for EmbedQueue {
         self.embedder.operations(tokens)
     }
 
+    fn device(&self) -> &str {
+        self.embedder.device()
+    }
+
     /// Many texts take several turns, so that a question between them does not
     /// wait for all.
     fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>> {

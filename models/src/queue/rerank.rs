@@ -39,6 +39,10 @@ impl Reranker for RerankQueue {
         self.reranker.token_spans(text)
     }
 
+    fn device(&self) -> &str {
+        self.reranker.device()
+    }
+
     fn score(&self, query: &str, passages: &[&str], cancel: &Cancel) -> Result<Vec<f32>> {
         let reranker = Arc::clone(&self.reranker);
         let query = query.to_owned();

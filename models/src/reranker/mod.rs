@@ -1,5 +1,5 @@
 //! Scores of query and passage read together, by a cross-encoder: the built-in
-//! one on our own kernels, any other in ONNX.
+//! one on our own kernels or on a GPU, any other in ONNX.
 
 mod builtin;
 mod graph;
@@ -12,11 +12,13 @@ mod tests;
 
 use std::path::Path;
 
+use candle_core::Device;
+
 use self::own::OwnSession;
 use self::pairs::{Pair, Pairs};
 use self::session::OnnxSession;
 use crate::hub::choose_onnx;
-use crate::{Cancel, Error, ErrorKind, Reranker, Result, TokenSpans};
+use crate::{Cancel, DeviceChoice, Error, ErrorKind, Reranker, Result, TokenSpans, device};
 
 pub(crate) use self::builtin::{ID as BUILTIN, verify as verify_builtin};
 
@@ -27,13 +29,14 @@ const TOKENS_PER_BATCH: usize = 768;
 /// Where a model's own files do not say how much it reads.
 const DEFAULT_WINDOW: usize = 512;
 
-/// A cross-encoder on the CPU.
+/// A cross-encoder.
 ///
 /// Calls from several threads are safe.
 pub struct CrossEncoder {
     id: String,
     pairs: Pairs,
     session: Session,
+    device: String,
 }
 
 /// What evaluates the model.
@@ -52,15 +55,29 @@ impl Session {
 }
 
 impl CrossEncoder {
-    /// The model that is compiled into this crate, on our own kernels; see its
-    /// model card in `models/builtin`. `threads` work on one call, 0 takes all
-    /// cores.
+    /// The model that is compiled into this crate, on our own kernels or on a GPU;
+    /// see its model card in `models/builtin`. `threads` work on one call, 0 takes
+    /// all cores.
     ///
     /// # Errors
-    /// `Machine` when the threads cannot be started.
-    pub fn builtin(threads: usize) -> Result<Self> {
-        let session = OwnSession::builtin(threads, OwnSession::precision())?;
-        Self::builtin_on(Session::Own(Box::new(session)))
+    /// `Machine` when the threads cannot be started, and those of
+    /// [`DeviceChoice::find`].
+    pub fn builtin(threads: usize, device: DeviceChoice) -> Result<Self> {
+        match device.gpu()? {
+            Some(gpu) => Self::builtin_on_candle(threads, &gpu),
+            None => {
+                let session = OwnSession::builtin(threads, OwnSession::precision())?;
+                Self::builtin_on(Session::Own(Box::new(session)))
+            }
+        }
+    }
+
+    fn builtin_on_candle(threads: usize, device: &Device) -> Result<Self> {
+        let session = OwnSession::on_device(threads, device)?;
+        Ok(Self {
+            device: device::name(device),
+            ..Self::builtin_on(Session::Own(Box::new(session)))?
+        })
     }
 
     /// The same model in ONNX Runtime, whose library is `runtime`.
@@ -77,6 +94,7 @@ impl CrossEncoder {
             id: builtin::ID.to_owned(),
             pairs: Pairs::from_bytes(builtin::TOKENIZER, builtin::WINDOW)?,
             session,
+            device: device::name(&Device::Cpu),
         })
     }
 
@@ -104,6 +122,7 @@ impl CrossEncoder {
             id: id.into(),
             pairs,
             session: Session::Onnx(OnnxSession::open(&folder.join(model), runtime, threads)?),
+            device: device::name(&Device::Cpu),
         })
     }
 }
@@ -119,6 +138,10 @@ impl Reranker for CrossEncoder {
 
     fn token_spans(&self, text: &str) -> Result<TokenSpans> {
         self.pairs.token_spans(text)
+    }
+
+    fn device(&self) -> &str {
+        &self.device
     }
 
     fn score(&self, query: &str, passages: &[&str], cancel: &Cancel) -> Result<Vec<f32>> {

@@ -1,22 +1,24 @@
-//! The built-in cross-encoder on our own kernels: the encoder's forward pass over
-//! packed pairs without padding, and the model's own head.
+//! The built-in cross-encoder: the encoder's forward pass over packed pairs without
+//! padding on our own kernels, or over padded ones on a device of candle's; and the
+//! model's own head, on the CPU.
 //!
 //! The same weights run through ONNX Runtime in [`super::session`]; a test holds
-//! both to the same scores. Here a pair's score does not depend on the pairs
+//! all to the same scores. Here a pair's score does not depend on the pairs
 //! beside it.
 
+use candle_core::Device;
 use rayon::ThreadPool;
 
 use super::builtin;
 use super::graph::Graph;
 use super::pairs::Pair;
-use crate::encoder::{Activation, BertEncoder, Config, Pooling};
+use crate::encoder::{Activation, BertEncoder, CandleEncoder, Config, Pooling};
 use crate::kernels::simd::Level;
 use crate::{Cancel, Error, ErrorKind, Precision, Result};
 
 /// The encoder, and a head that compares its two halves.
 pub(super) struct OwnSession {
-    encoder: BertEncoder,
+    encoder: Computes,
     hidden: usize,
     /// Times the cosine of the means over the query's and the passage's tokens.
     scale: f32,
@@ -24,6 +26,12 @@ pub(super) struct OwnSession {
     linear: Vec<f32>,
     bias: f32,
     pool: ThreadPool,
+}
+
+/// What computes the states of a pair.
+enum Computes {
+    Kernels(BertEncoder),
+    Candle(CandleEncoder),
 }
 
 impl OwnSession {
@@ -36,8 +44,25 @@ impl OwnSession {
         }
     }
 
-    /// The built-in model; `threads` work on one call, 0 takes all cores.
+    /// The built-in model on our own kernels; `threads` work on one call, 0 takes
+    /// all cores.
     pub(super) fn builtin(threads: usize, precision: Precision) -> Result<Self> {
+        Self::open(threads, |graph, config| {
+            BertEncoder::open(graph, config, Pooling::First, precision).map(Computes::Kernels)
+        })
+    }
+
+    /// The same in f32 on candle's operations.
+    pub(super) fn on_device(threads: usize, device: &Device) -> Result<Self> {
+        Self::open(threads, |graph, config| {
+            CandleEncoder::open(graph, config, Pooling::First, device).map(Computes::Candle)
+        })
+    }
+
+    fn open(
+        threads: usize,
+        encoder: impl FnOnce(&Graph, &Config) -> Result<Computes> + Send,
+    ) -> Result<Self> {
         let config = Config {
             vocab_size: 30_522,
             hidden_size: 384,
@@ -67,8 +92,7 @@ impl OwnSession {
             })
         };
         Ok(Self {
-            encoder: pool
-                .install(|| BertEncoder::open(&graph, &config, Pooling::First, precision))?,
+            encoder: pool.install(|| encoder(&graph, &config))?,
             hidden: config.hidden_size,
             scale: one("scale")?,
             linear: graph.transposed("h.weight", config.hidden_size, 1)?,
@@ -81,11 +105,10 @@ impl OwnSession {
     pub(super) fn scores(&self, pairs: &[&Pair], cancel: &Cancel) -> Result<Vec<f32>> {
         let ids: Vec<&[u32]> = pairs.iter().map(|pair| pair.ids.as_slice()).collect();
         let seconds: Vec<usize> = pairs.iter().map(|pair| pair.passage).collect();
-        self.pool.install(|| {
-            self.encoder
-                .states(&ids, Some(&seconds), cancel, |at, rows| {
-                    self.score(rows, seconds[at])
-                })
+        let score = |at: usize, rows: &[f32]| self.score(rows, seconds[at]);
+        self.pool.install(|| match &self.encoder {
+            Computes::Kernels(encoder) => encoder.states(&ids, Some(&seconds), cancel, score),
+            Computes::Candle(encoder) => encoder.states(&ids, Some(&seconds), cancel, score),
         })
     }
 

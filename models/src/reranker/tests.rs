@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use super::*;
 use crate::{Hub, Precision, Quiet};
 
-static RERANKER: LazyLock<CrossEncoder> = LazyLock::new(|| CrossEncoder::builtin(2).unwrap());
+static RERANKER: LazyLock<CrossEncoder> =
+    LazyLock::new(|| CrossEncoder::builtin(2, DeviceChoice::Auto).unwrap());
 static ONNX: LazyLock<CrossEncoder> =
     LazyLock::new(|| CrossEncoder::builtin_onnx(&runtime(), 2).unwrap());
 
@@ -230,4 +231,35 @@ fn our_kernels_give_the_scores_of_onnx_runtime() {
     }
     let off = off.map(|sum| sum / count);
     assert!(off[0] < 0.5 && off[1] < 0.25, "{off:?}");
+}
+
+#[test]
+fn candles_operations_give_the_scores_of_our_kernels() {
+    let candle = CrossEncoder::builtin_on_candle(2, &Device::Cpu).unwrap();
+    assert_eq!((candle.device(), candle.id()), ("cpu", RERANKER.id()));
+    crate::testing::conformance::check_reranker(&candle);
+    let session = OwnSession::builtin(2, Precision::F32).unwrap();
+    let ours = CrossEncoder::builtin_on(Session::Own(Box::new(session))).unwrap();
+    // Lengths that need padding and several batches, and a passage of nothing.
+    let long = "Restart the gateway after the certificate was renewed. ".repeat(40);
+    let passages = [
+        "x",
+        long.as_str(),
+        "",
+        "To rotate the API key, open Settings, choose Keys and press Rotate.",
+        &long[..300],
+        &long,
+        &long[..700],
+        &long[..900],
+        "The office is closed on public holidays.",
+    ];
+    let never = Cancel::never();
+    for query in ["How do I rotate an API key?", "office", ""] {
+        let wanted = ours.score(query, &passages, &never).unwrap();
+        let got = candle.score(query, &passages, &never).unwrap();
+        for (at, (got, wanted)) in got.iter().zip(&wanted).enumerate() {
+            // Scores lie between -20 and 20.
+            assert!((got - wanted).abs() < 1e-3, "{query} {at}: {got} {wanted}");
+        }
+    }
 }

@@ -61,6 +61,7 @@ pub(in crate::cli) fn run(context: &Context, hub: &Hub, args: &Args) -> anyhow::
     let options = LoadOptions {
         threads: args.threads.unwrap_or(models.threads),
         precision: models.precision,
+        device: models.device,
     };
     // Read first, so that a wrong file costs no time.
     let texts = match &args.texts {
@@ -176,7 +177,7 @@ fn rows(report: &Report) -> Vec<Vec<String>> {
         row(
             "embedding",
             format!("{:.1} texts/s", measured.texts_per_s),
-            measured.model.clone(),
+            format!("{} on {}", measured.model, measured.device),
         );
         row("", format!("{:.0} tokens/s", measured.tokens_per_s), with);
         if let (Some(speed), Some(share)) = (measured.gflop_per_s, share_of_matrix_peak) {
@@ -198,7 +199,7 @@ fn rows(report: &Report) -> Vec<Vec<String>> {
         row(
             "re-ranking",
             format!("{:.1} pairs/s", measured.pairs_per_s),
-            measured.model.clone(),
+            format!("{} on {}", measured.model, measured.device),
         );
         row(
             "",
