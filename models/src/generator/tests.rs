@@ -36,7 +36,13 @@ fn write(request: &GenerateRequest, cancel: &Cancel) -> (String, Generation) {
 #[test]
 fn it_reads_its_prompt() {
     let question = "On planet Zog the sky is green. What colour is the sky on planet Zog?";
-    let (text, generation) = write(&ask(question), &Cancel::never());
+    // Processors round differently, and some of them are told of "a vibrant and
+    // exotic shade" before its name.
+    let request = GenerateRequest {
+        max_tokens: 32,
+        ..ask(question)
+    };
+    let (text, generation) = write(&request, &Cancel::never());
     assert!(text.contains("green"), "{text}");
     assert!(generation.completion_tokens > 0);
     assert!(
