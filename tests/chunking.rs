@@ -13,9 +13,9 @@ fn mini_lm() -> Arc<dyn Embedder> {
 }
 
 /// Prose, Markdown, code and scripts of all kinds: the project's own sources
-/// and documentation, and some text that is hard to cut.
+/// and documentation (cargo runs tests in the package's folder), and some text
+/// that is hard to cut.
 fn texts() -> Vec<String> {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut texts = Vec::new();
     for name in [
         "ARCHITECTURE.md",
@@ -23,7 +23,7 @@ fn texts() -> Vec<String> {
         "indexer/src/store/writer.rs",
         "Cargo.lock",
     ] {
-        texts.push(std::fs::read_to_string(root.join(name)).unwrap());
+        texts.push(std::fs::read_to_string(name).unwrap());
     }
     texts.push("Größenänderungsverfahren überprüfen, naïve café. ".repeat(200));
     texts.push("日本語の文章です。これは二番目の文です。".repeat(150));

@@ -18,6 +18,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::store::doctor;
+use crate::store::index::WORDS_DIR;
 use crate::{
     Access, Bm25, ChunkRef, Document, DocumentId, ErrorKind, Index, IndexSettings, Writer,
 };
@@ -279,6 +280,58 @@ fn a_kill_at_any_moment_loses_nothing_that_was_acknowledged() {
         "too few commits to have tested anything: {generation}"
     );
     println!("{KILLS} kills, {generation} commits, {between} of them before their acknowledgement");
+}
+
+/// The moment that the test above meets seldom: the list of deleted documents is
+/// on disk, the commit that names it is not.
+#[test]
+fn work_that_a_kill_cut_off_inside_a_commit_can_be_done_again() {
+    let whole = tempfile::tempdir().unwrap();
+    let cut_off = tempfile::tempdir().unwrap();
+    let words = |dir: &tempfile::TempDir| dir.path().join(WORDS_DIR);
+    let again = |dir: &tempfile::TempDir| {
+        let index = Index::open(dir.path(), settings()).unwrap();
+        let mut writer = writer(&index);
+        put(&mut writer, document(1, 2)).unwrap();
+        writer.commit()
+    };
+    {
+        let index = Index::open(whole.path(), settings()).unwrap();
+        let mut writer = writer(&index);
+        for number in 0..DOCUMENTS {
+            put(&mut writer, document(number, 1)).unwrap();
+        }
+        writer.commit().unwrap();
+    }
+    copy_dir(whole.path(), cut_off.path());
+    again(&whole).unwrap();
+    let is_written_first = |name: &str| name == ".managed.json" || name.ends_with(".del");
+    let mut lists = 0;
+    for entry in std::fs::read_dir(words(&whole)).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if is_written_first(&name) {
+            std::fs::copy(words(&whole).join(&name), words(&cut_off).join(&name)).unwrap();
+            lists += usize::from(name.ends_with(".del"));
+        }
+    }
+    assert_eq!(lists, 1);
+    again(&cut_off).unwrap();
+    let mut state: State = (0..DOCUMENTS).map(|number| (number, 1)).collect();
+    state.insert(1, 2);
+    examine(cut_off.path(), &state);
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let copy = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &copy);
+        } else {
+            std::fs::copy(entry.path(), copy).unwrap();
+        }
+    }
 }
 
 #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! Tantivy's writer, which does not leave its merges unfinished.
+//! Tantivy's writer, which leaves no merge unfinished and no file behind.
 
 use std::ops::{Deref, DerefMut};
 
@@ -10,9 +10,25 @@ use tantivy::IndexWriter;
 pub(super) struct PostingsWriter(Option<IndexWriter>);
 
 impl PostingsWriter {
-    pub(super) fn new(writer: IndexWriter) -> Self {
-        Self(Some(writer))
+    pub(super) fn new(writer: IndexWriter) -> tantivy::Result<Self> {
+        remove_unlisted(&writer)?;
+        Ok(Self(Some(writer)))
     }
+
+    /// Back to the last commit.
+    pub(super) fn rollback(&mut self) -> tantivy::Result<()> {
+        (**self).rollback()?;
+        remove_unlisted(self)
+    }
+}
+
+/// Removes files that no commit lists: those of a commit that a kill or a full
+/// disk ended. Tantivy names a list of deleted documents after the number of
+/// the operation, which starts again from the last commit, and refuses to write
+/// over a file: the same work again would fail again, and for ever.
+fn remove_unlisted(writer: &IndexWriter) -> tantivy::Result<()> {
+    writer.garbage_collect_files().wait()?;
+    Ok(())
 }
 
 const TAKEN_IN_DROP: &str = "the writer is there until it is dropped";

@@ -69,10 +69,11 @@ impl Writer {
         let words = handle
             .index
             .writer_with_num_threads(1, WORDS_BUFFER_NUM_BYTES)
+            .and_then(PostingsWriter::new)
             .map_err(|error| fault::convert(error, &words_dir))?;
         words.set_merge_policy(Box::new(merge_policy()));
         let mut writer = Self {
-            words: PostingsWriter::new(words),
+            words,
             handle,
             shared,
             embedder,
