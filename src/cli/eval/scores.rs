@@ -14,6 +14,13 @@ use cairn_models::{Cancel, Reranker, Result, TokenSpans};
 /// the milliseconds.
 const RECORD_BYTES: usize = 16 + 4 + 4;
 
+/// A pair that tells models of one name apart: weights in a folder may have been
+/// replaced since the last run.
+const PROBE: (&str, &str) = (
+    "what does a reader see after a crash?",
+    "The last commit, whole, and nothing of the one that was cut off.",
+);
+
 /// A score and the milliseconds that it took.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Said {
@@ -43,8 +50,7 @@ impl Remembering {
     /// Remembers in `dir`, in a file for this model; what cannot be read there
     /// is forgotten, since it is only ever computed again.
     pub(super) fn new(inner: Arc<dyn Reranker>, dir: Option<&Path>) -> Self {
-        let name = blake3::hash(inner.id().as_bytes()).to_hex();
-        let file = dir.map(|dir| dir.join(format!("scores-{}.bin", &name[..12])));
+        let file = dir.map(|dir| dir.join(file_name(inner.as_ref())));
         let bytes = file.as_ref().and_then(|file| fs::read(file).ok());
         let memory = Memory {
             said: records(&bytes.unwrap_or_default()).collect(),
@@ -88,6 +94,17 @@ impl Remembering {
     fn lock(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Named after the model and what it says of [`PROBE`], without the last digits,
+/// which may differ from one number of threads to the next.
+fn file_name(model: &dyn Reranker) -> String {
+    let (question, passage) = PROBE;
+    let said = model.score(question, &[passage], &Cancel::never());
+    let said = said.unwrap_or_default().first().copied().unwrap_or(0.0);
+    let name = format!("{} {said:.2}", model.id());
+    let hash = blake3::hash(name.as_bytes()).to_hex();
+    format!("scores-{}.bin", &hash[..12])
 }
 
 fn append(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
@@ -181,7 +198,8 @@ mod tests {
 
     use super::*;
 
-    struct Counting(AtomicUsize);
+    /// Counts passages, the probe's too; its scores are raised by the second.
+    struct Counting(AtomicUsize, f32);
 
     impl Reranker for Counting {
         fn id(&self) -> &str {
@@ -195,7 +213,8 @@ mod tests {
         }
         fn score(&self, query: &str, passages: &[&str], cancel: &Cancel) -> Result<Vec<f32>> {
             self.0.fetch_add(passages.len(), Ordering::Relaxed);
-            OverlapReranker.score(query, passages, cancel)
+            let scores = OverlapReranker.score(query, passages, cancel)?;
+            Ok(scores.into_iter().map(|score| score + self.1).collect())
         }
     }
 
@@ -206,7 +225,7 @@ mod tests {
             let never = Cancel::never();
             remembering.score("a cat", passages, &never).unwrap()
         };
-        let first = Arc::new(Counting(AtomicUsize::new(0)));
+        let first = Arc::new(Counting(AtomicUsize::new(0), 0.0));
         let remembering = Remembering::new(first.clone(), Some(dir.path()));
         let scores = ask(&remembering, &["a cat", "a dog", "none"]);
         assert_eq!(scores, [1.0, 0.5, 0.0]);
@@ -214,13 +233,18 @@ mod tests {
             ask(&remembering, &["none", "a bird", "a cat"]),
             [0.0, 0.5, 1.0]
         );
-        assert_eq!(first.0.load(Ordering::Relaxed), 4);
+        assert_eq!(first.0.load(Ordering::Relaxed), 1 + 4);
         assert!(remembering.take().1 >= 0.0);
         remembering.keep();
         remembering.keep();
-        let second = Arc::new(Counting(AtomicUsize::new(0)));
+        let second = Arc::new(Counting(AtomicUsize::new(0), 0.0));
         let again = Remembering::new(second.clone(), Some(dir.path()));
         assert_eq!(ask(&again, &["a cat", "a dog", "none"]), scores);
-        assert_eq!(second.0.load(Ordering::Relaxed), 0);
+        assert_eq!(second.0.load(Ordering::Relaxed), 1);
+        // Other weights under the same name.
+        let trained = Arc::new(Counting(AtomicUsize::new(0), 0.25));
+        let anew = Remembering::new(trained.clone(), Some(dir.path()));
+        assert_eq!(ask(&anew, &["a cat", "a dog", "none"]), [1.25, 0.75, 0.25]);
+        assert_eq!(trained.0.load(Ordering::Relaxed), 1 + 3);
     }
 }
