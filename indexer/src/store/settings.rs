@@ -28,7 +28,7 @@ impl Default for IndexSettings {
         Self {
             chunk_tokens: 512,
             chunk_overlap: 50,
-            embed_window: 512,
+            embed_window: 256,
             context: true,
             language: "english".into(),
             graph_min_rows: 10_000,
