@@ -1,4 +1,4 @@
-//! Pairs a second of the built-in cross-encoder, 20 candidates that fill its
+//! Pairs a second of the built-in re-ranker, 20 candidates that fill its
 //! window of 192 tokens: `cargo bench -p cairn-models --bench reranker`.
 
 use std::hint::black_box;
@@ -12,7 +12,7 @@ fn bench(criterion: &mut Criterion) {
     let hub = Hub::new(None).expect("a folder for models");
     let options = LoadOptions::default();
     let reranker =
-        load_reranker(&hub, "cairn-cross-encoder-v0", &options, &Quiet).expect("a re-ranker");
+        load_reranker(&hub, "cairn-late-interaction-v1", &options, &Quiet).expect("a re-ranker");
     let sentence = "The writer commits words and vectors together, so that a reader never sees \
                     one without the other, whatever the moment at which the process ends. ";
     let passages: Vec<String> = (0..CANDIDATES)

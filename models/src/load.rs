@@ -75,7 +75,7 @@ pub fn load_reranker(
         threads, device, ..
     } = *options;
     Ok(Arc::new(match located {
-        Located::Builtin(_) => CrossEncoder::builtin(threads, device)?,
+        Located::Builtin(id) => CrossEncoder::builtin(&id, threads, device)?,
         Located::Folder { name, folder, .. } => {
             let runtime = hub.library("onnxruntime", progress)?;
             CrossEncoder::open(&folder, name, &runtime, threads)?
@@ -84,9 +84,9 @@ pub fn load_reranker(
 }
 
 /// Whether the re-ranker of this name runs in ONNX Runtime: all but the built-in
-/// one, which has kernels of its own.
+/// ones, which have kernels of their own.
 pub fn needs_onnx_runtime(reference: &str) -> bool {
-    !crate::hub::is_off(reference) && reference != crate::reranker::BUILTIN
+    !crate::hub::is_off(reference) && crate::reranker::Builtin::find(reference).is_none()
 }
 
 /// Loads a generator by its name, Hugging Face id or folder, fetching it if

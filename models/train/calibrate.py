@@ -11,6 +11,7 @@ import json
 
 import numpy as np
 
+from . import model as models
 from . import score
 from .lists import Dev
 from .pairs import Pairs
@@ -92,17 +93,24 @@ def main():
     it.add_argument("--model", required=True, help=".onnx or .pt")
     it.add_argument("--data", default="train/out/data")
     it.add_argument("--dev", required=True, help="mined lists of the dev split")
-    it.add_argument("--tokenizer", default="builtin/cross-encoder-v0/tokenizer.json")
+    it.add_argument("--tokenizer", default="builtin/late-interaction-v1/tokenizer.json")
     it.add_argument("--method", choices=("platt", "isotonic"), default="platt")
     it.add_argument("--limit", type=int, default=0, help="queries; 0 takes all")
     it.add_argument("--threads", type=int, default=2)
     it.add_argument("--out", required=True, help="JSON file")
+    it.add_argument("--fold", help="writes the checkpoint --model there with Platt's fit inside")
     args = it.parse_args()
     dev = Dev(args.data, args.dev, args.limit)
     scores = dev.scores(score.load(args.model, Pairs(args.tokenizer), args.threads))
     fit, (gap, brier) = calibrate(dev.lists, scores, args.method)
     with open(args.out, "w", encoding="utf-8") as out:
         json.dump(fit | {"expected_calibration_error": gap, "brier": brier}, out, indent=1)
+    if args.fold:
+        if args.method != "platt" or args.model.endswith(".onnx"):
+            raise SystemExit("--fold takes a .pt and --method platt")
+        model = models.start(args.model)
+        model.calibrate(fit["scale"], fit["offset"])
+        models.save(model, args.fold)
     print(f"{args.method}: expected calibration error {gap:.4f}, Brier score {brier:.4f}, in {args.out}")
 
 

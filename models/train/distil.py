@@ -1,9 +1,11 @@
 """Distils a small model from a base one, whose scores the lists carry (mine with
-`--judge BASE`): KL of the softmax over the candidates, squared differences of
-the margins to the positive (Hofstaetter et al., 2020), and the labels a little."""
+`--judge BASE`): KL of the softmax over the query's own candidates, squared
+differences of the margins to the positive (Hofstaetter et al., 2020), and the
+labels a little, against all passages of the batch."""
 
 import argparse
 
+import torch
 from torch.nn import functional as F
 
 from . import loop
@@ -16,6 +18,13 @@ def kl(logits, taught, temperature):
     want = F.softmax(taught / temperature, dim=-1)
     told = F.log_softmax(logits / temperature, dim=-1)
     return F.kl_div(told, want, reduction="batchmean") * temperature**2
+
+
+def own_of(logits):
+    """[queries, candidates] of [queries, queries x candidates]."""
+    queries = len(logits)
+    at = torch.arange(queries, device=logits.device)
+    return logits.view(queries, queries, -1)[at, at]
 
 
 def margin_mse(logits, taught):
@@ -31,8 +40,9 @@ def loss_of(temperature, margin, labels):
     def loss(logits, taught):
         if taught.isnan().any():
             raise SystemExit("the lists carry no teacher's scores: mine them with --judge")
-        found = kl(logits, taught, temperature) + labels * listwise(logits)
-        return found + margin * margin_mse(logits, taught) if margin else found
+        own = own_of(logits)
+        found = kl(own, taught, temperature) + labels * listwise(logits)
+        return found + margin * margin_mse(own, taught) if margin else found
 
     return loss
 

@@ -19,7 +19,9 @@ OPSET = 17  # the first with LayerNormalization as one operator
 def to_onnx(model, path):
     """The graph that the engine reads: inputs of any batch and length."""
     names = ("input_ids", "attention_mask", "token_type_ids")
-    example = (torch.full((2, 9), 7), torch.ones(2, 9, dtype=torch.long), torch.tensor([[0] * 4 + [1] * 5] * 2))
+    length = 2 * models.SPAN
+    segments = torch.tensor([[0] * 5 + [1] * (length - 5)] * 2)
+    example = (torch.full((2, length), 7), torch.ones(2, length, dtype=torch.long), segments)
     options = {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -35,7 +37,7 @@ def name_products(path):
     """Gives weights the names that the engine reads them by. Every product by a
     matrix is named after its module, `/encoder/layer.0/output/dense/MatMul`:
     versions of torch name them in different ways, but all keep the name of the
-    bias that is added. The head's weights lose theirs when constants are folded."""
+    bias that is added."""
     import onnx
 
     graph = onnx.load(str(path))
@@ -47,21 +49,19 @@ def name_products(path):
             if bias:
                 module = bias[0].removesuffix(".bias").replace(".", "/").replace("layer/", "layer.")
                 node.name = f"/{module}/MatMul"
-    for weights in [one for one in graph.graph.initializer if one.name.startswith("onnx::Mul_")]:
-        for node in graph.graph.node:
-            node.input[:] = ["head.weight" if name == weights.name else name for name in node.input]
-        weights.name = "head.weight"
     onnx.save(graph, str(path))
 
 
 def to_int8(path, out, reduce_range=False):
     """Dynamic int8: weights per output channel, activations per batch. The head
     stays in f32. `reduce_range` uses 7 bits, for AVX2 without VNNI."""
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    head = [node.name for node in onnx.load(str(path)).graph.node if "log_idf" in node.input]
     quantize_dynamic(
         str(path), str(out), per_channel=True, reduce_range=reduce_range, weight_type=QuantType.QInt8,
-        op_types_to_quantize=["MatMul", "Gather"],
+        op_types_to_quantize=["MatMul", "Gather"], nodes_to_exclude=head,
     )
 
 
@@ -106,7 +106,7 @@ def main():
     it = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     it.add_argument("--model", required=True, help="checkpoint (.pt)")
     it.add_argument("--out", required=True, help="folder")
-    it.add_argument("--tokenizer", default="builtin/cross-encoder-v0/tokenizer.json")
+    it.add_argument("--tokenizer", default="builtin/late-interaction-v1/tokenizer.json")
     it.add_argument("--data", default="train/out/data")
     it.add_argument("--dev", help="mined lists: tells nDCG@10 of f32 and int8")
     it.add_argument("--dev-limit", type=int, default=200)

@@ -7,6 +7,8 @@ from .files import read_corpus, read_lines
 
 DEV_WEIGHTS = (0.3, 0.5, 1.0)
 
+BLOCK = 12  # passages that are read at once on a CPU
+
 
 class Lists:
     """Training batches, each a function of (seed, step) alone: a run that was
@@ -26,17 +28,30 @@ class Lists:
         self.share = share / share.sum()
 
     def batch(self, step, queries):
-        """(ids, mask, segments) of queries x size rows, the positive of each
-        query first, and the teacher's scores [queries, size] (nan: none)."""
+        """(query, passages, blind, taught): (ids, mask) of the queries; those of
+        blocks of passages with their places, `size` of each query one after the
+        other, the positive first; True where a passage is another positive of a
+        query; the teacher's scores [queries, size] (nan: none)."""
         rng = np.random.default_rng([self.seed, step])
         window = int(rng.choice(self.lengths))
-        rows, taught = [], np.full((queries, self.size), np.nan, dtype=np.float32)
+        asked, read, names, positives = [], [], [], []
+        taught = np.full((queries, self.size), np.nan, dtype=np.float32)
         for at in range(queries):
             source = self.sources[rng.choice(len(self.sources), p=self.share)]
             one = source[rng.integers(len(source))]
             ids, taught[at] = self.candidates(one, rng)
-            rows += self.pairs.rows(one["query"], [self.corpus[p] for p in ids], window)
-        return self.pairs.batch(rows), taught
+            query, passages = self.pairs.texts(one["query"], [self.corpus[p] for p in ids], window)
+            asked.append(query)
+            read += passages
+            names += ids
+            positives.append(set(one["pos"]))
+        blind = np.array([[name in own for name in names] for own in positives])
+        blind[np.arange(queries), np.arange(queries) * self.size] = False
+        # Of like lengths, so that little is padding.
+        order = sorted(range(len(read)), key=lambda at: len(read[at]))
+        blocks = [order[at : at + BLOCK] for at in range(0, len(order), BLOCK)]
+        passages = [(np.array(block), *self.pairs.padded([read[at] for at in block])) for block in blocks]
+        return self.pairs.padded(asked), passages, blind, taught
 
     def stream(self, first, last, queries, workers):
         """The batches of steps first..last as tensors, in order; `workers`

@@ -20,11 +20,9 @@ def arguments(it):
     it.add_argument("--lists", required=True, help="mined lists of the train split")
     it.add_argument("--dev", required=True, help="mined lists of the dev split")
     it.add_argument("--dev-limit", type=int, default=200)
-    it.add_argument("--tokenizer", default="builtin/cross-encoder-v0/tokenizer.json")
+    it.add_argument("--tokenizer", default="builtin/late-interaction-v1/tokenizer.json")
     it.add_argument("--start", required=True, help="model.safetensors, a .pt, or an int8 .onnx of ours")
     it.add_argument("--layers", help="of the start, e.g. 0,2,5; all when absent")
-    it.add_argument("--head", choices=("mean", "maxsim"))
-    it.add_argument("--cross-from", type=int, help="first layer in which query and passage meet")
     it.add_argument("--out", required=True, help="folder of checkpoints; a run there is resumed")
     it.add_argument("--steps", type=int, default=1000)
     it.add_argument("--minutes", type=float, default=1e9, help="stop then; run again to go on")
@@ -33,7 +31,8 @@ def arguments(it):
     it.add_argument("--queries", type=int, default=8, help="of a step")
     it.add_argument("--candidates", type=int, default=8, help="of a query, the positive included")
     it.add_argument("--lengths", default="64,128,192", help="windows in tokens, one drawn a step")
-    it.add_argument("--lr", type=float, default=5e-5)
+    it.add_argument("--lr", type=float, default=4e-5)
+    it.add_argument("--lr-head", type=float, default=20.0, help="times --lr, of mix and weigh")
     it.add_argument("--warmup", type=float, default=0.1, help="share of the steps")
     it.add_argument("--decay", type=float, default=0.01)
     it.add_argument("--train-words", action="store_true", help="train the table of words too")
@@ -48,11 +47,25 @@ def rate(step, steps, warmup):
     return (step + 1) / first if step < first else max(0.0, (steps - step) / max(1, steps - first))
 
 
-def grouped(model, decay):
-    """No decay of biases and norms."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    return [{"params": [p for p in trained if p.ndim > 1], "weight_decay": decay},
-            {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0}]
+def grouped(model, decay, head):
+    """No decay of biases and norms; the head at `head` times the rate."""
+    own = [model.mix, model.weigh]
+    trained = [p for p in model.parameters() if p.requires_grad and all(p is not it for it in own)]
+    return [{"params": [p for p in trained if p.ndim > 1], "weight_decay": decay, "times": 1.0},
+            {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0, "times": 1.0},
+            {"params": own, "weight_decay": 0.0, "times": head}]
+
+
+def logits_of(model, query, passages, device):
+    """[queries, passages], the passages in their own order."""
+    asked = [torch.as_tensor(it, device=device) for it in query]
+    asked.append(model.alone(*asked))
+    columns, places = [], []
+    for place, *given in passages:
+        read = [torch.as_tensor(it, device=device) for it in given]
+        columns.append(model.compare(asked, (*read, model.alone(*read))))
+        places.append(torch.as_tensor(place))
+    return torch.cat(columns, dim=1)[:, torch.cat(places).argsort().to(device)]
 
 
 def write(path, what):
@@ -63,20 +76,26 @@ def write(path, what):
 
 def fit(args, loss_of):
     """Trains until the steps or the minutes are over. `loss_of` takes logits
-    [queries, candidates], the positive first, and the teacher's scores."""
+    [queries, queries x candidates], of which `candidates` in a row are a query's
+    own, its positive first, and the teacher's scores of those."""
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cuda.matmul.allow_tf32 = True
     layers = [int(one) for one in args.layers.split(",")] if args.layers else None
-    model = models.start(args.start, layers, args.head, args.cross_from).to(device)
+    model = models.start(args.start, layers)
     # Half of the weights, of which a short run sees few words: left as they are.
     model.embeddings.word_embeddings.weight.requires_grad_(args.train_words)
-    optimiser = torch.optim.AdamW(grouped(model, args.decay), lr=args.lr)
     pairs = Pairs(args.tokenizer)
     lengths = [int(one) for one in args.lengths.split(",")]
     lists = Lists(args.data, args.lists, pairs, args.candidates, lengths, seed=args.seed)
     dev = Dev(args.data, args.dev, args.dev_limit)
+    if not model.log_idf.any():
+        texts = [f"{title} {text}" for title, text in lists.corpus.values()]
+        told = pairs.tokenizer.encode_batch(texts, add_special_tokens=False)
+        model.count([one.ids for one in told])
+    model.to(device)
+    optimiser = torch.optim.AdamW(grouped(model, args.decay, args.lr_head), lr=args.lr)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     step, best = resume(out / "last.pt", model, optimiser)
@@ -98,15 +117,15 @@ def fit(args, loss_of):
         models.save(model, out / "best.pt")
     begun = saved = time.monotonic()
     losses = []
-    for given, taught in lists.stream(step, args.steps, args.queries, args.workers):
+    for query, passages, blind, taught in lists.stream(step, args.steps, args.queries, args.workers):
         if time.monotonic() - begun > 60 * args.minutes:
             break
         for group in optimiser.param_groups:
-            group["lr"] = args.lr * rate(step, args.steps, args.warmup)
+            group["lr"] = args.lr * group["times"] * rate(step, args.steps, args.warmup)
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-            logits = model(*(it.to(device) for it in given))
-        shaped = logits.view(args.queries, args.candidates)
-        loss = loss_of(shaped, taught.to(device))
+            logits = logits_of(model, query, passages, device)
+        logits = logits.masked_fill(torch.as_tensor(blind, device=device), models.MASKED)
+        loss = loss_of(logits, torch.as_tensor(taught, device=device))
         if not math.isfinite(loss.item()):
             raise SystemExit(f"the loss is {loss.item()} at step {step}; try a lower --lr")
         optimiser.zero_grad(set_to_none=True)

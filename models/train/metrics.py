@@ -31,7 +31,7 @@ def min_max(scores):
 
 def blend(ids, fused, heard, depth, weight):
     """`ids` (in fused order) with the first `depth` of them put in the order of
-    weight x cross-encoder + (1 - weight) x fused, both min-max normalised over
+    weight x heard + (1 - weight) x fused, both min-max normalised over
     those; the rest follows (src/retrieve/blend.rs)."""
     depth = min(depth, len(ids), len(heard))
     mixed = weight * min_max(heard[:depth]) + (1 - weight) * min_max(fused[:depth])

@@ -117,7 +117,7 @@ def main():
     it.add_argument("--run", help="TREC run of `cairn eval --run-out` over --data")
     it.add_argument("--embedder", help="weights of all-MiniLM-L6-v2, where no --run is given")
     it.add_argument("--judge", help="model whose scores filter the lists: .onnx or .pt")
-    it.add_argument("--tokenizer", default="builtin/cross-encoder-v0/tokenizer.json")
+    it.add_argument("--tokenizer", default="builtin/late-interaction-v1/tokenizer.json")
     it.add_argument("--limit", type=int, default=0, help="queries; 0 takes all")
     it.add_argument("--margin", type=float, default=0.0, help="of the judge, in logits")
     it.add_argument("--threads", type=int, default=2)

@@ -1,10 +1,16 @@
-"""The cross-encoder: BERT over query and passage together, with a head that
-ranks like the bi-encoder it started from before it has learned anything.
+"""Late interaction (Khattab and Zaharia, SIGIR 2020): one BERT reads query and
+passage apart, and their tokens' states are compared.
 
-score = 20 x similarity of the two segments' states + linear([CLS]); the linear
-term starts at zero. Similarity is the cosine of the segments' means ("mean"), or
-the mean over the query's tokens of the best cosine with a token of the passage
-("maxsim"; Khattab and Zaharia, SIGIR 2020, here over jointly encoded tokens).
+score = mix . (cosine of the means,
+               sum over the query's tokens of weight x best cosine with a token of the passage,
+               best cosine of the query's mean with the mean of SPAN tokens in a row)
+        + bias
+
+A query token's weight is a softmax of log idf, counted in the training corpus, and
+of a linear term that starts at zero. So the model ranks well before it has learned
+anything, and a passage's states do not depend on the question. Training needs no
+bias; calibration sets it and scales the mix, so that the score is the log-odds of
+relevance.
 """
 
 import json
@@ -16,7 +22,8 @@ from torch.nn import functional as F
 
 from . import weights
 
-SCALE = 20.0
+SPAN = 32
+MIX = (5.0, 10.0, 5.0)  # at the start
 MASKED = -1e4  # finite also in half precision
 
 
@@ -25,9 +32,6 @@ class Settings:
     """Shape of a model; `layers` are those taken from the model it starts from."""
 
     layers: tuple = (0, 1, 2, 3, 4, 5)
-    head: str = "mean"
-    # Layers before this one do not let query and passage see each other.
-    cross_from: int = 0
     hidden: int = 384
     inner: int = 1536
     heads: int = 12
@@ -44,9 +48,9 @@ class Embeddings(nn.Module):
         self.token_type_embeddings = nn.Embedding(2, s.hidden)
         self.LayerNorm = nn.LayerNorm(s.hidden, eps=s.epsilon)
 
-    def forward(self, ids, segments):
-        at = torch.arange(ids.shape[1], device=ids.device)
-        told = self.word_embeddings(ids) + self.token_type_embeddings(segments)
+    def forward(self, ids, at):
+        # All tokens are of the first type, as in the embedder.
+        told = self.word_embeddings(ids) + self.token_type_embeddings(torch.zeros_like(ids))
         return self.LayerNorm(told + self.position_embeddings(at))
 
 
@@ -93,56 +97,115 @@ class Layer(nn.Module):
         return self.output(F.gelu(self.intermediate["dense"](states)), states)
 
 
-class CrossEncoder(nn.Module):
-    """ids, mask, segments: int64 [batch, tokens] -> logits, f32 [batch]."""
+class LateInteraction(nn.Module):
+    """Two ways to the same scores: `forward` over pairs, which is what is exported
+    (int64 [batch, tokens] -> logits, f32 [batch]), and `compare` of every query
+    with every passage of a training batch."""
 
     def __init__(self, settings):
         super().__init__()
-        if settings.head not in ("mean", "maxsim"):
-            raise SystemExit(f"a head is mean or maxsim, not {settings.head}")
         self.settings = settings
         self.embeddings = Embeddings(settings)
         self.encoder = nn.ModuleDict({"layer": nn.ModuleList(Layer(settings) for _ in settings.layers)})
-        self.head = nn.Linear(settings.hidden, 1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        self.mix = nn.Parameter(torch.tensor(MIX))
+        self.weigh = nn.Parameter(torch.zeros(settings.hidden))
+        self.register_buffer("log_idf", torch.zeros(settings.vocabulary))
+        self.register_buffer("bias", torch.zeros(1))
 
-    def forward(self, ids, mask, segments):
-        states = self.states(ids, mask, segments)
-        passage = (segments * mask).to(states.dtype)
-        query = ((1 - segments) * mask).to(states.dtype)
-        pool = self.maxsim if self.settings.head == "maxsim" else self.means
-        # Not a product of matrices, so that int8 leaves it alone.
-        first = (states[:, 0] * self.head.weight[0]).sum(-1) + self.head.bias
-        return SCALE * pool(states, query, passage).float() + first.float()
+    def count(self, token_lists):
+        """Sets log idf, ln(ln(1 + n / (1 + df))), from a corpus' token ids."""
+        frequency = torch.zeros_like(self.log_idf)
+        for ids in token_lists:
+            frequency[torch.tensor(sorted(set(ids)), dtype=torch.long)] += 1
+        self.log_idf.copy_(torch.log1p(len(token_lists) / (1 + frequency)).log())
 
-    def states(self, ids, mask, segments):
-        open_to = mask[:, None, None, :]
-        same = (segments[:, None, :, None] == segments[:, None, None, :]).long() * open_to
-        states = self.embeddings(ids, segments)
-        for at, layer in enumerate(self.encoder["layer"]):
-            seen = open_to if at >= self.settings.cross_from else same
-            states = layer(states, (1 - seen).to(states.dtype) * MASKED)
+    def calibrate(self, scale, offset):
+        """The score becomes scale x score + offset."""
+        self.mix.data.mul_(scale)
+        self.bias.mul_(scale).add_(offset)
+
+    def states(self, ids, seen, at):
+        """`seen`, [batch, 1, 1 or tokens, tokens]: 1 where a token is read."""
+        states = self.embeddings(ids, at)
+        bias = (1 - seen).to(states.dtype) * MASKED
+        for layer in self.encoder["layer"]:
+            states = layer(states, bias)
         return states
 
+    def alone(self, ids, mask):
+        """States of texts by themselves."""
+        return self.states(ids, mask[:, None, None, :], torch.arange(ids.shape[1], device=ids.device))
+
+    def forward(self, ids, mask, segments):
+        """`[CLS] query [SEP] [CLS] passage [SEP]`: the two do not see each other,
+        and each counts its positions from 0."""
+        query, passage = (1 - segments) * mask, segments * mask
+        asked = query.sum(1, keepdim=True)
+        at = torch.arange(ids.shape[1], device=ids.device)[None, :] - passage * asked
+        same = (segments[:, None, :, None] == segments[:, None, None, :]).long() * mask[:, None, None, :]
+        states = self.states(ids, same, at)
+        unit = F.normalize(states, dim=-1)
+        means, spans, whole = self.means(states, query), *self.spans(states, passage)
+        parts = torch.stack(
+            [
+                (means * self.means(states, passage)).sum(-1),
+                self.maxsim(unit @ unit.transpose(1, 2), passage[:, None, :], self.token_weights(ids, states, query)),
+                self.best_span((means[:, None, :] * spans).sum(-1), whole),
+            ],
+            dim=-1,
+        )
+        # Not a product of matrices, so that int8 leaves it alone.
+        return (parts * self.mix).sum(-1).float() + self.bias
+
+    def compare(self, query, passage):
+        """Logits [queries, passages] of (ids, mask, states) of either."""
+        (ids, asked, told), (_, mask, states) = query, passage
+        likeness = torch.einsum("qih,pjh->qpij", F.normalize(told, dim=-1), F.normalize(states, dim=-1))
+        weights = self.token_weights(ids, told, asked)[:, None, :]
+        means, (spans, whole) = self.means(told, asked), self.spans(states, mask)
+        parts = [
+            means @ self.means(states, mask).T,
+            self.maxsim(likeness, mask[None, :, None, :], weights),
+            self.best_span(torch.einsum("qh,pwh->qpw", means, spans), whole[None]),
+        ]
+        return (torch.stack(parts, dim=-1) * self.mix).sum(-1).float() + self.bias
+
+    def token_weights(self, ids, states, query):
+        """[batch, tokens], summing to 1 over the query without [CLS] and [SEP]."""
+        at = torch.arange(ids.shape[1], device=ids.device)[None, :]
+        inside = query * (at > 0) * (at < query.sum(1, keepdim=True) - 1)
+        logits = self.log_idf[ids] + (states * self.weigh).sum(-1)
+        return F.softmax(logits + (1 - inside) * MASKED, dim=-1)
+
     @staticmethod
-    def means(states, query, passage):
-        def mean(mask):
-            return (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
-
-        return F.cosine_similarity(mean(query), mean(passage), dim=-1, eps=1e-6)
+    def maxsim(likeness, passage, weights):
+        best = (likeness + (1 - passage) * MASKED).max(-1).values
+        return (best * weights).sum(-1)
 
     @staticmethod
-    def maxsim(states, query, passage):
-        unit = states / states.norm(dim=-1, keepdim=True).clamp(min=1e-6)
-        likeness = unit @ unit.transpose(1, 2)
-        best = (likeness + (1 - passage)[:, None, :] * MASKED).max(-1).values
-        query = torch.cat([torch.zeros_like(query[:, :1]), query[:, 1:]], dim=1)  # not [CLS]
-        return (best * query).sum(1) / query.sum(1).clamp(min=1)
+    def means(states, mask):
+        """Of unit length."""
+        return F.normalize((states * mask[..., None]).sum(1), dim=-1)
+
+    @staticmethod
+    def spans(states, mask):
+        """Means of SPAN tokens in a row, of unit length, and 1 where a span lies in
+        the passage; of a shorter passage, which has none, all its tokens."""
+        short = F.normalize((states * mask[..., None]).sum(1, keepdim=True), dim=-1)
+        sums = F.pad((states * mask[..., None]).cumsum(1), (0, 0, SPAN, SPAN))
+        counts = F.pad(mask.cumsum(1), (SPAN, SPAN))
+        rows, inside = sums[:, SPAN:] - sums[:, :-SPAN], counts[:, SPAN:] - counts[:, :-SPAN] == SPAN
+        whole = (mask.sum(1, keepdim=True) < SPAN).long()
+        return torch.cat([short, F.normalize(rows, dim=-1)], dim=1), torch.cat([whole, inside.long()], dim=1)
+
+    @staticmethod
+    def best_span(likeness, whole):
+        return (likeness + (1 - whole) * MASKED).max(-1).values
 
 
-def start(path, layers=None, head=None, cross_from=None, **shape):
-    """A model with the weights of `path`; what is not given is as saved there."""
+def start(path, layers=None, **shape):
+    """A model with the weights of `path`; what is not given is as saved there. Its
+    log idf is 0 where the start has none."""
     state, saved = weights.load(path)
     settings = Settings(**saved) if saved else Settings(**shape)
     have = sorted({int(m[1]) for m in map(weights.LAYER.match, state) if m})
@@ -150,11 +213,9 @@ def start(path, layers=None, head=None, cross_from=None, **shape):
     if not set(chosen) <= set(have):
         raise SystemExit(f"{path} has the layers {have}; {chosen} were asked for")
     settings.layers = chosen
-    settings.head = head or settings.head
-    settings.cross_from = settings.cross_from if cross_from is None else cross_from
-    model = CrossEncoder(settings)
+    model = LateInteraction(settings)
     missing, _ = model.load_state_dict(weights.choose_layers(state, chosen), strict=False)
-    missing = [name for name in missing if not name.startswith("head.")]
+    missing = [name for name in missing if name not in weights.HEAD]
     if missing:
         raise SystemExit(f"{path} lacks {len(missing)} weights, such as {missing[0]}")
     return model

@@ -8,6 +8,9 @@ from . import windows
 
 CLS, SEP, PAD = "[CLS]", "[SEP]", "[PAD]"
 
+# [CLS] query [SEP] [CLS] passage [SEP]
+SPECIALS = 4
+
 
 class Pairs:
     """Makes pairs of at most `window` tokens."""
@@ -25,7 +28,7 @@ class Pairs:
 
     def passage(self, query_tokens, weight, title, text, window):
         """The tokens of the best window of a passage, its title before it."""
-        room = window - 3 - query_tokens
+        room = window - SPECIALS - query_tokens
         encoding = self.encode(text)
         heading = []
         if title and not text.lstrip().startswith(title):
@@ -36,26 +39,37 @@ class Pairs:
         start, end = windows.best(text, encoding.offsets, size, weight)
         return heading + self.encode(text[start:end]).ids[:size]
 
+    def texts(self, query, passages, window=None):
+        """The ids of a query and of its (title, text) passages, each between its
+        own special tokens."""
+        window = window or self.window
+        asked = self.encode(query).ids[: (window - SPECIALS) // 2]
+        weight = windows.weights(query, [text for _, text in passages])
+        read = [self.passage(len(asked), weight, title, text, window) for title, text in passages]
+        return self.between(asked), [self.between(one) for one in read]
+
+    def between(self, ids):
+        return [self.cls, *ids, self.sep]
+
     def rows(self, query, passages, window=None):
         """[(ids, segments)] of one query with its (title, text) passages."""
-        window = window or self.window
-        asked = self.encode(query).ids[: (window - 3) // 2]
-        weight = windows.weights(query, [text for _, text in passages])
-        rows = []
-        for title, text in passages:
-            read = self.passage(len(asked), weight, title, text, window)
-            ids = [self.cls, *asked, self.sep, *read, self.sep]
-            rows.append((ids, [0] * (len(asked) + 2) + [1] * (len(read) + 1)))
-        return rows
+        asked, read = self.texts(query, passages, window)
+        return [(asked + one, [0] * len(asked) + [1] * len(one)) for one in read]
 
     def batch(self, rows):
         """(ids, mask, segments), int64, padded to the longest row."""
-        longest = max(len(ids) for ids, _ in rows)
+        ids, mask = self.padded([ids for ids, _ in rows])
+        segments = np.zeros_like(ids)
+        for at, (_, parts) in enumerate(rows):
+            segments[at, : len(parts)] = parts
+        return ids, mask, segments
+
+    def padded(self, rows):
+        """(ids, mask), int64, padded to the longest row."""
+        longest = max(len(row) for row in rows)
         ids = np.full((len(rows), longest), self.pad, dtype=np.int64)
         mask = np.zeros((len(rows), longest), dtype=np.int64)
-        segments = np.zeros((len(rows), longest), dtype=np.int64)
-        for at, (row, parts) in enumerate(rows):
+        for at, row in enumerate(rows):
             ids[at, : len(row)] = row
             mask[at, : len(row)] = 1
-            segments[at, : len(row)] = parts
-        return ids, mask, segments
+        return ids, mask

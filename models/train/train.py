@@ -1,5 +1,6 @@
-"""Trains a cross-encoder on mined lists: listwise cross-entropy, the positive
-against the negatives of its query (Cao et al., ICML 2007, with one relevant)."""
+"""Trains on mined lists: listwise cross-entropy (Cao et al., ICML 2007, with one
+relevant) of the positive against its query's negatives and all passages of the
+other queries of the batch, which late interaction compares for nothing."""
 
 import argparse
 
@@ -10,8 +11,9 @@ from . import loop
 
 
 def listwise(logits, _taught=None):
-    """-log softmax of the positive, which is the first of each row."""
-    first = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
+    """-log softmax of the positive, which is the first of each query's own."""
+    queries, passages = logits.shape
+    first = torch.arange(queries, device=logits.device) * (passages // queries)
     return F.cross_entropy(logits, first)
 
 

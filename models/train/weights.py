@@ -8,12 +8,12 @@ import numpy as np
 import torch
 
 LAYER = re.compile(r"encoder\.layer\.(\d+)\.(.+)")
-PREFIXES = ("bert.", "b.", "h.")
+HEAD = ("mix", "weigh", "log_idf", "bias")
 
 
 def load(path):
-    """(state, settings): tensors under the names of BERT, `head.*` for the
-    linear term on [CLS], and the settings of a checkpoint (else none)."""
+    """(state, settings): tensors under the names of BERT, those of the head, and
+    the settings of a checkpoint (else none)."""
     path = Path(path)
     if path.suffix == ".onnx":
         return from_onnx(path), None
@@ -21,19 +21,9 @@ def load(path):
         from safetensors.torch import load_file
 
         state = {key: value.float() for key, value in load_file(str(path)).items()}
-        return {plain(key): value for key, value in state.items()}, None
+        return {key.removeprefix("bert."): value for key, value in state.items()}, None
     saved = torch.load(path, map_location="cpu")
     return {key: value.float() for key, value in saved["model"].items()}, saved["settings"]
-
-
-def plain(name):
-    """A parameter's name without the prefix of the class that held it."""
-    if name.startswith("h."):
-        return "head." + name[2:]
-    for prefix in PREFIXES:
-        if name.startswith(prefix):
-            return name[len(prefix) :]
-    return name
 
 
 def choose_layers(state, layers):
@@ -50,7 +40,7 @@ def choose_layers(state, layers):
 
 
 def from_onnx(path):
-    """The weights of a graph that `train.export` or its forerunner wrote.
+    """The weights of a graph that `train.export` wrote.
 
     Matrices lose their names in the export; the node that multiplies by one is
     named after its module. Dynamic int8 keeps `x`, `x_scale` and `x_zero_point`
@@ -72,14 +62,12 @@ def from_onnx(path):
     state = {}
     for name in held:
         base = name.removesuffix("_quantized")
-        named = base.split(".")[-1] in ("weight", "bias") and "::" not in base
+        named = base.split(".")[-1] in ("weight", *HEAD) and "::" not in base
         if named and (name == base or name.endswith("_quantized")):
-            state[plain(base)] = floats(name)
+            state[base] = floats(name)
     for node in graph.node:
         matrix = node.input[1] if len(node.input) > 1 else ""
         module = re.search(r"(encoder/layer\.\d+/.+?)/MatMul", node.name)
         if node.op_type in ("MatMul", "MatMulInteger") and module and matrix in held:
             state[module[1].replace("/", ".") + ".weight"] = floats(matrix).T
-    if "head.weight" in state:
-        state["head.weight"] = state["head.weight"].reshape(1, -1)
     return {name: torch.from_numpy(np.array(value, order="C")) for name, value in state.items()}

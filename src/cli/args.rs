@@ -133,7 +133,7 @@ pub(super) struct SearchArgs {
     /// Which searches run [default: hybrid]
     #[arg(long, value_enum)]
     pub(super) mode: Option<ModeArg>,
-    /// Do not let the cross-encoder read the best candidates
+    /// Do not let the re-ranker read the best candidates
     #[arg(long)]
     pub(super) no_rerank: bool,
     /// Condition on metadata, e.g. '{"language": "en"}'

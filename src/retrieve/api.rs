@@ -23,7 +23,7 @@ pub struct SearchRequest {
     pub candidates: usize,
     /// Which searches run.
     pub mode: Mode,
-    /// Whether the cross-encoder reads the best candidates.
+    /// Whether the re-ranker reads the best candidates.
     pub rerank: bool,
     /// Condition on metadata.
     pub filter: Option<Filter>,

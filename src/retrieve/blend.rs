@@ -1,8 +1,8 @@
-//! The cross-encoder's scores and the fused ones to one order. Pure.
+//! The re-ranker's scores and the fused ones to one order. Pure.
 
 use super::fusion::min_max;
 
-/// Orders candidates by `blend` × the cross-encoder's score + (1 - `blend`) ×
+/// Orders candidates by `blend` × the re-ranker's score + (1 - `blend`) ×
 /// the fused one, both min-max normalised over those that were read. The rest
 /// follows in fused order. Gives positions in `fused` (which is in fused
 /// order) and scores: those that were read in 0.5..=1, the others below.

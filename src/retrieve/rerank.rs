@@ -1,4 +1,4 @@
-//! The cross-encoder reads the best window of each candidate, best candidates
+//! The re-ranker reads the best window of each candidate, best candidates
 //! first, until its time is over.
 
 use std::time::{Duration, Instant};
@@ -18,13 +18,13 @@ const BLOCK: usize = 2 * BATCH;
 /// `[CLS] question [SEP] passage [SEP]`, and one more in models like RoBERTa.
 const SPECIAL_TOKENS: usize = 4;
 
-/// A candidate as the cross-encoder may read it.
+/// A candidate as the re-ranker may read it.
 pub(super) struct Passage<'a> {
     pub(super) title: &'a str,
     pub(super) text: &'a str,
 }
 
-/// What the cross-encoder said.
+/// What the re-ranker said.
 pub(super) struct Reading {
     /// Its score of each candidate; none where the time was over before.
     pub(super) scores: Vec<Option<f32>>,
@@ -32,7 +32,7 @@ pub(super) struct Reading {
     pub(super) cut: Option<Cut>,
 }
 
-/// What kept the cross-encoder from reading all candidates.
+/// What kept the re-ranker from reading all candidates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cut {
     /// The deadline.

@@ -69,7 +69,7 @@ impl Search<'_> {
         fuse_lists(lexical, dense, &self.parts.options.fusion)
     }
 
-    /// How many candidates the cross-encoder is to read.
+    /// How many candidates the re-ranker is to read.
     fn depth(&self) -> usize {
         let options = &self.parts.options.rerank;
         if self.request.rerank && options.enabled {
@@ -98,7 +98,7 @@ impl Search<'_> {
         (1..).zip(fused).take(needed).map(load).collect()
     }
 
-    /// Lets the cross-encoder read the best candidates, and orders them anew.
+    /// Lets the re-ranker read the best candidates, and orders them anew.
     fn rerank(
         &self,
         candidates: Vec<Candidate>,

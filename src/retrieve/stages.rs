@@ -14,7 +14,7 @@ pub(crate) fn clean(query: &str) -> Result<String, SearchError> {
     question::clean(query, usize::MAX)
 }
 
-/// The cross-encoder's scores of titles and texts in fused order, without a
+/// The re-ranker's scores of titles and texts in fused order, without a
 /// deadline.
 pub(crate) fn read(
     reranker: &dyn Reranker,

@@ -1,4 +1,4 @@
-//! Which part of a chunk the cross-encoder reads: a chunk is longer than its
+//! Which part of a chunk the re-ranker reads: a chunk is longer than its
 //! window, so the part that shares most with the question is chosen. Pure.
 
 use std::collections::{HashMap, HashSet};

@@ -30,8 +30,6 @@ pub(crate) struct BertEncoder {
     words: Table,
     // The embedding of each position plus that of the first token type.
     positions: Vec<f32>,
-    // What the second token type adds to that, where there is one.
-    second_type: Option<Vec<f32>>,
     norm: Norm,
     layers: Vec<Layer>,
     // Buffers of finished passes, for the next ones.
@@ -72,16 +70,11 @@ impl BertEncoder {
             .get(&name("position"), &[rows, hidden])?
             .into_owned();
         let types = weights.get(&name("token_type"), &[config.type_vocab_size, hidden])?;
-        let mut types = types.chunks_exact(hidden);
-        let first = types.next().unwrap_or(&[]);
         for row in positions.chunks_exact_mut(hidden) {
-            for (position, kind) in row.iter_mut().zip(first) {
-                *position += kind;
+            for (position, first) in row.iter_mut().zip(types.iter()) {
+                *position += first;
             }
         }
-        let second_type = types
-            .next()
-            .map(|second| second.iter().zip(first).map(|(b, a)| b - a).collect());
         Ok(Self {
             level,
             pooling,
@@ -90,7 +83,6 @@ impl BertEncoder {
             intermediate: config.intermediate_size,
             words: weights.table(&name("word"), &[config.vocab_size, hidden])?,
             positions,
-            second_type,
             norm: Norm::open(weights, config, "embeddings")?,
             layers: (0..config.num_hidden_layers)
                 .into_par_iter()
@@ -103,19 +95,16 @@ impl BertEncoder {
         })
     }
 
-    /// `seconds` is, for each sequence, its first token of the second type.
-    fn embed(&self, batch: &[&[u32]], seconds: Option<&[usize]>, rows: &mut [f32]) {
+    fn embed(&self, batch: &[&[u32]], rows: &mut [f32]) {
         let hidden = self.hidden;
         let mut rows = rows.chunks_exact_mut(hidden);
-        for (at, ids) in batch.iter().enumerate() {
+        for ids in batch {
             for ((position, &id), row) in ids.iter().enumerate().zip(&mut rows) {
                 self.words.row(id as usize, row);
-                let second = seconds.is_some_and(|seconds| position >= seconds[at]);
-                let bias = self.second_type.as_deref().filter(|_| second);
                 self.level.run(AddNorm {
                     rows: row,
                     residual: &self.positions[position * hidden..][..hidden],
-                    bias,
+                    bias: None,
                     norm: &self.norm,
                 });
             }
@@ -175,12 +164,10 @@ impl BertEncoder {
 
 impl BertEncoder {
     /// What `read` makes of the last layer's rows, `[tokens, hidden]`, of each
-    /// sequence. `seconds` is, for each, its first token of the second type; without
-    /// it all are of the first.
+    /// sequence.
     pub(crate) fn states<T>(
         &self,
         batch: &[&[u32]],
-        seconds: Option<&[usize]>,
         cancel: &Cancel,
         read: impl Fn(usize, &[f32]) -> T,
     ) -> Result<Vec<T>> {
@@ -195,7 +182,7 @@ impl BertEncoder {
         };
         let mut activations = spare().pop().unwrap_or_default();
         let rows = room(&mut activations.rows, starts[batch.len()] * self.hidden);
-        self.embed(batch, seconds, rows);
+        self.embed(batch, rows);
         let done = self.layers(&starts, &mut activations, cancel);
         let row = |(at, ends): (usize, &[usize])| {
             let rows = &activations.rows[ends[0] * self.hidden..ends[1] * self.hidden];
@@ -213,7 +200,7 @@ impl Encoder for BertEncoder {
     }
 
     fn forward(&self, batch: &[&[u32]], cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
-        self.states(batch, None, cancel, |_, rows| self.pool(rows))
+        self.states(batch, cancel, |_, rows| self.pool(rows))
     }
 }
 

@@ -62,18 +62,16 @@ impl CandleEncoder {
     }
 
     /// What `read` makes of the last layer's rows, `[tokens, hidden]`, of each
-    /// sequence, on the CPU. `seconds` is, for each, its first token of the second
-    /// type; without it all are of the first.
+    /// sequence, on the CPU.
     pub(crate) fn states<T>(
         &self,
         batch: &[&[u32]],
-        seconds: Option<&[usize]>,
         cancel: &Cancel,
         read: impl Fn(usize, &[f32]) -> T,
     ) -> Result<Vec<T>> {
         cancel.check()?;
         let rows = self
-            .rows(batch, seconds)
+            .rows(batch)
             .and_then(|(rows, _)| rows.flatten_all()?.to_vec1::<f32>())
             .map_err(|error| failed(&self.model.device, error))?;
         let padded = width(batch) * self.hidden;
@@ -86,31 +84,24 @@ impl CandleEncoder {
 
     /// The last layer, `[sequences, width, hidden]`, and a mask,
     /// `[sequences, width]`, that is 1 where there is a token.
-    fn rows(
-        &self,
-        batch: &[&[u32]],
-        seconds: Option<&[usize]>,
-    ) -> candle_core::Result<(Tensor, Tensor)> {
+    fn rows(&self, batch: &[&[u32]]) -> candle_core::Result<(Tensor, Tensor)> {
         let width = width(batch);
-        let tensor = |number: &dyn Fn(usize, &[u32], usize) -> u32| {
-            let rows = batch.iter().enumerate();
-            let numbers: Vec<u32> = rows
-                .flat_map(|(row, ids)| (0..width).map(move |at| number(row, ids, at)))
+        let tensor = |number: &dyn Fn(&[u32], usize) -> u32| {
+            let numbers: Vec<u32> = batch
+                .iter()
+                .flat_map(|ids| (0..width).map(move |at| number(ids, at)))
                 .collect();
             Tensor::from_vec(numbers, (batch.len(), width), &self.model.device)
         };
-        let ids = tensor(&|_, ids, at| ids.get(at).copied().unwrap_or(0))?;
-        let mask = tensor(&|_, ids, at| u32::from(at < ids.len()))?;
-        let types = tensor(&|row, ids, at| {
-            let second = seconds.is_some_and(|seconds| at >= seconds[row]);
-            u32::from(second && at < ids.len())
-        })?;
+        let ids = tensor(&|ids, at| ids.get(at).copied().unwrap_or(0))?;
+        let mask = tensor(&|ids, at| u32::from(at < ids.len()))?;
+        let types = ids.zeros_like()?;
         let rows = self.model.forward(&ids, &types, Some(&mask))?;
         Ok((rows, mask))
     }
 
     fn pooled(&self, batch: &[&[u32]]) -> candle_core::Result<Vec<Vec<f32>>> {
-        let (rows, mask) = self.rows(batch, None)?;
+        let (rows, mask) = self.rows(batch)?;
         let pooled = match self.pooling {
             Pooling::First => rows.narrow(1, 0, 1)?.squeeze(1)?,
             Pooling::Mean => {

@@ -249,8 +249,8 @@ fn what_a_killed_pull_left_is_swept_away() {
 #[test]
 fn the_built_in_model_needs_nothing() {
     let hub = Hub::new(Some("/nonexistent".into())).unwrap();
-    hub.verify("cairn-cross-encoder-v0").unwrap();
-    hub.pull("cairn-cross-encoder-v0", &Quiet).unwrap();
+    hub.verify("cairn-late-interaction-v1").unwrap();
+    hub.pull("cairn-late-interaction-v1", &Quiet).unwrap();
 }
 
 mod repositories {

@@ -10,6 +10,7 @@
 use std::cell::RefCell;
 
 use super::gemm::{Tile, even_parts};
+use super::rows::dot;
 use super::simd::{Kernel, Level, Simd};
 use super::softmax::{exp2, softmax_numerators};
 
@@ -224,30 +225,4 @@ impl Kernel for WithScores<'_, One<'_>> {
             *out = dot(simd, &row[..tokens], scores) * factor;
         }
     }
-}
-
-/// Σ a[k] · b[k], in four sums that do not wait for each other.
-#[inline(always)]
-fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [simd.splat(0.0); 4];
-    let mut fours = (a.chunks_exact(4 * S::LANES), b.chunks_exact(4 * S::LANES));
-    for (a, b) in fours.0.by_ref().zip(fours.1.by_ref()) {
-        for (at, sum) in sums.iter_mut().enumerate() {
-            let at = at * S::LANES;
-            *sum = simd.mul_add(simd.load(&a[at..]), simd.load(&b[at..]), *sum);
-        }
-    }
-    let mut ones = (
-        fours.0.remainder().chunks_exact(S::LANES),
-        fours.1.remainder().chunks_exact(S::LANES),
-    );
-    for (a, b) in ones.0.by_ref().zip(ones.1.by_ref()) {
-        sums[0] = simd.mul_add(simd.load(a), simd.load(b), sums[0]);
-    }
-    sums[1] = simd.mul_add(
-        simd.load_part(ones.0.remainder(), 0.0),
-        simd.load_part(ones.1.remainder(), 0.0),
-        sums[1],
-    );
-    simd.sum(simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3])))
 }

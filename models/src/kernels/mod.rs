@@ -8,6 +8,7 @@ pub(crate) mod gelu;
 pub(crate) mod gemm;
 pub(crate) mod ints;
 pub(crate) mod lanes;
+pub(crate) mod likeness;
 pub(crate) mod parallel;
 pub(crate) mod quant;
 pub(crate) mod rows;

@@ -1,4 +1,4 @@
-//! Kernels over single rows: sums, scaling, and layer normalisation.
+//! Kernels over single rows: sums, products, scaling, and layer normalisation.
 
 use super::simd::{Kernel, Simd};
 
@@ -6,6 +6,12 @@ use super::simd::{Kernel, Simd};
 #[inline(always)]
 pub(crate) fn add<S: Simd>(simd: S, row: &mut [f32], other: &[f32]) {
     zip(simd, row, other, |a, b| simd.add(a, b));
+}
+
+/// `row[i] -= other[i]`; `other` is at least as long.
+#[inline(always)]
+pub(crate) fn subtract<S: Simd>(simd: S, row: &mut [f32], other: &[f32]) {
+    zip(simd, row, other, |a, b| simd.sub(a, b));
 }
 
 /// `row[i] *= factor`.
@@ -18,6 +24,32 @@ pub(crate) fn scale<S: Simd>(simd: S, row: &mut [f32], factor: f32) {
     }
     let rest = chunks.into_remainder();
     simd.store_part(rest, simd.mul(simd.load_part(rest, 0.0), factor));
+}
+
+/// Σ a[k] · b[k] of rows of one length, in four sums that do not wait for each other.
+#[inline(always)]
+pub(crate) fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [simd.splat(0.0); 4];
+    let mut fours = (a.chunks_exact(4 * S::LANES), b.chunks_exact(4 * S::LANES));
+    for (a, b) in fours.0.by_ref().zip(fours.1.by_ref()) {
+        for (at, sum) in sums.iter_mut().enumerate() {
+            let at = at * S::LANES;
+            *sum = simd.mul_add(simd.load(&a[at..]), simd.load(&b[at..]), *sum);
+        }
+    }
+    let mut ones = (
+        fours.0.remainder().chunks_exact(S::LANES),
+        fours.1.remainder().chunks_exact(S::LANES),
+    );
+    for (a, b) in ones.0.by_ref().zip(ones.1.by_ref()) {
+        sums[0] = simd.mul_add(simd.load(a), simd.load(b), sums[0]);
+    }
+    sums[1] = simd.mul_add(
+        simd.load_part(ones.0.remainder(), 0.0),
+        simd.load_part(ones.1.remainder(), 0.0),
+        sums[1],
+    );
+    simd.sum(simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3])))
 }
 
 #[inline(always)]

@@ -1,21 +1,46 @@
-//! The cross-encoder that is part of the binary.
+//! The re-rankers that are part of the binary.
 
 use crate::hub::{Artifact, sha256_of_bytes};
 use crate::{Error, ErrorKind, Result};
 
-pub(crate) const ID: &str = "cairn-cross-encoder-v0";
+/// A late interaction model: weights in `models/builtin`, named in `models.toml`.
+#[derive(Debug)]
+pub(crate) struct Builtin {
+    pub(crate) id: &'static str,
+    /// Most tokens of question and passage together, at most those of its training.
+    pub(super) window: usize,
+    /// The graph over pairs, in int8.
+    pub(super) model: &'static [u8],
+}
 
-/// The model saw pairs of 160 tokens in training and was measured at 192.
-pub(super) const WINDOW: usize = 192;
+static ALL: [Builtin; 1] = [Builtin {
+    id: "cairn-late-interaction-v1",
+    window: 192,
+    model: include_bytes!("../../builtin/late-interaction-v1/model.int8.onnx"),
+}];
 
-pub(super) static MODEL: &[u8] = include_bytes!("../../builtin/cross-encoder-v0/model.int8.onnx");
-
+/// The embedder's, with a pair of two texts that each have their own `[CLS]`.
 pub(super) static TOKENIZER: &[u8] =
-    include_bytes!("../../builtin/cross-encoder-v0/tokenizer.json");
+    include_bytes!("../../builtin/late-interaction-v1/tokenizer.json");
+
+impl Builtin {
+    pub(crate) fn find(id: &str) -> Option<&'static Self> {
+        ALL.iter().find(|model| model.id == id)
+    }
+
+    /// As [`Builtin::find`]; `NotFound` where there is none.
+    pub(super) fn get(id: &str) -> Result<&'static Self> {
+        Self::find(id).ok_or_else(|| {
+            let message = format!("no re-ranker `{id}` is inside this binary");
+            Error::new(ErrorKind::NotFound, message)
+        })
+    }
+}
 
 /// Whether the embedded bytes are those that the list of models names.
 pub(crate) fn verify(artifact: &Artifact) -> Result<()> {
-    for (name, bytes) in [("model.int8.onnx", MODEL), ("tokenizer.json", TOKENIZER)] {
+    let model = Builtin::get(&artifact.id)?.model;
+    for (name, bytes) in [("model.int8.onnx", model), ("tokenizer.json", TOKENIZER)] {
         let listed = artifact.files.iter().find(|file| file.name == name);
         if listed.is_none_or(|file| file.sha256 != sha256_of_bytes(bytes)) {
             let message = format!("{name} inside this binary is not the one of the list of models");

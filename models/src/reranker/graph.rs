@@ -17,8 +17,6 @@ pub(super) struct Graph {
     tensors: HashMap<&'static str, Tensor>,
     /// From the path of a linear layer in the model to the name of its weights.
     linear: HashMap<String, &'static str>,
-    /// What stands before the names of the encoder's tensors.
-    prefix: &'static str,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -125,13 +123,11 @@ fn tensor(bytes: &'static [u8]) -> Tensor {
 }
 
 impl Graph {
-    /// Reads an ONNX file. `prefix` stands before the names of the encoder's
-    /// tensors, e.g. `b.`.
-    pub(super) fn read(file: &'static [u8], prefix: &'static str) -> Self {
+    /// Reads an ONNX file.
+    pub(super) fn read(file: &'static [u8]) -> Self {
         let mut graph = Self {
             tensors: HashMap::new(),
             linear: HashMap::new(),
-            prefix,
         };
         let mut model = Fields(file);
         while let Some((number, field)) = model.next() {
@@ -158,7 +154,7 @@ impl Graph {
     }
 
     /// Nodes of quantised products are named by their layer:
-    /// `/b/encoder/layer.0/output/dense/MatMul_quant`.
+    /// `/encoder/layer.0/output/dense/MatMul_quant`.
     fn read_node(&mut self, bytes: &'static [u8]) {
         let (mut inputs, mut name) = (Vec::new(), "");
         let mut fields = Fields(bytes);
@@ -177,6 +173,16 @@ impl Graph {
         {
             self.linear.insert(layer.replace('/', "."), weight);
         }
+    }
+
+    /// How many layers the encoder has.
+    pub(super) fn layers(&self) -> usize {
+        let number = |layer: &String| {
+            let after = layer.strip_prefix("encoder.layer.")?;
+            after.split('.').next()?.parse::<usize>().ok()
+        };
+        let last = self.linear.keys().filter_map(number).max();
+        last.map_or(0, |last| last + 1)
     }
 
     fn corrupt(&self, name: &str, what: &str) -> Error {
@@ -213,7 +219,7 @@ impl Graph {
     }
 
     /// The weights `[rows, columns]` of a linear layer, as `[columns, rows]`.
-    pub(super) fn transposed(&self, name: &str, rows: usize, columns: usize) -> Result<Vec<f32>> {
+    fn transposed(&self, name: &str, rows: usize, columns: usize) -> Result<Vec<f32>> {
         let bytes = self.shaped(&format!("{name}_quantized"), I8, &[rows, columns])?;
         let scales = self.floats(&format!("{name}_scale"))?;
         let scale = |column: usize| scales[column.min(scales.len() - 1)];
@@ -255,24 +261,23 @@ impl Graph {
 
 impl Tensors for Graph {
     fn get(&self, name: &str, shape: &[usize]) -> Result<Cow<'_, [f32]>> {
-        let full = format!("{}{name}", self.prefix);
-        let layer = full.strip_suffix(".weight").unwrap_or_default();
+        let layer = name.strip_suffix(".weight").unwrap_or_default();
         if let (Some(weight), &[columns, rows]) = (self.linear.get(layer), shape) {
             return self.transposed(weight, rows, columns).map(Cow::Owned);
         }
         if let &[rows, width] = shape {
-            let table = self.embeddings(&full, shape)?;
+            let table = self.embeddings(name, shape)?;
             let mut floats = vec![0.0; rows * width];
             for (at, row) in floats.chunks_exact_mut(width).enumerate() {
                 table.row(at, row);
             }
             return Ok(Cow::Owned(floats));
         }
-        self.shaped(&full, F32, shape)?;
-        self.floats(&full).map(Cow::Owned)
+        self.shaped(name, F32, shape)?;
+        self.floats(name).map(Cow::Owned)
     }
 
     fn table(&self, name: &str, shape: &[usize]) -> Result<Table> {
-        self.embeddings(&format!("{}{name}", self.prefix), shape)
+        self.embeddings(name, shape)
     }
 }

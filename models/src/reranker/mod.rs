@@ -1,8 +1,9 @@
-//! Scores of query and passage read together, by a cross-encoder: the built-in
-//! one on our own kernels or on a GPU, any other in ONNX.
+//! Scores of a query's passages: by the built-in late interaction model on our own
+//! kernels or on a GPU, or by any cross-encoder in ONNX.
 
 mod builtin;
 mod graph;
+mod late;
 mod own;
 mod pairs;
 mod session;
@@ -18,9 +19,11 @@ use self::own::OwnSession;
 use self::pairs::{Pair, Pairs};
 use self::session::OnnxSession;
 use crate::hub::choose_onnx;
-use crate::{Cancel, DeviceChoice, Error, ErrorKind, Reranker, Result, TokenSpans, device};
+use crate::{
+    Cancel, DeviceChoice, Error, ErrorKind, Precision, Reranker, Result, TokenSpans, device,
+};
 
-pub(crate) use self::builtin::{ID as BUILTIN, verify as verify_builtin};
+pub(crate) use self::builtin::{Builtin, verify as verify_builtin};
 
 /// Most tokens of one batch, padding included: four pairs of 192. Larger
 /// batches gain nothing on a CPU, and a request is cancelled between batches.
@@ -29,7 +32,7 @@ const TOKENS_PER_BATCH: usize = 768;
 /// Where a model's own files do not say how much it reads.
 const DEFAULT_WINDOW: usize = 512;
 
-/// A cross-encoder.
+/// A model of query and passage: the built-in one, or a cross-encoder.
 ///
 /// Calls from several threads are safe.
 pub struct CrossEncoder {
@@ -55,44 +58,48 @@ impl Session {
 }
 
 impl CrossEncoder {
-    /// The model that is compiled into this crate, on our own kernels or on a GPU;
-    /// see its model card in `models/builtin`. `threads` work on one call, 0 takes
+    /// A model that is compiled into this crate, on our own kernels or on a GPU;
+    /// see their model cards in `models/builtin`. `threads` work on one call, 0 takes
     /// all cores.
     ///
     /// # Errors
-    /// `Machine` when the threads cannot be started, and those of
-    /// [`DeviceChoice::find`].
-    pub fn builtin(threads: usize, device: DeviceChoice) -> Result<Self> {
+    /// `NotFound` when there is no such model, `Machine` when the threads cannot be
+    /// started, and those of [`DeviceChoice::find`].
+    pub fn builtin(id: &str, threads: usize, device: DeviceChoice) -> Result<Self> {
+        let model = Builtin::get(id)?;
         match device.gpu()? {
-            Some(gpu) => Self::builtin_on_candle(threads, &gpu),
-            None => {
-                let session = OwnSession::builtin(threads, OwnSession::precision())?;
-                Self::builtin_on(Session::Own(Box::new(session)))
-            }
+            Some(gpu) => Self::on_candle(model, threads, &gpu),
+            None => Self::on_kernels(model, threads, OwnSession::precision()),
         }
     }
 
-    fn builtin_on_candle(threads: usize, device: &Device) -> Result<Self> {
-        let session = OwnSession::on_device(threads, device)?;
+    fn on_kernels(model: &Builtin, threads: usize, precision: Precision) -> Result<Self> {
+        let session = OwnSession::builtin(model, threads, precision)?;
+        Self::of(model, Session::Own(Box::new(session)))
+    }
+
+    fn on_candle(model: &Builtin, threads: usize, device: &Device) -> Result<Self> {
+        let session = OwnSession::on_device(model, threads, device)?;
         Ok(Self {
             device: device::name(device),
-            ..Self::builtin_on(Session::Own(Box::new(session)))?
+            ..Self::of(model, Session::Own(Box::new(session)))?
         })
     }
 
-    /// The same model in ONNX Runtime, whose library is `runtime`.
+    /// The same in ONNX Runtime, whose library is `runtime`.
     ///
     /// # Errors
-    /// `Machine` when the library cannot be loaded.
-    pub fn builtin_onnx(runtime: &Path, threads: usize) -> Result<Self> {
-        let session = OnnxSession::from_bytes(builtin::MODEL, runtime, threads)?;
-        Self::builtin_on(Session::Onnx(session))
+    /// `NotFound` when there is no such model, `Machine` when the library cannot be loaded.
+    pub fn builtin_onnx(id: &str, runtime: &Path, threads: usize) -> Result<Self> {
+        let model = Builtin::get(id)?;
+        let session = OnnxSession::from_bytes(model.model, runtime, threads)?;
+        Self::of(model, Session::Onnx(session))
     }
 
-    fn builtin_on(session: Session) -> Result<Self> {
+    fn of(model: &Builtin, session: Session) -> Result<Self> {
         Ok(Self {
-            id: builtin::ID.to_owned(),
-            pairs: Pairs::from_bytes(builtin::TOKENIZER, builtin::WINDOW)?,
+            id: model.id.to_owned(),
+            pairs: Pairs::from_bytes(builtin::TOKENIZER, model.window)?,
             session,
             device: device::name(&Device::Cpu),
         })

@@ -1,34 +1,31 @@
-//! The built-in cross-encoder: the encoder's forward pass over packed pairs without
-//! padding on our own kernels, or over padded ones on a device of candle's; and the
-//! model's own head, on the CPU.
+//! The built-in re-ranker: the encoder's forward pass over question and passages,
+//! packed without padding on our own kernels, or padded on a device of candle's; and
+//! the model's head, on the CPU.
 //!
-//! The same weights run through ONNX Runtime in [`super::session`]; a test holds
-//! all to the same scores. Here a pair's score does not depend on the pairs
-//! beside it.
+//! The same weights run through ONNX Runtime in [`super::session`], as pairs whose
+//! sides do not see each other; a test holds all to the same scores. Here a passage's
+//! score does not depend on the passages beside it.
 
 use candle_core::Device;
 use rayon::ThreadPool;
+use rayon::prelude::*;
 
-use super::builtin;
+use super::builtin::Builtin;
 use super::graph::Graph;
+use super::late::Head;
 use super::pairs::Pair;
 use crate::encoder::{Activation, BertEncoder, CandleEncoder, Config, Pooling};
 use crate::kernels::simd::Level;
 use crate::{Cancel, Error, ErrorKind, Precision, Result};
 
-/// The encoder, and a head that compares its two halves.
+/// The encoder, and the head that compares what it makes of two texts.
 pub(super) struct OwnSession {
     encoder: Computes,
-    hidden: usize,
-    /// Times the cosine of the means over the query's and the passage's tokens.
-    scale: f32,
-    /// Times the first token's row.
-    linear: Vec<f32>,
-    bias: f32,
+    head: Head,
     pool: ThreadPool,
 }
 
-/// What computes the states of a pair.
+/// What computes the states of a text.
 enum Computes {
     Kernels(BertEncoder),
     Candle(CandleEncoder),
@@ -44,29 +41,31 @@ impl OwnSession {
         }
     }
 
-    /// The built-in model on our own kernels; `threads` work on one call, 0 takes
+    /// A built-in model on our own kernels; `threads` work on one call, 0 takes
     /// all cores.
-    pub(super) fn builtin(threads: usize, precision: Precision) -> Result<Self> {
-        Self::open(threads, |graph, config| {
+    pub(super) fn builtin(model: &Builtin, threads: usize, precision: Precision) -> Result<Self> {
+        Self::open(model, threads, |graph, config| {
             BertEncoder::open(graph, config, Pooling::First, precision).map(Computes::Kernels)
         })
     }
 
     /// The same in f32 on candle's operations.
-    pub(super) fn on_device(threads: usize, device: &Device) -> Result<Self> {
-        Self::open(threads, |graph, config| {
+    pub(super) fn on_device(model: &Builtin, threads: usize, device: &Device) -> Result<Self> {
+        Self::open(model, threads, |graph, config| {
             CandleEncoder::open(graph, config, Pooling::First, device).map(Computes::Candle)
         })
     }
 
     fn open(
+        model: &Builtin,
         threads: usize,
         encoder: impl FnOnce(&Graph, &Config) -> Result<Computes> + Send,
     ) -> Result<Self> {
+        let graph = Graph::read(model.model);
         let config = Config {
             vocab_size: 30_522,
             hidden_size: 384,
-            num_hidden_layers: 6,
+            num_hidden_layers: graph.layers(),
             num_attention_heads: 12,
             intermediate_size: 1536,
             hidden_act: Activation::Gelu,
@@ -83,56 +82,32 @@ impl OwnSession {
                 let message = "the re-ranker's threads cannot be started";
                 Error::new(ErrorKind::Machine, message).because(cause)
             })?;
-        let graph = Graph::read(builtin::MODEL, "b.");
-        let one = |name: &str| {
-            let floats = graph.floats(name)?;
-            floats.first().copied().ok_or_else(|| {
-                let message = format!("the built-in model's `{name}` is empty");
-                Error::new(ErrorKind::Corrupt, message)
-            })
-        };
         Ok(Self {
             encoder: pool.install(|| encoder(&graph, &config))?,
-            hidden: config.hidden_size,
-            scale: one("scale")?,
-            linear: graph.transposed("h.weight", config.hidden_size, 1)?,
-            bias: one("h.bias")?,
+            head: Head::open(&graph, config.vocab_size, config.hidden_size)?,
             pool,
         })
     }
 
-    /// One score for each pair.
+    /// One score for each pair; all are of one question, which is read once.
     pub(super) fn scores(&self, pairs: &[&Pair], cancel: &Cancel) -> Result<Vec<f32>> {
-        let ids: Vec<&[u32]> = pairs.iter().map(|pair| pair.ids.as_slice()).collect();
-        let seconds: Vec<usize> = pairs.iter().map(|pair| pair.passage).collect();
-        let score = |at: usize, rows: &[f32]| self.score(rows, seconds[at]);
-        self.pool.install(|| match &self.encoder {
-            Computes::Kernels(encoder) => encoder.states(&ids, Some(&seconds), cancel, score),
-            Computes::Candle(encoder) => encoder.states(&ids, Some(&seconds), cancel, score),
+        let Some(first) = pairs.first() else {
+            return Ok(Vec::new());
+        };
+        let asked = &first.ids[..first.passage];
+        let passages = pairs.iter().map(|pair| &pair.ids[pair.passage..]);
+        let texts: Vec<&[u32]> = std::iter::once(asked).chain(passages).collect();
+        let rows = |_, rows: &[f32]| rows.to_vec();
+        self.pool.install(|| {
+            let mut states = match &self.encoder {
+                Computes::Kernels(encoder) => encoder.states(&texts, cancel, rows)?,
+                Computes::Candle(encoder) => encoder.states(&texts, cancel, rows)?,
+            };
+            let question = self.head.question(asked, &states[0]);
+            let passages = states[1..].par_iter_mut();
+            Ok(passages
+                .map(|rows| self.head.score(&question, rows))
+                .collect())
         })
     }
-
-    /// `rows` are the states of a pair, the first `passage` of them the query's.
-    fn score(&self, rows: &[f32], passage: usize) -> f32 {
-        let (query, passage) = rows.split_at(passage * self.hidden);
-        let (query, passage) = (self.sum(query), self.sum(passage));
-        let lengths = dot(&query, &query).sqrt() * dot(&passage, &passage).sqrt();
-        // The means' cosine is that of the sums.
-        let cosine = dot(&query, &passage) / lengths.max(1e-6);
-        self.scale * cosine + dot(&rows[..self.hidden], &self.linear) + self.bias
-    }
-
-    fn sum(&self, rows: &[f32]) -> Vec<f32> {
-        let mut sum = vec![0.0; self.hidden];
-        for row in rows.chunks_exact(self.hidden) {
-            for (sum, x) in sum.iter_mut().zip(row) {
-                *sum += x;
-            }
-        }
-        sum
-    }
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }

@@ -1,20 +1,26 @@
-//! The built-in cross-encoder on real pairs, and graphs that are none.
+//! The built-in model on real pairs, and graphs that are none.
 
 use std::sync::LazyLock;
 
 use super::*;
-use crate::{Hub, Precision, Quiet};
+use crate::{Hub, Quiet};
+
+const ID: &str = "cairn-late-interaction-v1";
 
 static RERANKER: LazyLock<CrossEncoder> =
-    LazyLock::new(|| CrossEncoder::builtin(2, DeviceChoice::Auto).unwrap());
+    LazyLock::new(|| CrossEncoder::builtin(ID, 2, DeviceChoice::Auto).unwrap());
 static ONNX: LazyLock<CrossEncoder> =
-    LazyLock::new(|| CrossEncoder::builtin_onnx(&runtime(), 2).unwrap());
+    LazyLock::new(|| CrossEncoder::builtin_onnx(ID, &runtime(), 2).unwrap());
 
 fn runtime() -> std::path::PathBuf {
     Hub::new(None)
         .unwrap()
         .library("onnxruntime", &Quiet)
         .unwrap()
+}
+
+fn model() -> &'static Builtin {
+    Builtin::find(ID).unwrap()
 }
 
 fn score(query: &str, passages: &[&str]) -> Vec<f32> {
@@ -140,7 +146,7 @@ fn a_folder_with_the_same_model_scores_the_same() {
     let open = || CrossEncoder::open(folder.path(), "local", &runtime(), 1);
     assert_eq!(open().err().unwrap().kind(), ErrorKind::NotFound);
     std::fs::create_dir(folder.path().join("onnx")).unwrap();
-    std::fs::write(folder.path().join("onnx/model.onnx"), builtin::MODEL).unwrap();
+    std::fs::write(folder.path().join("onnx/model.onnx"), model().model).unwrap();
     assert_eq!(open().err().unwrap().kind(), ErrorKind::NotFound);
     std::fs::write(folder.path().join("tokenizer.json"), builtin::TOKENIZER).unwrap();
     assert_eq!(open().unwrap().window(), DEFAULT_WINDOW);
@@ -170,7 +176,7 @@ fn a_folder_with_the_same_model_scores_the_same() {
 fn truncated_weights_are_corrupt_and_named() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("tokenizer.json"), builtin::TOKENIZER).unwrap();
-    for bytes in [&builtin::MODEL[..1_000_000], b"", b"not a graph at all"] {
+    for bytes in [&model().model[..1_000_000], b"", b"not a graph at all"] {
         std::fs::write(folder.path().join("model.onnx"), bytes).unwrap();
         let error = CrossEncoder::open(folder.path(), "cut", &runtime(), 1)
             .err()
@@ -178,7 +184,7 @@ fn truncated_weights_are_corrupt_and_named() {
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
         assert!(error.to_string().contains("model.onnx"), "{error}");
     }
-    std::fs::write(folder.path().join("model.onnx"), builtin::MODEL).unwrap();
+    std::fs::write(folder.path().join("model.onnx"), model().model).unwrap();
     std::fs::write(folder.path().join("tokenizer.json"), "{}").unwrap();
     let error = CrossEncoder::open(folder.path(), "cut", &runtime(), 1)
         .err()
@@ -204,10 +210,8 @@ fn our_kernels_give_the_scores_of_onnx_runtime() {
     ];
     // Scores lie between -20 and 20. ONNX Runtime rounds activations to 8 bits
     // with one scale for the whole batch, our bytes with one for each token.
-    let engines = [Precision::F32, Precision::Int8].map(|precision| {
-        let session = OwnSession::builtin(2, precision).unwrap();
-        CrossEncoder::builtin_on(Session::Own(Box::new(session))).unwrap()
-    });
+    let engines = [Precision::F32, Precision::Int8]
+        .map(|precision| CrossEncoder::on_kernels(model(), 2, precision).unwrap());
     let mut off = [0.0, 0.0];
     let mut count = 0.0;
     for query in [
@@ -235,11 +239,10 @@ fn our_kernels_give_the_scores_of_onnx_runtime() {
 
 #[test]
 fn candles_operations_give_the_scores_of_our_kernels() {
-    let candle = CrossEncoder::builtin_on_candle(2, &Device::Cpu).unwrap();
+    let candle = CrossEncoder::on_candle(model(), 2, &Device::Cpu).unwrap();
     assert_eq!((candle.device(), candle.id()), ("cpu", RERANKER.id()));
     crate::testing::conformance::check_reranker(&candle);
-    let session = OwnSession::builtin(2, Precision::F32).unwrap();
-    let ours = CrossEncoder::builtin_on(Session::Own(Box::new(session))).unwrap();
+    let ours = CrossEncoder::on_kernels(model(), 2, Precision::F32).unwrap();
     // Lengths that need padding and several batches, and a passage of nothing.
     let long = "Restart the gateway after the certificate was renewed. ".repeat(40);
     let passages = [

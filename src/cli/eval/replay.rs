@@ -33,7 +33,7 @@ struct Embedded {
     took_ms: f64,
 }
 
-/// What the cross-encoder said about one list of candidates.
+/// What the re-ranker said about one list of candidates.
 #[derive(Clone)]
 struct Read {
     scores: Vec<Option<f32>>,
@@ -225,7 +225,7 @@ impl<'a> Replay<'a> {
         })
     }
 
-    /// What the cross-encoder says about the first candidates; none where the
+    /// What the re-ranker says about the first candidates; none where the
     /// product would not ask it.
     fn reread(
         &mut self,

@@ -54,7 +54,7 @@ pub(crate) struct QueryBody {
     pub candidates: Option<usize>,
     /// Which searches run.
     pub mode: Option<Mode>,
-    /// Whether the cross-encoder reads the best candidates.
+    /// Whether the re-ranker reads the best candidates.
     #[schema(default = true)]
     pub rerank: Option<bool>,
     /// Condition on metadata: `{"field": value}`, `{"field": {"in": [..]}}`,
@@ -114,7 +114,7 @@ pub(crate) struct QueryParams {
     /// Which searches run.
     #[param(inline)]
     mode: Option<Mode>,
-    /// Whether the cross-encoder reads the best candidates.
+    /// Whether the re-ranker reads the best candidates.
     rerank: Option<bool>,
     /// Condition on metadata, as JSON.
     filter: Option<String>,

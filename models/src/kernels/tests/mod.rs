@@ -3,6 +3,7 @@
 
 mod decoder;
 mod encoder;
+mod likeness;
 
 /// Numbers in -1..1 that look random and are the same each time.
 fn noise(count: usize, seed: u32) -> Vec<f32> {
