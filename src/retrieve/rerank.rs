@@ -8,12 +8,12 @@ use cairn_models::{Cancel, ErrorKind, Reranker};
 use super::windows::{self, Terms};
 
 /// Passages that are scored at once: few, so that a deadline loses little, also
-/// on a machine where the first batch takes all of the time.
+/// on a machine where the first batch takes all of the time. They follow the fused
+/// order strictly: what was not read is ranked below what was, so a deadline must
+/// leave out the tail and nothing before it. (Batches of like lengths from the first
+/// four once left out the best candidate where it was the longest: at 100 ms of a
+/// slow machine, nDCG@10 fell .03 below no re-ranking.)
 const BATCH: usize = 2;
-
-/// Passages that are sorted by length before they are cut into batches. Blocks
-/// follow the fused order, so that what a deadline leaves out is its tail.
-const BLOCK: usize = 2 * BATCH;
 
 /// `[CLS] question [SEP] passage [SEP]`, and one more in models like RoBERTa.
 const SPECIAL_TOKENS: usize = 4;
@@ -101,30 +101,26 @@ fn read_batches(
     }
     let mut best = vec![f32::NEG_INFINITY; passages.len()];
     let mut pace = Pace::default();
-    let mut order: Vec<&Job> = jobs.iter().collect();
-    for block in order.chunks_mut(BLOCK) {
-        block.sort_by_key(|job| job.tokens);
-        for batch in block.chunks(BATCH) {
-            let tokens = batch.len() * batch.iter().map(|job| job.tokens).max().unwrap_or(0);
-            limited.check()?;
-            if limited
-                .deadline()
-                .is_some_and(|at| Instant::now() + pace.expect(tokens) > at)
-            {
-                reading.cut = Some(Cut::Deadline);
-                return Ok(());
-            }
-            let texts: Vec<&str> = batch.iter().map(|job| job.text.as_str()).collect();
-            let start = Instant::now();
-            let scores = reranker.score(question, &texts, limited)?;
-            pace.note(tokens, start.elapsed());
-            for (job, score) in batch.iter().zip(scores) {
-                let at = job.candidate;
-                best[at] = best[at].max(score);
-                unread[at] -= 1;
-                if unread[at] == 0 {
-                    reading.scores[at] = Some(best[at]);
-                }
+    for batch in jobs.chunks(BATCH) {
+        let tokens = batch.len() * batch.iter().map(|job| job.tokens).max().unwrap_or(0);
+        limited.check()?;
+        if limited
+            .deadline()
+            .is_some_and(|at| Instant::now() + pace.expect(tokens) > at)
+        {
+            reading.cut = Some(Cut::Deadline);
+            return Ok(());
+        }
+        let texts: Vec<&str> = batch.iter().map(|job| job.text.as_str()).collect();
+        let start = Instant::now();
+        let scores = reranker.score(question, &texts, limited)?;
+        pace.note(tokens, start.elapsed());
+        for (job, score) in batch.iter().zip(scores) {
+            let at = job.candidate;
+            best[at] = best[at].max(score);
+            unread[at] -= 1;
+            if unread[at] == 0 {
+                reading.scores[at] = Some(best[at]);
             }
         }
     }
@@ -284,18 +280,23 @@ mod tests {
 
     #[test]
     fn what_a_cut_leaves_is_the_tail() {
-        let texts: Vec<String> = (0..20).map(|n| format!("text {n}")).collect();
+        // The best candidate is the longest.
+        let texts: Vec<String> = (0..20).map(|n| "text ".repeat(20 - n)).collect();
         for (kind, cut) in [
             (ErrorKind::Overloaded, Cut::Overloaded),
             (ErrorKind::Internal, Cut::Failed),
             (ErrorKind::Cancelled, Cut::Deadline),
         ] {
-            let reranker = Scripted::new(2, kind);
-            let passages = passages(&texts);
-            let reading = read(&reranker, "text", &passages, 1, None, &Cancel::never()).unwrap();
-            assert_eq!(reading.cut, Some(cut));
-            let read: Vec<bool> = reading.scores.iter().map(Option::is_some).collect();
-            assert_eq!(read, (0..20).map(|at| at < BLOCK).collect::<Vec<_>>());
+            for batches in [1, 3] {
+                let reranker = Scripted::new(batches, kind);
+                let passages = passages(&texts);
+                let never = Cancel::never();
+                let reading = read(&reranker, "text", &passages, 1, None, &never).unwrap();
+                assert_eq!(reading.cut, Some(cut));
+                let read: Vec<bool> = reading.scores.iter().map(Option::is_some).collect();
+                let wanted: Vec<bool> = (0..20).map(|at| at < batches * BATCH).collect();
+                assert_eq!(read, wanted);
+            }
         }
     }
 
