@@ -200,11 +200,18 @@ impl Judge for ModelJudge<'_> {
     }
 }
 
+/// The first word, or else the only one of the two: small models answer in
+/// sentences.
 fn verdict(said: &str) -> anyhow::Result<bool> {
-    let word = said.trim().to_lowercase();
-    match (word.starts_with("yes"), word.starts_with("no")) {
-        (true, _) => Ok(true),
-        (_, true) => Ok(false),
+    let lower = said.to_lowercase();
+    let words: Vec<&str> = lower
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect();
+    let says = |wanted: &str| words.contains(&wanted);
+    match (words.first().copied(), says("yes"), says("no")) {
+        (Some("yes"), ..) | (_, true, false) => Ok(true),
+        (Some("no"), ..) | (_, false, true) => Ok(false),
         _ => anyhow::bail!(
             "the judge was asked for yes or no, and said `{}`",
             said.trim()
@@ -212,10 +219,11 @@ fn verdict(said: &str) -> anyhow::Result<bool> {
     }
 }
 
+/// The first number, whatever stands before it.
 fn grade(said: &str) -> anyhow::Result<f64> {
     let digits: String = said
-        .trim()
         .chars()
+        .skip_while(|c| !c.is_ascii_digit())
         .take_while(char::is_ascii_digit)
         .collect();
     let grade: f64 = digits.parse().with_context(|| {
@@ -237,9 +245,14 @@ mod tests {
     fn verdicts_and_grades_are_read_or_refused() {
         assert!(verdict(" Yes.").unwrap());
         assert!(!verdict("no, it does not").unwrap());
+        assert!(verdict("The answer is: yes").unwrap());
         assert!(verdict("perhaps").is_err());
+        assert!(verdict("Yes. There is no contradiction.").unwrap());
+        assert!(verdict("I say yes and no").is_err());
+        assert!(verdict("nobody knows").is_err());
         assert_eq!(grade("7/10").unwrap(), 0.7);
         assert_eq!(grade("15").unwrap(), 1.0);
+        assert_eq!(grade("The answer is: 1").unwrap(), 0.1);
         assert!(grade("ten").is_err());
     }
 
