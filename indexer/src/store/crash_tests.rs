@@ -19,6 +19,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::store::doctor;
 use crate::store::index::WORDS_DIR;
+use crate::store::tests::writer;
 use crate::{
     Access, Bm25, ChunkRef, Document, DocumentId, ErrorKind, Index, IndexSettings, Writer,
 };
@@ -102,19 +103,6 @@ fn write_until_killed(dir: &Path, seed: u64) {
         ));
         let generation = writer.commit().unwrap();
         say(&format!("ack {generation}"));
-    }
-}
-
-/// A writer. A process that another test starts holds a copy of the parent's
-/// handles for a moment, the one of the lock file among them: wait for it.
-fn writer(index: &Index) -> Writer {
-    loop {
-        match index.writer(Arc::new(HashEmbedder)) {
-            Err(error) if error.kind() == ErrorKind::Locked => {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            result => return result.unwrap(),
-        }
     }
 }
 
