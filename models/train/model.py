@@ -191,7 +191,7 @@ class LateInteraction(nn.Module):
     def spans(states, mask):
         """Means of SPAN tokens in a row, of unit length, and 1 where a span lies in
         the passage; of a shorter passage, which has none, all its tokens."""
-        short = F.normalize((states * mask[..., None]).sum(1, keepdim=True), dim=-1)
+        short = LateInteraction.means(states, mask)[:, None]
         sums = F.pad((states * mask[..., None]).cumsum(1), (0, 0, SPAN, SPAN))
         counts = F.pad(mask.cumsum(1), (SPAN, SPAN))
         rows, inside = sums[:, SPAN:] - sums[:, :-SPAN], counts[:, SPAN:] - counts[:, :-SPAN] == SPAN

@@ -163,14 +163,13 @@ impl BertEncoder {
 }
 
 impl BertEncoder {
-    /// What `read` makes of the last layer's rows, `[tokens, hidden]`, of each
-    /// sequence.
-    pub(crate) fn states<T>(
+    /// What `read` makes of the last layer's rows of each sequence.
+    fn read(
         &self,
         batch: &[&[u32]],
         cancel: &Cancel,
-        read: impl Fn(usize, &[f32]) -> T,
-    ) -> Result<Vec<T>> {
+        read: impl Fn(&[f32]) -> Vec<f32>,
+    ) -> Result<Vec<Vec<f32>>> {
         let mut starts = vec![0];
         for ids in batch {
             starts.push(starts[starts.len() - 1] + ids.len());
@@ -184,13 +183,11 @@ impl BertEncoder {
         let rows = room(&mut activations.rows, starts[batch.len()] * self.hidden);
         self.embed(batch, rows);
         let done = self.layers(&starts, &mut activations, cancel);
-        let row = |(at, ends): (usize, &[usize])| {
-            let rows = &activations.rows[ends[0] * self.hidden..ends[1] * self.hidden];
-            read(at, rows)
-        };
-        let states = done.map(|()| starts.windows(2).enumerate().map(row).collect());
+        let row =
+            |ends: &[usize]| read(&activations.rows[ends[0] * self.hidden..ends[1] * self.hidden]);
+        let rows = done.map(|()| starts.windows(2).map(row).collect());
         spare().push(activations);
-        states
+        rows
     }
 }
 
@@ -200,7 +197,11 @@ impl Encoder for BertEncoder {
     }
 
     fn forward(&self, batch: &[&[u32]], cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
-        self.states(batch, cancel, |_, rows| self.pool(rows))
+        self.read(batch, cancel, |rows| self.pool(rows))
+    }
+
+    fn states(&self, batch: &[&[u32]], cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
+        self.read(batch, cancel, <[f32]>::to_vec)
     }
 }
 

@@ -61,27 +61,6 @@ impl CandleEncoder {
         })
     }
 
-    /// What `read` makes of the last layer's rows, `[tokens, hidden]`, of each
-    /// sequence, on the CPU.
-    pub(crate) fn states<T>(
-        &self,
-        batch: &[&[u32]],
-        cancel: &Cancel,
-        read: impl Fn(usize, &[f32]) -> T,
-    ) -> Result<Vec<T>> {
-        cancel.check()?;
-        let rows = self
-            .rows(batch)
-            .and_then(|(rows, _)| rows.flatten_all()?.to_vec1::<f32>())
-            .map_err(|error| failed(&self.model.device, error))?;
-        let padded = width(batch) * self.hidden;
-        let read = |(at, ids): (usize, &&[u32])| {
-            let rows = &rows[at * padded..][..ids.len() * self.hidden];
-            read(at, rows)
-        };
-        Ok(batch.iter().enumerate().map(read).collect())
-    }
-
     /// The last layer, `[sequences, width, hidden]`, and a mask,
     /// `[sequences, width]`, that is 1 where there is a token.
     fn rows(&self, batch: &[&[u32]]) -> candle_core::Result<(Tensor, Tensor)> {
@@ -127,6 +106,17 @@ impl Encoder for CandleEncoder {
         cancel.check()?;
         self.pooled(batch)
             .map_err(|error| failed(&self.model.device, error))
+    }
+
+    fn states(&self, batch: &[&[u32]], cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
+        cancel.check()?;
+        let rows = self
+            .rows(batch)
+            .and_then(|(rows, _)| rows.flatten_all()?.to_vec1::<f32>())
+            .map_err(|error| failed(&self.model.device, error))?;
+        let padded = rows.chunks_exact(width(batch) * self.hidden);
+        let whole = |(rows, ids): (&[f32], &&[u32])| rows[..ids.len() * self.hidden].to_vec();
+        Ok(padded.zip(batch).map(whole).collect())
     }
 }
 

@@ -35,4 +35,7 @@ pub(crate) trait Encoder: Send + Sync {
     /// One pooled row (not normalised) of hidden-size floats for each sequence
     /// of `batch`. Every sequence has at least one id and at most the window.
     fn forward(&self, batch: &[&[u32]], cancel: &Cancel) -> Result<Vec<Vec<f32>>>;
+
+    /// The last layer's rows, `[tokens, hidden]`, of each sequence.
+    fn states(&self, batch: &[&[u32]], cancel: &Cancel) -> Result<Vec<Vec<f32>>>;
 }

@@ -208,7 +208,7 @@ impl Graph {
     }
 
     /// All floats of a tensor.
-    pub(super) fn floats(&self, name: &str) -> Result<Vec<f32>> {
+    fn floats(&self, name: &str) -> Result<Vec<f32>> {
         let tensor = self.tensor(name)?;
         if tensor.kind != F32 {
             return Err(self.corrupt(name, "is not made of floats"));

@@ -12,11 +12,14 @@
 //! A token's weight is a softmax of its log idf in the training corpus plus a linear
 //! term of its state; the special tokens have none.
 
+use std::borrow::Cow;
+
 use super::graph::Graph;
+use crate::Result;
+use crate::encoder::Tensors;
 use crate::kernels::likeness::{BestSpan, MaxSim, Normalize};
 use crate::kernels::rows::SumRows;
 use crate::kernels::simd::Level;
-use crate::{Error, ErrorKind, Result};
 
 /// Tokens of a span.
 const SPAN: usize = 32;
@@ -43,15 +46,7 @@ pub(super) struct Question {
 
 impl Head {
     pub(super) fn open(graph: &Graph, vocabulary: usize, width: usize) -> Result<Self> {
-        let floats = |name: &str, count: usize| {
-            let floats = graph.floats(name)?;
-            if floats.len() == count {
-                return Ok(floats);
-            }
-            let found = floats.len();
-            let message = format!("the built-in model's `{name}` has {found} floats, not {count}");
-            Err(Error::new(ErrorKind::Corrupt, message))
-        };
+        let floats = |name, count| graph.get(name, &[count]).map(Cow::into_owned);
         let mix = floats("mix", 3)?;
         Ok(Self {
             level: Level::best(),
@@ -71,10 +66,7 @@ impl Head {
         let mut weights: Vec<f32> = ids[1..last]
             .iter()
             .zip(rows.chunks_exact(self.width))
-            .map(|(&id, row)| {
-                let learned: f32 = row.iter().zip(&self.weigh).map(|(a, b)| a * b).sum();
-                self.log_idf[id as usize] + learned
-            })
+            .map(|(&id, row)| self.log_idf[id as usize] + dot(row, &self.weigh))
             .collect();
         softmax(&mut weights);
         self.normalize(&mut rows);
@@ -88,7 +80,7 @@ impl Head {
     /// How well a passage of these states answers. Its rows are used up.
     pub(super) fn score(&self, question: &Question, states: &mut [f32]) -> f32 {
         let mean = self.mean(states);
-        let whole: f32 = question.mean.iter().zip(&mean).map(|(a, b)| a * b).sum();
+        let whole = dot(&question.mean, &mean);
         let span = self.level.run(BestSpan {
             direction: &question.mean,
             rows: states,
@@ -100,7 +92,7 @@ impl Head {
             passage: states,
             width: self.width,
         });
-        let tokens: f32 = best.iter().zip(&question.weights).map(|(a, b)| a * b).sum();
+        let tokens = dot(&best, &question.weights);
         let [a, b, c] = self.mix;
         a * whole + b * tokens + c * span + self.bias
     }
@@ -119,6 +111,10 @@ impl Head {
         let width = self.width;
         self.level.run(Normalize { rows, width });
     }
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 /// To weights that sum to 1; none stay none.

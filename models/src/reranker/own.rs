@@ -14,21 +14,15 @@ use super::builtin::Builtin;
 use super::graph::Graph;
 use super::late::Head;
 use super::pairs::Pair;
-use crate::encoder::{Activation, BertEncoder, CandleEncoder, Config, Pooling};
+use crate::encoder::{Activation, BertEncoder, CandleEncoder, Config, Encoder, Pooling};
 use crate::kernels::simd::Level;
 use crate::{Cancel, Error, ErrorKind, Precision, Result};
 
 /// The encoder, and the head that compares what it makes of two texts.
 pub(super) struct OwnSession {
-    encoder: Computes,
+    encoder: Box<dyn Encoder>,
     head: Head,
     pool: ThreadPool,
-}
-
-/// What computes the states of a text.
-enum Computes {
-    Kernels(BertEncoder),
-    Candle(CandleEncoder),
 }
 
 impl OwnSession {
@@ -45,21 +39,31 @@ impl OwnSession {
     /// all cores.
     pub(super) fn builtin(model: &Builtin, threads: usize, precision: Precision) -> Result<Self> {
         Self::open(model, threads, |graph, config| {
-            BertEncoder::open(graph, config, Pooling::First, precision).map(Computes::Kernels)
+            Ok(Box::new(BertEncoder::open(
+                graph,
+                config,
+                Pooling::First,
+                precision,
+            )?))
         })
     }
 
     /// The same in f32 on candle's operations.
     pub(super) fn on_device(model: &Builtin, threads: usize, device: &Device) -> Result<Self> {
         Self::open(model, threads, |graph, config| {
-            CandleEncoder::open(graph, config, Pooling::First, device).map(Computes::Candle)
+            Ok(Box::new(CandleEncoder::open(
+                graph,
+                config,
+                Pooling::First,
+                device,
+            )?))
         })
     }
 
     fn open(
         model: &Builtin,
         threads: usize,
-        encoder: impl FnOnce(&Graph, &Config) -> Result<Computes> + Send,
+        encoder: impl FnOnce(&Graph, &Config) -> Result<Box<dyn Encoder>> + Send,
     ) -> Result<Self> {
         let graph = Graph::read(model.model);
         let config = Config {
@@ -97,12 +101,8 @@ impl OwnSession {
         let asked = &first.ids[..first.passage];
         let passages = pairs.iter().map(|pair| &pair.ids[pair.passage..]);
         let texts: Vec<&[u32]> = std::iter::once(asked).chain(passages).collect();
-        let rows = |_, rows: &[f32]| rows.to_vec();
         self.pool.install(|| {
-            let mut states = match &self.encoder {
-                Computes::Kernels(encoder) => encoder.states(&texts, cancel, rows)?,
-                Computes::Candle(encoder) => encoder.states(&texts, cancel, rows)?,
-            };
+            let mut states = self.encoder.states(&texts, cancel)?;
             let question = self.head.question(asked, &states[0]);
             let passages = states[1..].par_iter_mut();
             Ok(passages
