@@ -11,11 +11,12 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
-use crate::kernels::gemm::{Finish, Packed};
+use crate::kernels::gemm::Finish;
 use crate::kernels::parallel::{self, Matrix};
 use crate::kernels::simd::Level;
 use crate::{
-    Cancel, Embedder, Error, ErrorKind, GenerateRequest, Generator, Message, Reranker, Result, Role,
+    Cancel, Embedder, Error, ErrorKind, GenerateRequest, Generator, Message, Precision, Reranker,
+    Result, Role,
 };
 
 /// A question of 12 tokens for BERT's vocabulary, special tokens included.
@@ -49,6 +50,11 @@ pub struct Machine {
     /// 10^9 floating-point operations a second of the product of two large f32
     /// matrices: the best that our kernels or the `gemm` crate reached.
     pub matrix_gflop_per_s: f64,
+    /// What the embedder multiplies in here: `f32`, `int16` or `int8`.
+    pub arithmetic: &'static str,
+    /// The same product in that arithmetic, in our kernels; the best of both where it
+    /// is f32.
+    pub arithmetic_gflop_per_s: f64,
 }
 
 /// How fast an embedder reads documents.
@@ -119,11 +125,12 @@ pub struct Generating {
     pub written_tokens_per_s: f64,
 }
 
-/// Multiplies large matrices on `threads` threads (0: all cores).
+/// Multiplies large matrices on `threads` threads (0: all cores), in floats and in
+/// what `precision` makes of them.
 ///
 /// # Errors
 /// `Machine` when the threads cannot be started.
-pub fn machine(threads: usize) -> Result<Machine> {
+pub fn machine(threads: usize, precision: Precision) -> Result<Machine> {
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build()
@@ -135,7 +142,9 @@ pub fn machine(threads: usize) -> Result<Machine> {
     let mut random = StdRng::seed_from_u64(SEED);
     let mut matrix = || -> Vec<f32> { (0..size * size).map(|_| random.random()).collect() };
     let (left, right) = (matrix(), matrix());
-    let packed = Matrix::Floats(Packed::new(level, size, size, |k, j| right[k * size + j]));
+    let pack =
+        |precision| Matrix::pack(level, precision, size, size, |k, j| right[k * size + j]);
+    let (packed, chosen) = (pack(Precision::F32), pack(precision));
     let mut out = vec![0.0; size * size];
     let failed = |cause| Error::new(ErrorKind::Internal, "candle's product failed").because(cause);
     let tensor = |floats: &[f32]| Tensor::from_slice(floats, (size, size), &Device::Cpu);
@@ -143,22 +152,30 @@ pub fn machine(threads: usize) -> Result<Machine> {
         tensor(&left).map_err(failed)?,
         tensor(&right).map_err(failed)?,
     );
-    let mut best = Duration::MAX;
+    let (mut best, mut best_chosen) = (Duration::MAX, Duration::MAX);
     pool.install(|| {
         for _ in 0..LONG_CALLS {
-            best = best.min(timed(|| {
-                parallel::product(level, &left, &packed, Finish::Plain, &mut out);
-            }));
+            let mut ours = |matrix| {
+                timed(|| parallel::product(level, &left, matrix, Finish::Plain, &mut out))
+            };
+            best_chosen = best_chosen.min(ours(&chosen));
+            best = best.min(ours(&packed));
             let start = Instant::now();
             left_tensor.matmul(&right_tensor).map_err(failed)?;
             best = best.min(start.elapsed());
         }
         Ok::<_, Error>(())
     })?;
+    if matches!(chosen, Matrix::Floats(_)) {
+        best_chosen = best;
+    }
+    let speed = |time: Duration| 2.0 * (size as f64).powi(3) / time.as_secs_f64() / 1e9;
     Ok(Machine {
         threads: pool.current_num_threads(),
         instructions: level.name(),
-        matrix_gflop_per_s: 2.0 * (size as f64).powi(3) / best.as_secs_f64() / 1e9,
+        matrix_gflop_per_s: speed(best),
+        arithmetic: chosen.arithmetic(),
+        arithmetic_gflop_per_s: speed(best_chosen),
     })
 }
 
@@ -379,8 +396,10 @@ mod tests {
 
     #[test]
     fn the_machine_has_threads_and_multiplies() {
-        let machine = machine(1).unwrap();
-        assert_eq!(machine.threads, 1);
-        assert!(machine.matrix_gflop_per_s > 0.0);
+        for (precision, arithmetic) in [(Precision::F32, "f32"), (Precision::Int8, "int8")] {
+            let machine = machine(1, precision).unwrap();
+            assert_eq!((machine.threads, machine.arithmetic), (1, arithmetic));
+            assert!(machine.matrix_gflop_per_s > 0.0 && machine.arithmetic_gflop_per_s > 0.0);
+        }
     }
 }

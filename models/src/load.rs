@@ -27,8 +27,12 @@ pub struct LoadOptions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
-    /// The weights as they are.
+    /// The fastest that gives the vectors of f32 to a cosine of 0.99999: integers of
+    /// 16 bits where the processor multiplies those faster (AVX2, AVX-512 VNNI), and
+    /// else f32.
     #[default]
+    Auto,
+    /// Floats everywhere.
     F32,
     /// Weights rounded to bytes by output, activations by token. Vectors differ a
     /// little from those in f32, so they have an id of their own. Faster only where

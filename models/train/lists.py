@@ -28,18 +28,16 @@ class Lists:
         self.share = share / share.sum()
 
     def batch(self, step, queries):
-        """(query, passages, blind, taught): (ids, mask) of the queries; those of
-        blocks of passages with their places, `size` of each query one after the
-        other, the positive first; True where a passage is another positive of a
-        query; the teacher's scores [queries, size] (nan: none)."""
+        """(query, passages, blind): (ids, mask) of the queries; those of blocks of
+        passages with their places, `size` of each query one after the other, the
+        positive first; True where a passage is another positive of a query."""
         rng = np.random.default_rng([self.seed, step])
         window = int(rng.choice(self.lengths))
         asked, read, names, positives = [], [], [], []
-        taught = np.full((queries, self.size), np.nan, dtype=np.float32)
-        for at in range(queries):
+        for _ in range(queries):
             source = self.sources[rng.choice(len(self.sources), p=self.share)]
             one = source[rng.integers(len(source))]
-            ids, taught[at] = self.candidates(one, rng)
+            ids = self.candidates(one, rng)
             query, passages = self.pairs.texts(one["query"], [self.corpus[p] for p in ids], window)
             asked.append(query)
             read += passages
@@ -51,7 +49,7 @@ class Lists:
         order = sorted(range(len(read)), key=lambda at: len(read[at]))
         blocks = [order[at : at + BLOCK] for at in range(0, len(order), BLOCK)]
         passages = [(np.array(block), *self.pairs.padded([read[at] for at in block])) for block in blocks]
-        return self.pairs.padded(asked), passages, blind, taught
+        return self.pairs.padded(asked), passages, blind
 
     def stream(self, first, last, queries, workers):
         """The batches of steps first..last as tensors, in order; `workers`
@@ -81,11 +79,7 @@ class Lists:
         chosen += rest[: want - len(chosen)]
         # Few were found: some twice, which weighs them more but changes no order.
         chosen += list(rng.choice(len(found), want - len(chosen))) if len(chosen) < want else []
-        negatives = [found[at] for at in chosen]
-        nan = float("nan")
-        scores = [one["pos_judge"][best] if "pos_judge" in one else nan]
-        scores += [c[3] if len(c) > 3 else nan for c in negatives]
-        return [one["pos"][best]] + [c[0] for c in negatives], scores
+        return [one["pos"][best]] + [found[at][0] for at in chosen]
 
 
 class Dev:

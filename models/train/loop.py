@@ -3,6 +3,7 @@
 import math
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -56,16 +57,26 @@ def grouped(model, decay, head):
             {"params": own, "weight_decay": 0.0, "times": head}]
 
 
-def logits_of(model, query, passages, device):
-    """[queries, passages], the passages in their own order."""
-    asked = [torch.as_tensor(it, device=device) for it in query]
-    asked.append(model.alone(*asked))
-    columns, places = [], []
-    for place, *given in passages:
-        read = [torch.as_tensor(it, device=device) for it in given]
-        columns.append(model.compare(asked, (*read, model.alone(*read))))
-        places.append(torch.as_tensor(place))
-    return torch.cat(columns, dim=1)[:, torch.cat(places).argsort().to(device)]
+@dataclass
+class Read:
+    """What a model makes of a batch."""
+
+    logits: torch.Tensor  # [queries, passages]; MASKED where a passage is another positive
+    states: list  # (states [texts, tokens, hidden], mask) of the queries and of each block of passages
+
+
+def read(model, batch, device):
+    query, passages, blind = batch
+
+    def states(ids, mask):
+        ids, mask = torch.as_tensor(ids, device=device), torch.as_tensor(mask, device=device)
+        return ids, mask, model.alone(ids, mask)
+
+    asked, blocks = states(*query), [states(*block) for _, *block in passages]
+    order = torch.cat([torch.as_tensor(place) for place, *_ in passages]).argsort().to(device)
+    logits = torch.cat([model.compare(asked, block) for block in blocks], dim=1)[:, order]
+    logits = logits.masked_fill(torch.as_tensor(blind, device=device), models.MASKED)
+    return Read(logits, [(told, mask) for _, mask, told in (asked, *blocks)])
 
 
 def write(path, what):
@@ -74,10 +85,10 @@ def write(path, what):
     os.replace(part, path)
 
 
-def fit(args, loss_of):
-    """Trains until the steps or the minutes are over. `loss_of` takes logits
-    [queries, queries x candidates], of which `candidates` in a row are a query's
-    own, its positive first, and the teacher's scores of those."""
+def fit(args, loss_of, teacher=None):
+    """Trains until the steps or the minutes are over. `loss_of` takes what the model
+    makes of a batch (`Read`), and what the teacher does. The passages are those of one
+    query after the other, as many for each, its positive first."""
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -95,6 +106,8 @@ def fit(args, loss_of):
         told = pairs.tokenizer.encode_batch(texts, add_special_tokens=False)
         model.count([one.ids for one in told])
     model.to(device)
+    if teacher:
+        teacher.to(device).eval()
     optimiser = torch.optim.AdamW(grouped(model, args.decay, args.lr_head), lr=args.lr)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
@@ -117,15 +130,15 @@ def fit(args, loss_of):
         models.save(model, out / "best.pt")
     begun = saved = time.monotonic()
     losses = []
-    for query, passages, blind, taught in lists.stream(step, args.steps, args.queries, args.workers):
+    for batch in lists.stream(step, args.steps, args.queries, args.workers):
         if time.monotonic() - begun > 60 * args.minutes:
             break
         for group in optimiser.param_groups:
             group["lr"] = args.lr * group["times"] * rate(step, args.steps, args.warmup)
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-            logits = logits_of(model, query, passages, device)
-        logits = logits.masked_fill(torch.as_tensor(blind, device=device), models.MASKED)
-        loss = loss_of(logits, torch.as_tensor(taught, device=device))
+            with torch.no_grad():
+                taught = read(teacher, batch, device) if teacher else None
+            loss = loss_of(read(model, batch, device), taught)
         if not math.isfinite(loss.item()):
             raise SystemExit(f"the loss is {loss.item()} at step {step}; try a lower --lr")
         optimiser.zero_grad(set_to_none=True)

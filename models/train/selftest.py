@@ -176,33 +176,40 @@ def torch_steps(folder):
              "--lengths", "48,64", "--queries", "4", "--dev-every", "30", "--lr", "3e-3", "--steps", "60", *more])
 
     losses = []
-    loop.fit(flags("run"), lambda logits, taught: losses.append(train.listwise(logits)) or losses[-1])
+    loop.fit(flags("run"), lambda read, _: losses.append(train.listwise(read.logits)) or losses[-1])
     expect(np.mean([x.item() for x in losses[-15:]]) < 0.9 * np.mean([x.item() for x in losses[:15]]), "it learns")
     # Cut off after 9 steps and resumed: the weights of the run in one go.
     class Stop(Exception):
         pass
     seen = []
 
-    def stopping(logits, taught):
+    def plain_loss(read, _):
+        return train.listwise(read.logits)
+
+    def stopping(read, _):
         seen.append(1)
         if len(seen) == 10:
             raise Stop
-        return train.listwise(logits)
+        return plain_loss(read, None)
 
     try:
         loop.fit(flags("cut", "--save-minutes", "0"), stopping)
     except Stop:
         pass
-    loop.fit(flags("cut"), train.listwise)
+    loop.fit(flags("cut"), plain_loss)
     one, two = (torch.load(folder / it / "last.pt") for it in ("run", "cut"))
     gap = max(float((one["model"][k] - two["model"][k]).abs().max()) for k in one["model"])
     expect(two["step"] == 60 and gap < 1e-4, f"a resumed run is the same run: {gap}")
-    refuses(lambda: loop.fit(flags("cut", "--layers", "0"), train.listwise), "a checkpoint of other layers")
-    refuses(lambda: loop.fit(flags("none"), distil.loss_of(2, 0.1, 0.1)), "distilling from lists without scores")
-    judge = score.load(folder / "run" / "best.pt", pairs)
-    mine.mine(folder / "data", "train", folder / "taught.jsonl.gz", judge=judge)
-    small = flags("small", "--layers", "0,2", "--lists", f"{folder}/taught.jsonl.gz")
-    loop.fit(small, distil.loss_of(2.0, 0.05, 0.2))
+    refuses(lambda: loop.fit(flags("cut", "--layers", "0"), plain_loss), "a checkpoint of other layers")
+    teacher = model.start(folder / "run" / "best.pt")
+    gaps = []
+
+    def watched(read, taught):
+        gaps.append(distil.apart(read, taught).item())
+        return distil.loss_of(20.0, 2.0, 0.2)(read, taught)
+
+    loop.fit(flags("small", "--layers", "0,2"), watched, teacher)
+    expect(np.mean(gaps[-15:]) < 0.9 * np.mean(gaps[:15]), "the student's states come nearer")
     student = model.start(folder / "small" / "best.pt")
     expect(len(student.settings.layers) == 2, "the student has two layers")
     plain, int8 = export.export(student, pairs, folder / "onnx")

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from . import loop
 
 
-def listwise(logits, _taught=None):
+def listwise(logits):
     """-log softmax of the positive, which is the first of each query's own."""
     queries, passages = logits.shape
     first = torch.arange(queries, device=logits.device) * (passages // queries)
@@ -20,7 +20,7 @@ def listwise(logits, _taught=None):
 def main():
     it = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     loop.arguments(it)
-    loop.fit(it.parse_args(), listwise)
+    loop.fit(it.parse_args(), lambda read, _: listwise(read.logits))
 
 
 if __name__ == "__main__":

@@ -218,7 +218,7 @@ fn starts_inside(text: &str) -> bool {
         .trim_start_matches(['"', '\'', '“', '(', '`'])
         .chars()
         .next();
-    first.is_none_or(|c| c.is_lowercase() || matches!(c, ',' | ';' | ')' | '.' | ':'))
+    first.is_none_or(|c| c.is_lowercase() || matches!(c, ',' | ';' | ')' | '.' | ':' | '-' | '/'))
 }
 
 fn ends_whole(text: &str) -> bool {
@@ -277,6 +277,8 @@ mod tests {
     fn halves_at_the_edges_are_not_prose() {
         let text = "and so the value is moved. The variable is no longer valid. After that the compiler will";
         assert_eq!(prose(text), ["The variable is no longer valid."]);
+        let text = "-day, --tokens-per-month and the like set a budget. A key may have several.";
+        assert_eq!(prose(text), ["A key may have several."]);
     }
 
     #[test]

@@ -242,14 +242,18 @@ fn batches_hold_every_text_once_and_keep_the_budget() {
 }
 
 #[test]
-fn bytes_give_nearly_the_same_vectors_under_an_id_of_their_own() {
-    let options = LoadOptions {
-        precision: crate::Precision::Int8,
-        ..LoadOptions::default()
+fn other_arithmetic_gives_nearly_the_same_vectors() {
+    let open = |precision| {
+        let options = LoadOptions {
+            precision,
+            ..LoadOptions::default()
+        };
+        BertEmbedder::open(&folder(), "minilm", &options).unwrap()
     };
-    let bytes = BertEmbedder::open(&folder(), "minilm", &options).unwrap();
-    assert_eq!(bytes.id(), "minilm+int8");
-    let floats = BertEmbedder::open(&folder(), "minilm", &LoadOptions::default()).unwrap();
+    let [floats, auto, bytes] = [Precision::F32, Precision::Auto, Precision::Int8].map(open);
+    let ids = [&floats, &auto, &bytes].map(|embedder| embedder.id().to_owned());
+    // Only bytes are so different that an index of the others would suffer.
+    assert_eq!(ids, ["minilm", "minilm", "minilm+int8"]);
     let texts = [
         "How do I rotate an API key?",
         "The mitochondrion is the powerhouse of the cell.",
@@ -257,8 +261,11 @@ fn bytes_give_nearly_the_same_vectors_under_an_id_of_their_own() {
         &"Restart the gateway after the certificate was renewed. ".repeat(40),
     ];
     let embed = |embedder: &BertEmbedder| embedder.embed(&texts, &Cancel::never()).unwrap();
-    for (a, b) in embed(&bytes).iter().zip(embed(&floats)) {
-        let cosine: f32 = a.iter().zip(b).map(|(a, b)| a * b).sum();
-        assert!(cosine > 0.995, "{cosine}");
+    let wanted = embed(&floats);
+    for (embedder, least) in [(&auto, 0.999_99), (&bytes, 0.995)] {
+        for (a, b) in embed(embedder).iter().zip(&wanted) {
+            let cosine: f32 = a.iter().zip(b).map(|(a, b)| a * b).sum();
+            assert!(cosine > least, "{}: {cosine}", embedder.id());
+        }
     }
 }

@@ -2,8 +2,6 @@
 
 use super::{Config, Precision, Tensors};
 use crate::Result;
-use crate::kernels::bytes::PackedBytes;
-use crate::kernels::gemm::Packed;
 use crate::kernels::parallel::Matrix;
 use crate::kernels::rows::Norm;
 use crate::kernels::simd::Level;
@@ -92,10 +90,7 @@ impl Linear {
             matrix[column % columns * depth + k] * factor
         };
         let columns = columns * parts.len();
-        let weights = match precision {
-            Precision::F32 => Matrix::Floats(Packed::new(level, depth, columns, entry)),
-            Precision::Int8 => Matrix::Bytes(PackedBytes::new(level, depth, columns, entry)),
-        };
+        let weights = Matrix::pack(level, precision, depth, columns, entry);
         Ok(Self { weights, bias })
     }
 }

@@ -143,8 +143,18 @@ fn assert_same(got: &[Vec<f32>], wanted: &[Vec<f32>], tolerance: f32) {
 }
 
 fn bert(path: &Path, config: &Config, pooling: Pooling, level: Level) -> BertEncoder {
+    bert_in(Precision::F32, path, config, pooling, level)
+}
+
+fn bert_in(
+    precision: Precision,
+    path: &Path,
+    config: &Config,
+    pooling: Pooling,
+    level: Level,
+) -> BertEncoder {
     let weights = Weights::open(path).unwrap();
-    BertEncoder::with_level(&weights, config, pooling, Precision::F32, level).unwrap()
+    BertEncoder::with_level(&weights, config, pooling, precision, level).unwrap()
 }
 
 fn candle(path: &Path, config: &Config, pooling: Pooling) -> CandleEncoder {
@@ -167,6 +177,29 @@ fn every_instruction_set_computes_what_candle_does() {
                 let got = run(&encoder, std::slice::from_ref(ids));
                 assert_same(&got, std::slice::from_ref(wanted), 1e-4);
             }
+        }
+    }
+}
+
+#[test]
+fn the_automatic_arithmetic_is_that_of_floats_but_for_rounding() {
+    let config = Config {
+        hidden_size: 96,
+        intermediate_size: 384,
+        ..config()
+    };
+    let (_folder, path) = write(&config, Dtype::F32, "", |_| true);
+    let batch = batch(&config);
+    for level in Level::available() {
+        let floats = run(&bert(&path, &config, Pooling::Mean, level), &batch);
+        let auto = bert_in(Precision::Auto, &path, &config, Pooling::Mean, level);
+        for (got, wanted) in run(&auto, &batch).iter().zip(&floats) {
+            let dot = |a: &[f32], b: &[f32]| -> f64 {
+                let products = a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b));
+                products.sum()
+            };
+            let cosine = dot(got, wanted) / (dot(got, got) * dot(wanted, wanted)).sqrt();
+            assert!(cosine > 0.999_999, "{level:?}: {cosine}");
         }
     }
 }

@@ -2,7 +2,6 @@
 //! [`simd::Simd`] or [`ints::Ints`] and compiled for every instruction set.
 
 pub(crate) mod attention;
-pub(crate) mod bytes;
 pub(crate) mod causal;
 pub(crate) mod gelu;
 pub(crate) mod gemm;
@@ -11,6 +10,7 @@ pub(crate) mod lanes;
 pub(crate) mod likeness;
 pub(crate) mod parallel;
 pub(crate) mod quant;
+pub(crate) mod rounded;
 pub(crate) mod rows;
 pub(crate) mod simd;
 pub(crate) mod softmax;

@@ -5,10 +5,13 @@
 use rayon::prelude::*;
 
 use super::attention::Head;
-use super::bytes::{ByteProduct, PackedBytes};
 use super::gemm::{Finish, Packed, Product, even_parts};
+use super::rounded::bytes::Bytes;
+use super::rounded::words::Words;
+use super::rounded::{IntProduct, PackedInts};
 use super::rows::{AddNorm, Norm};
 use super::simd::Level;
+use crate::Precision;
 
 /// Most rows of a product that are one task.
 const ROWS_PER_TASK: usize = 96;
@@ -16,16 +19,47 @@ const ROWS_PER_TASK: usize = 96;
 /// Multiply-adds that are worth a task of their own.
 const LEAST_TASK: usize = 1 << 19;
 
-/// The right side of a product, as floats or rounded to bytes.
+/// The right side of a product, as floats or rounded.
 pub(crate) enum Matrix {
     Floats(Packed),
-    Bytes(PackedBytes),
+    Words(PackedInts<Words>),
+    Bytes(PackedInts<Bytes>),
 }
 
 impl Matrix {
+    /// Rounds as `precision` asks, and packs a matrix given by its entries, for use
+    /// with `level`.
+    pub(crate) fn pack(
+        level: Level,
+        precision: Precision,
+        depth: usize,
+        columns: usize,
+        entry: impl Fn(usize, usize) -> f32,
+    ) -> Self {
+        match precision {
+            Precision::Int8 => Self::Bytes(PackedInts::new(level, depth, columns, entry)),
+            Precision::Auto if level.multiplies_words() => {
+                Self::Words(PackedInts::new(level, depth, columns, entry))
+            }
+            Precision::Auto | Precision::F32 => {
+                Self::Floats(Packed::new(level, depth, columns, entry))
+            }
+        }
+    }
+
+    /// Of its numbers, for people.
+    pub(crate) fn arithmetic(&self) -> &'static str {
+        match self {
+            Self::Floats(_) => "f32",
+            Self::Words(_) => "int16",
+            Self::Bytes(_) => "int8",
+        }
+    }
+
     fn depth(&self) -> usize {
         match self {
             Self::Floats(packed) => packed.depth(),
+            Self::Words(packed) => packed.depth(),
             Self::Bytes(packed) => packed.depth(),
         }
     }
@@ -33,6 +67,7 @@ impl Matrix {
     fn columns(&self) -> usize {
         match self {
             Self::Floats(packed) => packed.columns(),
+            Self::Words(packed) => packed.columns(),
             Self::Bytes(packed) => packed.columns(),
         }
     }
@@ -40,6 +75,7 @@ impl Matrix {
     fn panels(&self) -> usize {
         match self {
             Self::Floats(packed) => packed.panels(),
+            Self::Words(packed) => packed.panels(),
             Self::Bytes(packed) => packed.panels(),
         }
     }
@@ -88,7 +124,16 @@ pub(crate) fn product(
                     out_stride: columns,
                 }
                 .run(level),
-                Matrix::Bytes(right) => ByteProduct {
+                Matrix::Words(right) => IntProduct {
+                    left,
+                    right,
+                    panels,
+                    finish,
+                    out,
+                    out_stride: columns,
+                }
+                .run(level),
+                Matrix::Bytes(right) => IntProduct {
                     left,
                     right,
                     panels,

@@ -31,7 +31,7 @@ impl OwnSession {
     pub(super) fn precision() -> Precision {
         match Level::best().multiplies_bytes() {
             true => Precision::Int8,
-            false => Precision::F32,
+            false => Precision::Auto,
         }
     }
 

@@ -210,7 +210,7 @@ fn our_kernels_give_the_scores_of_onnx_runtime() {
     ];
     // Scores lie between -20 and 20. ONNX Runtime rounds activations to 8 bits
     // with one scale for the whole batch, our bytes with one for each token.
-    let engines = [Precision::F32, Precision::Int8]
+    let engines = [Precision::F32, Precision::Auto, Precision::Int8]
         .map(|precision| CrossEncoder::on_kernels(model(), 2, precision).unwrap());
     let mut off = [0.0, 0.0];
     let mut count = 0.0;
@@ -223,10 +223,11 @@ fn our_kernels_give_the_scores_of_onnx_runtime() {
             let score = |engine: &CrossEncoder| {
                 engine.score(query, &[passage], &Cancel::never()).unwrap()[0]
             };
-            let [floats, bytes] = engines.each_ref().map(score);
+            let [floats, auto, bytes] = engines.each_ref().map(score);
             let onnx = score(&ONNX);
             let what = format!("{query} {passage:.20}: {floats} {bytes} {onnx}");
             assert!((floats - onnx).abs() < 1.5, "{what}");
+            assert!((floats - auto).abs() < 0.02, "{what} {auto}");
             assert!((floats - bytes).abs() < 0.75, "{what}");
             off[0] += (floats - onnx).abs();
             off[1] += (floats - bytes).abs();

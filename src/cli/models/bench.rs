@@ -51,7 +51,8 @@ struct Report {
 struct EmbeddingReport {
     #[serde(flatten)]
     measured: Embedding,
-    /// `gflop_per_s` as a share of what the machine reached with large matrices.
+    /// `gflop_per_s` as a share of what the machine reached with large matrices in the
+    /// same arithmetic.
     share_of_matrix_peak: Option<f64>,
 }
 
@@ -71,8 +72,8 @@ pub(in crate::cli) fn run(context: &Context, hub: &Hub, args: &Args) -> anyhow::
     let bars = PullBars::new(context.progress);
     let mut report = Report::default();
     context.say("Measuring the product of large matrices");
-    let machine = bench::machine(options.threads)?;
-    let peak = machine.matrix_gflop_per_s;
+    let machine = bench::machine(options.threads, options.precision)?;
+    let peak = machine.arithmetic_gflop_per_s;
     report.machine = Some(machine);
 
     if on(context, &mut report, "embedder", &models.embedder) {
@@ -165,8 +166,15 @@ fn rows(report: &Report) -> Vec<Vec<String>> {
         row(
             "matrix product",
             format!("{:.0} GFLOP/s", machine.matrix_gflop_per_s),
-            format!("{} threads, {}", machine.threads, machine.instructions),
+            format!("{} threads, {}, f32", machine.threads, machine.instructions),
         );
+        if machine.arithmetic != "f32" {
+            row(
+                "",
+                format!("{:.0} GFLOP/s", machine.arithmetic_gflop_per_s),
+                format!("{}, as the embedder", machine.arithmetic),
+            );
+        }
     }
     if let Some(EmbeddingReport {
         measured,

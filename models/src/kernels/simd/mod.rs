@@ -8,6 +8,8 @@ mod scalar;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use super::rounded::{self, bytes::Bytes, words::Words};
+
 /// Lanes of the widest vector.
 pub(crate) const MOST_LANES: usize = 16;
 
@@ -73,16 +75,27 @@ pub(crate) trait Simd: Copy {
     unsafe fn tile(self, rows: usize, tile: super::gemm::Tile);
 
     /// Multiplies one tile of bytes: all sums of `tile` in the first `rows` rows
-    /// and [`Simd::PANEL`] columns, which are zero before.
+    /// and [`Simd::PANEL`] columns.
     ///
     /// # Safety
-    /// As for [`super::bytes::plain_tile`], with panels of [`Simd::PANEL`], and `rows` is
+    /// As for [`rounded::plain_tile`], with panels of [`Simd::PANEL`], and `rows` is
     /// at most [`Simd::ROWS`].
     #[inline(always)]
     #[allow(unsafe_code)]
-    unsafe fn byte_tile(self, rows: usize, tile: super::bytes::ByteTile<'_>) {
+    unsafe fn byte_tile(self, rows: usize, tile: rounded::Tile<'_, Bytes>) {
         // SAFETY: the caller's promise.
-        unsafe { super::bytes::plain_tile(rows, Self::PANEL, tile) }
+        unsafe { rounded::plain_tile(rows, Self::PANEL, tile) }
+    }
+
+    /// The same of words.
+    ///
+    /// # Safety
+    /// As for [`Simd::byte_tile`].
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    unsafe fn word_tile(self, rows: usize, tile: rounded::Tile<'_, Words>) {
+        // SAFETY: the caller's promise.
+        unsafe { rounded::plain_tile(rows, Self::PANEL, tile) }
     }
 
     /// The first floats of `from`; fails when it is shorter than a vector.
@@ -128,6 +141,17 @@ pub(crate) trait Simd: Copy {
         let mut floats = [0.0; MOST_LANES];
         self.store(&mut floats, v);
         floats
+    }
+
+    /// The first integers of `from`, to the nearest floats; fails when it is shorter
+    /// than a vector.
+    #[inline(always)]
+    fn load_ints(self, from: &[i32]) -> Self::V {
+        let mut floats = [0.0; MOST_LANES];
+        for (float, &int) in floats.iter_mut().zip(&from[..Self::LANES]) {
+            *float = int as f32;
+        }
+        self.load(&floats)
     }
 
     /// Sum of the lanes.
@@ -219,6 +243,18 @@ impl Level {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(simd) => simd.has_vnni(),
+            _ => false,
+        }
+    }
+
+    /// Whether products of words have instructions that beat those of floats here.
+    pub(crate) fn multiplies_words(self) -> bool {
+        match self {
+            // Without VNNI, adding up takes what multiplying saves.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(simd) => simd.has_vnni(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => true,
             _ => false,
         }
     }

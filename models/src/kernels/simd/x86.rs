@@ -9,8 +9,8 @@
 use std::arch::x86_64::*;
 
 use super::{Kernel, Simd};
-use crate::kernels::bytes::{self, ByteTile};
 use crate::kernels::gemm::{self, Tile, tile_of_rows};
+use crate::kernels::rounded::{self, bytes::Bytes, words::Words};
 
 /// AVX-512 F: 16 lanes, 32 registers; and whether there is VNNI too.
 #[derive(Clone, Copy, Debug)]
@@ -109,6 +109,11 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
+    fn load_ints(self, from: &[i32]) -> __m512 {
+        let from = from[..16].as_ptr();
+        unsafe { _mm512_cvtepi32_ps(_mm512_maskz_loadu_epi32(!0, from)) }
+    }
+    #[inline(always)]
     fn sum(self, v: __m512) -> f32 {
         unsafe { _mm512_reduce_add_ps(v) }
     }
@@ -137,57 +142,74 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn byte_tile(self, rows: usize, tile: ByteTile<'_>) {
+    unsafe fn byte_tile(self, rows: usize, tile: rounded::Tile<'_, Bytes>) {
         if !self.vnni {
-            return unsafe { bytes::plain_tile(rows, Self::PANEL, tile) };
+            return unsafe { rounded::plain_tile(rows, Self::PANEL, tile) };
         }
-        macro_rules! of_rows {
-            ($($count:literal)*) => {
-                match rows {
-                    $($count => byte_rows::<$count>(tile),)*
-                    _ => unreachable!("{rows} rows in a tile"),
-                }
-            };
+        unsafe { of_rows!(rows, byte_rows, tile, [1 2 3 4 5 6 7 8 9 10 11 12]) }
+    }
+
+    #[inline(always)]
+    unsafe fn word_tile(self, rows: usize, tile: rounded::Tile<'_, Words>) {
+        if !self.vnni {
+            return unsafe { rounded::plain_tile(rows, Self::PANEL, tile) };
         }
-        unsafe { of_rows!(1 2 3 4 5 6 7 8 9 10 11 12) }
+        unsafe { of_rows!(rows, word_rows_512, tile, [1 2 3 4 5 6 7 8 9 10 11 12]) }
     }
 }
 
-/// [`Simd::byte_tile`] for `R` rows: 2 · `R` sums stay in registers.
-#[target_feature(enable = "avx512f,avx512vnni,avx2,fma")]
-unsafe fn byte_rows<const R: usize>(tile: ByteTile<'_>) {
-    let ByteTile {
-        left,
-        left_stride,
-        steps,
-        mut panel,
-        sums,
-    } = tile;
-    let mut first = [_mm512_setzero_si512(); R];
-    let mut second = [_mm512_setzero_si512(); R];
-    unsafe {
-        let mut step = 0;
-        while step < steps {
-            let right = _mm512_maskz_loadu_epi32(!0, panel.cast());
-            let next = _mm512_maskz_loadu_epi32(!0, panel.wrapping_add(64).cast());
-            let mut row = 0;
-            while row < R {
-                let four = left.wrapping_add(row * left_stride + 4 * step);
-                let four = _mm512_set1_epi32(four.cast::<i32>().read_unaligned());
-                first[row] = _mm512_dpbusd_epi32(first[row], four, right);
-                second[row] = _mm512_dpbusd_epi32(second[row], four, next);
-                row += 1;
-            }
-            panel = panel.wrapping_add(128);
-            step += 1;
+/// Calls a tile of integers with the number of rows as a constant.
+macro_rules! of_rows {
+    ($rows:expr, $tile_of:ident, $tile:expr, [$($count:literal)*]) => {
+        match $rows {
+            $($count => $tile_of::<$count>($tile),)*
+            _ => unreachable!("{} rows in a tile", $rows),
         }
-        for row in 0..R {
-            let out = sums[row].as_mut_ptr();
-            _mm512_storeu_epi32(out, first[row]);
-            _mm512_storeu_epi32(out.wrapping_add(16), second[row]);
-        }
-    }
+    };
 }
+use of_rows;
+
+/// [`Simd::byte_tile`] and [`Simd::word_tile`] for `R` rows: 2 · `R` sums stay in
+/// registers. A step is 32 bits of each column.
+macro_rules! tile_512 {
+    ($name:ident, $digits:ty, $add_products:ident) => {
+        #[target_feature(enable = "avx512f,avx512vnni,avx2,fma")]
+        unsafe fn $name<const R: usize>(tile: rounded::Tile<'_, $digits>) {
+            const STEP: usize = <$digits as rounded::Digits>::STEP;
+            let rounded::Tile {
+                mut left,
+                steps,
+                mut panel,
+                starts,
+                sums,
+            } = tile;
+            unsafe {
+                let mut first = [_mm512_maskz_loadu_epi32(!0, starts); R];
+                let mut second = [_mm512_maskz_loadu_epi32(!0, starts.wrapping_add(16)); R];
+                for _ in 0..steps {
+                    let right = _mm512_maskz_loadu_epi32(!0, panel.cast());
+                    let next = _mm512_maskz_loadu_epi32(!0, panel.wrapping_add(16 * STEP).cast());
+                    for row in 0..R {
+                        let factors = left.wrapping_add(STEP * row).cast::<i32>();
+                        let factors = _mm512_set1_epi32(factors.read_unaligned());
+                        first[row] = $add_products(first[row], factors, right);
+                        second[row] = $add_products(second[row], factors, next);
+                    }
+                    left = left.wrapping_add(STEP * R);
+                    panel = panel.wrapping_add(32 * STEP);
+                }
+                for row in 0..R {
+                    let out = sums[row].as_mut_ptr();
+                    _mm512_storeu_epi32(out, first[row]);
+                    _mm512_storeu_epi32(out.wrapping_add(16), second[row]);
+                }
+            }
+        }
+    };
+}
+
+tile_512!(byte_rows, Bytes, _mm512_dpbusd_epi32);
+tile_512!(word_rows_512, Words, _mm512_dpwssd_epi32);
 
 impl Simd for Avx2 {
     type V = __m256;
@@ -255,6 +277,11 @@ impl Simd for Avx2 {
             _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
         }
     }
+    #[inline(always)]
+    fn load_ints(self, from: &[i32]) -> __m256 {
+        let from = from[..8].as_ptr();
+        unsafe { _mm256_cvtepi32_ps(_mm256_loadu_si256(from.cast())) }
+    }
 
     #[inline]
     fn run<K: Kernel>(self, kernel: K) -> K::Output {
@@ -273,5 +300,45 @@ impl Simd for Avx2 {
             unsafe { tile_of_rows!(simd, rows, tile, Avx2, 2, [1 2 3 4 5 6]) }
         }
         unsafe { compiled(self, rows, tile) }
+    }
+
+    #[inline(always)]
+    unsafe fn word_tile(self, rows: usize, tile: rounded::Tile<'_, Words>) {
+        unsafe { of_rows!(rows, word_rows, tile, [1 2 3 4 5 6]) }
+    }
+}
+
+/// [`Simd::word_tile`] for `R` rows: 2 · `R` sums stay in registers. Multiplications
+/// and additions run on units of their own, so that this is nearly twice as fast as
+/// the tile of floats.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn word_rows<const R: usize>(tile: rounded::Tile<'_, Words>) {
+    let rounded::Tile {
+        mut left,
+        steps,
+        mut panel,
+        starts,
+        sums,
+    } = tile;
+    unsafe {
+        let mut first = [_mm256_loadu_si256(starts.cast()); R];
+        let mut second = [_mm256_loadu_si256(starts.wrapping_add(8).cast()); R];
+        for _ in 0..steps {
+            let right = _mm256_loadu_si256(panel.cast());
+            let next = _mm256_loadu_si256(panel.wrapping_add(16).cast());
+            for row in 0..R {
+                let pair = left.wrapping_add(2 * row).cast::<i32>();
+                let pair = _mm256_set1_epi32(pair.read_unaligned());
+                first[row] = _mm256_add_epi32(first[row], _mm256_madd_epi16(pair, right));
+                second[row] = _mm256_add_epi32(second[row], _mm256_madd_epi16(pair, next));
+            }
+            left = left.wrapping_add(2 * R);
+            panel = panel.wrapping_add(32);
+        }
+        for row in 0..R {
+            let out = sums[row].as_mut_ptr();
+            _mm256_storeu_si256(out.cast(), first[row]);
+            _mm256_storeu_si256(out.wrapping_add(8).cast(), second[row]);
+        }
     }
 }

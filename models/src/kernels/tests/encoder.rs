@@ -5,8 +5,10 @@ use proptest::prelude::*;
 
 use super::{assert_near, noise};
 use crate::kernels::attention::Head;
-use crate::kernels::bytes::{ByteProduct, PackedBytes};
 use crate::kernels::gemm::{Finish, Packed, Product, even_parts};
+use crate::kernels::rounded::bytes::Bytes;
+use crate::kernels::rounded::words::Words;
+use crate::kernels::rounded::{Digits, IntProduct, PackedInts};
 use crate::kernels::rows::{AddNorm, Norm, SumRows};
 use crate::kernels::simd::{Kernel, Level, Simd};
 use crate::kernels::{gelu, rows, softmax};
@@ -124,6 +126,74 @@ impl Kernel for Scale<'_> {
     }
 }
 
+/// All columns of a product, and one more that must stay NaN.
+fn product<D: Digits>(
+    level: Level,
+    left: &[f32],
+    right: &PackedInts<D>,
+    finish: Finish<'_>,
+) -> Vec<f32> {
+    let stride = right.columns() + 1;
+    let mut out = vec![f32::NAN; left.len() / right.depth() * stride];
+    let product = IntProduct {
+        left,
+        right,
+        panels: 0..right.panels(),
+        finish,
+        out: out.as_mut_ptr(),
+        out_stride: stride,
+    };
+    // SAFETY: `out` has as many rows as the left side, each of `stride` floats.
+    #[allow(unsafe_code)]
+    unsafe {
+        product.run(level);
+    }
+    out
+}
+
+/// Checks one product in rounded numbers, at every instruction set.
+fn integers<D: Digits>(
+    (rows, depth, columns): (usize, usize, usize),
+    biased: bool,
+    seed: u32,
+    tolerance: f64,
+    between_levels: f64,
+) {
+    let left = noise(rows * depth, seed);
+    let right = noise(depth * columns, seed ^ 1);
+    let bias = noise(columns, seed ^ 2);
+    let finish = if biased {
+        Finish::Bias(&bias)
+    } else {
+        Finish::Plain
+    };
+    let mut all: Vec<Vec<f32>> = Vec::new();
+    for level in Level::available() {
+        let packed = PackedInts::<D>::new(level, depth, columns, |k, j| right[k * columns + j]);
+        let out = product(level, &left, &packed, finish);
+        let mut got = Vec::new();
+        for (row, out) in out.chunks(columns + 1).enumerate() {
+            assert!(out[columns].is_nan());
+            for (column, &out) in out[..columns].iter().enumerate() {
+                let terms = (0..depth).map(|k| {
+                    f64::from(left[row * depth + k]) * f64::from(right[k * columns + column])
+                });
+                let bias = if biased { f64::from(bias[column]) } else { 0.0 };
+                let wanted = terms.sum::<f64>() + bias;
+                assert_near(out, wanted, tolerance + 1e-5, &format!("{level:?}"));
+                got.push(out);
+            }
+        }
+        all.push(got);
+    }
+    // The sums are integers: every instruction set gives the same.
+    for got in &all[1..] {
+        for (&got, &first) in got.iter().zip(&all[0]) {
+            assert_near(got, first.into(), between_levels + 1e-5, "another level");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn parts_are_even_and_whole(count in 0_usize..5000, most in 1_usize..200) {
@@ -195,56 +265,35 @@ proptest! {
     }
 
     #[test]
-    fn byte_products_are_near_and_the_same_everywhere(
+    fn products_of_integers_are_near_and_the_same_everywhere(
         rows in 1_usize..40,
         depth in 1_usize..90,
         columns in 1_usize..100,
         biased: bool,
         seed: u32,
     ) {
-        let left = noise(rows * depth, seed);
-        let right = noise(depth * columns, seed ^ 1);
-        let bias = noise(columns, seed ^ 2);
-        let mut all: Vec<Vec<f32>> = Vec::new();
+        let sizes = (rows, depth, columns);
+        // Half a step on each side, of numbers up to one. Words have steps of their
+        // vector's length over 46,000, and lengths are at most √depth.
+        integers::<Bytes>(sizes, biased, seed, depth as f64 / 127.0, 1e-5);
+        // The order in which squares are summed can move one by a step.
+        let step = depth as f64 * (depth as f64).sqrt() / 46_000.0;
+        integers::<Words>(sizes, biased, seed, step, step);
+    }
+
+    #[test]
+    fn the_largest_sums_of_words_fit(depth in 1_usize..2000, flips: u64) {
+        // Vectors in one direction have the largest products, of either sign.
+        let sign = |k: usize| if flips >> (k % 64) & 1 == 0 { 1.0 } else { -1.0_f32 };
+        let left: Vec<f32> = (0..depth).map(|k| 0.7 * sign(k)).collect();
         for level in Level::available() {
-            let packed = PackedBytes::new(level, depth, columns, |k, j| right[k * columns + j]);
-            // A column on the right that is not ours.
-            let mut out = vec![f32::NAN; rows * (columns + 1)];
-            let product = ByteProduct {
-                left: &left,
-                right: &packed,
-                panels: 0..packed.panels(),
-                finish: if biased { Finish::Bias(&bias) } else { Finish::Plain },
-                out: out.as_mut_ptr(),
-                out_stride: columns + 1,
-            };
-            // SAFETY: `out` has `rows` rows of `columns + 1` floats.
-            #[allow(unsafe_code)]
-            unsafe {
-                product.run(level);
-            }
-            let mut got = Vec::new();
-            for (row, out) in out.chunks(columns + 1).enumerate() {
-                prop_assert!(out[columns].is_nan());
-                for (column, &out) in out[..columns].iter().enumerate() {
-                    let terms = (0..depth).map(|k| {
-                        f64::from(left[row * depth + k]) * f64::from(right[k * columns + column])
-                    });
-                    let bias = if biased { f64::from(bias[column]) } else { 0.0 };
-                    let wanted = terms.sum::<f64>() + bias;
-                    // Half a step on each side, of numbers up to one.
-                    let tolerance = depth as f64 * (1.0 / 127.0) + 1e-5;
-                    assert_near(out, wanted, tolerance, &format!("{level:?}"));
-                    got.push(out);
-                }
-            }
-            all.push(got);
-        }
-        // The sums are integers: every instruction set gives the same.
-        for got in &all[1..] {
-            for (got, first) in got.iter().zip(&all[0]) {
-                prop_assert!((got - first).abs() <= 1e-5, "{} and {}", got, first);
-            }
+            let packed = PackedInts::<Words>::new(level, depth, 2, |k, j| {
+                if j == 0 { 3.0 * sign(k) } else { -3.0 * sign(k) }
+            });
+            let out = product(level, &left, &packed, Finish::Plain);
+            let wanted = 2.1 * depth as f64;
+            assert_near(out[0], wanted, 1e-3 * wanted, &format!("{level:?}"));
+            assert_near(out[1], -wanted, 1e-3 * wanted, &format!("{level:?}"));
         }
     }
 

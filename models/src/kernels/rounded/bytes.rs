@@ -1,0 +1,47 @@
+//! Eight bits: numbers in -127..=127. The instruction multiplies unsigned by signed
+//! bytes and adds four products at a time, so the left side is stored plus 128.
+
+use std::cell::RefCell;
+
+use super::{Digits, Rounded, Tile};
+use crate::kernels::simd::Simd;
+
+thread_local! {
+    static BUFFER: RefCell<Rounded<Bytes>> = RefCell::default();
+}
+
+/// Numbers of eight bits.
+pub(crate) struct Bytes;
+
+impl Digits for Bytes {
+    type Left = u8;
+    type Right = i8;
+    const STEP: usize = 4;
+    const SHIFT: i32 = 128;
+
+    // 255 · 127 · depth fits an i32 up to a depth of 66,000.
+    #[inline(always)]
+    fn factor(largest: f32, _length: f32) -> f32 {
+        127.0 / largest
+    }
+
+    #[inline(always)]
+    fn left(low_bits: u32) -> u8 {
+        low_bits as u8 ^ 128
+    }
+
+    fn right(number: i32) -> i8 {
+        number as i8
+    }
+
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    unsafe fn tile<S: Simd>(simd: S, rows: usize, tile: Tile<'_, Self>) {
+        // SAFETY: the caller's promise.
+        unsafe { simd.byte_tile(rows, tile) }
+    }
+
+    fn with_buffer(work: impl FnOnce(&mut Rounded<Self>)) {
+        BUFFER.with_borrow_mut(work);
+    }
+}
