@@ -1,4 +1,4 @@
-//! Pairs a second of the built-in re-ranker, 20 candidates that fill its
+//! Pairs a second of the built-in re-rankers, 20 candidates that fill their
 //! window of 192 tokens: `cargo bench -p cairn-models --bench reranker`.
 
 use std::hint::black_box;
@@ -11,8 +11,6 @@ const CANDIDATES: usize = 20;
 fn bench(criterion: &mut Criterion) {
     let hub = Hub::new(None).expect("a folder for models");
     let options = LoadOptions::default();
-    let reranker =
-        load_reranker(&hub, "cairn-late-interaction-v1", &options, &Quiet).expect("a re-ranker");
     let sentence = "The writer commits words and vectors together, so that a reader never sees \
                     one without the other, whatever the moment at which the process ends. ";
     let passages: Vec<String> = (0..CANDIDATES)
@@ -23,14 +21,20 @@ fn bench(criterion: &mut Criterion) {
     group
         .sample_size(10)
         .throughput(Throughput::Elements(CANDIDATES as u64));
-    group.bench_function("20 pairs of 192 tokens", |bencher| {
-        bencher.iter(|| {
-            let query = black_box("what does a reader see after a crash?");
-            reranker
-                .score(query, &passages, &Cancel::never())
-                .expect("scores")
+    for id in [
+        "cairn-late-interaction-v1",
+        "cairn-late-interaction-small-v1",
+    ] {
+        let reranker = load_reranker(&hub, id, &options, &Quiet).expect("a re-ranker");
+        group.bench_function(id, |bencher| {
+            bencher.iter(|| {
+                let query = black_box("what does a reader see after a crash?");
+                reranker
+                    .score(query, &passages, &Cancel::never())
+                    .expect("scores")
+            });
         });
-    });
+    }
     group.finish();
 }
 

@@ -142,8 +142,7 @@ pub fn machine(threads: usize, precision: Precision) -> Result<Machine> {
     let mut random = StdRng::seed_from_u64(SEED);
     let mut matrix = || -> Vec<f32> { (0..size * size).map(|_| random.random()).collect() };
     let (left, right) = (matrix(), matrix());
-    let pack =
-        |precision| Matrix::pack(level, precision, size, size, |k, j| right[k * size + j]);
+    let pack = |precision| Matrix::pack(level, precision, size, size, |k, j| right[k * size + j]);
     let (packed, chosen) = (pack(Precision::F32), pack(precision));
     let mut out = vec![0.0; size * size];
     let failed = |cause| Error::new(ErrorKind::Internal, "candle's product failed").because(cause);
@@ -155,9 +154,8 @@ pub fn machine(threads: usize, precision: Precision) -> Result<Machine> {
     let (mut best, mut best_chosen) = (Duration::MAX, Duration::MAX);
     pool.install(|| {
         for _ in 0..LONG_CALLS {
-            let mut ours = |matrix| {
-                timed(|| parallel::product(level, &left, matrix, Finish::Plain, &mut out))
-            };
+            let mut ours =
+                |matrix| timed(|| parallel::product(level, &left, matrix, Finish::Plain, &mut out));
             best_chosen = best_chosen.min(ours(&chosen));
             best = best.min(ours(&packed));
             let start = Instant::now();

@@ -28,7 +28,7 @@ pub struct LoadOptions {
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// The fastest that gives the vectors of f32 to a cosine of 0.99999: integers of
-    /// 16 bits where the processor multiplies those faster (AVX2, AVX-512 VNNI), and
+    /// 16 bits where the processor multiplies those faster (AVX2, VNNI), and
     /// else f32.
     #[default]
     Auto,
@@ -36,7 +36,7 @@ pub enum Precision {
     F32,
     /// Weights rounded to bytes by output, activations by token. Vectors differ a
     /// little from those in f32, so they have an id of their own. Faster only where
-    /// the processor multiplies bytes (AVX-512 VNNI).
+    /// the processor multiplies bytes (VNNI).
     Int8,
 }
 

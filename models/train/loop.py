@@ -23,7 +23,7 @@ def arguments(it):
     it.add_argument("--dev-limit", type=int, default=200)
     it.add_argument("--tokenizer", default="builtin/late-interaction-v1/tokenizer.json")
     it.add_argument("--start", required=True, help="model.safetensors, a .pt, or an int8 .onnx of ours")
-    it.add_argument("--layers", help="of the start, e.g. 0,2,5; all when absent")
+    it.add_argument("--layers", help="of the start, e.g. 4,5; all when absent")
     it.add_argument("--out", required=True, help="folder of checkpoints; a run there is resumed")
     it.add_argument("--steps", type=int, default=1000)
     it.add_argument("--minutes", type=float, default=1e9, help="stop then; run again to go on")

@@ -247,10 +247,15 @@ fn what_a_killed_pull_left_is_swept_away() {
 }
 
 #[test]
-fn the_built_in_model_needs_nothing() {
+fn the_built_in_models_need_nothing() {
     let hub = Hub::new(Some("/nonexistent".into())).unwrap();
-    hub.verify("cairn-late-interaction-v1").unwrap();
-    hub.pull("cairn-late-interaction-v1", &Quiet).unwrap();
+    for id in [
+        "cairn-late-interaction-v1",
+        "cairn-late-interaction-small-v1",
+    ] {
+        hub.verify(id).unwrap();
+        hub.pull(id, &Quiet).unwrap();
+    }
 }
 
 mod repositories {

@@ -79,6 +79,35 @@ pub(crate) enum Finish<'a> {
     BiasGelu(&'a [f32]),
 }
 
+impl Finish<'_> {
+    /// Stores as much of `product`, from column `at` on, as `out` has room for.
+    #[inline(always)]
+    pub(crate) fn store<S: Simd>(self, simd: S, product: S::V, at: usize, out: &mut [f32]) {
+        let full = out.len() == S::LANES;
+        let biased = |bias: &[f32]| {
+            let bias = &bias[at..][..out.len()];
+            simd.add(
+                product,
+                if full {
+                    simd.load(bias)
+                } else {
+                    simd.load_part(bias, 0.0)
+                },
+            )
+        };
+        let product = match self {
+            Self::Plain => product,
+            Self::Bias(bias) => biased(bias),
+            Self::BiasGelu(bias) => super::gelu::gelu(simd, biased(bias)),
+        };
+        if full {
+            simd.store(out, product);
+        } else {
+            simd.store_part(out, product);
+        }
+    }
+}
+
 /// Part of a product: `rows` of the left side with the `panels` of the right.
 pub(crate) struct Product<'a> {
     /// At least `rows × depth`, row by row.

@@ -13,11 +13,18 @@ pub(crate) struct Builtin {
     pub(super) model: &'static [u8],
 }
 
-static ALL: [Builtin; 1] = [Builtin {
-    id: "cairn-late-interaction-v1",
-    window: 192,
-    model: include_bytes!("../../builtin/late-interaction-v1/model.int8.onnx"),
-}];
+pub(super) static ALL: [Builtin; 2] = [
+    Builtin {
+        id: "cairn-late-interaction-v1",
+        window: 192,
+        model: include_bytes!("../../builtin/late-interaction-v1/model.int8.onnx"),
+    },
+    Builtin {
+        id: "cairn-late-interaction-small-v1",
+        window: 128,
+        model: include_bytes!("../../builtin/late-interaction-small-v1/model.int8.onnx"),
+    },
+];
 
 /// The embedder's, with a pair of two texts that each have their own `[CLS]`.
 pub(super) static TOKENIZER: &[u8] =

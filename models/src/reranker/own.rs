@@ -6,13 +6,15 @@
 //! sides do not see each other; a test holds all to the same scores. Here a passage's
 //! score does not depend on the passages beside it.
 
+use std::sync::{Arc, Mutex, MutexGuard};
+
 use candle_core::Device;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use super::builtin::Builtin;
 use super::graph::Graph;
-use super::late::Head;
+use super::late::{Head, Question};
 use super::pairs::Pair;
 use crate::encoder::{Activation, BertEncoder, CandleEncoder, Config, Encoder, Pooling};
 use crate::kernels::simd::Level;
@@ -23,6 +25,14 @@ pub(super) struct OwnSession {
     encoder: Box<dyn Encoder>,
     head: Head,
     pool: ThreadPool,
+    /// The question that was read last: a search asks about a few passages at a time.
+    last: Mutex<Option<Arc<Asked>>>,
+}
+
+/// A question that was read.
+struct Asked {
+    ids: Vec<u32>,
+    question: Question,
 }
 
 impl OwnSession {
@@ -90,6 +100,7 @@ impl OwnSession {
             encoder: pool.install(|| encoder(&graph, &config))?,
             head: Head::open(&graph, config.vocab_size, config.hidden_size)?,
             pool,
+            last: Mutex::default(),
         })
     }
 
@@ -98,16 +109,36 @@ impl OwnSession {
         let Some(first) = pairs.first() else {
             return Ok(Vec::new());
         };
-        let asked = &first.ids[..first.passage];
+        let ids = &first.ids[..first.passage];
+        let known = self.last().clone().filter(|last| last.ids == ids);
+        let unread = known.is_none().then_some(ids);
         let passages = pairs.iter().map(|pair| &pair.ids[pair.passage..]);
-        let texts: Vec<&[u32]> = std::iter::once(asked).chain(passages).collect();
+        let texts: Vec<&[u32]> = unread.into_iter().chain(passages).collect();
         self.pool.install(|| {
             let mut states = self.encoder.states(&texts, cancel)?;
-            let question = self.head.question(asked, &states[0]);
-            let passages = states[1..].par_iter_mut();
+            let asked = match known {
+                Some(asked) => asked,
+                None => self.remember(ids, &states.remove(0)),
+            };
+            let passages = states.par_iter_mut();
             Ok(passages
-                .map(|rows| self.head.score(&question, rows))
+                .map(|rows| self.head.score(&asked.question, rows))
                 .collect())
         })
+    }
+
+    fn remember(&self, ids: &[u32], states: &[f32]) -> Arc<Asked> {
+        let asked = Arc::new(Asked {
+            ids: ids.to_vec(),
+            question: self.head.question(ids, states),
+        });
+        *self.last() = Some(Arc::clone(&asked));
+        asked
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<Arc<Asked>>> {
+        self.last
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }

@@ -200,6 +200,13 @@ fn it_keeps_the_contract_on_both_engines() {
 
 #[test]
 fn our_kernels_give_the_scores_of_onnx_runtime() {
+    for model in &builtin::ALL {
+        agree_with_onnx_runtime(model);
+    }
+}
+
+fn agree_with_onnx_runtime(model: &Builtin) {
+    let runtime = CrossEncoder::builtin_onnx(model.id, &runtime(), 2).unwrap();
     let long = "Restart the gateway after the certificate was renewed. ".repeat(40);
     let passages = [
         "To rotate the API key, open Settings, choose Keys and press Rotate.",
@@ -211,7 +218,7 @@ fn our_kernels_give_the_scores_of_onnx_runtime() {
     // Scores lie between -20 and 20. ONNX Runtime rounds activations to 8 bits
     // with one scale for the whole batch, our bytes with one for each token.
     let engines = [Precision::F32, Precision::Auto, Precision::Int8]
-        .map(|precision| CrossEncoder::on_kernels(model(), 2, precision).unwrap());
+        .map(|precision| CrossEncoder::on_kernels(model, 2, precision).unwrap());
     let mut off = [0.0, 0.0];
     let mut count = 0.0;
     for query in [
@@ -224,8 +231,11 @@ fn our_kernels_give_the_scores_of_onnx_runtime() {
                 engine.score(query, &[passage], &Cancel::never()).unwrap()[0]
             };
             let [floats, auto, bytes] = engines.each_ref().map(score);
-            let onnx = score(&ONNX);
-            let what = format!("{query} {passage:.20}: {floats} {bytes} {onnx}");
+            let onnx = score(&runtime);
+            let what = format!(
+                "{}: {query} {passage:.20}: {floats} {bytes} {onnx}",
+                model.id
+            );
             assert!((floats - onnx).abs() < 1.5, "{what}");
             assert!((floats - auto).abs() < 0.02, "{what} {auto}");
             assert!((floats - bytes).abs() < 0.75, "{what}");
@@ -235,7 +245,26 @@ fn our_kernels_give_the_scores_of_onnx_runtime() {
         }
     }
     let off = off.map(|sum| sum / count);
-    assert!(off[0] < 0.5 && off[1] < 0.25, "{off:?}");
+    assert!(off[0] < 0.5 && off[1] < 0.25, "{}: {off:?}", model.id);
+}
+
+#[test]
+fn a_question_that_was_read_before_scores_as_it_did() {
+    let passages = [
+        "To rotate the API key, press Rotate.",
+        "The office is closed.",
+    ];
+    let score = |engine: &CrossEncoder, query: &str| {
+        engine.score(query, &passages, &Cancel::never()).unwrap()
+    };
+    let open = || CrossEncoder::on_kernels(model(), 1, Precision::F32).unwrap();
+    let engine = open();
+    let asked = ["How do I rotate a key?", "Is the office open?"];
+    let wanted = asked.map(|query| score(&open(), query));
+    assert_ne!(wanted[0], wanted[1]);
+    for at in [0, 0, 1, 0, 1, 1] {
+        assert_eq!(score(&engine, asked[at]), wanted[at]);
+    }
 }
 
 #[test]

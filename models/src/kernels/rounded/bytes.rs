@@ -3,7 +3,8 @@
 
 use std::cell::RefCell;
 
-use super::{Digits, Rounded, Tile};
+use super::left::Rounded;
+use super::{Digits, Tile};
 use crate::kernels::simd::Simd;
 
 thread_local! {

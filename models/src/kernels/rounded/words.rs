@@ -10,7 +10,8 @@
 
 use std::cell::RefCell;
 
-use super::{Digits, Rounded, Tile};
+use super::left::Rounded;
+use super::{Digits, Tile};
 use crate::kernels::simd::Simd;
 
 /// √2^31 is 46,340; rounding adds at most half of √depth to a length, which is less

@@ -6,6 +6,8 @@
 mod neon;
 mod scalar;
 #[cfg(target_arch = "x86_64")]
+mod tiles;
+#[cfg(target_arch = "x86_64")]
 mod x86;
 
 use super::rounded::{self, bytes::Bytes, words::Words};
@@ -243,6 +245,8 @@ impl Level {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(simd) => simd.has_vnni(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(simd) => simd.has_vnni(),
             _ => false,
         }
     }

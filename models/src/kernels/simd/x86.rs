@@ -8,7 +8,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Kernel, Simd};
+use super::{Kernel, Simd, tiles};
 use crate::kernels::gemm::{self, Tile, tile_of_rows};
 use crate::kernels::rounded::{self, bytes::Bytes, words::Words};
 
@@ -18,9 +18,11 @@ pub(crate) struct Avx512 {
     vnni: bool,
 }
 
-/// AVX2 and FMA: 8 lanes, 16 registers.
+/// AVX2 and FMA: 8 lanes, 16 registers; and whether there is AVX-VNNI too.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Avx2(());
+pub(crate) struct Avx2 {
+    vnni: bool,
+}
 
 impl Avx512 {
     pub(crate) fn detect() -> Option<Self> {
@@ -36,7 +38,14 @@ impl Avx512 {
 
 impl Avx2 {
     pub(crate) fn detect() -> Option<Self> {
-        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))
+        let found = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        found.then_some(Self {
+            vnni: is_x86_feature_detected!("avxvnni"),
+        })
+    }
+
+    pub(crate) fn has_vnni(self) -> bool {
+        self.vnni
     }
 }
 
@@ -143,73 +152,20 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     unsafe fn byte_tile(self, rows: usize, tile: rounded::Tile<'_, Bytes>) {
-        if !self.vnni {
-            return unsafe { rounded::plain_tile(rows, Self::PANEL, tile) };
+        match self.vnni {
+            true => unsafe { tiles::bytes_512(rows, tile) },
+            false => unsafe { rounded::plain_tile(rows, Self::PANEL, tile) },
         }
-        unsafe { of_rows!(rows, byte_rows, tile, [1 2 3 4 5 6 7 8 9 10 11 12]) }
     }
 
     #[inline(always)]
     unsafe fn word_tile(self, rows: usize, tile: rounded::Tile<'_, Words>) {
-        if !self.vnni {
-            return unsafe { rounded::plain_tile(rows, Self::PANEL, tile) };
+        match self.vnni {
+            true => unsafe { tiles::words_512(rows, tile) },
+            false => unsafe { rounded::plain_tile(rows, Self::PANEL, tile) },
         }
-        unsafe { of_rows!(rows, word_rows_512, tile, [1 2 3 4 5 6 7 8 9 10 11 12]) }
     }
 }
-
-/// Calls a tile of integers with the number of rows as a constant.
-macro_rules! of_rows {
-    ($rows:expr, $tile_of:ident, $tile:expr, [$($count:literal)*]) => {
-        match $rows {
-            $($count => $tile_of::<$count>($tile),)*
-            _ => unreachable!("{} rows in a tile", $rows),
-        }
-    };
-}
-use of_rows;
-
-/// [`Simd::byte_tile`] and [`Simd::word_tile`] for `R` rows: 2 · `R` sums stay in
-/// registers. A step is 32 bits of each column.
-macro_rules! tile_512 {
-    ($name:ident, $digits:ty, $add_products:ident) => {
-        #[target_feature(enable = "avx512f,avx512vnni,avx2,fma")]
-        unsafe fn $name<const R: usize>(tile: rounded::Tile<'_, $digits>) {
-            const STEP: usize = <$digits as rounded::Digits>::STEP;
-            let rounded::Tile {
-                mut left,
-                steps,
-                mut panel,
-                starts,
-                sums,
-            } = tile;
-            unsafe {
-                let mut first = [_mm512_maskz_loadu_epi32(!0, starts); R];
-                let mut second = [_mm512_maskz_loadu_epi32(!0, starts.wrapping_add(16)); R];
-                for _ in 0..steps {
-                    let right = _mm512_maskz_loadu_epi32(!0, panel.cast());
-                    let next = _mm512_maskz_loadu_epi32(!0, panel.wrapping_add(16 * STEP).cast());
-                    for row in 0..R {
-                        let factors = left.wrapping_add(STEP * row).cast::<i32>();
-                        let factors = _mm512_set1_epi32(factors.read_unaligned());
-                        first[row] = $add_products(first[row], factors, right);
-                        second[row] = $add_products(second[row], factors, next);
-                    }
-                    left = left.wrapping_add(STEP * R);
-                    panel = panel.wrapping_add(32 * STEP);
-                }
-                for row in 0..R {
-                    let out = sums[row].as_mut_ptr();
-                    _mm512_storeu_epi32(out, first[row]);
-                    _mm512_storeu_epi32(out.wrapping_add(16), second[row]);
-                }
-            }
-        }
-    };
-}
-
-tile_512!(byte_rows, Bytes, _mm512_dpbusd_epi32);
-tile_512!(word_rows_512, Words, _mm512_dpwssd_epi32);
 
 impl Simd for Avx2 {
     type V = __m256;
@@ -303,42 +259,18 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn word_tile(self, rows: usize, tile: rounded::Tile<'_, Words>) {
-        unsafe { of_rows!(rows, word_rows, tile, [1 2 3 4 5 6]) }
-    }
-}
-
-/// [`Simd::word_tile`] for `R` rows: 2 · `R` sums stay in registers. Multiplications
-/// and additions run on units of their own, so that this is nearly twice as fast as
-/// the tile of floats.
-#[target_feature(enable = "avx2,fma")]
-unsafe fn word_rows<const R: usize>(tile: rounded::Tile<'_, Words>) {
-    let rounded::Tile {
-        mut left,
-        steps,
-        mut panel,
-        starts,
-        sums,
-    } = tile;
-    unsafe {
-        let mut first = [_mm256_loadu_si256(starts.cast()); R];
-        let mut second = [_mm256_loadu_si256(starts.wrapping_add(8).cast()); R];
-        for _ in 0..steps {
-            let right = _mm256_loadu_si256(panel.cast());
-            let next = _mm256_loadu_si256(panel.wrapping_add(16).cast());
-            for row in 0..R {
-                let pair = left.wrapping_add(2 * row).cast::<i32>();
-                let pair = _mm256_set1_epi32(pair.read_unaligned());
-                first[row] = _mm256_add_epi32(first[row], _mm256_madd_epi16(pair, right));
-                second[row] = _mm256_add_epi32(second[row], _mm256_madd_epi16(pair, next));
-            }
-            left = left.wrapping_add(2 * R);
-            panel = panel.wrapping_add(32);
+    unsafe fn byte_tile(self, rows: usize, tile: rounded::Tile<'_, Bytes>) {
+        match self.vnni {
+            true => unsafe { tiles::bytes_256(rows, tile) },
+            false => unsafe { rounded::plain_tile(rows, Self::PANEL, tile) },
         }
-        for row in 0..R {
-            let out = sums[row].as_mut_ptr();
-            _mm256_storeu_si256(out.cast(), first[row]);
-            _mm256_storeu_si256(out.wrapping_add(8).cast(), second[row]);
+    }
+
+    #[inline(always)]
+    unsafe fn word_tile(self, rows: usize, tile: rounded::Tile<'_, Words>) {
+        match self.vnni {
+            true => unsafe { tiles::words_256(rows, tile) },
+            false => unsafe { tiles::words_avx2(rows, tile) },
         }
     }
 }
