@@ -159,7 +159,9 @@ export class Turn {
   notice(texts) {
     for (const text of texts ?? []) {
       const shown = [...this.notices.children].some((child) => child.textContent === text);
-      if (!shown) this.notices.append(el("p", { class: "notice" }, text));
+      // Not worth a warning: the answer is whole, and a slow machine says it each time.
+      const quiet = text.startsWith("re-ranking ran out of time");
+      if (!shown) this.notices.append(el("p", { class: quiet ? "notice aside" : "notice" }, text));
     }
   }
 
