@@ -1,5 +1,5 @@
 //! Pairs a second of the built-in re-rankers, 20 candidates that fill their
-//! window of 192 tokens: `cargo bench -p cairn-models --bench reranker`.
+//! windows: `cargo bench -p cairn-models --bench reranker`.
 
 use std::hint::black_box;
 

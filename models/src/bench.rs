@@ -164,7 +164,7 @@ pub fn machine(threads: usize, precision: Precision) -> Result<Machine> {
         }
         Ok::<_, Error>(())
     })?;
-    if matches!(chosen, Matrix::Floats(_)) {
+    if chosen.arithmetic() == packed.arithmetic() {
         best_chosen = best;
     }
     let speed = |time: Duration| 2.0 * (size as f64).powi(3) / time.as_secs_f64() / 1e9;

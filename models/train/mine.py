@@ -59,7 +59,6 @@ def judge_lists(lists, corpus, judge, dev, margin):
     kept, doubted, dropped = [], 0, 0
     for one, scores in zip(lists, score.score_lists(judge, asked)):
         many = len(one["pos"])
-        one["pos_judge"] = [round(float(s), 4) for s in scores[:many]]
         heard = scores[many:]
         for candidate, value in zip(one["found"], heard):
             candidate.append(round(float(value), 4))

@@ -201,6 +201,9 @@ def torch_steps(folder):
     gap = max(float((one["model"][k] - two["model"][k]).abs().max()) for k in one["model"])
     expect(two["step"] == 60 and gap < 1e-4, f"a resumed run is the same run: {gap}")
     refuses(lambda: loop.fit(flags("cut", "--layers", "0"), plain_loss), "a checkpoint of other layers")
+    judge = score.load(folder / "run" / "best.pt", pairs)
+    mine.mine(folder / "data", "train", folder / "judged.jsonl.gz", judge=judge)
+    expect(all(len(c) == 4 for one in read_lines(folder / "judged.jsonl.gz") for c in one["found"]), "a judge's scores")
     teacher = model.start(folder / "run" / "best.pt")
     gaps = []
 
@@ -208,7 +211,7 @@ def torch_steps(folder):
         gaps.append(distil.apart(read, taught).item())
         return distil.loss_of(20.0, 2.0, 0.2)(read, taught)
 
-    loop.fit(flags("small", "--layers", "0,2"), watched, teacher)
+    loop.fit(flags("small", "--layers", "0,2", "--lists", f"{folder}/judged.jsonl.gz"), watched, teacher)
     expect(np.mean(gaps[-15:]) < 0.9 * np.mean(gaps[:15]), "the student's states come nearer")
     student = model.start(folder / "small" / "best.pt")
     expect(len(student.settings.layers) == 2, "the student has two layers")

@@ -240,6 +240,7 @@ fn apply(candidates: Vec<Candidate>, scores: &[Option<f32>], weight: f32) -> Vec
 
 fn explain(cut: Cut, scores: &[Option<f32>]) -> String {
     let what = match cut {
+        // The page knows this one by its words, and shows it in grey.
         Cut::Deadline => "re-ranking ran out of time",
         Cut::Overloaded => "the re-ranking model is busy",
         Cut::Failed => "the re-ranking model failed",

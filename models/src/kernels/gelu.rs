@@ -57,23 +57,3 @@ pub(crate) fn gelu<S: Simd>(simd: S, x: S::V) -> S::V {
     let z = simd.mul(x, simd.splat(std::f32::consts::FRAC_1_SQRT_2));
     simd.mul_add(half, erf(simd, z), half)
 }
-
-/// Adds `bias` to `row` and applies GELU. `bias` is at least as long.
-#[inline(always)]
-pub(crate) fn bias_gelu<S: Simd>(simd: S, row: &mut [f32], bias: &[f32]) {
-    let bias = &bias[..row.len()];
-    let mut floats = row.chunks_exact_mut(S::LANES);
-    let mut biases = bias.chunks_exact(S::LANES);
-    for (floats, bias) in floats.by_ref().zip(biases.by_ref()) {
-        simd.store(
-            floats,
-            gelu(simd, simd.add(simd.load(floats), simd.load(bias))),
-        );
-    }
-    let floats = floats.into_remainder();
-    let bias = simd.load_part(biases.remainder(), 0.0);
-    simd.store_part(
-        floats,
-        gelu(simd, simd.add(simd.load_part(floats, 0.0), bias)),
-    );
-}

@@ -7,6 +7,7 @@
 //! de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008,
 //! without the packing of the left side.)
 
+use super::gelu::gelu;
 use super::simd::{Kernel, Level, Simd};
 
 /// Bytes of the left-hand rows that one task walks over with each panel: they
@@ -51,18 +52,6 @@ impl Packed {
         }
     }
 
-    pub(crate) fn depth(&self) -> usize {
-        self.depth
-    }
-
-    pub(crate) fn columns(&self) -> usize {
-        self.columns
-    }
-
-    pub(crate) fn panels(&self) -> usize {
-        self.columns.div_ceil(self.panel)
-    }
-
     fn panel_at(&self, at: usize) -> &[f32] {
         &self.floats[at * self.depth * self.panel..][..self.depth * self.panel]
     }
@@ -83,37 +72,68 @@ impl Finish<'_> {
     /// Stores as much of `product`, from column `at` on, as `out` has room for.
     #[inline(always)]
     pub(crate) fn store<S: Simd>(self, simd: S, product: S::V, at: usize, out: &mut [f32]) {
-        let full = out.len() == S::LANES;
-        let biased = |bias: &[f32]| {
-            let bias = &bias[at..][..out.len()];
-            simd.add(
-                product,
-                if full {
-                    simd.load(bias)
-                } else {
-                    simd.load_part(bias, 0.0)
-                },
-            )
-        };
+        let biased = |bias: &[f32]| simd.add(product, load(simd, &bias[at..][..out.len()]));
         let product = match self {
             Self::Plain => product,
             Self::Bias(bias) => biased(bias),
-            Self::BiasGelu(bias) => super::gelu::gelu(simd, biased(bias)),
+            Self::BiasGelu(bias) => gelu(simd, biased(bias)),
         };
-        if full {
+        if out.len() == S::LANES {
             simd.store(out, product);
         } else {
             simd.store_part(out, product);
         }
     }
+
+    /// The same for a row that was stored as it is; it starts in column `at`.
+    #[inline(always)]
+    fn again<S: Simd>(self, simd: S, row: &mut [f32], at: usize) {
+        if matches!(self, Self::Plain) {
+            return;
+        }
+        for (chunk, floats) in row.chunks_mut(S::LANES).enumerate() {
+            let product = load(simd, floats);
+            self.store(simd, product, at + chunk * S::LANES, floats);
+        }
+    }
 }
 
-/// Part of a product: `rows` of the left side with the `panels` of the right.
+/// At most a vector, with zeros after it.
+#[inline(always)]
+fn load<S: Simd>(simd: S, from: &[f32]) -> S::V {
+    if from.len() == S::LANES {
+        simd.load(from)
+    } else {
+        simd.load_part(from, 0.0)
+    }
+}
+
+/// The right side of a product: a `depth × columns` matrix, cut into panels.
+pub(crate) trait Right: Send + Sync {
+    fn depth(&self) -> usize;
+    fn columns(&self) -> usize;
+    /// Columns of one panel.
+    fn panel(&self) -> usize;
+    /// Of its numbers, for people.
+    fn arithmetic(&self) -> &'static str;
+
+    fn panels(&self) -> usize {
+        self.columns().div_ceil(self.panel())
+    }
+
+    /// Computes `product`, of which this is the right side.
+    ///
+    /// # Safety
+    /// As for [`Product::run`], which checked the lengths.
+    #[allow(unsafe_code)]
+    unsafe fn multiply(&self, product: Product<'_>, level: Level);
+}
+
+/// Part of a product: rows of the left side with the `panels` of the right.
 pub(crate) struct Product<'a> {
-    /// At least `rows × depth`, row by row.
+    /// `rows × depth`, row by row.
     pub(crate) left: &'a [f32],
-    pub(crate) rows: usize,
-    pub(crate) right: &'a Packed,
+    pub(crate) right: &'a dyn Right,
     pub(crate) panels: std::ops::Range<usize>,
     pub(crate) finish: Finish<'a>,
     /// Where row 0, column 0 of the product goes.
@@ -126,33 +146,61 @@ impl Product<'_> {
     /// Computes this part.
     ///
     /// # Safety
-    /// `out` must be valid for writing the columns of `panels` in `rows` rows,
-    /// and nothing else reads or writes them during the call.
+    /// `out` must be valid for writing the columns of `panels` in all rows, and
+    /// nothing else reads or writes them during the call.
     #[allow(unsafe_code)]
     pub(crate) unsafe fn run(self, level: Level) {
-        assert!(self.left.len() >= self.rows * self.right.depth);
+        assert_eq!(self.left.len() % self.right.depth(), 0);
         assert!(self.panels.end <= self.right.panels());
-        assert_eq!(self.right.panel, level.panel());
-        level.run(self);
+        assert_eq!(self.right.panel(), level.panel());
+        // SAFETY: the caller's promise, and the lengths are right.
+        unsafe { self.right.multiply(self, level) }
     }
 }
 
-impl Kernel for Product<'_> {
+impl Right for Packed {
+    fn depth(&self) -> usize {
+        self.depth
+    }
+
+    fn columns(&self) -> usize {
+        self.columns
+    }
+
+    fn panel(&self) -> usize {
+        self.panel
+    }
+
+    fn arithmetic(&self) -> &'static str {
+        "f32"
+    }
+
+    #[allow(unsafe_code)]
+    unsafe fn multiply(&self, product: Product<'_>, level: Level) {
+        level.run(Floats(self, product));
+    }
+}
+
+struct Floats<'a>(&'a Packed, Product<'a>);
+
+impl Kernel for Floats<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self {
-            left,
-            rows,
+        let Self(
             right,
-            panels,
-            finish,
-            out,
-            out_stride,
-        } = self;
-        let block_rows = (LEFT_NUM_BYTES / (4 * right.depth.max(1))).max(S::ROWS);
-        for block in even_parts(rows, block_rows) {
+            Product {
+                left,
+                panels,
+                finish,
+                out,
+                out_stride,
+                ..
+            },
+        ) = self;
+        let block_rows = (LEFT_NUM_BYTES / (4 * right.depth)).max(S::ROWS);
+        for block in even_parts(left.len() / right.depth, block_rows) {
             for panel in panels.clone() {
                 let column = panel * S::PANEL;
                 let columns = S::PANEL.min(right.columns - column);
@@ -177,15 +225,9 @@ impl Kernel for Product<'_> {
                             },
                         );
                         for row in 0..tile.len() {
-                            let out =
-                                std::slice::from_raw_parts_mut(out.add(row * out_stride), columns);
-                            match finish {
-                                Finish::Plain => {}
-                                Finish::Bias(bias) => super::rows::add(simd, out, &bias[column..]),
-                                Finish::BiasGelu(bias) => {
-                                    super::gelu::bias_gelu(simd, out, &bias[column..]);
-                                }
-                            }
+                            let row = out.add(row * out_stride);
+                            let row = std::slice::from_raw_parts_mut(row, columns);
+                            finish.again(simd, row, column);
                         }
                     }
                 }

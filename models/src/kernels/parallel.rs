@@ -5,10 +5,10 @@
 use rayon::prelude::*;
 
 use super::attention::Head;
-use super::gemm::{Finish, Packed, Product, even_parts};
+use super::gemm::{Finish, Packed, Product, Right, even_parts};
+use super::rounded::PackedInts;
 use super::rounded::bytes::Bytes;
 use super::rounded::words::Words;
-use super::rounded::{IntProduct, PackedInts};
 use super::rows::{AddNorm, Norm};
 use super::simd::Level;
 use crate::Precision;
@@ -20,11 +20,7 @@ const ROWS_PER_TASK: usize = 96;
 const LEAST_TASK: usize = 1 << 19;
 
 /// The right side of a product, as floats or rounded.
-pub(crate) enum Matrix {
-    Floats(Packed),
-    Words(PackedInts<Words>),
-    Bytes(PackedInts<Bytes>),
-}
+pub(crate) struct Matrix(Box<dyn Right>);
 
 impl Matrix {
     /// Rounds as `precision` asks, and packs a matrix given by its entries, for use
@@ -36,48 +32,18 @@ impl Matrix {
         columns: usize,
         entry: impl Fn(usize, usize) -> f32,
     ) -> Self {
-        match precision {
-            Precision::Int8 => Self::Bytes(PackedInts::new(level, depth, columns, entry)),
+        Self(match precision {
+            Precision::Int8 => Box::new(PackedInts::<Bytes>::new(level, depth, columns, entry)),
             Precision::Auto if level.multiplies_words() => {
-                Self::Words(PackedInts::new(level, depth, columns, entry))
+                Box::new(PackedInts::<Words>::new(level, depth, columns, entry))
             }
-            Precision::Auto | Precision::F32 => {
-                Self::Floats(Packed::new(level, depth, columns, entry))
-            }
-        }
+            Precision::Auto | Precision::F32 => Box::new(Packed::new(level, depth, columns, entry)),
+        })
     }
 
     /// Of its numbers, for people.
     pub(crate) fn arithmetic(&self) -> &'static str {
-        match self {
-            Self::Floats(_) => "f32",
-            Self::Words(_) => "int16",
-            Self::Bytes(_) => "int8",
-        }
-    }
-
-    fn depth(&self) -> usize {
-        match self {
-            Self::Floats(packed) => packed.depth(),
-            Self::Words(packed) => packed.depth(),
-            Self::Bytes(packed) => packed.depth(),
-        }
-    }
-
-    fn columns(&self) -> usize {
-        match self {
-            Self::Floats(packed) => packed.columns(),
-            Self::Words(packed) => packed.columns(),
-            Self::Bytes(packed) => packed.columns(),
-        }
-    }
-
-    fn panels(&self) -> usize {
-        match self {
-            Self::Floats(packed) => packed.panels(),
-            Self::Words(packed) => packed.panels(),
-            Self::Bytes(packed) => packed.panels(),
-        }
+        self.0.arithmetic()
     }
 }
 
@@ -89,7 +55,8 @@ pub(crate) fn product(
     finish: Finish<'_>,
     out: &mut [f32],
 ) {
-    let (depth, columns) = (linear.depth(), linear.columns());
+    let right = &*linear.0;
+    let (depth, columns) = (right.depth(), right.columns());
     let rows = left.len() / depth;
     assert!(out.len() >= rows * columns);
     let work = left.len() * columns;
@@ -98,10 +65,10 @@ pub(crate) fn product(
     let tasks = (2 * rayon::current_num_threads())
         .min(work / LEAST_TASK)
         .max(1);
-    let panel_parts = tasks.div_ceil(row_parts).min(linear.panels());
+    let panel_parts = tasks.div_ceil(row_parts).min(right.panels());
     let parts: Vec<_> = even_parts(rows, ROWS_PER_TASK)
         .flat_map(|rows| {
-            even_parts(linear.panels(), linear.panels().div_ceil(panel_parts))
+            even_parts(right.panels(), right.panels().div_ceil(panel_parts))
                 .map(move |panels| (rows.clone(), panels))
         })
         .collect();
@@ -112,37 +79,15 @@ pub(crate) fn product(
         // parts cover disjoint rectangles of it.
         #[allow(unsafe_code)]
         unsafe {
-            let out = out.at(rows.start * columns);
-            match linear {
-                Matrix::Floats(right) => Product {
-                    left,
-                    rows: rows.len(),
-                    right,
-                    panels,
-                    finish,
-                    out,
-                    out_stride: columns,
-                }
-                .run(level),
-                Matrix::Words(right) => IntProduct {
-                    left,
-                    right,
-                    panels,
-                    finish,
-                    out,
-                    out_stride: columns,
-                }
-                .run(level),
-                Matrix::Bytes(right) => IntProduct {
-                    left,
-                    right,
-                    panels,
-                    finish,
-                    out,
-                    out_stride: columns,
-                }
-                .run(level),
+            Product {
+                left,
+                right,
+                panels,
+                finish,
+                out: out.at(rows.start * columns),
+                out_stride: columns,
             }
+            .run(level);
         }
     });
 }

@@ -17,6 +17,7 @@ pub(crate) struct Bytes;
 impl Digits for Bytes {
     type Left = u8;
     type Right = i8;
+    const NAME: &'static str = "int8";
     const STEP: usize = 4;
     const SHIFT: i32 = 128;
 

@@ -12,7 +12,6 @@ mod product;
 mod right;
 pub(crate) mod words;
 
-pub(crate) use product::IntProduct;
 pub(crate) use right::PackedInts;
 
 use super::gemm::MOST_PANEL;
@@ -27,6 +26,8 @@ pub(crate) trait Digits: Sized + 'static {
     type Left: Copy + Default + Into<i32>;
     /// Of the right side.
     type Right: Copy + Default + Into<i32> + Send + Sync;
+    /// For people.
+    const NAME: &'static str;
     /// Products that are added at a time.
     const STEP: usize;
     /// What is added to the numbers of the left side.

@@ -2,52 +2,30 @@
 
 use super::left::{Rounded, round};
 use super::{Digits, MOST_ROWS, PackedInts, Tile};
-use crate::kernels::gemm::{Finish, MOST_PANEL, even_parts};
-use crate::kernels::simd::{Kernel, Level, Simd};
+use crate::kernels::gemm::{MOST_PANEL, Product, even_parts};
+use crate::kernels::simd::{Kernel, Simd};
 
-/// Part of a product: rows of the left side with the `panels` of the right.
-pub(crate) struct IntProduct<'a, D: Digits> {
-    /// `rows × depth`, row by row.
-    pub(crate) left: &'a [f32],
-    pub(crate) right: &'a PackedInts<D>,
-    pub(crate) panels: std::ops::Range<usize>,
-    pub(crate) finish: Finish<'a>,
-    /// Where row 0, column 0 of the product goes.
-    pub(crate) out: *mut f32,
-    /// Floats from one row of the product to the next.
-    pub(crate) out_stride: usize,
-}
+/// A product with rounded numbers, and the buffer for those of its left side.
+pub(super) struct Ints<'a, 'b, D: Digits>(
+    pub(super) &'a PackedInts<D>,
+    pub(super) Product<'a>,
+    pub(super) &'b mut Rounded<D>,
+);
 
-impl<D: Digits> IntProduct<'_, D> {
-    /// Computes this part.
-    ///
-    /// # Safety
-    /// `out` must be valid for writing the columns of `panels` in all rows, and
-    /// nothing else reads or writes them during the call.
-    #[allow(unsafe_code)]
-    pub(crate) unsafe fn run(self, level: Level) {
-        assert_eq!(self.left.len() % self.right.depth, 0);
-        assert!(self.panels.end <= self.right.panels());
-        assert_eq!(self.right.panel, level.panel());
-        D::with_buffer(|rounded| level.run(WithBuffer(self, rounded)));
-    }
-}
-
-struct WithBuffer<'a, 'b, D: Digits>(IntProduct<'a, D>, &'b mut Rounded<D>);
-
-impl<D: Digits> Kernel for WithBuffer<'_, '_, D> {
+impl<D: Digits> Kernel for Ints<'_, '_, D> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self(
-            IntProduct {
+            right,
+            Product {
                 left,
-                right,
                 panels,
                 finish,
                 out,
                 out_stride,
+                ..
             },
             rounded,
         ) = self;

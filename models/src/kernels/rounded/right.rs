@@ -1,6 +1,8 @@
 //! Weights to integers, once, in panels.
 
+use super::product::Ints;
 use super::{Digits, finite};
+use crate::kernels::gemm::{Product, Right};
 use crate::kernels::simd::Level;
 
 /// A `depth × columns` matrix of integers, cut into panels.
@@ -56,16 +58,27 @@ impl<D: Digits> PackedInts<D> {
             starts,
         }
     }
+}
 
-    pub(crate) fn depth(&self) -> usize {
+impl<D: Digits> Right for PackedInts<D> {
+    fn depth(&self) -> usize {
         self.depth
     }
 
-    pub(crate) fn columns(&self) -> usize {
+    fn columns(&self) -> usize {
         self.columns
     }
 
-    pub(crate) fn panels(&self) -> usize {
-        self.columns.div_ceil(self.panel)
+    fn panel(&self) -> usize {
+        self.panel
+    }
+
+    fn arithmetic(&self) -> &'static str {
+        D::NAME
+    }
+
+    #[allow(unsafe_code)]
+    unsafe fn multiply(&self, product: Product<'_>, level: Level) {
+        D::with_buffer(|rounded| level.run(Ints(self, product, rounded)));
     }
 }

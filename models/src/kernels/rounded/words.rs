@@ -28,6 +28,7 @@ pub(crate) struct Words;
 impl Digits for Words {
     type Left = i16;
     type Right = i16;
+    const NAME: &'static str = "int16";
     const STEP: usize = 2;
     const SHIFT: i32 = 0;
 

@@ -5,10 +5,10 @@ use proptest::prelude::*;
 
 use super::{assert_near, noise};
 use crate::kernels::attention::Head;
-use crate::kernels::gemm::{Finish, Packed, Product, even_parts};
+use crate::kernels::gemm::{Finish, Packed, Product, Right, even_parts};
 use crate::kernels::rounded::bytes::Bytes;
 use crate::kernels::rounded::words::Words;
-use crate::kernels::rounded::{Digits, IntProduct, PackedInts};
+use crate::kernels::rounded::{Digits, PackedInts};
 use crate::kernels::rows::{AddNorm, Norm, SumRows};
 use crate::kernels::simd::{Kernel, Level, Simd};
 use crate::kernels::{gelu, rows, softmax};
@@ -127,15 +127,10 @@ impl Kernel for Scale<'_> {
 }
 
 /// All columns of a product, and one more that must stay NaN.
-fn product<D: Digits>(
-    level: Level,
-    left: &[f32],
-    right: &PackedInts<D>,
-    finish: Finish<'_>,
-) -> Vec<f32> {
+fn product(level: Level, left: &[f32], right: &dyn Right, finish: Finish<'_>) -> Vec<f32> {
     let stride = right.columns() + 1;
     let mut out = vec![f32::NAN; left.len() / right.depth() * stride];
-    let product = IntProduct {
+    let product = Product {
         left,
         right,
         panels: 0..right.panels(),
@@ -227,7 +222,6 @@ proptest! {
             let mut out = vec![f32::NAN; rows * (columns + 1)];
             let product = Product {
                 left: &left,
-                rows,
                 right: &packed,
                 panels,
                 finish: match finish {
