@@ -4,18 +4,41 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::{Error, ErrorKind, Result};
 
 pub(super) const LOCK_FILE: &str = "lock";
 
+/// How long `acquire` waits for `holder`, which has the lock while it looks.
+const A_LOOK: Duration = Duration::from_millis(50);
+
+const BETWEEN_TRIES: Duration = Duration::from_millis(5);
+
+/// Calls `take` until it gives anything but `Locked`, for as long as `most`.
+pub(super) fn wait<T>(most: Duration, mut take: impl FnMut() -> Result<T>) -> Result<T> {
+    let begun = Instant::now();
+    loop {
+        match take() {
+            Err(error) if error.kind() == ErrorKind::Locked && begun.elapsed() < most => {
+                std::thread::sleep(BETWEEN_TRIES);
+            }
+            result => return result,
+        }
+    }
+}
+
 /// Held as long as it lives.
 #[derive(Debug)]
-pub(super) struct WriterLock(#[allow(dead_code)] File);
+pub(super) struct WriterLock(File);
 
 impl WriterLock {
     /// Takes the lock of the collection in `dir`, or says who has it.
     pub(super) fn acquire(dir: &Path) -> Result<Self> {
+        wait(A_LOOK, || Self::try_acquire(dir))
+    }
+
+    fn try_acquire(dir: &Path) -> Result<Self> {
         let path = dir.join(LOCK_FILE);
         let mut file = OpenOptions::new()
             .read(true)
@@ -45,8 +68,20 @@ impl WriterLock {
         let mut file = File::open(dir.join(LOCK_FILE)).ok()?;
         match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => Some(process(&mut file)),
-            _ => None,
+            Ok(()) => {
+                let _ = file.unlock();
+                None
+            }
+            Err(TryLockError::Error(_)) => None,
         }
+    }
+}
+
+impl Drop for WriterLock {
+    /// Closing the file is not enough: a process that this one is just starting has
+    /// a copy of its handle until it runs its own program, and would keep the lock.
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
     }
 }
 
@@ -71,4 +106,39 @@ fn locked(file: &mut File) -> Error {
         ErrorKind::Locked,
         format!("{who} is writing to this collection; wait until it is done, or stop it"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_is_let_go_though_a_copy_of_its_handle_lives() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = WriterLock::acquire(dir.path()).unwrap();
+        let _copy = lock.0.try_clone().unwrap();
+        assert_eq!(
+            WriterLock::holder(dir.path()),
+            Some(Some(std::process::id()))
+        );
+        drop(lock);
+        assert_eq!(WriterLock::holder(dir.path()), None);
+        WriterLock::acquire(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_look_at_the_lock_is_waited_for_and_a_writer_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(WriterLock::acquire(dir.path()).unwrap());
+        let look = File::open(dir.path().join(LOCK_FILE)).unwrap();
+        look.try_lock_shared().unwrap();
+        let looking = std::thread::spawn(move || {
+            std::thread::sleep(BETWEEN_TRIES);
+            drop(look);
+        });
+        let _lock = wait(Duration::MAX, || WriterLock::try_acquire(dir.path())).unwrap();
+        looking.join().unwrap();
+        let error = WriterLock::acquire(dir.path()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Locked);
+    }
 }

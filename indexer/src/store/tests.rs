@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use cairn_models::testing::HashEmbedder;
 use cairn_models::{Cancel, Embedder};
@@ -26,17 +25,7 @@ fn open(dir: &Path) -> Index {
     Index::open(dir, settings()).unwrap()
 }
 
-/// A writer. A process that another test starts holds a copy of this one's handles
-/// for a moment, the one of the lock file among them: wait for it, but not for ever.
 pub(super) fn writer(index: &Index) -> Writer {
-    for _ in 0..1000 {
-        match index.writer(Arc::new(HashEmbedder)) {
-            Err(error) if error.kind() == ErrorKind::Locked => {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            result => return result.unwrap(),
-        }
-    }
     index.writer(Arc::new(HashEmbedder)).unwrap()
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cairn_models::{Cancel, Embedder};
 use tantivy::merge_policy::LogMergePolicy;
@@ -12,7 +12,7 @@ use crate::vectors::{BuildSettings, Segment, SegmentMeta, write_segment};
 use crate::{Document, DocumentId, Error, ErrorKind, Result};
 
 use super::index::{Shared, WORDS_DIR, Words};
-use super::lock::WriterLock;
+use super::lock::{self, WriterLock};
 use super::payload::{EmbedderEntry, FORMAT, Payload};
 use super::pending::{Hash, Pending};
 use super::plan::{Planner, Prepared, Source};
@@ -23,6 +23,9 @@ use super::{Fingerprint, PutReport, Root, Snapshot, fault};
 
 /// Memory for postings that are not on disk yet.
 const WORDS_BUFFER_NUM_BYTES: usize = 64 << 20;
+
+/// More than a process takes to start, on a busy machine too.
+const A_START: Duration = Duration::from_secs(5);
 
 /// Vectors in memory beyond which they go into a segment before the commit.
 const VECTORS_BUFFER_NUM_BYTES: usize = 64 << 20;
@@ -66,11 +69,15 @@ impl Writer {
         let handle = shared.create_words()?;
         handle.register(&shared.settings.language)?;
         let words_dir = shared.dir.join(WORDS_DIR);
-        let words = handle
-            .index
-            .writer_with_num_threads(1, WORDS_BUFFER_NUM_BYTES)
-            .and_then(PostingsWriter::new)
-            .map_err(|error| fault::convert(error, &words_dir))?;
+        // Tantivy has a lock of its own. Whoever has ours can only find it taken by a
+        // process that is just starting, with a copy of the last writer's handles.
+        let words = lock::wait(A_START, || {
+            handle
+                .index
+                .writer_with_num_threads(1, WORDS_BUFFER_NUM_BYTES)
+                .and_then(PostingsWriter::new)
+                .map_err(|error| fault::convert(error, &words_dir))
+        })?;
         words.set_merge_policy(Box::new(merge_policy()));
         let mut writer = Self {
             words,
