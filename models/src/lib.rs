@@ -20,6 +20,7 @@ mod generator;
 mod hub;
 mod kernels;
 mod load;
+mod memory;
 mod queue;
 mod reranker;
 pub mod testing;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crate::generator::GgufGenerator;
 use crate::hub::{ArtifactKind, Hub, Located, Progress, sha256_of};
 use crate::reranker::CrossEncoder;
-use crate::{BertEmbedder, DeviceChoice, Embedder, Error, ErrorKind, Generator, Reranker, Result};
+use crate::{
+    BertEmbedder, DeviceChoice, Embedder, Error, ErrorKind, Generator, Reranker, Result, memory,
+};
 
 /// Hexadecimal digits of a checksum that tell weights apart in an id.
 const ID_DIGITS: usize = 8;
@@ -21,6 +23,9 @@ pub struct LoadOptions {
     /// Where the embedder and the built-in re-ranker run. Other re-rankers and
     /// generators run on the CPU.
     pub device: DeviceChoice,
+    /// Most bytes of passages that a built-in re-ranker keeps, once it has read them,
+    /// for the next question that finds them. 0 keeps none.
+    pub reranker_cache_num_bytes: usize,
 }
 
 /// Arithmetic of the linear layers of an encoder.
@@ -58,7 +63,9 @@ pub fn load_embedder(
         None => sha256_of(&model.folder.join("model.safetensors"))?,
     };
     let id = format!("{}@{}", model.name, &sha256[..ID_DIGITS]);
-    Ok(Arc::new(BertEmbedder::open(&model.folder, id, options)?))
+    let embedder = BertEmbedder::open(&model.folder, id, options)?;
+    memory::trim();
+    Ok(Arc::new(embedder))
 }
 
 /// Loads a re-ranker by its name, Hugging Face id or folder, fetching it if need
@@ -75,16 +82,15 @@ pub fn load_reranker(
     progress: &dyn Progress,
 ) -> Result<Arc<dyn Reranker>> {
     let located = hub.locate(on(reference)?, ArtifactKind::Reranker, progress)?;
-    let LoadOptions {
-        threads, device, ..
-    } = *options;
-    Ok(Arc::new(match located {
-        Located::Builtin(id) => CrossEncoder::builtin(&id, threads, device)?,
+    let reranker = match located {
+        Located::Builtin(id) => CrossEncoder::builtin(&id, options)?,
         Located::Folder { name, folder, .. } => {
             let runtime = hub.library("onnxruntime", progress)?;
-            CrossEncoder::open(&folder, name, &runtime, threads)?
+            CrossEncoder::open(&folder, name, &runtime, options.threads)?
         }
-    }))
+    };
+    memory::trim();
+    Ok(Arc::new(reranker))
 }
 
 /// Whether the re-ranker of this name runs in ONNX Runtime: all but the built-in

@@ -45,6 +45,7 @@ impl<'a> Models<'a> {
                 threads: config.models.threads,
                 precision: config.models.precision,
                 device: config.models.device,
+                reranker_cache_num_bytes: config.retrieval.rerank.cache_mb.saturating_mul(1 << 20),
             },
         })
     }

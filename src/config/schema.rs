@@ -126,6 +126,7 @@ pub struct Rerank {
     pub blend: f32,
     pub budget_ms: u64,
     pub windows: usize,
+    pub cache_mb: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -4,6 +4,9 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
+/// Large windows have a multiple of so many tokens.
+const SIZE_STEP: usize = 16;
+
 /// The question's words, each with its inverse document frequency among the
 /// candidates: a word that every candidate holds tells no window from another.
 pub(super) struct Terms {
@@ -46,6 +49,7 @@ pub(super) fn best(
     if tokens.len() <= size {
         return Vec::from_iter(Some(0..text.len()));
     }
+    let size = common(size);
     let hits: Vec<(usize, String)> = words(text)
         .filter(|(_, word)| terms.weights.contains_key(word))
         .collect();
@@ -72,6 +76,15 @@ pub(super) fn best(
         .into_iter()
         .map(|start| tokens[start].start..tokens[start + size - 1].end)
         .collect()
+}
+
+/// Questions of like lengths leave room for windows of the same size, so that they
+/// read the same windows: what a re-ranker has read of a passage is then of use again.
+fn common(size: usize) -> usize {
+    if size < 4 * SIZE_STEP {
+        return size;
+    }
+    size - size % SIZE_STEP
 }
 
 /// Summed in the order of the words, so that equal windows have equal sums.
@@ -143,6 +156,24 @@ mod tests {
         let window = &text[windows[0].clone()];
         assert!(window.contains("Needles"), "{window}");
         assert_eq!(window.split(' ').count(), 8);
+    }
+
+    #[test]
+    fn questions_of_like_lengths_read_the_same_window() {
+        let text = format!("{} needle {}", filler(90), filler(90));
+        let terms = Terms::new("needle", &[&text]);
+        let window = |size| best(&text, &tokens(&text), size, 1, &terms);
+        assert_eq!(window(112), window(127));
+        assert_ne!(window(112), window(128));
+        assert!(
+            window(63) != window(62),
+            "small ones are as large as they may be"
+        );
+        // A text that fits is not cut to a multiple.
+        assert_eq!(
+            best(&text, &tokens(&text), 181, 1, &terms)[0],
+            0..text.len()
+        );
     }
 
     #[test]

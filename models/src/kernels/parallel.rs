@@ -6,9 +6,9 @@ use rayon::prelude::*;
 
 use super::attention::Head;
 use super::gemm::{Finish, Packed, Product, Right, even_parts};
-use super::rounded::PackedInts;
 use super::rounded::bytes::Bytes;
 use super::rounded::words::Words;
+use super::rounded::{PackedInts, is_sound};
 use super::rows::{AddNorm, Norm};
 use super::simd::Level;
 use crate::Precision;
@@ -23,8 +23,8 @@ const LEAST_TASK: usize = 1 << 19;
 pub(crate) struct Matrix(Box<dyn Right>);
 
 impl Matrix {
-    /// Rounds as `precision` asks, and packs a matrix given by its entries, for use
-    /// with `level`.
+    /// Rounds as `precision` asks, where this machine multiplies what comes of it
+    /// right, and packs a matrix given by its entries, for use with `level`.
     pub(crate) fn pack(
         level: Level,
         precision: Precision,
@@ -33,11 +33,13 @@ impl Matrix {
         entry: impl Fn(usize, usize) -> f32,
     ) -> Self {
         Self(match precision {
-            Precision::Int8 => Box::new(PackedInts::<Bytes>::new(level, depth, columns, entry)),
-            Precision::Auto if level.multiplies_words() => {
+            Precision::Int8 if is_sound::<Bytes>(level) => {
+                Box::new(PackedInts::<Bytes>::new(level, depth, columns, entry))
+            }
+            Precision::Auto if level.multiplies_words() && is_sound::<Words>(level) => {
                 Box::new(PackedInts::<Words>::new(level, depth, columns, entry))
             }
-            Precision::Auto | Precision::F32 => Box::new(Packed::new(level, depth, columns, entry)),
+            _ => Box::new(Packed::new(level, depth, columns, entry)),
         })
     }
 

@@ -58,6 +58,11 @@ impl Head {
         })
     }
 
+    /// Floats of a state.
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
     /// A question of the tokens `ids`, special ones at both ends, and their states.
     pub(super) fn question(&self, ids: &[u32], states: &[f32]) -> Question {
         let mean = self.mean(states);

@@ -6,6 +6,7 @@ mod graph;
 mod late;
 mod own;
 mod pairs;
+mod passages;
 mod session;
 
 #[cfg(test)]
@@ -20,7 +21,7 @@ use self::pairs::{Pair, Pairs};
 use self::session::OnnxSession;
 use crate::hub::choose_onnx;
 use crate::{
-    Cancel, DeviceChoice, Error, ErrorKind, Precision, Reranker, Result, TokenSpans, device,
+    Cancel, Error, ErrorKind, LoadOptions, Precision, Reranker, Result, TokenSpans, device,
 };
 
 pub(crate) use self::builtin::{Builtin, verify as verify_builtin};
@@ -59,18 +60,23 @@ impl Session {
 
 impl CrossEncoder {
     /// A model that is compiled into this crate, on our own kernels or on a GPU;
-    /// see their model cards in `models/builtin`. `threads` work on one call, 0 takes
-    /// all cores.
+    /// see their model cards in `models/builtin`. Of `options`, the embedder's precision
+    /// is not meant.
     ///
     /// # Errors
     /// `NotFound` when there is no such model, `Machine` when the threads cannot be
-    /// started, and those of [`DeviceChoice::find`].
-    pub fn builtin(id: &str, threads: usize, device: DeviceChoice) -> Result<Self> {
+    /// started, and those of [`crate::DeviceChoice::find`].
+    pub fn builtin(id: &str, options: &LoadOptions) -> Result<Self> {
         let model = Builtin::get(id)?;
-        match device.gpu()? {
+        let threads = options.threads;
+        let mut opened = match options.device.gpu()? {
             Some(gpu) => Self::on_candle(model, threads, &gpu),
             None => Self::on_kernels(model, threads, OwnSession::precision()),
+        }?;
+        if let Session::Own(session) = &mut opened.session {
+            session.remember_passages(options.reranker_cache_num_bytes);
         }
+        Ok(opened)
     }
 
     fn on_kernels(model: &Builtin, threads: usize, precision: Precision) -> Result<Self> {

@@ -16,9 +16,10 @@ use super::builtin::Builtin;
 use super::graph::Graph;
 use super::late::{Head, Question};
 use super::pairs::Pair;
+use super::passages::{Passages, States};
 use crate::encoder::{Activation, BertEncoder, CandleEncoder, Config, Encoder, Pooling};
 use crate::kernels::simd::Level;
-use crate::{Cancel, Error, ErrorKind, Precision, Result};
+use crate::{Cancel, Error, ErrorKind, Precision, Result, memory};
 
 /// The encoder, and the head that compares what it makes of two texts.
 pub(super) struct OwnSession {
@@ -27,6 +28,7 @@ pub(super) struct OwnSession {
     pool: ThreadPool,
     /// The question that was read last: a search asks about a few passages at a time.
     last: Mutex<Option<Arc<Asked>>>,
+    passages: Passages,
 }
 
 /// A question that was read.
@@ -48,14 +50,17 @@ impl OwnSession {
     /// A built-in model on our own kernels; `threads` work on one call, 0 takes
     /// all cores.
     pub(super) fn builtin(model: &Builtin, threads: usize, precision: Precision) -> Result<Self> {
-        Self::open(model, threads, |graph, config| {
+        let session = Self::open(model, threads, |graph, config| {
             Ok(Box::new(BertEncoder::open(
                 graph,
                 config,
                 Pooling::First,
                 precision,
             )?))
-        })
+        });
+        // Packed by now, all but the table of words, of which few are used.
+        memory::release(model.model);
+        session
     }
 
     /// The same in f32 on candle's operations.
@@ -101,7 +106,13 @@ impl OwnSession {
             head: Head::open(&graph, config.vocab_size, config.hidden_size)?,
             pool,
             last: Mutex::default(),
+            passages: Passages::new(0),
         })
+    }
+
+    /// Keeps at most so many bytes of passages that were read.
+    pub(super) fn remember_passages(&mut self, num_bytes: usize) {
+        self.passages = Passages::new(num_bytes);
     }
 
     /// One score for each pair; all are of one question, which is read once.
@@ -109,22 +120,41 @@ impl OwnSession {
         let Some(first) = pairs.first() else {
             return Ok(Vec::new());
         };
-        let ids = &first.ids[..first.passage];
-        let known = self.last().clone().filter(|last| last.ids == ids);
-        let unread = known.is_none().then_some(ids);
+        let question = &first.ids[..first.passage];
+        let asked = self.last().clone().filter(|last| last.ids == question);
         let passages = pairs.iter().map(|pair| &pair.ids[pair.passage..]);
-        let texts: Vec<&[u32]> = unread.into_iter().chain(passages).collect();
+        let passages: Vec<(&[u32], Option<Arc<States>>)> =
+            passages.map(|ids| (ids, self.passages.get(ids))).collect();
+        let new = passages.iter().filter(|(_, known)| known.is_none());
+        let unread: Vec<&[u32]> = (asked.is_none().then_some(question).into_iter())
+            .chain(new.map(|(ids, _)| *ids))
+            .collect();
         self.pool.install(|| {
-            let mut states = self.encoder.states(&texts, cancel)?;
-            let asked = match known {
-                Some(asked) => asked,
-                None => self.remember(ids, &states.remove(0)),
-            };
-            let passages = states.par_iter_mut();
+            let mut read = match unread[..] {
+                [] => Vec::new(),
+                _ => self.encoder.states(&unread, cancel)?,
+            }
+            .into_iter();
+            let mut next = || read.next().unwrap_or_default();
+            let asked = asked.unwrap_or_else(|| self.remember(question, &next()));
+            let passages: Vec<_> = passages
+                .into_iter()
+                .map(|(ids, known)| (ids, known.ok_or_else(&mut next)))
+                .collect();
             Ok(passages
-                .map(|rows| self.head.score(&asked.question, rows))
+                .into_par_iter()
+                .map(|(ids, states)| {
+                    let states = states.unwrap_or_else(|floats| self.keep(ids, &floats));
+                    self.head.score(&asked.question, &mut states.floats())
+                })
                 .collect())
         })
+    }
+
+    fn keep(&self, ids: &[u32], floats: &[f32]) -> Arc<States> {
+        let states = Arc::new(States::round(floats, self.head.width()));
+        self.passages.put(ids, &states);
+        states
     }
 
     fn remember(&self, ids: &[u32], states: &[f32]) -> Arc<Asked> {

@@ -3,12 +3,12 @@
 use std::sync::LazyLock;
 
 use super::*;
-use crate::{Hub, Quiet};
+use crate::{Hub, LoadOptions, Quiet};
 
 const ID: &str = "cairn-late-interaction-v1";
 
 static RERANKER: LazyLock<CrossEncoder> =
-    LazyLock::new(|| CrossEncoder::builtin(ID, 2, DeviceChoice::Auto).unwrap());
+    LazyLock::new(|| CrossEncoder::builtin(ID, &LoadOptions::default()).unwrap());
 static ONNX: LazyLock<CrossEncoder> =
     LazyLock::new(|| CrossEncoder::builtin_onnx(ID, &runtime(), 2).unwrap());
 
@@ -246,6 +246,36 @@ fn agree_with_onnx_runtime(model: &Builtin) {
     }
     let off = off.map(|sum| sum / count);
     assert!(off[0] < 0.5 && off[1] < 0.25, "{}: {off:?}", model.id);
+}
+
+#[test]
+fn passages_that_were_read_before_score_as_they_did() {
+    let options = LoadOptions {
+        threads: 1,
+        reranker_cache_num_bytes: 1 << 20,
+        ..LoadOptions::default()
+    };
+    let remembers = CrossEncoder::builtin(ID, &options).unwrap();
+    let passages = [
+        "To rotate the API key, press Rotate.",
+        "The office is closed.",
+        "Keys can be remapped.",
+    ];
+    let score = |engine: &CrossEncoder, query: &str, passages: &[&str]| {
+        engine.score(query, passages, &Cancel::never()).unwrap()
+    };
+    let queries = ["How do I rotate a key?", "When is the office open?"];
+    // The second one is new, between two that are not.
+    score(&remembers, queries[0], &[passages[0], passages[2]]);
+    for query in queries {
+        let wanted = score(&RERANKER, query, &passages);
+        let found = score(&remembers, query, &passages);
+        for (wanted, found) in wanted.iter().zip(&found) {
+            assert!((wanted - found).abs() < 1e-3, "{query}: {wanted} {found}");
+        }
+        // To the bit, where nothing is read.
+        assert_eq!(score(&remembers, query, &passages), found, "{query}");
+    }
 }
 
 #[test]

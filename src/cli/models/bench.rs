@@ -63,6 +63,8 @@ pub(in crate::cli) fn run(context: &Context, hub: &Hub, args: &Args) -> anyhow::
         threads: args.threads.unwrap_or(models.threads),
         precision: models.precision,
         device: models.device,
+        // Every passage is read.
+        reranker_cache_num_bytes: 0,
     };
     // Read first, so that a wrong file costs no time.
     let texts = match &args.texts {

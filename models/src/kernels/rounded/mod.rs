@@ -7,11 +7,13 @@
 //! step is as many rows of a panel as one instruction adds up.
 
 pub(crate) mod bytes;
+mod check;
 pub(crate) mod left;
 mod product;
 mod right;
 pub(crate) mod words;
 
+pub(crate) use check::is_sound;
 pub(crate) use right::PackedInts;
 
 use super::gemm::MOST_PANEL;

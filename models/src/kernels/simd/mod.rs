@@ -207,6 +207,11 @@ impl Level {
         levels
     }
 
+    /// Plain arithmetic, one number at a time.
+    pub(crate) fn scalar() -> Self {
+        Self::Scalar(scalar::Scalar)
+    }
+
     /// The fastest of this machine.
     pub(crate) fn best() -> Self {
         Self::available()[0]
