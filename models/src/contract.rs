@@ -45,6 +45,9 @@ pub trait Embedder: Send + Sync {
     }
 }
 
+/// [`Reranker::weight`] of log-odds that are neither timid nor overconfident.
+pub(crate) const LOG_ODDS_WEIGHT: f32 = 0.12;
+
 /// A query and passages to relevance scores, by reading both together.
 pub trait Reranker: Send + Sync {
     /// Identity of the weights.
@@ -60,6 +63,12 @@ pub trait Reranker: Send + Sync {
     /// One score for each passage; larger is more relevant. Scores are
     /// comparable within one query only, unless the model card says more.
     fn score(&self, query: &str, passages: &[&str], cancel: &Cancel) -> Result<Vec<f32>>;
+
+    /// What a unit of the score is worth beside the fused score of the best candidate.
+    /// The default is for log-odds, as cross-encoders give them.
+    fn weight(&self) -> f32 {
+        LOG_ODDS_WEIGHT
+    }
 
     /// Where it computes, for reports: `cpu`, `cuda:0` or `metal`.
     fn device(&self) -> &str {

@@ -149,6 +149,10 @@ impl Reranker for OverlapReranker {
         "overlap"
     }
 
+    fn weight(&self) -> f32 {
+        1.0
+    }
+
     fn window(&self) -> usize {
         192
     }

@@ -31,9 +31,10 @@ def min_max(scores):
 
 def blend(ids, fused, heard, depth, weight):
     """`ids` (in fused order) with the first `depth` of them put in the order of
-    weight x heard + (1 - weight) x fused, both min-max normalised over
-    those; the rest follows (src/retrieve/blend.rs)."""
+    weight x heard + fused as a share of the best; the rest follows
+    (src/retrieve/blend.rs)."""
     depth = min(depth, len(ids), len(heard))
-    mixed = weight * min_max(heard[:depth]) + (1 - weight) * min_max(fused[:depth])
+    best = fused[0] if len(fused) and fused[0] > 0 else float("inf")
+    mixed = [weight * said + found / best for said, found in zip(heard[:depth], fused[:depth])]
     order = sorted(range(depth), key=lambda at: -mixed[at])
     return [ids[at] for at in order] + list(ids[depth:])

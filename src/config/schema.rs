@@ -123,7 +123,7 @@ pub struct Fusion {
 pub struct Rerank {
     pub enabled: bool,
     pub depth: usize,
-    pub blend: f32,
+    pub weight: f32,
     pub budget_ms: u64,
     pub windows: usize,
     pub cache_mb: usize,
@@ -222,8 +222,8 @@ impl Config {
                 self.retrieval.fusion.k > 0.0,
             ),
             (
-                "retrieval.rerank.blend must lie in 0..=1",
-                unit.contains(&self.retrieval.rerank.blend),
+                "retrieval.rerank.weight must lie in 0..=10",
+                (0.0..=10.0).contains(&self.retrieval.rerank.weight),
             ),
             (
                 "server.max_concurrency must be at least 1",

@@ -2,19 +2,26 @@
 
 use super::fusion::min_max;
 
-/// Orders candidates by `blend` × the re-ranker's score + (1 - `blend`) ×
-/// the fused one, both min-max normalised over those that were read. The rest
-/// follows in fused order. Gives positions in `fused` (which is in fused
+/// Orders candidates by `weight` × the re-ranker's score + the fused one as a share of
+/// the best. Both are taken as they are, and not from the worst to the best of those
+/// that were read: so the order of two candidates does not depend on the others, and a
+/// deeper reading, with worse candidates at its end, moves none of them.
+///
+/// The rest follows in fused order. Gives positions in `fused` (which is in fused
 /// order) and scores: those that were read in 0.5..=1, the others below.
-pub(crate) fn blend(fused: &[f32], scores: &[Option<f32>], blend: f32) -> Vec<(usize, f32)> {
+pub(crate) fn blend(fused: &[f32], scores: &[Option<f32>], weight: f32) -> Vec<(usize, f32)> {
     let is_read = |at: &usize| scores.get(*at).is_some_and(Option::is_some);
     let (read, unread): (Vec<usize>, Vec<usize>) = (0..fused.len()).partition(is_read);
-    let heard = min_max(read.iter().filter_map(|&at| scores[at]));
-    let found = min_max(read.iter().map(|&at| fused[at]));
+    // Where nothing scores above 0, there are no shares, and the re-ranker decides.
+    let best = fused.first().copied().filter(|&best| best > 0.0);
+    let share = |at: usize| best.map_or(0.0, |best| fused[at] / best);
+    let mixed = min_max(
+        read.iter()
+            .filter_map(|&at| scores[at].map(|score| weight * score + share(at))),
+    );
     let mut ranked: Vec<(usize, f32)> = read
-        .iter()
-        .zip(heard.iter().zip(&found))
-        .map(|(&at, (heard, found))| (at, 0.5 + 0.5 * (blend * heard + (1.0 - blend) * found)))
+        .into_iter()
+        .zip(mixed.into_iter().map(|score| 0.5 + 0.5 * score))
         .collect();
     // Stable: equal scores keep their fused order.
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -32,20 +39,43 @@ pub(crate) fn blend(fused: &[f32], scores: &[Option<f32>], blend: f32) -> Vec<(u
 mod tests {
     use super::*;
 
+    fn order(fused: &[f32], scores: &[Option<f32>], weight: f32) -> Vec<usize> {
+        let ranked = blend(fused, scores, weight);
+        ranked.into_iter().map(|(at, _)| at).collect()
+    }
+
     #[test]
     fn blending_mixes_both_scores() {
-        let fused = [0.9, 0.8, 0.7, 0.6];
-        let order = |scores: &[Option<f32>], a| {
-            blend(&fused, scores, a)
-                .into_iter()
-                .map(|(at, _)| at)
-                .collect::<Vec<_>>()
-        };
+        let fused = [0.8, 0.6, 0.4, 0.2];
         let all = [Some(-3.0), Some(1.0), Some(5.0), Some(0.0)];
-        assert_eq!(order(&all, 0.0), [0, 1, 2, 3]);
-        assert_eq!(order(&all, 1.0), [2, 1, 3, 0]);
-        // 0: .5, 1: .583, 2: .667, 3: .188
-        assert_eq!(order(&all, 0.5), [2, 1, 0, 3]);
+        assert_eq!(order(&fused, &all, 0.0), [0, 1, 2, 3]);
+        assert_eq!(order(&fused, &all, 10.0), [2, 1, 3, 0]);
+        // 0: .7, 1: .85, 2: 1.0, 3: .25
+        assert_eq!(order(&fused, &all, 0.1), [2, 1, 0, 3]);
+    }
+
+    #[test]
+    fn a_candidate_more_moves_no_other() {
+        let fused = [0.9, 0.8, 0.7, 0.1];
+        let scores = [Some(-1.0), Some(0.5), Some(0.4), Some(-40.0)];
+        for weight in [0.05, 0.1, 0.2] {
+            let few = order(&fused[..3], &scores[..3], weight);
+            let more = order(&fused, &scores, weight);
+            assert_eq!(more[..3], few, "{weight}");
+            assert_eq!(more[3], 3);
+        }
+    }
+
+    #[test]
+    fn scores_without_a_share_are_the_re_rankers() {
+        let scores = [Some(0.0), Some(2.0), Some(1.0)];
+        for fused in [[0.0, 0.0, 0.0], [-0.1, -0.2, -0.3]] {
+            assert_eq!(order(&fused, &scores, 0.1), [1, 2, 0], "{fused:?}");
+        }
+        assert_eq!(
+            order(&[0.5, 0.4], &[Some(f32::NAN), Some(0.0)], 0.1),
+            [1, 0]
+        );
     }
 
     #[test]

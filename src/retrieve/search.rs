@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use cairn_indexer::{ChunkRef, Scored, StoredChunk};
-use cairn_models::Cancel;
+use cairn_models::{Cancel, Reranker as _};
 
 use super::api::{Ranks, SearchRequest, SearchResponse, Source};
 use super::blend::blend;
@@ -133,7 +133,8 @@ impl Search<'_> {
             self.cancel,
         )?;
         degraded.extend(reading.cut.map(|cut| explain(cut, &reading.scores)));
-        let ranked = apply(candidates, &reading.scores, options.blend);
+        let weight = options.weight * reranker.queue.weight();
+        let ranked = apply(candidates, &reading.scores, weight);
         clock.note("rerank", start.elapsed());
         Ok(ranked)
     }

@@ -39,6 +39,10 @@ impl Reranker for RerankQueue {
         self.reranker.token_spans(text)
     }
 
+    fn weight(&self) -> f32 {
+        self.reranker.weight()
+    }
+
     fn device(&self) -> &str {
         self.reranker.device()
     }

@@ -19,6 +19,7 @@ use candle_core::Device;
 use self::own::OwnSession;
 use self::pairs::{Pair, Pairs};
 use self::session::OnnxSession;
+use crate::contract::LOG_ODDS_WEIGHT;
 use crate::hub::choose_onnx;
 use crate::{
     Cancel, Error, ErrorKind, LoadOptions, Precision, Reranker, Result, TokenSpans, device,
@@ -40,6 +41,7 @@ pub struct CrossEncoder {
     id: String,
     pairs: Pairs,
     session: Session,
+    weight: f32,
     device: String,
 }
 
@@ -106,6 +108,7 @@ impl CrossEncoder {
         Ok(Self {
             id: model.id.to_owned(),
             pairs: Pairs::from_bytes(builtin::TOKENIZER, model.window)?,
+            weight: model.weight,
             session,
             device: device::name(&Device::Cpu),
         })
@@ -134,6 +137,7 @@ impl CrossEncoder {
         Ok(Self {
             id: id.into(),
             pairs,
+            weight: LOG_ODDS_WEIGHT,
             session: Session::Onnx(OnnxSession::open(&folder.join(model), runtime, threads)?),
             device: device::name(&Device::Cpu),
         })
@@ -151,6 +155,10 @@ impl Reranker for CrossEncoder {
 
     fn token_spans(&self, text: &str) -> Result<TokenSpans> {
         self.pairs.token_spans(text)
+    }
+
+    fn weight(&self) -> f32 {
+        self.weight
     }
 
     fn device(&self) -> &str {

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use cairn_eval::{Error, Evaluation, Measure, Passage, Question, Retrieved};
 use cairn_indexer::{Bm25, ChunkRef, Scored, Snapshot, StoredChunk};
-use cairn_models::Cancel;
+use cairn_models::{Cancel, Reranker as _};
 
 use super::retriever::{chunks, hits};
 use super::scores::Remembering;
@@ -205,7 +205,8 @@ impl<'a> Replay<'a> {
                 reading = read.took_ms;
                 timings.insert("rerank".to_owned(), reading);
                 let scores: Vec<f32> = ranked.iter().map(|(_, score)| *score).collect();
-                let order = blend(&scores, &read.scores, options.rerank.blend);
+                let own = self.reranker.map_or(0.0, |model| model.weight());
+                let order = blend(&scores, &read.scores, options.rerank.weight * own);
                 ranked = order
                     .into_iter()
                     .map(|(at, score)| (ranked[at].0, score))

@@ -163,6 +163,10 @@ impl Reranker for Remembering {
         self.inner.token_spans(text)
     }
 
+    fn weight(&self) -> f32 {
+        self.inner.weight()
+    }
+
     fn score(&self, query: &str, passages: &[&str], cancel: &Cancel) -> Result<Vec<f32>> {
         let keys: Vec<_> = passages.iter().map(|text| key(query, text)).collect();
         let missing: Vec<usize> = {

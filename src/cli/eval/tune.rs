@@ -27,8 +27,8 @@ const GRID: &[(&str, &[&str])] = &[
     ("retrieval.bm25_b", &["0.4", "0.6", "0.75", "0.9"]),
     ("retrieval.rerank.depth", &["5", "10", "20"]),
     (
-        "retrieval.rerank.blend",
-        &["0.0", "0.1", "0.2", "0.3", "0.4", "0.5", "0.6"],
+        "retrieval.rerank.weight",
+        &["0.0", "0.25", "0.5", "0.75", "1.0", "1.5", "2.0"],
     ),
 ];
 
@@ -279,7 +279,7 @@ mod tests {
     fn the_file_that_is_written_is_a_configuration() {
         let base = Variant::of("", &Config::default());
         let config = set(&base.config, "retrieval.fusion.lexical_weight", "0.4").unwrap();
-        let config = set(&config, "retrieval.rerank.blend", "0.0").unwrap();
+        let config = set(&config, "retrieval.rerank.weight", "0.0").unwrap();
         let config = set(&config, "retrieval.fusion.method", "rrf").unwrap();
         let best = Variant::of("", &config);
         let tuned = Tuned {

@@ -204,14 +204,14 @@ mod tests {
     fn sweeps_combine() {
         let sweeps = [
             "retrieval.candidates=50, 100",
-            "retrieval.rerank.blend=0,0.5",
+            "retrieval.rerank.weight=0,0.5",
         ];
         let sweeps = sweeps.map(str::to_owned);
         let found = sweep(&Config::default(), &sweeps).unwrap();
         let names: Vec<&str> = found.iter().map(|variant| variant.name.as_str()).collect();
-        assert_eq!(names[0], "candidates=50 rerank.blend=0");
-        assert_eq!(names[3], "candidates=100 rerank.blend=0.5");
-        assert_eq!(found[3].config.retrieval.rerank.blend, 0.5);
+        assert_eq!(names[0], "candidates=50 rerank.weight=0");
+        assert_eq!(names[3], "candidates=100 rerank.weight=0.5");
+        assert_eq!(found[3].config.retrieval.rerank.weight, 0.5);
         assert!(sweep(&Config::default(), &["candidates".to_owned()]).is_err());
     }
 
