@@ -5,7 +5,8 @@ import numpy as np
 from . import metrics, score
 from .files import read_corpus, read_lines
 
-DEV_WEIGHTS = (0.06, 0.12, 0.24)
+# The last one leaves the score alone.
+DEV_WEIGHTS = (0.06, 0.12, 100.0)
 
 BLOCK = 12  # passages that are read at once on a CPU
 
