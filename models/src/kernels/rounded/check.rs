@@ -79,6 +79,7 @@ fn number(vector: usize, at: usize) -> f32 {
 mod tests {
     use super::super::bytes::Bytes;
     use super::super::left::Rounded;
+    use super::super::words::Words;
     use super::super::{Tile, plain_tile};
     use super::*;
     use crate::kernels::simd::Simd;
@@ -142,6 +143,7 @@ mod tests {
             let is_plain = level.name() == Level::scalar().name();
             assert_eq!(is_sound::<Wrong>(level), is_plain, "{level:?}");
             assert!(is_sound::<Bytes>(level), "{level:?}");
+            assert!(is_sound::<Words>(level), "{level:?}");
         }
     }
 }
