@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cairn_indexer::{Access, Document, DocumentId, ErrorKind, PutReport, Snapshot, Writer};
+use cairn_indexer::{Access, Document, DocumentId, PutReport, Snapshot, Writer};
 use cairn_models::Cancel;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use metrics::{counter, gauge, histogram};
@@ -28,9 +28,6 @@ const BATCH: usize = 32;
 
 /// How long a batch waits for another writer of its collection.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
-
-/// How often it tries.
-const LOCK_RETRY: Duration = Duration::from_millis(50);
 
 /// How often it looks whether a merge is done while nothing is uploaded.
 const MERGE_LOOK: Duration = Duration::from_secs(1);
@@ -300,13 +297,5 @@ fn open(engine: &Engine, collection: &str) -> Result<Writer> {
         )
     })?;
     let index = engine.create_collection(collection)?;
-    let deadline = Instant::now() + LOCK_PATIENCE;
-    loop {
-        match index.writer(embedder.clone()) {
-            Err(error) if error.kind() == ErrorKind::Locked && Instant::now() < deadline => {
-                std::thread::sleep(LOCK_RETRY);
-            }
-            result => return Ok(result?),
-        }
-    }
+    Ok(index.writer_within(embedder, LOCK_PATIENCE)?)
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use cairn_models::Embedder;
@@ -13,7 +14,7 @@ use crate::{Error, ErrorKind, Result};
 
 use super::payload::Payload;
 use super::schema::{ANALYZER, Fields, schema};
-use super::{IndexSettings, Snapshot, Writer, doctor, fault};
+use super::{IndexSettings, Snapshot, Writer, doctor, fault, lock};
 
 /// Folder of the word index inside a collection.
 pub(super) const WORDS_DIR: &str = "words";
@@ -85,6 +86,15 @@ impl Index {
     /// error's kind is `Mismatch`.
     pub fn writer(&self, embedder: Arc<dyn Embedder>) -> Result<Writer> {
         Writer::new(Arc::clone(&self.shared), embedder)
+    }
+
+    /// As [`Index::writer`], but waits up to `patience` for another writer to end.
+    pub fn writer_within(
+        &self,
+        embedder: &Arc<dyn Embedder>,
+        patience: Duration,
+    ) -> Result<Writer> {
+        lock::wait(patience, || self.writer(Arc::clone(embedder)))
     }
 
     /// Where it lives.

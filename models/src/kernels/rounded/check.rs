@@ -4,7 +4,8 @@
 //! tested. So before integers take the place of floats, a product that takes
 //! microseconds shows that they are multiplied right here.
 
-use std::sync::Once;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use super::{Digits, PackedInts};
 use crate::kernels::gemm::{Finish, Product};
@@ -20,10 +21,19 @@ const DEPTH: usize = 71;
 /// sums whose order differs.
 const TOLERANCE: f32 = 1e-3;
 
+/// What was found, by arithmetic and instructions: a model has dozens of matrices.
+static FOUND: Mutex<BTreeMap<(&str, &str), bool>> = Mutex::new(BTreeMap::new());
+
 /// Whether `level` multiplies these digits as plain arithmetic does. If not, the log
 /// says so once.
 pub(crate) fn is_sound<D: Digits>(level: Level) -> bool {
-    static SAID: Once = Once::new();
+    let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    *found
+        .entry((D::NAME, level.name()))
+        .or_insert_with(|| agrees::<D>(level))
+}
+
+fn agrees<D: Digits>(level: Level) -> bool {
     let columns = level.panel() + 5;
     let found = multiplied::<D>(level, columns);
     let wanted = multiplied::<D>(Level::scalar(), columns);
@@ -33,13 +43,11 @@ pub(crate) fn is_sound<D: Digits>(level: Level) -> bool {
         .zip(&wanted)
         .all(|(found, wanted)| (found - wanted).abs() <= most);
     if !sound {
-        SAID.call_once(|| {
-            tracing::error!(
-                instructions = level.name(),
-                arithmetic = D::NAME,
-                "this processor multiplies integers wrong, so floats are used; please report it"
-            );
-        });
+        tracing::error!(
+            instructions = level.name(),
+            arithmetic = D::NAME,
+            "this processor multiplies integers wrong, so floats are used; please report it"
+        );
     }
     sound
 }
