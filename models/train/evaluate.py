@@ -57,7 +57,7 @@ def main():
     it.add_argument("--split", default="test", help="qrels/SPLIT.tsv")
     it.add_argument("--runs", required=True, help="folder of SET.trec (or .trec.gz)")
     it.add_argument("--model", required=True, help=".onnx or .pt")
-    it.add_argument("--tokenizer", default="builtin/late-interaction-v1/tokenizer.json")
+    it.add_argument("--tokenizer", default="builtin/late-interaction-v2/tokenizer.json")
     it.add_argument("--depths", default="10,20,50")
     it.add_argument("--weights", default="0.06,0.09,0.12,0.16,0.24")
     it.add_argument("--window", type=int, default=192)

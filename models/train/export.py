@@ -106,7 +106,7 @@ def main():
     it = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     it.add_argument("--model", required=True, help="checkpoint (.pt)")
     it.add_argument("--out", required=True, help="folder")
-    it.add_argument("--tokenizer", default="builtin/late-interaction-v1/tokenizer.json")
+    it.add_argument("--tokenizer", default="builtin/late-interaction-v2/tokenizer.json")
     it.add_argument("--data", default="train/out/data")
     it.add_argument("--dev", help="mined lists: tells nDCG@10 of f32 and int8")
     it.add_argument("--dev-limit", type=int, default=200)

@@ -8,16 +8,16 @@ from .files import read_corpus, read_lines
 # The last one leaves the score alone.
 DEV_WEIGHTS = (0.06, 0.12, 100.0)
 
-BLOCK = 12  # passages that are read at once on a CPU
+BLOCK = 12  # passages that are read at once on a CPU; a GPU wants hundreds
 
 
 class Lists:
     """Training batches, each a function of (seed, step) alone: a run that was
     cut off goes on exactly where it was."""
 
-    def __init__(self, data, path, pairs, size=8, lengths=(192,), temper=0.7, seed=0):
+    def __init__(self, data, path, pairs, size=8, lengths=(192,), temper=0.7, seed=0, block=BLOCK):
         self.corpus, self.pairs = read_corpus(data), pairs
-        self.size, self.lengths, self.seed = size, lengths, seed
+        self.size, self.lengths, self.seed, self.block = size, lengths, seed, block
         sources = {}
         for one in read_lines(path):
             sources.setdefault((one["source"], one["kind"]), []).append(one)
@@ -48,13 +48,13 @@ class Lists:
         blind[np.arange(queries), np.arange(queries) * self.size] = False
         # Of like lengths, so that little is padding.
         order = sorted(range(len(read)), key=lambda at: len(read[at]))
-        blocks = [order[at : at + BLOCK] for at in range(0, len(order), BLOCK)]
+        blocks = [order[at : at + self.block] for at in range(0, len(order), self.block)]
         passages = [(np.array(block), *self.pairs.padded([read[at] for at in block])) for block in blocks]
         return self.pairs.padded(asked), passages, blind
 
     def stream(self, first, last, queries, workers):
-        """The batches of steps first..last as tensors, in order; `workers`
-        processes make them ahead of time (a GPU waits for one process)."""
+        """The batches of steps first..last, in order; `workers` processes make
+        them ahead of time (a GPU waits for one process)."""
         from torch.utils.data import DataLoader
 
         lists = self
@@ -66,7 +66,7 @@ class Lists:
             def __getitem__(self, at):
                 return lists.batch(first + at, queries)
 
-        return DataLoader(Steps(), batch_size=None, num_workers=workers)
+        return DataLoader(Steps(), batch_size=None, num_workers=workers, collate_fn=as_it_is)
 
     def candidates(self, one, rng):
         """A positive and size - 1 negatives: half from the hardest eight (by the
@@ -81,6 +81,10 @@ class Lists:
         # Few were found: some twice, which weighs them more but changes no order.
         chosen += list(rng.choice(len(found), want - len(chosen))) if len(chosen) < want else []
         return [one["pos"][best]] + [found[at][0] for at in chosen]
+
+
+def as_it_is(batch):
+    return batch
 
 
 class Dev:

@@ -13,7 +13,7 @@ import random
 
 import numpy as np
 
-from . import score
+from . import retrieve, score
 from .files import read_corpus, read_lines, read_qrels, read_queries, read_run, find, write_lines
 from .pairs import Pairs
 
@@ -53,59 +53,129 @@ def mine_query(row, ranked, grades, documents, dev):
     }
 
 
-def judge_lists(lists, corpus, judge, dev, margin):
-    """Adds the judge's scores and, in training lists, drops what it doubts."""
-    asked = [(one["query"], [corpus[p] for p in one["pos"] + [c[0] for c in one["found"]]]) for one in lists]
+def drop_doubted(lists, scores, margin):
+    """Adds a judge's scores, those of the positives first, and drops what it doubts."""
     kept, doubted, dropped = [], 0, 0
-    for one, scores in zip(lists, score.score_lists(judge, asked)):
+    for one, heard in zip(lists, with_scores(lists, scores)):
         many = len(one["pos"])
-        heard = scores[many:]
-        for candidate, value in zip(one["found"], heard):
-            candidate.append(round(float(value), 4))
-        if not dev:
-            best = int(np.argmax(scores[:many]))
-            if scores[best] < np.median(heard):
-                doubted += 1
-                continue
-            stays = consistent(scores[best], one["pos_fused"][best], heard, [c[1] for c in one["found"]], margin)
-            dropped += int((~stays).sum())
-            one["found"] = [c for c, stay in zip(one["found"], stays) if stay]
+        best, others = int(np.argmax(heard[:many])), heard[many:]
+        if heard[best] < np.median(others):
+            doubted += 1
+            continue
+        stays = consistent(heard[best], one["pos_fused"][best], others, [c[1] for c in one["found"]], margin)
+        dropped += int((~stays).sum())
+        one["found"] = [c for c, stay in zip(one["found"], stays) if stay]
         if one["found"]:
             kept.append(one)
     print(f"judge: {dropped} candidates left out, {doubted} of {len(lists)} queries doubted")
     return kept
 
 
-def mine(data, split, out, run=None, embedder=None, judge=None, limit=0, margin=0.0, seed=0):
+def with_scores(lists, scores):
+    """The same scores, each of a candidate now also at its end."""
+    for one, heard in zip(lists, scores):
+        for candidate, value in zip(one["found"], heard[len(one["pos"]) :]):
+            candidate.append(round(float(value), 4))
+        yield heard
+
+
+class Source:
+    """What is mined: a collection, its splits, and how its queries are searched and
+    judged. One that reads with a model reads once for all splits."""
+
+    def __init__(self, data, limit=0, seed=0):
+        self.data, self.limit, self.seed = data, limit, seed
+        self.corpus, self.queries = read_corpus(data), read_queries(data)
+        rows = read_lines(find(data, "corpus.jsonl"))
+        self.documents = {row["_id"]: row.get("doc", row["_id"]) for row in rows}
+        self.qrels = {}
+
+    def asked(self, split):
+        """Ids of the queries of a split, in random order."""
+        if split not in self.qrels:
+            self.qrels[split] = read_qrels(self.data, split)
+        asked = sorted(q for q in self.qrels[split] if q in self.queries)
+        random.Random(f"{self.seed} {split}").shuffle(asked)
+        return asked[: self.limit or None]
+
+    def passages(self, one):
+        return one["pos"] + [candidate[0] for candidate in one["found"]]
+
+
+class ByRun(Source):
+    """Searched by the engine, or by words alone; judged pair by pair."""
+
+    def __init__(self, data, run=None, judge=None, **more):
+        super().__init__(data, **more)
+        self.run, self.judge = run and read_run(run), judge
+
+    def found(self, split):
+        asked = self.asked(split)
+        if self.run is not None:
+            return {q: self.run.get(q, []) for q in asked}
+        ids, texts = list(self.corpus), [f"{title}\n{text}".strip() for title, text in self.corpus.values()]
+        best = retrieve.Lexical(texts, [self.queries[q]["text"] for q in asked]).wait()
+        return {q: [(ids[at], s) for at, s in retrieve.fuse(one, None)] for q, one in zip(asked, best)}
+
+    def scores(self, lists):
+        asked = [(one["query"], [self.corpus[p] for p in self.passages(one)]) for one in lists]
+        return score.score_lists(self.judge, asked) if self.judge else None
+
+
+class ByModel(Source):
+    """Searched by words and by a model's means, and judged by the same model: a
+    GPU does that with the states of one reading."""
+
+    def __init__(self, data, model, pairs, splits, workers=0, judging=True, **more):
+        from . import apart
+
+        super().__init__(data, **more)
+        ids, texts = list(self.corpus), [f"{title}\n{text}".strip() for title, text in self.corpus.values()]
+        asked = [q for split in splits for q in self.asked(split)]
+        told = [self.queries[q]["text"] for q in asked]
+        by_words = retrieve.Lexical(texts, told, workers=workers)
+        self.read = [apart.Texts(model(), pairs, some) for some in (told, texts)]
+        dense = apart.nearest(*self.read, retrieve.DEPTH)
+        self.at = {"query": {q: at for at, q in enumerate(asked)}, "passage": {p: at for at, p in enumerate(ids)}}
+        self.ranked = {
+            q: [(ids[at], s) for at, s in retrieve.fuse(*both)]
+            for q, both in zip(asked, zip(by_words.wait(), dense))
+        }
+        self.judging = judging
+
+    def found(self, split):
+        return {q: self.ranked[q] for q in self.asked(split)}
+
+    def scores(self, lists):
+        from . import apart
+
+        at = self.at
+        places = [(at["query"][one["id"]], [at["passage"][p] for p in self.passages(one)]) for one in lists]
+        return apart.judged(*self.read, places) if self.judging else None
+
+
+def mine(source, split, out, margin=0.0):
     """Writes the lists of one split; gives how many there are and the share of
     queries with a positive among the candidates' first 20."""
-    corpus, queries = read_corpus(data), read_queries(data)
-    rows = read_lines(find(data, "corpus.jsonl"))
-    documents = {row["_id"]: row.get("doc", row["_id"]) for row in rows}
-    qrels = read_qrels(data, split)
-    asked = sorted(q for q in qrels if q in queries)
-    random.Random(f"{seed} {split}").shuffle(asked)
-    asked = asked[: limit or None]
-    if run:
-        ranked = read_run(run)
-        found = ((q, ranked.get(q, [])) for q in asked)
-    else:
-        from .retrieve import search
-
-        found = search(corpus, [(q, queries[q]["text"]) for q in asked], embedder)
     dev, lists, hits = split == "dev", [], 0
-    for q, best in found:
-        hits += any(p in qrels[q] for p, _ in best[:DEV_DEPTH])
+    ranked = source.found(split)
+    for q, best in ranked.items():
+        grades = source.qrels[split][q]
+        hits += any(p in grades for p, _ in best[:DEV_DEPTH])
         # The engine names a document once; what it does not know is left out.
-        best = [(p, s) for p, s in best if p in corpus]
-        one = mine_query({**queries[q], "_id": q}, best, qrels[q], documents, dev)
+        best = [(p, s) for p, s in best if p in source.corpus]
+        one = mine_query({**source.queries[q], "_id": q}, best, grades, source.documents, dev)
         if one:
             lists.append(one)
-    if judge:
-        lists = judge_lists(lists, corpus, judge, dev, margin)
+    scores = source.scores(lists)
+    if scores is not None and dev:
+        list(with_scores(lists, scores))
+    elif scores is not None:
+        lists = drop_doubted(lists, scores, margin)
     write_lines(out, lists)
-    print(f"{out}: {len(lists)} lists; a positive in the first {DEV_DEPTH} of {hits / max(len(asked), 1):.3f}")
-    return len(lists), hits / max(len(asked), 1)
+    share = hits / max(len(ranked), 1)
+    print(f"{out}: {len(lists)} lists; a positive in the first {DEV_DEPTH} of {share:.3f}", flush=True)
+    return len(lists), share
 
 
 def main():
@@ -113,22 +183,39 @@ def main():
     it.add_argument("--data", default="train/out/data")
     it.add_argument("--split", default="train", choices=("train", "dev"))
     it.add_argument("--out", required=True)
+    it.add_argument("--dev-out", help="with --embedder: the dev split's lists too, from the same reading")
     it.add_argument("--run", help="TREC run of `cairn eval --run-out` over --data")
-    it.add_argument("--embedder", help="weights of all-MiniLM-L6-v2, where no --run is given")
-    it.add_argument("--judge", help="model whose scores filter the lists: .onnx or .pt")
-    it.add_argument("--tokenizer", default="builtin/late-interaction-v1/tokenizer.json")
-    it.add_argument("--limit", type=int, default=0, help="queries; 0 takes all")
+    it.add_argument("--embedder", help="model that searches, where no --run is given: one of ours, or all-MiniLM-L6-v2")
+    it.add_argument("--judge", help="model whose scores filter the lists: .onnx or .pt; with --embedder: itself")
+    it.add_argument("--tokenizer", default="builtin/late-interaction-v2/tokenizer.json")
+    it.add_argument("--limit", type=int, default=0, help="queries of a split; 0 takes all")
     it.add_argument("--margin", type=float, default=0.0, help="of the judge, in logits")
-    it.add_argument("--threads", type=int, default=2)
+    it.add_argument("--threads", type=int, default=2, help="of the judge; with --embedder, processes that search words")
     it.add_argument("--seed", type=int, default=0)
     args = it.parse_args()
-    embedder = None
-    if not args.run and args.embedder:
-        from .retrieve import Embedder
+    pairs, more = Pairs(args.tokenizer), {"limit": args.limit, "seed": args.seed}
+    if args.embedder:
+        if args.run or args.judge not in (None, "itself"):
+            raise SystemExit("--embedder goes without --run, and with no judge but `itself`")
+        splits = [args.split, "dev"] if args.dev_out else [args.split]
+        source = ByModel(args.data, lambda: on_device(args.embedder), pairs, splits, args.threads,
+                         judging=bool(args.judge), **more)
+    else:
+        if args.dev_out:
+            raise SystemExit("--dev-out goes with --embedder")
+        judge = score.load(args.judge, pairs, args.threads, judge=True) if args.judge else None
+        source = ByRun(args.data, args.run, judge, **more)
+    mine(source, args.split, args.out, args.margin)
+    if args.dev_out:
+        mine(source, "dev", args.dev_out)
 
-        embedder = Embedder(args.embedder, args.tokenizer)
-    judge = score.load(args.judge, Pairs(args.tokenizer), args.threads, judge=True) if args.judge else None
-    mine(args.data, args.split, args.out, args.run, embedder, judge, args.limit, args.margin, args.seed)
+
+def on_device(path):
+    import torch
+
+    from .model import start
+
+    return start(path).to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 if __name__ == "__main__":

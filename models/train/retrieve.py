@@ -1,11 +1,12 @@
 """The engine's hybrid retrieval again, for machines without its binary: BM25
-and all-MiniLM-L6-v2, fused as the weighted sum of min-max normalised scores
+and means of states, fused as the weighted sum of min-max normalised scores
 (src/retrieve/fusion.rs)."""
+
+import multiprocessing
 
 import numpy as np
 
 from .metrics import min_max
-from .pairs import Pairs
 from .windows import words
 
 K1, B, DEPTH = 1.5, 0.75, 100
@@ -48,71 +49,56 @@ class Bm25:
         return out
 
 
-class Embedder:
-    """Mean of the last states, unit length, like the engine's."""
-
-    def __init__(self, weights, tokenizer, window=512):
-        import torch
-
-        from .model import start
-
-        self.torch, self.window = torch, window
-        self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.model = start(weights).to(self.device).eval()
-        self.pairs = Pairs(tokenizer, window)
-        self.per_batch = 131_072 if self.device == "cuda" else 4096
-
-    def __call__(self, texts):
-        torch, pairs = self.torch, self.pairs
-        rows = []
-        for encoding in pairs.tokenizer.encode_batch(texts, add_special_tokens=False):
-            ids = [pairs.cls, *encoding.ids[: self.window - 2], pairs.sep]
-            rows.append((ids, [0] * len(ids)))
-        out = np.zeros((len(rows), self.model.settings.hidden), dtype=np.float32)
-        order = np.argsort([len(ids) for ids, _ in rows], kind="stable")
-        begin = 0
-        while begin < len(order):
-            end = begin + 1
-            while end < len(order) and (end + 1 - begin) * len(rows[order[end]][0]) <= self.per_batch:
-                end += 1
-            batch = order[begin:end]
-            ids, mask, parts = (torch.from_numpy(it).to(self.device) for it in pairs.batch([rows[at] for at in batch]))
-            half = self.device == "cuda"
-            with torch.no_grad(), torch.autocast(self.device, torch.bfloat16, enabled=half):
-                states = self.model.states(ids, mask, parts).float()
-            mean = (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
-            out[batch] = torch.nn.functional.normalize(mean, dim=-1).cpu().numpy()
-            begin = end
-        return out
-
-
 def top(scores, depth):
-    """Positions of the best scores, best first; ties by position."""
+    """(positions, scores) of the best, best first; ties by position."""
     depth = min(depth, len(scores))
     best = np.argpartition(-scores, depth - 1)[:depth]
-    return best[np.lexsort((best, -scores[best]))]
+    best = best[np.lexsort((best, -scores[best]))]
+    return best, scores[best]
 
 
-def fuse(lexical, dense, depth=DEPTH):
+class Lexical:
+    """The best passages of each query by BM25. With `workers`, found by as many
+    processes beside what the caller does; they are forked, so start it before
+    anything is put on a GPU."""
+
+    def __init__(self, texts, queries, depth=DEPTH, workers=0):
+        self.given = (texts, queries, depth, workers)
+        self.pipe = None
+        if workers:
+            fork = multiprocessing.get_context("fork")
+            self.pipe, end = fork.Pipe(duplex=False)
+            self.process = fork.Process(target=lambda: end.send(self.found()))
+            self.process.start()
+            end.close()
+
+    def found(self):
+        global index
+        texts, queries, depth, workers = self.given
+        index, best_of = Bm25(texts), _Best(depth)
+        if not workers:
+            return [best_of(query) for query in queries]
+        with multiprocessing.get_context("fork").Pool(workers) as pool:
+            return pool.map(best_of, queries, chunksize=128)
+
+    def wait(self):
+        """[(positions, scores)] of the queries."""
+        return self.pipe.recv() if self.pipe else self.found()
+
+
+class _Best:
+    def __init__(self, depth):
+        self.depth = depth
+
+    def __call__(self, query):
+        return top(index.scores(query), self.depth)
+
+
+def fuse(lexical, dense):
     """[(position, score)], best first: half of each list's normalised score."""
     sums = {}
-    for scores in (lexical, dense):
-        if scores is None:
-            continue
-        best = top(scores, depth)
-        for at, value in zip(best.tolist(), min_max(scores[best])):
-            sums[at] = sums.get(at, 0.0) + 0.5 * float(value)
+    for one in (lexical, dense):
+        if one is not None:
+            for at, value in zip(one[0].tolist(), min_max(one[1])):
+                sums[at] = sums.get(at, 0.0) + 0.5 * float(value)
     return sorted(sums.items(), key=lambda one: (-one[1], one[0]))
-
-
-def search(corpus, queries, embedder=None, depth=DEPTH):
-    """Yields (query id, [(passage id, fused score)]). Without an embedder only
-    words are searched."""
-    ids = list(corpus)
-    texts = [f"{title}\n{text}".strip() for title, text in corpus.values()]
-    bm25 = Bm25(texts)
-    vectors = embedder(texts) if embedder else None
-    asked = embedder([text for _, text in queries]) if embedder else None
-    for at, (query, text) in enumerate(queries):
-        dense = vectors @ asked[at] if embedder else None
-        yield query, [(ids[one], value) for one, value in fuse(bm25.scores(text), dense, depth)]

@@ -24,22 +24,24 @@ class OnnxScorer:
 
 
 class TorchScorer:
-    def __init__(self, model, pairs):
+    """`half`: bf16 products also on a CPU."""
+
+    def __init__(self, model, pairs, half=False):
         import torch
 
         self.torch, self.model, self.pairs = torch, model.eval(), pairs
         self.device = next(model.parameters()).device
         self.per_batch = 65_536 if self.device.type == "cuda" else 4096
+        self.half = half or self.device.type == "cuda"
 
     def __call__(self, rows):
         torch = self.torch
         given = [torch.from_numpy(it).to(self.device) for it in self.pairs.batch(rows)]
-        half = self.device.type == "cuda"
-        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             return self.model(*given).float().cpu().numpy()
 
 
-def load(path, pairs, threads=2, judge=False):
+def load(path, pairs, threads=2, judge=False, half=False):
     """The scorer of an .onnx file or of a checkpoint. A judge of many lists need
     not be what is served: beside a GPU, an int8 graph of ours is read back into
     torch, its weights as floats."""
@@ -54,7 +56,7 @@ def load(path, pairs, threads=2, judge=False):
 
     torch.set_num_threads(threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return TorchScorer(start(path).to(device), pairs)
+    return TorchScorer(start(path).to(device), pairs, half)
 
 
 def score(scorer, rows):

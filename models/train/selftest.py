@@ -12,7 +12,7 @@ import numpy as np
 from . import calibrate, data, derive, metrics, mine, windows
 from .files import open_text, read_corpus, read_lines, read_qrels, read_queries, write_lines
 
-BUILTIN = Path(__file__).parent.parent / "builtin" / "late-interaction-v1"
+BUILTIN = Path(__file__).parent.parent / "builtin" / "late-interaction-v2"
 THINGS = ("key", "graph", "invoice", "lease", "turbine", "glacier", "protein", "comet", "violin", "harbour", "orchard",
           "ledger", "beacon", "canyon", "falcon", "granite", "lantern", "meadow", "nebula", "oyster")
 FACTS = ("rotates every {n} days in the {t} room", "was measured at {n} units near the {t} gate",
@@ -103,16 +103,17 @@ def build(folder):
     refuses(lambda: data.build(folder / "train", folder / "train", tokenizer, folder / "no"), "no evaluation sets")
     parts = data.pieces("One is here. Two is there. " * 40, data.Pairs(tokenizer), 64)
     expect(len(parts) > 4 and " ".join(parts).split() == ("One is here. Two is there. " * 40).split(), "pieces")
-    count, hits = mine.mine(out, "train", folder / "train.jsonl.gz")
+    words = mine.ByRun(out)
+    count, hits = mine.mine(words, "train", folder / "train.jsonl.gz")
     expect(count == len(qrels["train"]) and hits > 0.8, f"words find the positives: {hits}")
-    mine.mine(out, "dev", folder / "dev.jsonl.gz")
+    mine.mine(words, "dev", folder / "dev.jsonl.gz")
     for one in read_lines(folder / "train.jsonl.gz"):
         expect(not set(one["pos"]) & {c[0] for c in one["found"]}, "no positive among the negatives")
         expect(one["query"] == queries[one["id"]]["text"], "a list is of its query")
     with open_text(folder / "run.trec", "w") as run:
         for query in qrels["train"]:
             run.writelines(f"{query} Q0 {p} {at} {9 - at} x\n" for at, p in enumerate(list(corpus)[:5], 1))
-    mine.mine(out, "train", folder / "by-run.jsonl.gz", run=folder / "run.trec")
+    mine.mine(mine.ByRun(out, folder / "run.trec"), "train", folder / "by-run.jsonl.gz")
     expect(all(len(one["found"]) <= 6 for one in read_lines(folder / "by-run.jsonl.gz")), "a run is what was found")
 
 
@@ -135,7 +136,7 @@ def torch_steps(folder):
     """Model, training, resumption, distillation and export."""
     import torch
 
-    from . import distil, export, loop, model, score, train
+    from . import average, distil, export, loop, model, score, train
     from .pairs import Pairs
 
     if not (folder / "dev.jsonl.gz").exists():
@@ -202,8 +203,18 @@ def torch_steps(folder):
     expect(two["step"] == 60 and gap < 1e-4, f"a resumed run is the same run: {gap}")
     refuses(lambda: loop.fit(flags("cut", "--layers", "0"), plain_loss), "a checkpoint of other layers")
     judge = score.load(folder / "run" / "best.pt", pairs)
-    mine.mine(folder / "data", "train", folder / "judged.jsonl.gz", judge=judge)
+    mine.mine(mine.ByRun(folder / "data", judge=judge), "train", folder / "judged.jsonl.gz")
     expect(all(len(c) == 4 for one in read_lines(folder / "judged.jsonl.gz") for c in one["found"]), "a judge's scores")
+    source = mine.ByModel(folder / "data", lambda: judge.model, pairs, ("train", "dev"), workers=2)
+    mine.mine(source, "train", folder / "by-model.jsonl.gz")
+    mine.mine(source, "dev", folder / "dev-by-model.jsonl.gz")
+    pairwise = {one["id"]: dict(c[::3] for c in one["found"]) for one in read_lines(folder / "judged.jsonl.gz")}
+    gaps = [abs(pairwise[one["id"]][c[0]] - c[3]) for one in read_lines(folder / "by-model.jsonl.gz")
+            for c in one["found"] if one["id"] in pairwise and c[0] in pairwise[one["id"]]]
+    expect(len(gaps) > 100 and np.mean(gaps) < 0.1, f"read once, a pair scores as it does together: {np.mean(gaps)}")
+    both = [folder / "start.pt", folder / "run" / "best.pt"]
+    mixed, (first, last) = average.average(both, [0.25, 0.75]), (model.start(it) for it in both)
+    expect(torch.allclose(mixed.mix, 0.25 * first.mix + 0.75 * last.mix), "an average of weights")
     teacher = model.start(folder / "run" / "best.pt")
     gaps = []
 
