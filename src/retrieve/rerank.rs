@@ -101,20 +101,19 @@ fn read_batches(
     }
     let mut best = vec![f32::NEG_INFINITY; passages.len()];
     let mut pace = Pace::default();
-    for batch in jobs.chunks(BATCH) {
-        let tokens = batch.len() * batch.iter().map(|job| job.tokens).max().unwrap_or(0);
+    let mut left = &jobs[..];
+    while !left.is_empty() {
         limited.check()?;
-        if limited
-            .deadline()
-            .is_some_and(|at| Instant::now() + pace.expect(tokens) > at)
-        {
+        let Some(many) = pace.fitting(left, limited.deadline()) else {
             reading.cut = Some(Cut::Deadline);
             return Ok(());
-        }
+        };
+        let batch;
+        (batch, left) = left.split_at(many);
         let texts: Vec<&str> = batch.iter().map(|job| job.text.as_str()).collect();
         let start = Instant::now();
         let scores = reranker.score(question, &texts, limited)?;
-        pace.note(tokens, start.elapsed());
+        pace.note(padded(batch), start.elapsed());
         for (job, score) in batch.iter().zip(scores) {
             let at = job.candidate;
             best[at] = best[at].max(score);
@@ -177,6 +176,11 @@ fn head<'t>(
     Ok((&text[..end], used))
 }
 
+/// Tokens of a batch, padded to its longest member.
+fn padded(batch: &[Job]) -> usize {
+    batch.len() * batch.iter().map(|job| job.tokens).max().unwrap_or(0)
+}
+
 /// How long a token takes, from the batches so far.
 #[derive(Default)]
 struct Pace {
@@ -188,6 +192,20 @@ impl Pace {
     fn note(&mut self, tokens: usize, took: Duration) {
         self.tokens += tokens;
         self.took += took;
+    }
+
+    /// How many of `jobs` are scored next, at most [`BATCH`]; none where not even one
+    /// is done by `deadline`. While nothing is known, one: on a slow machine a deadline
+    /// in the middle of the first two would lose both.
+    fn fitting(&self, jobs: &[Job], deadline: Option<Instant>) -> Option<usize> {
+        let Some(deadline) = deadline else {
+            return Some(BATCH.min(jobs.len()));
+        };
+        let most = if self.tokens == 0 { 1 } else { BATCH };
+        let left = deadline.saturating_duration_since(Instant::now());
+        (1..=most.min(jobs.len()))
+            .rev()
+            .find(|&many| self.expect(padded(&jobs[..many])) <= left)
     }
 
     fn expect(&self, tokens: usize) -> Duration {
@@ -216,6 +234,7 @@ mod tests {
         batches: AtomicUsize,
         after: usize,
         then: ErrorKind,
+        a_passage_takes: Duration,
     }
 
     impl Scripted {
@@ -224,6 +243,7 @@ mod tests {
                 batches: AtomicUsize::new(0),
                 after,
                 then,
+                a_passage_takes: Duration::ZERO,
             }
         }
     }
@@ -243,6 +263,7 @@ mod tests {
             if self.batches.fetch_add(1, Ordering::Relaxed) == self.after {
                 return Err(Error::new(self.then, "scripted"));
             }
+            std::thread::sleep(self.a_passage_takes * passages.len() as u32);
             for text in passages {
                 let tokens = self.token_spans(query)?.len() + self.token_spans(text)?.len();
                 assert!(tokens + SPECIAL_TOKENS <= self.window(), "{tokens} tokens");
@@ -298,6 +319,21 @@ mod tests {
                 assert_eq!(read, wanted);
             }
         }
+    }
+
+    #[test]
+    fn where_time_is_for_one_passage_one_is_read() {
+        let texts = vec!["the same".to_owned(); 4];
+        let reranker = Scripted {
+            a_passage_takes: Duration::from_millis(60),
+            ..Scripted::new(usize::MAX, ErrorKind::Internal)
+        };
+        let soon = Some(Instant::now() + Duration::from_millis(100));
+        let never = Cancel::never();
+        let reading = read(&reranker, "the", &passages(&texts), 1, soon, &never).unwrap();
+        assert!(reading.scores[0].is_some());
+        assert_eq!(reading.scores[1..], [None; 3]);
+        assert_eq!(reading.cut, Some(Cut::Deadline));
     }
 
     #[test]
