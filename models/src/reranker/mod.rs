@@ -27,8 +27,8 @@ use crate::{
 
 pub(crate) use self::builtin::{Builtin, verify as verify_builtin};
 
-/// Most tokens of one batch, padding included: four pairs of 192. Larger
-/// batches gain nothing on a CPU, and a request is cancelled between batches.
+/// Most tokens of one batch on a CPU, padding included: four pairs of 192. Larger
+/// ones gain nothing there, and a request is cancelled between batches.
 const TOKENS_PER_BATCH: usize = 768;
 
 /// Where a model's own files do not say how much it reads.
@@ -52,6 +52,14 @@ enum Session {
 }
 
 impl Session {
+    fn tokens_per_batch(&self) -> usize {
+        match self {
+            Self::Own(session) => session.tokens_per_batch(),
+            Self::Onnx(_) => None,
+        }
+        .unwrap_or(TOKENS_PER_BATCH)
+    }
+
     fn scores(&self, pairs: &[&Pair], pad_id: u32, cancel: &Cancel) -> Result<Vec<f32>> {
         match self {
             Self::Own(session) => session.scores(pairs, cancel),
@@ -182,7 +190,7 @@ impl Reranker for CrossEncoder {
         let mut scores = vec![0.0; passages.len()];
         let (read, blank): (Vec<usize>, Vec<usize>) =
             (0..pairs.len()).partition(|&at| !pairs[at].blank);
-        for batch in batches(&pairs, read, TOKENS_PER_BATCH) {
+        for batch in batches(&pairs, read, self.session.tokens_per_batch()) {
             cancel.check()?;
             let members: Vec<&Pair> = batch.iter().map(|&at| &pairs[at]).collect();
             let found = self.session.scores(&members, self.pairs.pad_id(), cancel)?;

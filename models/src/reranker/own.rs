@@ -110,6 +110,11 @@ impl OwnSession {
         })
     }
 
+    /// Tokens that a device of candle's wants at once; none on our own kernels.
+    pub(super) fn tokens_per_batch(&self) -> Option<usize> {
+        (self.encoder.padded()).then(|| self.encoder.tokens_per_batch())
+    }
+
     /// Keeps at most so many bytes of passages that were read.
     pub(super) fn remember_passages(&mut self, num_bytes: usize) {
         self.passages = Passages::new(num_bytes);
