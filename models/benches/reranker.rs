@@ -22,8 +22,8 @@ fn bench(criterion: &mut Criterion) {
         .sample_size(10)
         .throughput(Throughput::Elements(CANDIDATES as u64));
     for id in [
-        "cairn-late-interaction-v1",
-        "cairn-late-interaction-small-v1",
+        "cairn-late-interaction-v2",
+        "cairn-late-interaction-small-v2",
     ] {
         let reranker = load_reranker(&hub, id, &options, &Quiet).expect("a re-ranker");
         group.bench_function(id, |bencher| {

@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn a_released_constant_reads_as_before() {
-        static LARGE: &[u8] = include_bytes!("../builtin/late-interaction-v1/tokenizer.json");
+        static LARGE: &[u8] = include_bytes!("../builtin/late-interaction-v2/tokenizer.json");
         let before = LARGE.to_vec();
         for part in [LARGE, &LARGE[1..], &LARGE[..5000], &LARGE[..10], &[]] {
             release(part);

@@ -250,8 +250,8 @@ fn what_a_killed_pull_left_is_swept_away() {
 fn the_built_in_models_need_nothing() {
     let hub = Hub::new(Some("/nonexistent".into())).unwrap();
     for id in [
-        "cairn-late-interaction-v1",
-        "cairn-late-interaction-small-v1",
+        "cairn-late-interaction-v2",
+        "cairn-late-interaction-small-v2",
     ] {
         hub.verify(id).unwrap();
         hub.pull(id, &Quiet).unwrap();

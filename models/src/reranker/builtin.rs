@@ -17,22 +17,22 @@ pub(crate) struct Builtin {
 
 pub(super) static ALL: [Builtin; 2] = [
     Builtin {
-        id: "cairn-late-interaction-v1",
+        id: "cairn-late-interaction-v2",
         window: 192,
-        weight: 0.12,
-        model: include_bytes!("../../builtin/late-interaction-v1/model.int8.onnx"),
+        weight: 0.18,
+        model: include_bytes!("../../builtin/late-interaction-v2/model.int8.onnx"),
     },
     Builtin {
-        id: "cairn-late-interaction-small-v1",
+        id: "cairn-late-interaction-small-v2",
         window: 128,
         weight: 0.06,
-        model: include_bytes!("../../builtin/late-interaction-small-v1/model.int8.onnx"),
+        model: include_bytes!("../../builtin/late-interaction-small-v2/model.int8.onnx"),
     },
 ];
 
 /// The embedder's, with a pair of two texts that each have their own `[CLS]`.
 pub(super) static TOKENIZER: &[u8] =
-    include_bytes!("../../builtin/late-interaction-v1/tokenizer.json");
+    include_bytes!("../../builtin/late-interaction-v2/tokenizer.json");
 
 impl Builtin {
     pub(crate) fn find(id: &str) -> Option<&'static Self> {

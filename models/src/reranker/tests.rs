@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use super::*;
 use crate::{Hub, LoadOptions, Quiet};
 
-const ID: &str = "cairn-late-interaction-v1";
+const ID: &str = "cairn-late-interaction-v2";
 
 static RERANKER: LazyLock<CrossEncoder> =
     LazyLock::new(|| CrossEncoder::builtin(ID, &LoadOptions::default()).unwrap());
