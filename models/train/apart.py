@@ -5,10 +5,28 @@ A passage is read whatever is asked, so one reading of a collection is enough bo
 to search it by vectors and to judge every list of candidates. A million tokens take
 0.8 GB in half precision."""
 
+import sys
+import time
+
 import numpy as np
 import torch
 
 ENCODED = 8192  # texts that the tokenizer gets at once
+
+
+class Progress:
+    """A line on stderr every half minute, with the time that is left."""
+
+    def __init__(self, what, total):
+        self.what, self.total = what, total
+        self.begun = self.said = time.monotonic()
+
+    def __call__(self, done):
+        now = time.monotonic()
+        if now - self.said > 30:
+            left = (now - self.begun) * (self.total - done) / done
+            print(f"{self.what}: {done} of {self.total}, {left:.0f} s left", file=sys.stderr, flush=True)
+            self.said = now
 
 
 class Texts:
@@ -29,6 +47,7 @@ class Texts:
         self.states = torch.empty(len(self.ids), width, dtype=torch.bfloat16, device=self.device)
         self.means = torch.empty(len(ids), width, device=self.device)
         order, begin = np.argsort(lengths, kind="stable"), 0
+        progress, read = Progress("tokens read", len(self.ids)), 0
         while begin < len(order):
             end = begin + 1
             while end < len(order) and (end + 1 - begin) * lengths[order[end]] <= per_batch:
@@ -39,6 +58,8 @@ class Texts:
                 states = model.alone(self.ids[places], mask)
                 self.means[batch] = model.means(states, mask).float()
             self.states[places[mask > 0]] = states[mask > 0].bfloat16()
+            read += int(lengths[order[begin:end]].sum())
+            progress(read)
             begin = end
 
     def __len__(self):
@@ -70,7 +91,7 @@ def nearest(queries, passages, depth, block=1024):
 @torch.no_grad()
 def judged(queries, passages, lists):
     """The scores of [(query, [passages])], all of them positions."""
-    out, group = [], queries.group
+    out, group, progress = [], queries.group, Progress("lists judged", len(lists))
     for begin in range(0, len(lists), group):
         some = lists[begin : begin + group]
         every = [passage for _, own in some for passage in own]
@@ -79,4 +100,5 @@ def judged(queries, passages, lists):
         ends = np.cumsum([len(own) for _, own in some])
         found = logits.cpu().numpy()
         out += [found[at, end - len(own) : end] for at, (end, (_, own)) in enumerate(zip(ends, some))]
+        progress(len(out))
     return out

@@ -172,7 +172,7 @@ def fit(args, loss_of, teacher=None):
         if time.monotonic() - saved > 60 * args.save_minutes:
             keep()
             saved = time.monotonic()
-    if step % args.dev_every:
+    if losses and step % args.dev_every:
         report()
     keep()
     print(f"step {step} of {args.steps}, best dev nDCG@10 (mean over the weights) {best:.4f}, in {out}", flush=True)

@@ -98,7 +98,12 @@ class Source:
         random.Random(f"{self.seed} {split}").shuffle(asked)
         return asked[: self.limit or None]
 
+    def texts(self):
+        """(ids, texts) of all passages."""
+        return list(self.corpus), [f"{title}\n{text}".strip() for title, text in self.corpus.values()]
+
     def passages(self, one):
+        """Those of a list, its positives first."""
         return one["pos"] + [candidate[0] for candidate in one["found"]]
 
 
@@ -113,7 +118,7 @@ class ByRun(Source):
         asked = self.asked(split)
         if self.run is not None:
             return {q: self.run.get(q, []) for q in asked}
-        ids, texts = list(self.corpus), [f"{title}\n{text}".strip() for title, text in self.corpus.values()]
+        ids, texts = self.texts()
         best = retrieve.Lexical(texts, [self.queries[q]["text"] for q in asked]).wait()
         return {q: [(ids[at], s) for at, s in retrieve.fuse(one, None)] for q, one in zip(asked, best)}
 
@@ -130,7 +135,7 @@ class ByModel(Source):
         from . import apart
 
         super().__init__(data, **more)
-        ids, texts = list(self.corpus), [f"{title}\n{text}".strip() for title, text in self.corpus.values()]
+        ids, texts = self.texts()
         asked = [q for split in splits for q in self.asked(split)]
         told = [self.queries[q]["text"] for q in asked]
         by_words = retrieve.Lexical(texts, told, workers=workers)
