@@ -11,6 +11,8 @@ import time
 import numpy as np
 import torch
 
+from .pairs import batches
+
 ENCODED = 8192  # texts that the tokenizer gets at once
 
 
@@ -46,21 +48,16 @@ class Texts:
         self.ids = torch.tensor([one for text in ids for one in text], device=self.device)
         self.states = torch.empty(len(self.ids), width, dtype=torch.bfloat16, device=self.device)
         self.means = torch.empty(len(ids), width, device=self.device)
-        order, begin = np.argsort(lengths, kind="stable"), 0
         progress, read = Progress("tokens read", len(self.ids)), 0
-        while begin < len(order):
-            end = begin + 1
-            while end < len(order) and (end + 1 - begin) * lengths[order[end]] <= per_batch:
-                end += 1
-            batch = torch.from_numpy(order[begin:end]).to(self.device)
+        for some in batches(lengths, per_batch):
+            batch = torch.from_numpy(some).to(self.device)
             places, mask = self.places(batch)
             with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16):
                 states = model.alone(self.ids[places], mask)
                 self.means[batch] = model.means(states, mask).float()
             self.states[places[mask > 0]] = states[mask > 0].bfloat16()
-            read += int(lengths[order[begin:end]].sum())
+            read += int(lengths[some].sum())
             progress(read)
-            begin = end
 
     def __len__(self):
         return len(self.means)

@@ -3,8 +3,6 @@
 
 import argparse
 
-import torch
-
 from . import model as models
 from .lists import Dev, tell
 from .pairs import Pairs
@@ -37,9 +35,9 @@ def main():
     mixed = average(args.models, shares)
     models.save(mixed, args.out)
     if args.dev:
-        dev, device = Dev(args.data, args.dev, args.dev_limit), "cuda" if torch.cuda.is_available() else "cpu"
+        dev = Dev(args.data, args.dev, args.dev_limit)
         for path in [*args.models, args.out]:
-            scorer = TorchScorer(models.start(path).to(device), Pairs(args.tokenizer))
+            scorer = TorchScorer(models.on_device(path), Pairs(args.tokenizer))
             print(f"{path} dev nDCG@10 {tell(dev.measure(dev.scores(scorer)))}", flush=True)
 
 

@@ -99,7 +99,7 @@ def fit(args, loss_of, teacher=None):
     query after the other, as many for each, its positive first."""
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = models.device()
     torch.backends.cuda.matmul.allow_tf32 = True
     layers = [int(one) for one in args.layers.split(",")] if args.layers else None
     model = models.start(args.start, layers)

@@ -54,9 +54,10 @@ def mine_query(row, ranked, grades, documents, dev):
 
 
 def drop_doubted(lists, scores, margin):
-    """Adds a judge's scores, those of the positives first, and drops what it doubts."""
+    """The lists without what a judge doubts, by its scores of each, those of the
+    positives first."""
     kept, doubted, dropped = [], 0, 0
-    for one, heard in zip(lists, with_scores(lists, scores)):
+    for one, heard in zip(lists, scores):
         many = len(one["pos"])
         best, others = int(np.argmax(heard[:many])), heard[many:]
         if heard[best] < np.median(others):
@@ -71,12 +72,11 @@ def drop_doubted(lists, scores, margin):
     return kept
 
 
-def with_scores(lists, scores):
-    """The same scores, each of a candidate now also at its end."""
+def add_scores(lists, scores):
+    """Puts a judge's scores at the ends of the candidates."""
     for one, heard in zip(lists, scores):
         for candidate, value in zip(one["found"], heard[len(one["pos"]) :]):
             candidate.append(round(float(value), 4))
-        yield heard
 
 
 class Source:
@@ -112,7 +112,7 @@ class ByRun(Source):
 
     def __init__(self, data, run=None, judge=None, **more):
         super().__init__(data, **more)
-        self.run, self.judge = run and read_run(run), judge
+        self.run, self.judge, self.judges = run and read_run(run), judge, judge is not None
 
     def found(self, split):
         asked = self.asked(split)
@@ -124,14 +124,14 @@ class ByRun(Source):
 
     def scores(self, lists):
         asked = [(one["query"], [self.corpus[p] for p in self.passages(one)]) for one in lists]
-        return score.score_lists(self.judge, asked) if self.judge else None
+        return list(score.score_lists(self.judge, asked))
 
 
 class ByModel(Source):
-    """Searched by words and by a model's means, and judged by the same model: a
-    GPU does that with the states of one reading."""
+    """Searched by words and by a model's means, and judged by the same model, with
+    the states of one reading."""
 
-    def __init__(self, data, model, pairs, splits, workers=0, judging=True, **more):
+    def __init__(self, data, model, pairs, splits, workers=0, judges=True, **more):
         from . import apart
 
         super().__init__(data, **more)
@@ -146,7 +146,7 @@ class ByModel(Source):
             q: [(ids[at], s) for at, s in retrieve.fuse(*both)]
             for q, both in zip(asked, zip(by_words.wait(), dense))
         }
-        self.judging = judging
+        self.judges = judges
 
     def found(self, split):
         return {q: self.ranked[q] for q in self.asked(split)}
@@ -156,7 +156,7 @@ class ByModel(Source):
 
         at = self.at
         places = [(at["query"][one["id"]], [at["passage"][p] for p in self.passages(one)]) for one in lists]
-        return apart.judged(*self.read, places) if self.judging else None
+        return apart.judged(*self.read, places)
 
 
 def mine(source, split, out, margin=0.0):
@@ -172,11 +172,10 @@ def mine(source, split, out, margin=0.0):
         one = mine_query({**source.queries[q], "_id": q}, best, grades, source.documents, dev)
         if one:
             lists.append(one)
-    scores = source.scores(lists)
-    if scores is not None and dev:
-        list(with_scores(lists, scores))
-    elif scores is not None:
-        lists = drop_doubted(lists, scores, margin)
+    if source.judges:
+        scores = source.scores(lists)
+        add_scores(lists, scores)
+        lists = lists if dev else drop_doubted(lists, scores, margin)
     write_lines(out, lists)
     share = hits / max(len(ranked), 1)
     print(f"{out}: {len(lists)} lists; a positive in the first {DEV_DEPTH} of {share:.3f}", flush=True)
@@ -200,11 +199,13 @@ def main():
     args = it.parse_args()
     pairs, more = Pairs(args.tokenizer), {"limit": args.limit, "seed": args.seed}
     if args.embedder:
+        from .model import on_device
+
         if args.run or args.judge not in (None, "itself"):
             raise SystemExit("--embedder goes without --run, and with no judge but `itself`")
         splits = [args.split, "dev"] if args.dev_out else [args.split]
         source = ByModel(args.data, lambda: on_device(args.embedder), pairs, splits, args.threads,
-                         judging=bool(args.judge), **more)
+                         judges=bool(args.judge), **more)
     else:
         if args.dev_out:
             raise SystemExit("--dev-out goes with --embedder")
@@ -213,14 +214,6 @@ def main():
     mine(source, args.split, args.out, args.margin)
     if args.dev_out:
         mine(source, "dev", args.dev_out)
-
-
-def on_device(path):
-    import torch
-
-    from .model import start
-
-    return start(path).to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 if __name__ == "__main__":

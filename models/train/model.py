@@ -225,6 +225,16 @@ def start(path, layers=None, **shape):
     return model
 
 
+def device():
+    """Where a model computes: on the GPU where there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def on_device(path):
+    """The model of `start`, where it computes."""
+    return start(path).to(device())
+
+
 def save(model, path, half=False):
     """A model alone, to score with or to start from; `half` for transport."""
     state = {k: (v.half() if half else v).cpu() for k, v in model.state_dict().items()}

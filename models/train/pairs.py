@@ -12,6 +12,18 @@ CLS, SEP, PAD = "[CLS]", "[SEP]", "[PAD]"
 SPECIALS = 4
 
 
+def batches(lengths, budget):
+    """Positions in batches of like lengths, shortest first, each of at most `budget`
+    tokens when padded to its longest member (at least one text each)."""
+    order, begin = np.argsort(lengths, kind="stable"), 0
+    while begin < len(order):
+        end = begin + 1
+        while end < len(order) and (end + 1 - begin) * lengths[order[end]] <= budget:
+            end += 1
+        yield order[begin:end]
+        begin = end
+
+
 class Pairs:
     """Makes pairs of at most `window` tokens."""
 

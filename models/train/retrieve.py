@@ -2,6 +2,7 @@
 and means of states, fused as the weighted sum of min-max normalised scores
 (src/retrieve/fusion.rs)."""
 
+import functools
 import multiprocessing
 
 import numpy as np
@@ -75,7 +76,7 @@ class Lexical:
     def found(self):
         global index
         texts, queries, depth, workers = self.given
-        index, best_of = Bm25(texts), _Best(depth)
+        index, best_of = Bm25(texts), functools.partial(_best, depth)
         if not workers:
             return [best_of(query) for query in queries]
         with multiprocessing.get_context("fork").Pool(workers) as pool:
@@ -86,12 +87,8 @@ class Lexical:
         return self.pipe.recv() if self.pipe else self.found()
 
 
-class _Best:
-    def __init__(self, depth):
-        self.depth = depth
-
-    def __call__(self, query):
-        return top(index.scores(query), self.depth)
+def _best(depth, query):
+    return top(index.scores(query), depth)
 
 
 def fuse(lexical, dense):

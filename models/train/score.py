@@ -3,6 +3,8 @@ of ours (torch, on the GPU where there is one)."""
 
 import numpy as np
 
+from .pairs import batches
+
 
 class OnnxScorer:
     """An int8 or f32 graph on the CPU, with the engine's session settings."""
@@ -52,28 +54,17 @@ def load(path, pairs, threads=2, judge=False, half=False):
 
     if served and not torch.cuda.is_available():
         return OnnxScorer(path, pairs, threads)
-    from .model import start
+    from .model import on_device
 
     torch.set_num_threads(threads)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return TorchScorer(start(path).to(device), pairs, half)
+    return TorchScorer(on_device(path), pairs, half)
 
 
 def score(scorer, rows):
     """Scores in the order of `rows`, in batches of rows of like lengths."""
-    order = sorted(range(len(rows)), key=lambda at: len(rows[at][0]))
-    out, held = np.zeros(len(rows), dtype=np.float32), []
-
-    def flush():
-        if held:
-            out[held] = scorer([rows[at] for at in held])
-            held.clear()
-
-    for at in order:
-        if held and (len(held) + 1) * len(rows[at][0]) > scorer.per_batch:
-            flush()
-        held.append(at)
-    flush()
+    out = np.zeros(len(rows), dtype=np.float32)
+    for batch in batches([len(ids) for ids, _ in rows], scorer.per_batch):
+        out[batch] = scorer([rows[at] for at in batch])
     return out
 
 
