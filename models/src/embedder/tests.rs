@@ -262,7 +262,7 @@ fn other_arithmetic_gives_nearly_the_same_vectors() {
     ];
     let embed = |embedder: &BertEmbedder| embedder.embed(&texts, &Cancel::never()).unwrap();
     let wanted = embed(&floats);
-    for (embedder, least) in [(&auto, 0.999_99), (&bytes, 0.995)] {
+    for (embedder, least) in [(&auto, 0.999_99), (&bytes, 0.998)] {
         for (a, b) in embed(embedder).iter().zip(&wanted) {
             let cosine: f32 = a.iter().zip(b).map(|(a, b)| a * b).sum();
             assert!(cosine > least, "{}: {cosine}", embedder.id());

@@ -1,10 +1,14 @@
 //! Eight bits: numbers in -127..=127. The instruction multiplies unsigned by signed
 //! bytes and adds four products at a time, so the left side is stored plus 128.
+//!
+//! A row of activations is moved to the middle of its range before it is rounded: after
+//! GELU nearly all are positive, and after normalisation one or two lie far out on one
+//! side. Texts keep their vectors to a cosine of .9995 that way, and of .998 without.
 
 use std::cell::RefCell;
 
 use super::left::Rounded;
-use super::{Digits, Tile};
+use super::{Digits, Tile, finite};
 use crate::kernels::simd::Simd;
 
 thread_local! {
@@ -25,6 +29,13 @@ impl Digits for Bytes {
     #[inline(always)]
     fn factor(largest: f32, _length: f32) -> f32 {
         127.0 / largest
+    }
+
+    #[inline(always)]
+    fn range(low: f32, high: f32, _length: f32) -> (f32, f32) {
+        // Half a step less than 127, since the middle is rounded too.
+        let factor = finite(126.5 / (0.5 * (high - low)));
+        (factor, (0.5 * (high + low) * factor).round_ties_even())
     }
 
     #[inline(always)]

@@ -106,6 +106,10 @@ mod tests {
             Bytes::factor(largest, length)
         }
 
+        fn range(low: f32, high: f32, length: f32) -> (f32, f32) {
+            Bytes::range(low, high, length)
+        }
+
         fn left(low_bits: u32) -> u8 {
             Bytes::left(low_bits)
         }

@@ -1,7 +1,9 @@
 //! Matrix products in integers: rows of activations, each rounded with a scale of its
 //! own, times a matrix that was rounded column by column.
 //!
-//! out = s_row · s_column · Σ q_row · q_column, and the sum is exact. [`bytes`] are
+//! out = s_row · (s_column · Σ q_row · q_column + z_row · s_column · Σ q_column), and
+//! the sums are exact; z is what numbers of the row stand for less, so that they use
+//! their whole range also where activations lean to one side. [`bytes`] are
 //! the fastest where processors multiply them; [`words`] are nearly as exact as
 //! floats, and up to twice as fast. Panels and tiles are those of [`super::gemm`]; a
 //! step is as many rows of a panel as one instruction adds up.
@@ -38,6 +40,10 @@ pub(crate) trait Digits: Sized + 'static {
     /// The factor that takes a vector with this largest magnitude and this length
     /// (√Σx²) to numbers of which no product is too large. Infinite for zeros.
     fn factor(largest: f32, length: f32) -> f32;
+
+    /// The same for activations between `low` (0 at most) and `high` (0 at least), and
+    /// the integer that is subtracted from what it gives.
+    fn range(low: f32, high: f32, length: f32) -> (f32, f32);
 
     /// The number in the low bits of a two's complement, plus [`Digits::SHIFT`].
     fn left(low_bits: u32) -> Self::Left;

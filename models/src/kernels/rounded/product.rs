@@ -36,6 +36,7 @@ impl<D: Digits> Kernel for Ints<'_, '_, D> {
             let column = panel * S::PANEL;
             let columns = S::PANEL.min(right.columns - column);
             let scales = &right.scales[column..][..S::PANEL];
+            let totals = &right.totals[column..][..S::PANEL];
             for tile in even_parts(rounded.scales.len(), S::ROWS) {
                 // SAFETY: `round` made `stride` numbers for every row, tile by tile;
                 // every panel has as many steps, and starts for all its columns.
@@ -60,9 +61,11 @@ impl<D: Digits> Kernel for Ints<'_, '_, D> {
                         std::slice::from_raw_parts_mut(out.add(row * out_stride + column), columns)
                     };
                     let scale = simd.splat(rounded.scales[row]);
+                    let middle = simd.splat(rounded.middles[row]);
                     for at in (0..columns).step_by(S::LANES) {
                         let scale = simd.mul(scale, simd.load(&scales[at..]));
-                        let product = simd.mul(simd.load_ints(&sums[at..]), scale);
+                        let moved = simd.mul(middle, simd.load(&totals[at..]));
+                        let product = simd.mul_add(simd.load_ints(&sums[at..]), scale, moved);
                         let end = columns.min(at + S::LANES);
                         finish.store(simd, product, column + at, &mut out[at..end]);
                     }

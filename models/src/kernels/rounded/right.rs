@@ -14,6 +14,8 @@ pub(crate) struct PackedInts<D: Digits> {
     pub(super) numbers: Vec<D::Right>,
     /// One for each column, zeros beyond.
     pub(super) scales: Vec<f32>,
+    /// The sum of each column as floats, zeros beyond.
+    pub(super) totals: Vec<f32>,
     /// What each column's sums start at, zeros beyond: minus `SHIFT` times the sum of
     /// the column, which is what the shift adds.
     pub(super) starts: Vec<i32>,
@@ -31,6 +33,7 @@ impl<D: Digits> PackedInts<D> {
         let stride = depth.next_multiple_of(D::STEP);
         let mut numbers = vec![D::Right::default(); stride * columns.next_multiple_of(panel)];
         let mut scales = vec![0.0; columns.next_multiple_of(panel)];
+        let mut totals = vec![0.0; scales.len()];
         let mut starts = vec![0; scales.len()];
         for column in 0..columns {
             let (mut largest, mut squares) = (0.0_f32, 0.0_f64);
@@ -47,6 +50,7 @@ impl<D: Digits> PackedInts<D> {
                 sum += number;
             }
             scales[column] = 1.0 / factor;
+            totals[column] = sum as f32 / factor;
             starts[column] = -D::SHIFT * sum;
         }
         Self {
@@ -55,6 +59,7 @@ impl<D: Digits> PackedInts<D> {
             panel,
             numbers,
             scales,
+            totals,
             starts,
         }
     }

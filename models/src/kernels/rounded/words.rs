@@ -11,7 +11,7 @@
 use std::cell::RefCell;
 
 use super::left::Rounded;
-use super::{Digits, Tile};
+use super::{Digits, Tile, finite};
 use crate::kernels::simd::Simd;
 
 /// √2^31 is 46,340; rounding adds at most half of √depth to a length, which is less
@@ -35,6 +35,11 @@ impl Digits for Words {
     #[inline(always)]
     fn factor(largest: f32, length: f32) -> f32 {
         (MOST_LENGTH / length).min(32_767.0 / largest)
+    }
+
+    #[inline(always)]
+    fn range(low: f32, high: f32, length: f32) -> (f32, f32) {
+        (finite(Self::factor(high.max(-low), length)), 0.0)
     }
 
     #[inline(always)]
