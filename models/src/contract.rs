@@ -45,8 +45,21 @@ pub trait Embedder: Send + Sync {
     }
 }
 
-/// [`Reranker::weight`] of log-odds that are neither timid nor overconfident.
+/// The weight in [`Reranker::worth`] of log-odds that are neither timid nor overconfident.
 pub(crate) const LOG_ODDS_WEIGHT: f32 = 0.12;
+
+/// Log-odds below which differences say little: one passage in 400.
+const NOISE_LOG_ODDS: f32 = -6.0;
+
+/// What log-odds are worth beside a fused score: in proportion to `weight` where they
+/// say something, and levelling out to 0 below one in 400, where their order is noise
+/// (softplus, ln(1 + e^x), of their distance from there).
+pub(crate) fn worth_of_log_odds(score: f32, weight: f32) -> f32 {
+    let above = score - NOISE_LOG_ODDS;
+    // Large ones are themselves, and would overflow.
+    let softplus = above.max(0.0) + (-above.abs()).exp().ln_1p();
+    weight * softplus
+}
 
 /// A query and passages to relevance scores, by reading both together.
 pub trait Reranker: Send + Sync {
@@ -64,10 +77,10 @@ pub trait Reranker: Send + Sync {
     /// comparable within one query only, unless the model card says more.
     fn score(&self, query: &str, passages: &[&str], cancel: &Cancel) -> Result<Vec<f32>>;
 
-    /// What a unit of the score is worth beside the fused score of the best candidate.
-    /// The default is for log-odds, as cross-encoders give them.
-    fn weight(&self) -> f32 {
-        LOG_ODDS_WEIGHT
+    /// What a score is worth beside a fused score of 1, the best that searches can give;
+    /// grows with the score. The default is for log-odds, as cross-encoders give them.
+    fn worth(&self, score: f32) -> f32 {
+        worth_of_log_odds(score, LOG_ODDS_WEIGHT)
     }
 
     /// Where it computes, for reports: `cpu`, `cuda:0` or `metal`.

@@ -149,8 +149,8 @@ impl Reranker for OverlapReranker {
         "overlap"
     }
 
-    fn weight(&self) -> f32 {
-        1.0
+    fn worth(&self, score: f32) -> f32 {
+        score
     }
 
     fn window(&self) -> usize {

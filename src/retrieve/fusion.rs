@@ -20,6 +20,18 @@ pub enum Method {
     Weighted,
 }
 
+impl Method {
+    /// The fused score of an item that is the first of every list, by their weights:
+    /// the most that there is.
+    pub fn most(self, weights: &[f32]) -> f32 {
+        let all: f32 = weights.iter().sum();
+        match self {
+            Self::Rrf { k } => all / (k + 1.0),
+            Self::Weighted => all,
+        }
+    }
+}
+
 /// One list: items and scores, best first, each item once.
 #[derive(Clone, Copy, Debug)]
 pub struct Ranked<'a, K> {

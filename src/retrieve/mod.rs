@@ -3,7 +3,7 @@
 //!
 //! [`Engine`] is the door. Behind it, one search runs through `question` (what
 //! may be asked), `search` (the stages in their order), `find` (words and
-//! vectors), `fusion`, `rerank` with `windows`, and `blend`.
+//! vectors), `lists` with `fusion`, `rerank` with `windows`, and `blend`.
 
 mod api;
 mod blend;
@@ -12,6 +12,7 @@ mod engine;
 mod error;
 mod find;
 pub mod fusion;
+mod lists;
 mod question;
 mod rerank;
 mod search;

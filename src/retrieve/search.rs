@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use cairn_indexer::{ChunkRef, Scored, StoredChunk};
+use cairn_indexer::{ChunkRef, StoredChunk};
 use cairn_models::{Cancel, Reranker as _};
 
 use super::api::{Ranks, SearchRequest, SearchResponse, Source};
@@ -11,11 +11,11 @@ use super::blend::blend;
 use super::engine::Parts;
 use super::error::SearchError;
 use super::find::{Found, Search};
-use super::fusion::{Fused, Method, Ranked, fuse};
+use super::fusion::Fused;
+use super::lists::{FusedLists, fuse_lists};
 use super::question;
 use super::rerank::{self, Cut, Passage};
 use super::timing::{Clock, timed};
-use crate::config::{Fusion, FusionMethod};
 
 /// A chunk on its way to the response.
 struct Candidate {
@@ -50,8 +50,8 @@ pub(super) fn run(
     cancel.check()?;
     let (fused, took) = timed(|| search.fuse(&found));
     clock.note("fuse", took);
-    let candidates = search.load(fused)?;
-    let candidates = search.rerank(candidates, &mut clock, &mut degraded)?;
+    let candidates = search.load(fused.items)?;
+    let candidates = search.rerank(candidates, fused.most, &mut clock, &mut degraded)?;
     let sources = search.sources(candidates, found.vector.as_deref())?;
     Ok(SearchResponse {
         query_id: uuid::Uuid::new_v4().to_string(),
@@ -64,7 +64,7 @@ pub(super) fn run(
 }
 
 impl Search<'_> {
-    fn fuse(&self, found: &Found) -> Vec<Fused<ChunkRef, 2>> {
+    fn fuse(&self, found: &Found) -> FusedLists {
         let (lexical, dense) = (found.lexical.as_deref(), found.dense.as_deref());
         fuse_lists(lexical, dense, &self.parts.options.fusion)
     }
@@ -98,10 +98,12 @@ impl Search<'_> {
         (1..).zip(fused).take(needed).map(load).collect()
     }
 
-    /// Lets the re-ranker read the best candidates, and orders them anew.
+    /// Lets the re-ranker read the best candidates, and orders them anew; `most` is the
+    /// most that a fused score can be.
     fn rerank(
         &self,
         candidates: Vec<Candidate>,
+        most: f32,
         clock: &mut Clock,
         degraded: &mut Vec<String>,
     ) -> Result<Vec<Candidate>, SearchError> {
@@ -133,8 +135,13 @@ impl Search<'_> {
             self.cancel,
         )?;
         degraded.extend(reading.cut.map(|cut| explain(cut, &reading.scores)));
-        let weight = options.weight * reranker.queue.weight();
-        let ranked = apply(candidates, &reading.scores, weight);
+        let worth = |score: f32| options.weight * reranker.queue.worth(score);
+        let worth: Vec<_> = reading
+            .scores
+            .iter()
+            .map(|score| score.map(worth))
+            .collect();
+        let ranked = apply(candidates, most, &worth);
         clock.note("rerank", start.elapsed());
         Ok(ranked)
     }
@@ -171,68 +178,21 @@ impl Search<'_> {
     }
 }
 
-/// One list of both. Chunks are numbered in the order of their ids, so that ties
-/// break by chunk id. A single list keeps its own order and scores.
-pub(crate) fn fuse_lists(
-    lexical: Option<&[Scored]>,
-    dense: Option<&[Scored]>,
-    options: &Fusion,
-) -> Vec<Fused<ChunkRef, 2>> {
-    let method = match options.method {
-        FusionMethod::Rrf => Method::Rrf { k: options.k },
-        FusionMethod::Weighted => Method::Weighted,
-    };
-    let (lexical, dense) = match (lexical, dense) {
-        (Some(lexical), Some(dense)) => (lexical, dense),
-        (Some(lexical), None) => return alone(lexical, |rank| [Some(rank), None]),
-        (None, Some(dense)) => return alone(dense, |rank| [None, Some(rank)]),
-        (None, None) => return Vec::new(),
-    };
-    let pairs = |list: &[Scored]| -> Vec<(ChunkRef, f32)> {
-        list.iter()
-            .map(|scored| (scored.chunk, scored.score))
-            .collect()
-    };
-    let lists = [
-        Ranked {
-            items: &pairs(lexical),
-            weight: options.lexical_weight,
-        },
-        Ranked {
-            items: &pairs(dense),
-            weight: options.dense_weight,
-        },
-    ];
-    fuse(lists, method)
-}
-
-/// A list that has nothing to be fused with.
-fn alone(list: &[Scored], ranks: impl Fn(u32) -> [Option<u32>; 2]) -> Vec<Fused<ChunkRef, 2>> {
-    (1..)
-        .zip(list)
-        .map(|(rank, scored)| Fused {
-            key: scored.chunk,
-            score: scored.score,
-            ranks: ranks(rank),
-        })
-        .collect()
-}
-
 /// The candidates in their blended order. Where nothing was read, everything
 /// stays as it was.
-fn apply(candidates: Vec<Candidate>, scores: &[Option<f32>], weight: f32) -> Vec<Candidate> {
-    if scores.iter().all(Option::is_none) {
+fn apply(candidates: Vec<Candidate>, most: f32, worth: &[Option<f32>]) -> Vec<Candidate> {
+    if worth.iter().all(Option::is_none) {
         return candidates;
     }
     let fused: Vec<f32> = candidates.iter().map(|candidate| candidate.score).collect();
-    let order = blend(&fused, scores, weight);
+    let order = blend(&fused, most, worth);
     let mut slots: Vec<Option<Candidate>> = candidates.into_iter().map(Some).collect();
     (1..)
         .zip(order)
         .filter_map(|(rank, (at, score))| {
             let mut candidate = slots[at].take()?;
             candidate.score = score;
-            let read = scores.get(at).is_some_and(Option::is_some);
+            let read = worth.get(at).is_some_and(Option::is_some);
             candidate.ranks.rerank = read.then_some(rank);
             Some(candidate)
         })

@@ -5,9 +5,9 @@ use cairn_models::{Cancel, Reranker};
 
 pub(crate) use super::blend::blend;
 use super::error::SearchError;
+pub(crate) use super::lists::fuse_lists;
 use super::question;
 use super::rerank::{self, Passage};
-pub(crate) use super::search::fuse_lists;
 
 /// The question as the searches see it; of any length.
 pub(crate) fn clean(query: &str) -> Result<String, SearchError> {

@@ -39,8 +39,8 @@ impl Reranker for RerankQueue {
         self.reranker.token_spans(text)
     }
 
-    fn weight(&self) -> f32 {
-        self.reranker.weight()
+    fn worth(&self, score: f32) -> f32 {
+        self.reranker.worth(score)
     }
 
     fn device(&self) -> &str {

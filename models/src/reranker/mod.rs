@@ -19,7 +19,7 @@ use candle_core::Device;
 use self::own::OwnSession;
 use self::pairs::{Pair, Pairs};
 use self::session::OnnxSession;
-use crate::contract::LOG_ODDS_WEIGHT;
+use crate::contract::{LOG_ODDS_WEIGHT, worth_of_log_odds};
 use crate::hub::choose_onnx;
 use crate::{
     Cancel, Error, ErrorKind, LoadOptions, Precision, Reranker, Result, TokenSpans, device,
@@ -165,8 +165,8 @@ impl Reranker for CrossEncoder {
         self.pairs.token_spans(text)
     }
 
-    fn weight(&self) -> f32 {
-        self.weight
+    fn worth(&self, score: f32) -> f32 {
+        worth_of_log_odds(score, self.weight)
     }
 
     fn device(&self) -> &str {

@@ -188,7 +188,9 @@ impl<'a> Replay<'a> {
         let fused = fuse_lists(lexical.as_deref(), dense.as_deref(), &options.fusion);
         let fusing = milliseconds(start);
         timings.insert("fuse".to_owned(), fusing);
+        let most = fused.most;
         let mut ranked: Vec<(ChunkRef, f32)> = fused
+            .items
             .into_iter()
             .take(wanted)
             .map(|item| (item.key, item.score))
@@ -199,19 +201,18 @@ impl<'a> Replay<'a> {
             }
         }
         let mut reading = 0.0;
-        if variant.rerank {
-            let read = self.reread(at, question, &ranked, options)?;
-            if let Some(read) = read {
-                reading = read.took_ms;
-                timings.insert("rerank".to_owned(), reading);
-                let scores: Vec<f32> = ranked.iter().map(|(_, score)| *score).collect();
-                let own = self.reranker.map_or(0.0, |model| model.weight());
-                let order = blend(&scores, &read.scores, options.rerank.weight * own);
-                ranked = order
-                    .into_iter()
-                    .map(|(at, score)| (ranked[at].0, score))
-                    .collect();
-            }
+        if let Some(reranker) = self.reranker.filter(|_| variant.rerank)
+            && let Some(read) = self.reread(reranker, at, question, &ranked, options)?
+        {
+            reading = read.took_ms;
+            timings.insert("rerank".to_owned(), reading);
+            let scores: Vec<f32> = ranked.iter().map(|(_, score)| *score).collect();
+            let worth = |score: f32| options.rerank.weight * reranker.worth(score);
+            let worth: Vec<_> = read.scores.iter().map(|score| score.map(worth)).collect();
+            ranked = blend(&scores, most, &worth)
+                .into_iter()
+                .map(|(at, score)| (ranked[at].0, score))
+                .collect();
         }
         timings.insert("total".to_owned(), searching + fusing + reading);
         let passages: Vec<(Passage<'_>, f32)> = ranked
@@ -230,15 +231,16 @@ impl<'a> Replay<'a> {
     /// product would not ask it.
     fn reread(
         &mut self,
+        reranker: &Remembering,
         at: usize,
         question: &Question,
         ranked: &[(ChunkRef, f32)],
         options: &Retrieval,
     ) -> anyhow::Result<Option<Read>> {
         let depth = options.rerank.depth.min(ranked.len());
-        let Some(reranker) = self.reranker.filter(|_| depth >= 2) else {
+        if depth < 2 {
             return Ok(None);
-        };
+        }
         let candidates: Vec<ChunkRef> = ranked[..depth].iter().map(|(chunk, _)| *chunk).collect();
         let key = (at, options.rerank.windows, candidates);
         if let Some(read) = self.read.get(&key) {

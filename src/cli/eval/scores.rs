@@ -163,8 +163,8 @@ impl Reranker for Remembering {
         self.inner.token_spans(text)
     }
 
-    fn weight(&self) -> f32 {
-        self.inner.weight()
+    fn worth(&self, score: f32) -> f32 {
+        self.inner.worth(score)
     }
 
     fn score(&self, query: &str, passages: &[&str], cancel: &Cancel) -> Result<Vec<f32>> {
