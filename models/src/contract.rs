@@ -189,3 +189,20 @@ pub trait Generator: Send + Sync {
         on_text: &mut dyn FnMut(&str),
     ) -> Result<Generation>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_odds_are_worth_nothing_in_the_noise_and_themselves_above() {
+        let worth = |score| worth_of_log_odds(score, 0.5);
+        assert!((worth(NOISE_LOG_ODDS) - 0.5 * std::f32::consts::LN_2).abs() < 1e-6);
+        assert!(worth(-20.0) < 1e-5 && worth(f32::NEG_INFINITY) == 0.0);
+        assert!((worth(4.0) - 5.0).abs() < 1e-4);
+        assert_eq!(worth(2000.0), 1003.0);
+        assert!(worth(f32::NAN).is_nan());
+        let scores: Vec<f32> = (-80..80).map(|at| worth(at as f32 / 8.0)).collect();
+        assert!(scores.is_sorted_by(|a, b| a < b), "{scores:?}");
+    }
+}

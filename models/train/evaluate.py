@@ -59,7 +59,7 @@ def main():
     it.add_argument("--model", required=True, help=".onnx or .pt")
     it.add_argument("--tokenizer", default="builtin/late-interaction-v2/tokenizer.json")
     it.add_argument("--depths", default="10,20,50")
-    it.add_argument("--weights", default="0.06,0.09,0.12,0.16,0.24")
+    it.add_argument("--weights", default="0.06,0.12,0.18,0.24,0.36")
     it.add_argument("--window", type=int, default=192)
     it.add_argument("--limit", type=int, default=0, help="queries of a set; 0 takes all")
     it.add_argument("--cache", help="folder that keeps scores between calls")

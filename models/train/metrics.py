@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+NOISE_LOG_ODDS = -6.0
+
 
 def ndcg(ranked, grades, k=10):
     """nDCG@k with linear gains and log2 discounts, as trec_eval has it.
@@ -31,10 +33,10 @@ def min_max(scores):
 
 def blend(ids, fused, heard, depth, weight):
     """`ids` (in fused order) with the first `depth` of them put in the order of
-    weight x heard + fused as a share of the best; the rest follows
-    (src/retrieve/blend.rs)."""
+    the fused score, of which 1 is the most, + weight x softplus of the log-odds' distance
+    from noise; the rest follows (src/retrieve/blend.rs, `Reranker::worth`)."""
     depth = min(depth, len(ids), len(heard))
-    best = fused[0] if len(fused) and fused[0] > 0 else float("inf")
-    mixed = [weight * said + found / best for said, found in zip(heard[:depth], fused[:depth])]
+    worth = weight * np.logaddexp(0, np.asarray(heard[:depth], dtype=np.float64) - NOISE_LOG_ODDS)
+    mixed = worth + np.asarray(fused[:depth])
     order = sorted(range(depth), key=lambda at: -mixed[at])
     return [ids[at] for at in order] + list(ids[depth:])

@@ -124,6 +124,7 @@ pub struct Rerank {
     pub enabled: bool,
     pub depth: usize,
     pub weight: f32,
+    pub lexical_boost: f32,
     pub budget_ms: u64,
     pub windows: usize,
     pub cache_mb: usize,
@@ -224,6 +225,10 @@ impl Config {
             (
                 "retrieval.rerank.weight must lie in 0..=10",
                 (0.0..=10.0).contains(&self.retrieval.rerank.weight),
+            ),
+            (
+                "retrieval.rerank.lexical_boost must lie in 0..=10",
+                (0.0..=10.0).contains(&self.retrieval.rerank.lexical_boost),
             ),
             (
                 "server.max_concurrency must be at least 1",

@@ -20,18 +20,6 @@ pub enum Method {
     Weighted,
 }
 
-impl Method {
-    /// The fused score of an item that is the first of every list, by their weights:
-    /// the most that there is.
-    pub fn most(self, weights: &[f32]) -> f32 {
-        let all: f32 = weights.iter().sum();
-        match self {
-            Self::Rrf { k } => all / (k + 1.0),
-            Self::Weighted => all,
-        }
-    }
-}
-
 /// One list: items and scores, best first, each item once.
 #[derive(Clone, Copy, Debug)]
 pub struct Ranked<'a, K> {
@@ -50,6 +38,8 @@ pub struct Fused<K, const N: usize> {
     pub score: f32,
     /// Its rank in each list, from 1.
     pub ranks: [Option<u32>; N],
+    /// What each list gives it as a share of what it gives its best item: 0..=1.
+    pub shares: [f32; N],
 }
 
 /// Fuses `lists`; best first, ties by key, each key once.
@@ -57,25 +47,34 @@ pub fn fuse<K: Copy + Ord, const N: usize>(
     lists: [Ranked<'_, K>; N],
     method: Method,
 ) -> Vec<Fused<K, N>> {
-    let mut sums: BTreeMap<K, (f64, [Option<u32>; N])> = BTreeMap::new();
+    let mut sums: BTreeMap<K, (f64, Fused<K, N>)> = BTreeMap::new();
     for (at, list) in lists.iter().enumerate() {
         let normal = min_max(list.items.iter().map(|&(_, score)| score));
         for (rank, (&(key, _), normal)) in (1..).zip(list.items.iter().zip(normal)) {
-            let share = match method {
-                Method::Rrf { k } => 1.0 / (f64::from(k) + f64::from(rank)),
-                Method::Weighted => f64::from(normal),
+            let (given, most) = match method {
+                Method::Rrf { k } => {
+                    let k = f64::from(k);
+                    (1.0 / (k + f64::from(rank)), 1.0 / (k + 1.0))
+                }
+                Method::Weighted => (f64::from(normal), 1.0),
             };
-            let (sum, ranks) = sums.entry(key).or_insert((0.0, [None; N]));
-            *sum += f64::from(list.weight) * share;
-            ranks[at] = Some(rank);
+            let nothing = Fused {
+                key,
+                score: 0.0,
+                ranks: [None; N],
+                shares: [0.0; N],
+            };
+            let (sum, item) = sums.entry(key).or_insert((0.0, nothing));
+            *sum += f64::from(list.weight) * given;
+            item.ranks[at] = Some(rank);
+            item.shares[at] = (given / most) as f32;
         }
     }
     let mut fused: Vec<_> = sums
-        .into_iter()
-        .map(|(key, (score, ranks))| Fused {
-            key,
-            score: score as f32,
-            ranks,
+        .into_values()
+        .map(|(sum, item)| Fused {
+            score: sum as f32,
+            ..item
         })
         .collect();
     // The map yields keys in order and the sort is stable: ties stay by key.
@@ -122,7 +121,12 @@ mod tests {
         assert_eq!(keys(&fused), [3, 5, 7]);
         assert!((fused[0].score - (1.0 / 62.0 + 2.0 / 61.0)).abs() < 1e-7);
         assert_eq!(fused[0].ranks, [Some(2), Some(1)]);
-        assert_eq!(fused[2].ranks, [Some(1), None]);
+        assert!((fused[0].shares[0] - 61.0 / 62.0).abs() < 1e-7);
+        assert_eq!(fused[0].shares[1], 1.0);
+        assert_eq!(
+            (fused[2].ranks, fused[2].shares),
+            ([Some(1), None], [1.0, 0.0])
+        );
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub(super) fn run(
     let (fused, took) = timed(|| search.fuse(&found));
     clock.note("fuse", took);
     let candidates = search.load(fused.items)?;
-    let candidates = search.rerank(candidates, fused.most, &mut clock, &mut degraded)?;
+    let candidates = search.rerank(candidates, &fused.shares, &mut clock, &mut degraded)?;
     let sources = search.sources(candidates, found.vector.as_deref())?;
     Ok(SearchResponse {
         query_id: uuid::Uuid::new_v4().to_string(),
@@ -66,13 +66,13 @@ pub(super) fn run(
 impl Search<'_> {
     fn fuse(&self, found: &Found) -> FusedLists {
         let (lexical, dense) = (found.lexical.as_deref(), found.dense.as_deref());
-        fuse_lists(lexical, dense, &self.parts.options.fusion)
+        fuse_lists(lexical, dense, &self.parts.options)
     }
 
     /// How many candidates the re-ranker is to read.
     fn depth(&self) -> usize {
         let options = &self.parts.options.rerank;
-        if self.request.rerank && options.enabled {
+        if self.request.rerank && options.enabled && options.weight > 0.0 {
             options.depth
         } else {
             0
@@ -98,12 +98,12 @@ impl Search<'_> {
         (1..).zip(fused).take(needed).map(load).collect()
     }
 
-    /// Lets the re-ranker read the best candidates, and orders them anew; `most` is the
-    /// most that a fused score can be.
+    /// Lets the re-ranker read the best candidates, and orders them anew; `shares` is
+    /// what they count for beside it.
     fn rerank(
         &self,
         candidates: Vec<Candidate>,
-        most: f32,
+        shares: &[f32],
         clock: &mut Clock,
         degraded: &mut Vec<String>,
     ) -> Result<Vec<Candidate>, SearchError> {
@@ -141,7 +141,7 @@ impl Search<'_> {
             .iter()
             .map(|score| score.map(worth))
             .collect();
-        let ranked = apply(candidates, most, &worth);
+        let ranked = apply(candidates, shares, &worth);
         clock.note("rerank", start.elapsed());
         Ok(ranked)
     }
@@ -180,12 +180,12 @@ impl Search<'_> {
 
 /// The candidates in their blended order. Where nothing was read, everything
 /// stays as it was.
-fn apply(candidates: Vec<Candidate>, most: f32, worth: &[Option<f32>]) -> Vec<Candidate> {
+fn apply(candidates: Vec<Candidate>, shares: &[f32], worth: &[Option<f32>]) -> Vec<Candidate> {
     if worth.iter().all(Option::is_none) {
         return candidates;
     }
     let fused: Vec<f32> = candidates.iter().map(|candidate| candidate.score).collect();
-    let order = blend(&fused, most, worth);
+    let order = blend(&fused, shares, worth);
     let mut slots: Vec<Option<Candidate>> = candidates.into_iter().map(Some).collect();
     (1..)
         .zip(order)

@@ -134,6 +134,24 @@ fn a_hybrid_search_tells_ranks_scores_and_times() {
 }
 
 #[test]
+fn a_re_ranker_without_weight_is_not_asked() {
+    let setup = setup_with(
+        |config| {
+            config.retrieval.rerank.weight = 0.0;
+            config.retrieval.rerank.lexical_boost = 10.0;
+        },
+        Some(Arc::new(HashEmbedder)),
+        Some(Arc::new(OverlapReranker)),
+    );
+    let asked = request("where do birds build a nest?");
+    let response = search(&setup, &asked);
+    let fused: Vec<_> = response.sources.iter().map(|s| s.ranks.fused).collect();
+    assert!(fused.is_sorted(), "{fused:?}");
+    assert!(response.sources.iter().all(|s| s.ranks.rerank.is_none()));
+    assert!(!response.timings_ms.contains_key("rerank"));
+}
+
+#[test]
 fn each_mode_runs_its_own_search() {
     let setup = setup();
     let mut request = request("ERR_CONN_4012");

@@ -9,7 +9,7 @@ pub(crate) struct Builtin {
     pub(crate) id: &'static str,
     /// Most tokens of question and passage together, at most those of its training.
     pub(super) window: usize,
-    /// See [`crate::Reranker::weight`]; measured, docs/evaluation.md has the figures.
+    /// Of its log-odds in [`crate::Reranker::worth`]; measured, docs/evaluation.md has the figures.
     pub(super) weight: f32,
     /// The graph over pairs, in int8.
     pub(super) model: &'static [u8],
@@ -19,13 +19,13 @@ pub(super) static ALL: [Builtin; 2] = [
     Builtin {
         id: "cairn-late-interaction-v2",
         window: 192,
-        weight: 0.18,
+        weight: 0.24,
         model: include_bytes!("../../builtin/late-interaction-v2/model.int8.onnx"),
     },
     Builtin {
         id: "cairn-late-interaction-small-v2",
         window: 128,
-        weight: 0.06,
+        weight: 0.08,
         model: include_bytes!("../../builtin/late-interaction-small-v2/model.int8.onnx"),
     },
 ];

@@ -185,10 +185,10 @@ impl<'a> Replay<'a> {
         let top = |list: &List| list.items[..list.items.len().min(wanted)].to_vec();
         let (lexical, dense) = (lexical.map(top), dense.map(top));
         let start = Instant::now();
-        let fused = fuse_lists(lexical.as_deref(), dense.as_deref(), &options.fusion);
+        let fused = fuse_lists(lexical.as_deref(), dense.as_deref(), options);
         let fusing = milliseconds(start);
         timings.insert("fuse".to_owned(), fusing);
-        let most = fused.most;
+        let shares = fused.shares;
         let mut ranked: Vec<(ChunkRef, f32)> = fused
             .items
             .into_iter()
@@ -201,7 +201,8 @@ impl<'a> Replay<'a> {
             }
         }
         let mut reading = 0.0;
-        if let Some(reranker) = self.reranker.filter(|_| variant.rerank)
+        let asks = variant.rerank && options.rerank.weight > 0.0;
+        if let Some(reranker) = self.reranker.filter(|_| asks)
             && let Some(read) = self.reread(reranker, at, question, &ranked, options)?
         {
             reading = read.took_ms;
@@ -209,7 +210,7 @@ impl<'a> Replay<'a> {
             let scores: Vec<f32> = ranked.iter().map(|(_, score)| *score).collect();
             let worth = |score: f32| options.rerank.weight * reranker.worth(score);
             let worth: Vec<_> = read.scores.iter().map(|score| score.map(worth)).collect();
-            ranked = blend(&scores, most, &worth)
+            ranked = blend(&scores, &shares, &worth)
                 .into_iter()
                 .map(|(at, score)| (ranked[at].0, score))
                 .collect();

@@ -30,6 +30,10 @@ const GRID: &[(&str, &[&str])] = &[
         "retrieval.rerank.weight",
         &["0.0", "0.25", "0.5", "0.75", "1.0", "1.5", "2.0"],
     ),
+    (
+        "retrieval.rerank.lexical_boost",
+        &["0.8", "1.0", "1.2", "1.5", "2.0"],
+    ),
 ];
 
 /// Most candidates of [`GRID`].
