@@ -26,7 +26,7 @@ pub(crate) fn fuse_lists(
         FusionMethod::Rrf => Method::Rrf { k: fusion.k },
         FusionMethod::Weighted => Method::Weighted,
     };
-    let items = match (lexical, dense) {
+    let (items, beside) = match (lexical, dense) {
         (Some(lexical), Some(dense)) => {
             let lists = [
                 Ranked {
@@ -38,19 +38,13 @@ pub(crate) fn fuse_lists(
                     weight: fusion.dense_weight,
                 },
             ];
-            fuse(lists, method)
+            let boosted = options.rerank.lexical_boost * fusion.lexical_weight;
+            (fuse(lists, method), [boosted, fusion.dense_weight])
         }
-        (Some(list), None) => alone(list, 0),
-        (None, Some(list)) => alone(list, 1),
-        (None, None) => Vec::new(),
+        (Some(list), None) => (alone(list, 0), [1.0, 0.0]),
+        (None, Some(list)) => (alone(list, 1), [0.0, 1.0]),
+        (None, None) => (Vec::new(), [0.0; 2]),
     };
-    // A list that is not there has no say.
-    let beside = [
-        lexical.map_or(0.0, |_| {
-            options.rerank.lexical_boost * fusion.lexical_weight
-        }),
-        dense.map_or(0.0, |_| fusion.dense_weight),
-    ];
     let shares = items
         .iter()
         .map(|item| weighted_mean(item.shares, beside))
@@ -131,7 +125,8 @@ mod tests {
 
     #[test]
     fn a_list_alone_has_all_the_say() {
-        let options = Config::default().retrieval;
+        let mut options = Config::default().retrieval;
+        (options.fusion.lexical_weight, options.fusion.dense_weight) = (0.0, 0.0);
         let list = scored(&[(1, 8.0), (2, 2.0)]);
         for (lexical, dense) in [(Some(&list[..]), None), (None, Some(&list[..]))] {
             let alone = fuse_lists(lexical, dense, &options);
