@@ -44,9 +44,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             *best = start.elapsed().as_secs_f64().min(*best);
         }
     }
-    let exact = found[0].1.clone();
+    let exact = &found[0].1;
     for ((name, _), (seconds, vectors)) in PRECISIONS.iter().zip(&found) {
-        let cosines = vectors.iter().zip(&exact).map(|(a, b)| dot(a, b));
+        let cosines = vectors.iter().zip(exact).map(|(a, b)| dot(a, b));
         let least = cosines.clone().fold(1.0, f64::min);
         let report = serde_json::json!({
             "precision": name,

@@ -84,6 +84,14 @@ pub struct Retrieval {
     pub rerank: Rerank,
 }
 
+impl Rerank {
+    /// Candidates that a re-ranker is to read: without weight none, since it would
+    /// change nothing.
+    pub fn reads(&self) -> usize {
+        if self.weight > 0.0 { self.depth } else { 0 }
+    }
+}
+
 /// Which searches run.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema,

@@ -2,7 +2,7 @@
 
 use super::fusion::min_max;
 
-/// Orders candidates by what the re-ranker's scores are `worth`
+/// Orders candidates by what the re-ranker's `scores` are `worth`
 /// ([`Reranker::worth`](cairn_models::Reranker::worth), times the configured weight) +
 /// their `shares` ([`FusedLists`](super::lists::FusedLists)): where the searches disagree
 /// about the best one, no share is near 1, and the re-ranker counts for more. Both are
@@ -12,12 +12,17 @@ use super::fusion::min_max;
 ///
 /// The rest follows in fused order. Gives positions in `fused` (which is in fused
 /// order) and scores: those that were read in 0.5..=1, the others below.
-pub(crate) fn blend(fused: &[f32], shares: &[f32], worth: &[Option<f32>]) -> Vec<(usize, f32)> {
-    let is_read = |at: &usize| worth.get(*at).is_some_and(Option::is_some);
+pub(crate) fn blend(
+    fused: &[f32],
+    shares: &[f32],
+    scores: &[Option<f32>],
+    worth: impl Fn(f32) -> f32,
+) -> Vec<(usize, f32)> {
+    let is_read = |at: &usize| scores.get(*at).is_some_and(Option::is_some);
     let (read, unread): (Vec<usize>, Vec<usize>) = (0..fused.len()).partition(is_read);
     let mixed = min_max(
         read.iter()
-            .filter_map(|&at| worth[at].map(|worth| worth + shares[at])),
+            .filter_map(|&at| scores[at].map(|score| worth(score) + shares[at])),
     );
     let mut ranked: Vec<(usize, f32)> = read
         .into_iter()
@@ -39,9 +44,13 @@ pub(crate) fn blend(fused: &[f32], shares: &[f32], worth: &[Option<f32>]) -> Vec
 mod tests {
     use super::*;
 
+    fn as_it_is(score: f32) -> f32 {
+        score
+    }
+
     /// The order by shares and what scores are worth.
     fn order(shares: &[f32], worth: &[Option<f32>]) -> Vec<usize> {
-        let ranked = blend(shares, shares, worth);
+        let ranked = blend(shares, shares, worth, as_it_is);
         ranked.into_iter().map(|(at, _)| at).collect()
     }
 
@@ -72,6 +81,7 @@ mod tests {
             &[0.9, 0.8, 0.7],
             &[0.2, 0.9, 0.5],
             &[Some(0.0), Some(0.0), None],
+            as_it_is,
         );
         let order: Vec<usize> = ranked.into_iter().map(|(at, _)| at).collect();
         assert_eq!(order, [1, 0, 2]);
@@ -100,14 +110,19 @@ mod tests {
     #[test]
     fn what_was_not_read_keeps_its_order_below() {
         let fused = [0.9, 0.8, 0.7, 0.6, 0.5];
-        let ranked = blend(&fused, &fused, &[None, Some(0.0), None, Some(9.0)]);
+        let ranked = blend(
+            &fused,
+            &fused,
+            &[None, Some(0.0), None, Some(9.0)],
+            as_it_is,
+        );
         let order: Vec<_> = ranked.iter().map(|&(at, _)| at).collect();
         assert_eq!(order, [3, 1, 0, 2, 4]);
         assert!(
             ranked.windows(2).all(|pair| pair[0].1 > pair[1].1),
             "{ranked:?}"
         );
-        assert_eq!(blend(&fused, &fused, &[]).len(), 5);
-        assert!(blend(&[], &[], &[]).is_empty());
+        assert_eq!(blend(&fused, &fused, &[], as_it_is).len(), 5);
+        assert!(blend(&[], &[], &[], as_it_is).is_empty());
     }
 }

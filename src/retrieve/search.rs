@@ -72,8 +72,8 @@ impl Search<'_> {
     /// How many candidates the re-ranker is to read.
     fn depth(&self) -> usize {
         let options = &self.parts.options.rerank;
-        if self.request.rerank && options.enabled && options.weight > 0.0 {
-            options.depth
+        if self.request.rerank && options.enabled {
+            options.reads()
         } else {
             0
         }
@@ -136,12 +136,7 @@ impl Search<'_> {
         )?;
         degraded.extend(reading.cut.map(|cut| explain(cut, &reading.scores)));
         let worth = |score: f32| options.weight * reranker.queue.worth(score);
-        let worth: Vec<_> = reading
-            .scores
-            .iter()
-            .map(|score| score.map(worth))
-            .collect();
-        let ranked = apply(candidates, shares, &worth);
+        let ranked = apply(candidates, shares, &reading.scores, worth);
         clock.note("rerank", start.elapsed());
         Ok(ranked)
     }
@@ -180,19 +175,24 @@ impl Search<'_> {
 
 /// The candidates in their blended order. Where nothing was read, everything
 /// stays as it was.
-fn apply(candidates: Vec<Candidate>, shares: &[f32], worth: &[Option<f32>]) -> Vec<Candidate> {
-    if worth.iter().all(Option::is_none) {
+fn apply(
+    candidates: Vec<Candidate>,
+    shares: &[f32],
+    scores: &[Option<f32>],
+    worth: impl Fn(f32) -> f32,
+) -> Vec<Candidate> {
+    if scores.iter().all(Option::is_none) {
         return candidates;
     }
     let fused: Vec<f32> = candidates.iter().map(|candidate| candidate.score).collect();
-    let order = blend(&fused, shares, worth);
+    let order = blend(&fused, shares, scores, worth);
     let mut slots: Vec<Option<Candidate>> = candidates.into_iter().map(Some).collect();
     (1..)
         .zip(order)
         .filter_map(|(rank, (at, score))| {
             let mut candidate = slots[at].take()?;
             candidate.score = score;
-            let read = worth.get(at).is_some_and(Option::is_some);
+            let read = scores.get(at).is_some_and(Option::is_some);
             candidate.ranks.rerank = read.then_some(rank);
             Some(candidate)
         })

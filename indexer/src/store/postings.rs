@@ -11,17 +11,21 @@ pub(super) struct PostingsWriter(Option<IndexWriter>);
 
 impl PostingsWriter {
     pub(super) fn new(writer: IndexWriter) -> tantivy::Result<Self> {
-        remove_unlisted(&writer)?;
-        step_past_commit(&writer)?;
+        settle(&writer)?;
         Ok(Self(Some(writer)))
     }
 
     /// Back to the last commit.
     pub(super) fn rollback(&mut self) -> tantivy::Result<()> {
         (**self).rollback()?;
-        remove_unlisted(self)?;
-        step_past_commit(self)
+        settle(self)
     }
+}
+
+/// What a writer needs that starts from a commit.
+fn settle(writer: &IndexWriter) -> tantivy::Result<()> {
+    remove_unlisted(writer)?;
+    step_past_commit(writer)
 }
 
 /// Removes files that no commit lists: those of a commit that a kill or a full

@@ -112,7 +112,9 @@ impl OwnSession {
 
     /// Tokens that a device of candle's wants at once; none on our own kernels.
     pub(super) fn tokens_per_batch(&self) -> Option<usize> {
-        (self.encoder.padded()).then(|| self.encoder.tokens_per_batch())
+        self.encoder
+            .padded()
+            .then(|| self.encoder.tokens_per_batch())
     }
 
     /// Keeps at most so many bytes of passages that were read.

@@ -201,16 +201,14 @@ impl<'a> Replay<'a> {
             }
         }
         let mut reading = 0.0;
-        let asks = variant.rerank && options.rerank.weight > 0.0;
-        if let Some(reranker) = self.reranker.filter(|_| asks)
+        if let Some(reranker) = self.reranker.filter(|_| variant.rerank)
             && let Some(read) = self.reread(reranker, at, question, &ranked, options)?
         {
             reading = read.took_ms;
             timings.insert("rerank".to_owned(), reading);
             let scores: Vec<f32> = ranked.iter().map(|(_, score)| *score).collect();
             let worth = |score: f32| options.rerank.weight * reranker.worth(score);
-            let worth: Vec<_> = read.scores.iter().map(|score| score.map(worth)).collect();
-            ranked = blend(&scores, &shares, &worth)
+            ranked = blend(&scores, &shares, &read.scores, worth)
                 .into_iter()
                 .map(|(at, score)| (ranked[at].0, score))
                 .collect();
@@ -238,7 +236,7 @@ impl<'a> Replay<'a> {
         ranked: &[(ChunkRef, f32)],
         options: &Retrieval,
     ) -> anyhow::Result<Option<Read>> {
-        let depth = options.rerank.depth.min(ranked.len());
+        let depth = options.rerank.reads().min(ranked.len());
         if depth < 2 {
             return Ok(None);
         }

@@ -2,7 +2,7 @@
 //! own, times a matrix that was rounded column by column.
 //!
 //! out = s_row · (s_column · Σ q_row · q_column + z_row · s_column · Σ q_column), and
-//! the sums are exact; z is what numbers of the row stand for less, so that they use
+//! the sums are exact; z is what was subtracted from the row's numbers, so that they use
 //! their whole range also where activations lean to one side. [`bytes`] are
 //! the fastest where processors multiply them; [`words`] are nearly as exact as
 //! floats, and up to twice as fast. Panels and tiles are those of [`super::gemm`]; a
