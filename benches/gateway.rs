@@ -275,7 +275,7 @@ fn main() {
             .expect("a gateway")
             .with_accounts(accounts.clone());
         let search = Arc::new(engine.clone());
-        let answerer = Answerer::new(search, Arc::new(gateway), None, &config);
+        let answerer = Answerer::new(search, Arc::new(gateway), None, None, &config);
         let service = Service::starting(config, accounts);
         service
             .start(engine, answerer, ParseLimits::default())

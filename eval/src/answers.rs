@@ -56,10 +56,9 @@ pub struct JudgedAnswer {
     pub claims: Vec<JudgedClaim>,
     /// How much the answer is about the question, from 0 to 1.
     pub relevancy: Option<f64>,
-    /// Best cosine between question and source, as the refusal sees it.
-    pub cosine: Option<f32>,
-    /// Largest share of the question's words in a source, as the refusal sees it.
-    pub overlap: f32,
+    /// Probability that the sources answer, as the refusal sees it.
+    #[serde(default)]
+    pub answerability: f32,
 }
 
 /// A mean and what it is over.

@@ -1,6 +1,7 @@
 //! The three things a model can do. Implementations are synchronous and
 //! thread-safe; the caller decides on which thread they run.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::{Cancel, Result};
@@ -87,6 +88,39 @@ pub trait Reranker: Send + Sync {
     fn device(&self) -> &str {
         "cpu"
     }
+}
+
+/// A passage as a [`Reader`] takes it.
+#[derive(Clone, Copy, Debug)]
+pub struct ReaderPassage<'a> {
+    /// Title and headings above it; may be empty.
+    pub place: &'a str,
+    /// Its text; what exceeds [`Reader::passage_tokens`] is not read.
+    pub text: &'a str,
+    /// Byte ranges of the text, in order and apart, that are scored: sentences, lines.
+    pub segments: &'a [Range<usize>],
+}
+
+/// A question and passages to how well each segment of a passage answers, by reading
+/// both together.
+pub trait Reader: Send + Sync {
+    /// Identity of the weights.
+    fn id(&self) -> &str;
+
+    /// Tokens of a passage that are read, whatever the question.
+    fn passage_tokens(&self) -> usize;
+
+    /// Byte spans of the tokens of `text`, so that a caller can cut passages.
+    fn token_spans(&self, text: &str) -> Result<TokenSpans>;
+
+    /// For each passage, the log-odds that each of its segments answers; comparable
+    /// across passages. Minus infinity for a segment of which nothing was read.
+    fn read(
+        &self,
+        question: &str,
+        passages: &[ReaderPassage<'_>],
+        cancel: &Cancel,
+    ) -> Result<Vec<Vec<f32>>>;
 }
 
 /// Who said a [`Message`].

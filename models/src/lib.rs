@@ -22,13 +22,14 @@ mod kernels;
 mod load;
 mod memory;
 mod queue;
+mod reader;
 mod reranker;
 pub mod testing;
 
 pub use cancel::Cancel;
 pub use contract::{
-    Embedder, FinishReason, GenerateRequest, Generation, Generator, Message, Reranker, Role,
-    TokenSpans,
+    Embedder, FinishReason, GenerateRequest, Generation, Generator, Message, Reader, ReaderPassage,
+    Reranker, Role, TokenSpans,
 };
 pub use device::DeviceChoice;
 pub use embedder::BertEmbedder;
@@ -41,5 +42,6 @@ pub use hub::{
 pub use load::{
     LoadOptions, Precision, load_embedder, load_generator, load_reranker, needs_onnx_runtime,
 };
-pub use queue::{EmbedQueue, Pending, RerankQueue, Worker};
+pub use queue::{EmbedQueue, Pending, ReadQueue, RerankQueue, Worker};
+pub use reader::SegmentReader;
 pub use reranker::CrossEncoder;

@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use crate::generator::TextStream;
 use crate::{
-    Cancel, Embedder, FinishReason, GenerateRequest, Generation, Generator, Reranker, Result,
-    TokenSpans,
+    Cancel, Embedder, FinishReason, GenerateRequest, Generation, Generator, Reader, ReaderPassage,
+    Reranker, Result, TokenSpans,
 };
 
 fn words(text: &str) -> TokenSpans {
@@ -175,6 +175,52 @@ impl Reranker for OverlapReranker {
             hits as f32 / wanted.len().max(1) as f32
         };
         Ok(passages.iter().map(score).collect())
+    }
+}
+
+/// Scores a segment by the share of the question's longer words that it holds: all of
+/// them are worth 4, none -8.
+#[derive(Clone, Debug, Default)]
+pub struct OverlapReader;
+
+impl Reader for OverlapReader {
+    fn id(&self) -> &str {
+        "overlap"
+    }
+
+    fn passage_tokens(&self) -> usize {
+        200
+    }
+
+    fn token_spans(&self, text: &str) -> Result<TokenSpans> {
+        Ok(words(text))
+    }
+
+    fn read(
+        &self,
+        question: &str,
+        passages: &[ReaderPassage<'_>],
+        cancel: &Cancel,
+    ) -> Result<Vec<Vec<f32>>> {
+        cancel.check()?;
+        let lower = question.to_lowercase();
+        let wanted: Vec<&str> = words(&lower)
+            .into_iter()
+            .map(|span| &lower[span])
+            .filter(|word| word.len() > 3)
+            .collect();
+        let score = |text: &str| {
+            let text = text.to_lowercase();
+            let hits = wanted.iter().filter(|word| text.contains(*word)).count();
+            12.0 * hits as f32 / wanted.len().max(1) as f32 - 8.0
+        };
+        let scores = |passage: &ReaderPassage<'_>| {
+            let segments = passage.segments.iter();
+            segments
+                .map(|range| score(&passage.text[range.clone()]))
+                .collect()
+        };
+        Ok(passages.iter().map(scores).collect())
     }
 }
 

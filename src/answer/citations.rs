@@ -157,6 +157,9 @@ impl CitationChecker {
             let start = self.position;
             format!("[{n}]").chars().for_each(|c| self.send(c));
             self.out.push(Checked::Citation(Citation {
+                source_start: None,
+                source_end: None,
+                page: None,
                 n,
                 chunk_id: self.chunk_ids[n as usize - 1].clone(),
                 start,

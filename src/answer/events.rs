@@ -43,6 +43,16 @@ pub struct Citation {
     pub start: usize,
     /// Offset of its end.
     pub end: usize,
+    /// Where what is quoted begins in the source's `text`, in Unicode scalar values;
+    /// only of quotations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_start: Option<usize>,
+    /// Where it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_end: Option<usize>,
+    /// The page that the source begins on, for paged formats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<u32>,
 }
 
 /// A finished answer: the last event, and the body of `stream: false`.
@@ -58,6 +68,10 @@ pub struct Done {
     pub refused: bool,
     /// Whether every sentence rests on a cited source.
     pub grounded: bool,
+    /// Probability that the sources answer the question; below `answer.refuse_below` it
+    /// is refused.
+    #[serde(default)]
+    pub answerability: f32,
     /// Why it ended: `stop`, `length`, `cancelled`, `refused`.
     pub finish_reason: String,
     /// Who wrote it: a provider's name, or `extractive`.

@@ -1,440 +1,297 @@
-//! The answer without a language model: the sentences of the sources that
-//! answer the question best, each with its citation.
-//!
-//! A sentence's score is the mean of two shares: the question's content words
-//! that it holds, rarer words counting more, and its cosine with the question.
-//! A small bonus follows the rank of its source. Sentences that lean on the one
-//! before them ("It", "This") bring it along; near-duplicates are left out.
+//! The answer without a language model: the fewest units of the sources that answer, the
+//! one that answers best first, each with its citation and its place in the source.
 
-use std::collections::BTreeMap;
+use std::ops::Range;
 
-use cairn_models::{Cancel, Embedder};
+use cairn_models::{Cancel, Reader, Reranker};
 
-use super::passages::{Sentence, chunk_sentences};
+use super::reading::{Page, Reading, holds, read};
+use super::units::{Composer, Kind, Rendered, Unit, render};
 use super::words::{Content, Words};
 use crate::retrieve::Source;
 
-/// Sources that sentences are taken from; later ones rarely hold the answer.
-const MAX_SOURCES: usize = 5;
-/// Sentences of an answer: a paragraph that is read at a glance.
-const MAX_SENTENCES: usize = 4;
-/// Sentences that are embedded, best words first. Embedding costs milliseconds
-/// each, and a sentence without any word of the question is rarely the answer.
-const MAX_EMBEDDED: usize = 24;
-/// A sentence must score at least this share of the best one.
-const NEAR_BEST: f32 = 0.8;
-/// Two sentences that share this much of their content say the same.
+/// Units of an answer.
+const MAX_UNITS: usize = 3;
+/// Letters after which no further unit is added.
+const ENOUGH_CHARS: usize = 320;
+/// A further unit must be as good as the first but for so much.
+const NEAR_BEST: f32 = 2.5;
+/// Units that are compared with the question.
+const MAX_CANDIDATES: usize = 32;
+/// What a re-ranker's log-odds count beside the reader's.
+const LIKENESS: f32 = 1.0;
+/// Two units that share this much of their content say the same.
 const SAME: f32 = 0.65;
-/// Bonus of the first source; the second gets half of it, and so on.
-const RANK_BONUS: f32 = 0.10;
-/// A sentence that defines what a "what is" question asks for.
-const DEFINITION_BONUS: f32 = 0.12;
-/// A sentence that says what to do, when the question asks how.
-const STEP_BONUS: f32 = 0.05;
-/// Penalty for talking about the text itself or walking through an example.
-const NARRATION: f32 = 0.12;
-/// Letters after which no further sentence is added.
-const ENOUGH_CHARS: usize = 600;
-/// Penalty for leaning on what cannot be shown with it.
-const DANGLING: f32 = 0.15;
+/// What a rank costs, in log-odds; the first ranks differ most.
+const RANK: f32 = 0.35;
+/// What it costs to begin in the middle of a sentence.
+const CUT_OFF: f32 = 3.0;
+/// What it costs to be a name, a heading or a question, which say little by themselves.
+const LABEL: f32 = 1.5;
 
-/// One sentence of an extractive answer.
+/// One unit of an extractive answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Extract {
-    /// The sentence, on one line, without a mark.
+    /// Markdown with its mark.
     pub(super) text: String,
-    /// The number of its source.
-    pub(super) n: u32,
+    /// Whether it must stand on lines of its own.
+    pub(super) is_block: bool,
+    /// Position of its source.
+    pub(super) source: usize,
+    /// Bytes of the source's text.
+    pub(super) span: Range<usize>,
 }
 
+/// What the sources say to a question.
+#[derive(Clone, Debug)]
+pub(super) struct Choice {
+    /// The units that answer best, whether or not they answer.
+    pub(super) extracts: Vec<Extract>,
+    /// What tells answers from near misses.
+    pub(super) signals: Signals,
+    /// Whether words alone decided.
+    pub(super) by_words: bool,
+}
+
+/// Evidence that the question is answered at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Signals {
+    /// Log-odds of the best segment, as the reader says.
+    pub(super) best: f32,
+    /// Those of the unit that is nearest to the question, as the re-ranker says; 0
+    /// without one.
+    pub(super) nearest: f32,
+    /// Share of the question, by rarity, that no source holds.
+    pub(super) missing: f32,
+    /// Whether the question has letters that English does not.
+    pub(super) is_foreign: bool,
+}
+
+/// What may be quoted.
 struct Candidate {
-    sentence: Sentence,
-    /// Index of its source.
-    source: usize,
-    /// Position among the sentences of its source.
-    position: usize,
-    content: Content,
+    page: usize,
+    /// Log-odds that it answers, as the reader says.
+    read: f32,
+    /// Those that it is about the question, as the re-ranker says.
+    near: Option<f32>,
+    /// Both together.
     score: f32,
+    unit: Unit,
+    rendered: Rendered,
 }
 
-/// The best sentences of `sources` for `question`, in reading order: sources by
-/// rank, sentences as they stand there. Empty only when the sources are.
-///
-/// With an embedder the sentences are compared by meaning too; when it fails or
-/// `cancel` fires, words alone decide.
+/// The models that choose; words do what is missing.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Choosers<'a> {
+    /// Says which segments answer.
+    pub(super) reader: Option<&'a dyn Reader>,
+    /// Says how near a unit is to the question.
+    pub(super) reranker: Option<&'a dyn Reranker>,
+}
+
+/// Chooses what to quote of `sources` for `question`.
 pub(super) fn extract(
     question: &str,
     sources: &[Source],
-    embedder: Option<&dyn Embedder>,
+    choosers: Choosers<'_>,
     words: &Words,
     cancel: &Cancel,
-) -> Vec<Extract> {
-    let asked = words.content(question);
-    let mut candidates = candidates(sources, words);
-    score_by_words(&mut candidates, &asked, sources, words);
-    if let Some(embedder) = embedder {
-        add_cosines(&mut candidates, question, embedder, cancel);
+) -> Choice {
+    let reading = read(question, sources, choosers.reader, words, cancel);
+    let mut candidates = candidates(&reading, sources);
+    if let Some(reranker) = choosers.reranker {
+        add_likeness(&mut candidates, question, sources, reranker, cancel);
     }
-    let asks_how = question.trim().to_lowercase().starts_with("how");
-    for candidate in &mut candidates {
-        candidate.score += RANK_BONUS / (candidate.source + 1) as f32;
-        if defines(question, &asked, &candidate.sentence.text, words) {
-            candidate.score += DEFINITION_BONUS;
-        }
-        let text = &candidate.sentence.text;
-        if asks_how && says_what_to_do(text) {
-            candidate.score += STEP_BONUS;
-        }
-        if narrates(text) {
-            candidate.score -= NARRATION;
-        }
-        if text.ends_with(':') {
-            candidate.score -= DANGLING;
+    let extracts = pick(&candidates, words);
+    Choice {
+        extracts,
+        signals: signals(question, &candidates, &reading),
+        by_words: !reading.by_reader,
+    }
+}
+
+/// The units of the segments that answer best, best first.
+fn candidates(reading: &Reading, sources: &[Source]) -> Vec<Candidate> {
+    let mut all = Vec::new();
+    for (page, read) in reading.pages.iter().enumerate() {
+        let text = &sources[page].text;
+        for (segment, score) in read.scores.iter().enumerate() {
+            let Some(score) = *score else { continue };
+            let ranked = score - RANK * (1.0 + page as f32).ln();
+            let found = &read.segments[segment];
+            let text = &text[found.range.clone()];
+            let mut shown = ranked;
+            if segment == 0 && starts_inside(text) {
+                shown -= CUT_OFF;
+            }
+            if found.kind == Kind::Label || text.ends_with('?') || refers(text) {
+                shown -= LABEL;
+            }
+            all.push((shown, ranked, page, segment));
         }
     }
-    let mut chosen = choose(&candidates);
-    // The source of the best sentence speaks first.
-    let first = chosen.first().map(|&at| candidates[at].source);
-    chosen.sort_by_key(|&at| {
-        let candidate = &candidates[at];
-        (
-            Some(candidate.source) != first,
-            candidate.source,
-            candidate.position,
-        )
-    });
+    all.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut candidates: Vec<Candidate> = Vec::new();
+    for &(score, ranked, page, segment) in &all {
+        if candidates.len() == MAX_CANDIDATES {
+            break;
+        }
+        let (read, source) = (&reading.pages[page], &sources[page]);
+        let found = &read.segments[segment];
+        let composer = Composer::new(&source.text, &read.segments, source.start > 0);
+        // An item by itself, and its whole list: the question decides.
+        for whole in [false, true] {
+            let unit = composer.unit(segment, whole);
+            let is_known = candidates
+                .iter()
+                .any(|other| other.page == page && other.unit.body == unit.body);
+            if is_known {
+                continue;
+            }
+            let alone = unit.body == [segment] && found.kind == Kind::Label;
+            let score = if alone { score - CUT_OFF } else { score };
+            let rendered = render(
+                &unit,
+                &source.text,
+                &read.segments,
+                source.n,
+                &place(source),
+            );
+            candidates.push(Candidate {
+                page,
+                read: ranked,
+                near: None,
+                score,
+                unit,
+                rendered,
+            });
+        }
+    }
+    candidates
+}
+
+/// Adds how near each unit is to the question, read apart from it. The reader was trained
+/// on passages that hold one answer; this was trained on many more questions.
+fn add_likeness(
+    candidates: &mut [Candidate],
+    question: &str,
+    sources: &[Source],
+    reranker: &dyn Reranker,
+    cancel: &Cancel,
+) {
+    let texts: Vec<String> = candidates
+        .iter()
+        .map(|candidate| {
+            let source = &sources[candidate.page];
+            let mark = format!(" [{}]", source.n);
+            let place = place(source);
+            format!("{place}\n{}", candidate.rendered.text.replace(&mark, ""))
+        })
+        .collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    match reranker.score(question, &texts, cancel) {
+        Ok(scores) => {
+            for (candidate, score) in candidates.iter_mut().zip(scores) {
+                candidate.near = Some(score);
+                candidate.score += LIKENESS * score;
+            }
+            candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
+        }
+        Err(error) => tracing::debug!(%error, "units are not compared"),
+    }
+}
+
+/// Whether a sentence only says where to look.
+fn refers(text: &str) -> bool {
+    text.starts_with("See ") || text.starts_with("see ")
+}
+
+/// Whether a text opens in the middle of a sentence.
+fn starts_inside(text: &str) -> bool {
+    let mut chars = text.trim_start_matches(['"', '\'', '“', '(', '`']).chars();
+    let first = chars.next();
+    let word: String = text.chars().take_while(|c| !c.is_whitespace()).collect();
+    let is_name = word.contains(['_', '-', '.', ':', '/', '=', '(']);
+    first.is_none_or(|c| (c.is_lowercase() && !is_name) || matches!(c, ',' | ';' | ')' | '.' | ':'))
+}
+
+fn signals(question: &str, candidates: &[Candidate], reading: &Reading) -> Signals {
+    if candidates.is_empty() {
+        return Signals {
+            best: f32::NEG_INFINITY,
+            nearest: 0.0,
+            missing: 1.0,
+            is_foreign: false,
+        };
+    }
+    let best = candidates.iter().map(|candidate| candidate.read);
+    let nearest = candidates.iter().filter_map(|candidate| candidate.near);
+    let held_by = |page: &Page, term: &str| {
+        holds(&page.place, term) || page.contents.iter().any(|content| holds(content, term))
+    };
+    let share = |pages: &[Page]| {
+        reading
+            .asked
+            .share(|term| match pages.iter().any(|page| held_by(page, term)) {
+                true => 1.0,
+                false => 0.0,
+            })
+    };
+    Signals {
+        best: best.fold(f32::NEG_INFINITY, f32::max),
+        nearest: nearest.reduce(f32::max).unwrap_or(0.0),
+        missing: 1.0 - share(&reading.pages),
+        is_foreign: question.chars().any(|c| c.is_alphabetic() && !c.is_ascii()),
+    }
+}
+
+/// The fewest units that answer: the best, then others that are nearly as good and say
+/// something else.
+fn pick(candidates: &[Candidate], words: &Words) -> Vec<Extract> {
+    let Some(best) = candidates.first() else {
+        return Vec::new();
+    };
+    let mut chosen: Vec<(&Candidate, Content)> = Vec::new();
+    let mut letters = 0;
+    for candidate in candidates {
+        let first = chosen.is_empty();
+        let weak = candidate.score < best.score - NEAR_BEST;
+        if !first && (weak || chosen.len() == MAX_UNITS || letters >= ENOUGH_CHARS) {
+            break;
+        }
+        let overlaps = |other: &Candidate| {
+            other.page == candidate.page
+                && candidate
+                    .unit
+                    .body
+                    .iter()
+                    .any(|at| other.unit.body.contains(at))
+        };
+        let content = words.content(&candidate.rendered.text);
+        if chosen
+            .iter()
+            .any(|(other, held)| overlaps(other) || same(held, &content))
+        {
+            continue;
+        }
+        letters += candidate.rendered.text.chars().count();
+        chosen.push((candidate, content));
+    }
     chosen
         .into_iter()
-        .map(|at| Extract {
-            text: candidates[at].sentence.text.clone(),
-            n: sources[candidates[at].source].n,
+        .map(|(candidate, _)| Extract {
+            text: candidate.rendered.text.clone(),
+            is_block: candidate.rendered.is_block,
+            source: candidate.page,
+            span: candidate.rendered.span.clone(),
         })
         .collect()
 }
 
-/// Prose sentences; when there are none, whatever there is.
-fn candidates(sources: &[Source], words: &Words) -> Vec<Candidate> {
-    let mut all = Vec::new();
-    for (source, found) in sources.iter().take(MAX_SOURCES).enumerate() {
-        for (position, sentence) in chunk_sentences(&found.text).into_iter().enumerate() {
-            all.push(Candidate {
-                content: words.content(&sentence.text),
-                sentence,
-                source,
-                position,
-                score: 0.0,
-            });
-        }
-    }
-    if all.iter().any(|candidate| candidate.sentence.prose) {
-        all.retain(|candidate| candidate.sentence.prose);
-    }
-    all
-}
-
-fn score_by_words(
-    candidates: &mut [Candidate],
-    asked: &Content,
-    sources: &[Source],
-    words: &Words,
-) {
-    let terms: Vec<&String> = asked.stems.iter().chain(&asked.exact).collect();
-    let holds =
-        |content: &Content, term: &str| content.stems.contains(term) || content.holds_exact(term);
-    let mut weights = BTreeMap::new();
-    for term in &terms {
-        let holding = candidates
-            .iter()
-            .filter(|c| holds(&c.content, term))
-            .count();
-        let weight = (1.0 + candidates.len() as f32 / (1 + holding) as f32).ln();
-        weights.insert(term.as_str(), weight);
-    }
-    let total: f32 = weights.values().sum();
-    let headings: Vec<Content> = sources
-        .iter()
-        .take(MAX_SOURCES)
-        .map(|source| {
-            words.content(&format!(
-                "{} {}",
-                source.title,
-                source.heading_path.join(" ")
-            ))
-        })
-        .collect();
-    for candidate in candidates {
-        let mut score = 0.0;
-        for (term, weight) in &weights {
-            if holds(&candidate.content, term) {
-                score += weight;
-            } else if holds(&headings[candidate.source], term) {
-                // What a section is about need not be said again in it.
-                score += weight * 0.5;
-            }
-        }
-        candidate.score = if total > 0.0 { score / total } else { 0.0 };
-    }
-}
-
-/// Blends in the cosine of the sentences with the best words.
-fn add_cosines(
-    candidates: &mut [Candidate],
-    question: &str,
-    embedder: &dyn Embedder,
-    cancel: &Cancel,
-) {
-    let mut order: Vec<usize> = (0..candidates.len()).collect();
-    order.sort_by(|&a, &b| {
-        candidates[b]
-            .score
-            .total_cmp(&candidates[a].score)
-            .then(a.cmp(&b))
-    });
-    order.truncate(MAX_EMBEDDED);
-    let mut texts = vec![question];
-    texts.extend(
-        order
-            .iter()
-            .map(|&at| candidates[at].sentence.text.as_str()),
-    );
-    let vectors = match embedder.embed(&texts, cancel) {
-        Ok(vectors) => vectors,
-        Err(error) => {
-            tracing::debug!(%error, "sentences are compared by words alone");
-            return;
-        }
-    };
-    let cosines: Vec<f32> = vectors[1..]
-        .iter()
-        .map(|vector| vector.iter().zip(&vectors[0]).map(|(a, b)| a * b).sum())
-        .collect();
-    candidates
-        .iter_mut()
-        .for_each(|candidate| candidate.score *= 0.5);
-    for (at, cosine) in order.into_iter().zip(cosines) {
-        candidates[at].score += 0.5 * cosine.max(0.0);
-    }
-}
-
-/// Whether `sentence` says what the thing is that a "what is" question names:
-/// the asked words come first, and a verb of definition soon after them.
-fn defines(question: &str, asked: &Content, sentence: &str, words: &Words) -> bool {
-    let question = question.trim().to_lowercase();
-    let asks = [
-        "what is",
-        "what are",
-        "what's",
-        "what does",
-        "define",
-        "explain",
-    ];
-    if asked.is_empty() || !asks.iter().any(|start| question.starts_with(start)) {
-        return false;
-    }
-    let start: Vec<&str> = sentence.split_whitespace().take(10).collect();
-    let verb = start.iter().position(|word| {
-        matches!(
-            word.to_lowercase().as_str(),
-            "is" | "are" | "means" | "refers" | "describes" | "provides" | "lets" | "allows"
-        )
-    });
-    verb.is_some_and(|verb| {
-        let subject = words.content(&start[..verb].join(" "));
-        verb > 0 && !subject.is_empty() && subject.share_in(asked) >= 0.5
-    })
-}
-
-/// Whether the sentence speaks of the text itself, or of the steps of an example
-/// that is not shown with it.
-fn narrates(text: &str) -> bool {
-    const OPENINGS: &[&str] = &[
-        "let’s",
-        "let's",
-        "we ",
-        "we’ll",
-        "we'll",
-        "we’ve",
-        "we've",
-        "now ",
-        "now,",
-        "next,",
-        "first,",
-        "second,",
-        "finally,",
-        "in this chapter",
-        "in this section",
-        "in listing",
-        "listing ",
-        "here’s",
-        "here's",
-        "note that",
-        "see ",
-        "the following",
-        "recall",
-        "at first glance",
-        "luckily",
-        "fortunately",
-        "as you can see",
-    ];
-    const INSIDE: &[&str] = &[
-        "in this chapter",
-        "in this section",
-        "in chapter",
-        "in listing",
-        "from listing",
-        "we’ll",
-        "we'll",
-        "we’ve",
-        "we've",
-        "we discussed",
-        "as follows",
-        "shown below",
-        "the example above",
-        "see below",
-    ];
-    let lower = text.to_lowercase();
-    OPENINGS.iter().any(|opening| lower.starts_with(opening))
-        || INSIDE.iter().any(|part| lower.contains(part))
-}
-
-/// Whether the sentence tells somebody to do something.
-fn says_what_to_do(text: &str) -> bool {
-    const VERBS: &[&str] = &[
-        "use",
-        "run",
-        "call",
-        "add",
-        "set",
-        "type",
-        "pass",
-        "execute",
-        "write",
-        "specify",
-        "create",
-        "open",
-        "choose",
-        "install",
-        "enter",
-        "configure",
-        "enable",
-        "disable",
-        "using",
-        "running",
-    ];
-    text.split(|c: char| !c.is_alphanumeric())
-        .any(|word| VERBS.contains(&word.to_lowercase().as_str()))
-}
-
-/// Whether the sentence cannot be understood without the one before it.
-fn leans_back(text: &str) -> bool {
-    const OPENINGS: &[&str] = &[
-        "it",
-        "its",
-        "this",
-        "these",
-        "that",
-        "those",
-        "they",
-        "their",
-        "he",
-        "she",
-        "such",
-        "however",
-        "but",
-        "so",
-        "then",
-        "therefore",
-        "thus",
-        "instead",
-        "also",
-        "and",
-        "or",
-        "otherwise",
-        "similarly",
-        "likewise",
-        "moreover",
-        "furthermore",
-        "additionally",
-        "nevertheless",
-        "for example",
-        "for instance",
-        "in this",
-        "in that",
-        "in these",
-        "as a result",
-        "because of this",
-        "both",
-        "here",
-        "it’s",
-        "it's",
-        "that’s",
-        "that's",
-        "they’re",
-        "they're",
-        "another",
-        "once again",
-        "again",
-    ];
-    let lower = text.trim_start_matches(['"', '“', '(', '*']).to_lowercase();
-    OPENINGS.iter().any(|opening| {
-        lower
-            .strip_prefix(opening)
-            .is_some_and(|rest| rest.starts_with([' ', ',']))
-    })
-}
-
-fn choose(candidates: &[Candidate]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..candidates.len()).collect();
-    let dangles = |at: usize| leans_back(&candidates[at].sentence.text);
-    let before = |at: usize| {
-        let (own, previous) = (&candidates[at], candidates.get(at.checked_sub(1)?)?);
-        let adjacent = previous.source == own.source
-            && previous.position + 1 == own.position
-            && previous.sentence.block == own.sentence.block;
-        adjacent.then_some(at - 1)
-    };
-    let score = |at: usize| {
-        let alone = dangles(at) && before(at).is_none_or(dangles);
-        candidates[at].score - if alone { DANGLING } else { 0.0 }
-    };
-    order.sort_by(|&a, &b| score(b).total_cmp(&score(a)).then(a.cmp(&b)));
-    let Some(&first) = order.first() else {
-        return Vec::new();
-    };
-    let enough = score(first) * NEAR_BEST;
-    let mut chosen: Vec<usize> = Vec::new();
-    let length = |chosen: &[usize]| -> usize {
-        chosen
-            .iter()
-            .map(|&at| candidates[at].sentence.text.chars().count())
-            .sum()
-    };
-    for at in order {
-        if length(&chosen) >= ENOUGH_CHARS {
-            break;
-        }
-        if chosen.len() >= MAX_SENTENCES || (score(at) < enough && !chosen.is_empty()) {
-            break;
-        }
-        let says_nothing_new = |other: &usize| {
-            *other == at || same(&candidates[*other].content, &candidates[at].content)
-        };
-        if chosen.iter().any(says_nothing_new) {
-            continue;
-        }
-        if dangles(at) {
-            match before(at) {
-                Some(previous) if chosen.contains(&previous) => {}
-                Some(previous) if !dangles(previous) && chosen.len() + 2 <= MAX_SENTENCES => {
-                    chosen.push(previous);
-                }
-                _ if chosen.is_empty() => {}
-                _ => continue,
-            }
-        }
-        chosen.push(at);
-    }
-    chosen
+/// What introduces a block that nothing in the text does: its last heading, or the title.
+fn place(source: &Source) -> String {
+    let heading = source.heading_path.last().unwrap_or(&source.title);
+    heading.replace(['[', ']', '\n'], " ").trim().to_owned()
 }
 
 fn same(a: &Content, b: &Content) -> bool {
@@ -443,110 +300,4 @@ fn same(a: &Content, b: &Content) -> bool {
     shorter > 0
         && shared as f32 / shorter as f32 >= SAME
         && shared as f32 / a.len().max(b.len()) as f32 >= SAME * 0.7
-}
-
-#[cfg(test)]
-mod tests {
-    use cairn_models::testing::HashEmbedder;
-
-    use super::super::testing::source;
-    use super::*;
-
-    fn quote(question: &str, texts: &[&str]) -> Vec<(u32, String)> {
-        let sources: Vec<Source> = (1..).zip(texts).map(|(n, text)| source(n, text)).collect();
-        let words = Words::new("english");
-        let found = extract(
-            question,
-            &sources,
-            Some(&HashEmbedder),
-            &words,
-            &Cancel::never(),
-        );
-        let alone = extract(question, &sources, None, &words, &Cancel::never());
-        assert_eq!(found.is_empty(), alone.is_empty());
-        found
-            .into_iter()
-            .map(|extract| (extract.n, extract.text))
-            .collect()
-    }
-
-    #[test]
-    fn the_sentence_that_answers_is_found_in_any_source() {
-        let found = quote(
-            "Which port does the server listen on?",
-            &[
-                "The server writes its log to standard error. Restart the server after a change.",
-                "The weather is mild. The server listens on port 8620. Bread is baked daily.",
-            ],
-        );
-        assert_eq!(found[0], (2, "The server listens on port 8620.".to_owned()));
-        assert!(
-            found
-                .iter()
-                .all(|(_, text)| !text.contains("weather") && !text.contains("Bread"))
-        );
-    }
-
-    #[test]
-    fn what_leans_on_the_sentence_before_brings_it_along() {
-        let found = quote(
-            "How long does the timeout of the retry queue last?",
-            &[
-                "Failed jobs go to a second place. It is the retry queue, and the timeout of the retry queue lasts ten minutes.",
-            ],
-        );
-        let texts: Vec<&str> = found.iter().map(|(_, text)| text.as_str()).collect();
-        assert_eq!(texts[0], "Failed jobs go to a second place.");
-        assert!(texts[1].starts_with("It is the retry queue"));
-    }
-
-    #[test]
-    fn the_same_thing_is_said_once() {
-        let text = "The default port of the server is 8620.";
-        let again = "The server's default port is 8620.";
-        assert_eq!(
-            quote("What is the default port?", &[text, again, text]).len(),
-            1
-        );
-    }
-
-    #[test]
-    fn definitions_answer_what_is() {
-        let found = quote(
-            "What is a tombstone?",
-            &[
-                "Deleting writes a tombstone to the log. Every tombstone costs a few bytes. A tombstone is a record that marks a key as deleted.",
-            ],
-        );
-        assert!(
-            found
-                .iter()
-                .any(|(_, text)| text.starts_with("A tombstone is a record")),
-            "{found:?}"
-        );
-    }
-
-    #[test]
-    fn headings_and_code_are_quoted_only_when_there_is_nothing_else() {
-        let code = "Retry settings\n\nretry.max = 5\nretry.wait = \"10s\"";
-        let found = quote("What are the retry settings?", &[code]);
-        assert!(!found.is_empty());
-        let found = quote(
-            "What are the retry settings?",
-            &[code, "The retry settings limit how often a job runs."],
-        );
-        assert_eq!(
-            found,
-            [(
-                2,
-                "The retry settings limit how often a job runs.".to_owned()
-            )]
-        );
-    }
-
-    #[test]
-    fn no_source_no_sentence() {
-        assert!(quote("What?", &[]).is_empty());
-        assert!(quote("What?", &["   "]).is_empty());
-    }
 }

@@ -3,7 +3,8 @@
 //! [`Answerer::answer`] turns a question into events. Everything below it is pure and
 //! synchronous: `citations` checks marks as text streams, `support` says
 //! whether a source bears a sentence, `grounding` whether an answer is borne
-//! as a whole, `extractive` answers without a model.
+//! as a whole, `units` knows what can be quoted, `reading` which of it answers, and
+//! `extractive` puts the answer together that needs no model.
 
 pub(crate) mod checks;
 mod citations;
@@ -11,10 +12,11 @@ mod condense;
 mod events;
 mod extractive;
 mod grounding;
+mod markup;
 mod mend;
 mod opening;
-mod passages;
 mod prompt;
+mod reading;
 mod refusal;
 mod request;
 mod run;
@@ -23,6 +25,7 @@ mod stream;
 mod support;
 #[cfg(test)]
 mod testing;
+mod units;
 mod words;
 mod writing;
 

@@ -1,53 +1,24 @@
 //! When the evidence is too weak to answer, and what is said then.
 
-use super::words::Words;
+use super::extractive::Signals;
 use crate::retrieve::{Mode, SearchRequest, SearchResponse, Source};
 
-/// How well a question is covered by what was found.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Coverage {
-    /// Best cosine between the question and a source; none where no vectors
-    /// were compared.
-    pub(super) cosine: Option<f32>,
-    /// Largest share of the question's content words that one source holds.
-    pub(super) overlap: f32,
-}
+/// What the nearest unit counts beside the best segment, and the log-odds that are
+/// added: chosen so that .5 parts answers from near misses (docs/evaluation.md).
+const NEAREST: f32 = 0.5;
+const BIAS: f32 = 3.2;
+/// A question with foreign letters of which the sources lack this share is in another
+/// language than they are: then neither model can tell, and nothing is refused.
+const UNREADABLE: f32 = 0.8;
+const UNDECIDED: f32 = 0.5;
 
-/// Below both of these there is no answer in the sources.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Bounds {
-    /// For [`Coverage::cosine`].
-    pub(super) cosine: f32,
-    /// For [`Coverage::overlap`].
-    pub(super) overlap: f32,
-}
-
-impl Coverage {
-    /// What `sources` have to say about `question`.
-    pub(super) fn of(question: &str, sources: &[Source], words: &Words) -> Self {
-        let asked = words.content(question);
-        let overlap = |source: &Source| {
-            let mut held = words.content(&source.text);
-            held.extend(&words.content(&source.title));
-            held.extend(&words.content(&source.heading_path.join(" ")));
-            asked.share_in(&held)
-        };
-        Self {
-            cosine: sources
-                .iter()
-                .filter_map(|source| source.cosine)
-                .reduce(f32::max),
-            overlap: sources.iter().map(overlap).fold(0.0, f32::max),
-        }
-    }
-
-    /// Whether to refuse. Where no vectors were compared, a paraphrase shares few
-    /// words with its answer: then only half of the overlap is asked for.
-    pub(super) fn is_too_weak(&self, bounds: Bounds) -> bool {
-        match self.cosine {
-            Some(cosine) => cosine < bounds.cosine && self.overlap < bounds.overlap,
-            None => self.overlap < bounds.overlap / 2.0,
-        }
+/// The probability that the sources answer, from 0 to 1.
+pub(super) fn answerability(signals: &Signals) -> f32 {
+    let log_odds = BIAS + signals.best + NEAREST * signals.nearest;
+    let probability = 1.0 / (1.0 + (-log_odds).exp());
+    match signals.is_foreign && signals.missing > UNREADABLE && signals.best.is_finite() {
+        true => probability.max(UNDECIDED),
+        false => probability,
     }
 }
 
@@ -108,38 +79,20 @@ mod tests {
     use super::super::testing::source;
     use super::*;
 
-    fn coverage(question: &str, cosine: Option<f32>) -> Coverage {
-        let mut found = source(1, "Cairn listens on port 8620 by default.");
-        found.cosine = cosine;
-        Coverage::of(question, &[found], &Words::new("english"))
-    }
-
-    const BOUNDS: Bounds = Bounds {
-        cosine: 0.3,
-        overlap: 0.6,
-    };
-
     #[test]
-    fn both_must_be_weak() {
-        assert!(!coverage("Which port does Cairn use?", Some(0.1)).is_too_weak(BOUNDS));
-        assert!(!coverage("How do I reach the service?", Some(0.5)).is_too_weak(BOUNDS));
-        assert!(coverage("How do I cook a risotto?", Some(0.1)).is_too_weak(BOUNDS));
-    }
-
-    #[test]
-    fn without_vectors_the_words_decide() {
-        assert!(!coverage("change the port", None).is_too_weak(BOUNDS));
-        assert!(coverage("capital of Mongolia", None).is_too_weak(BOUNDS));
-    }
-
-    #[test]
-    fn nothing_found_is_weak_and_bounds_of_zero_never_refuse() {
-        assert!(Coverage::of("port", &[], &Words::new("english")).is_too_weak(BOUNDS));
-        let never = Bounds {
-            cosine: 0.0,
-            overlap: 0.0,
+    fn both_models_and_what_is_missing_decide() {
+        let signals = |best, nearest, missing| Signals {
+            best,
+            nearest,
+            missing,
+            is_foreign: missing > 0.9,
         };
-        assert!(!coverage("capital of Mongolia", Some(0.0)).is_too_weak(never));
+        assert!(answerability(&signals(1.0, 0.0, 0.0)) > 0.9);
+        assert!(answerability(&signals(-6.0, 0.0, 0.0)) < 0.1);
+        assert!(answerability(&signals(-2.0, -6.0, 0.2)) < answerability(&signals(-2.0, 1.0, 0.2)));
+        // A question in another language is not refused for that.
+        assert_eq!(answerability(&signals(-6.0, -6.0, 0.95)), 0.5);
+        assert_eq!(answerability(&signals(f32::NEG_INFINITY, 0.0, 1.0)), 0.0);
     }
 
     #[test]

@@ -38,6 +38,14 @@ impl AnswerRequest {
             history: Vec::new(),
         }
     }
+
+    /// `cancel`, fired at the request's deadline too.
+    pub(super) fn until(&self, cancel: &Cancel) -> Cancel {
+        match self.search.deadline {
+            Some(deadline) => cancel.with_deadline(deadline),
+            None => cancel.clone(),
+        }
+    }
 }
 
 /// Why there is no answer, in the words of the table of errors.

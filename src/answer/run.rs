@@ -1,13 +1,15 @@
 //! One answer while it is written: what was sent, its citations and timings.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use tokio::sync::mpsc;
 
 use super::citations::{Checked, CitationChecker};
 use super::events::{AnswerEvent, Citation, Done};
+use super::extractive::Extract;
 use crate::gateway::{CacheUse, EXTRACTIVE, Served, Usage};
-use crate::retrieve::{SearchResponse, Timings};
+use crate::retrieve::{SearchResponse, Source, Timings};
 
 /// `model` of an answer that no model wrote.
 const NO_MODEL: &str = "none";
@@ -30,6 +32,17 @@ pub(super) struct Run {
     /// Tokens and money.
     pub(super) usage: Usage,
     cache: CacheUse,
+    /// Probability that the sources answer.
+    pub(super) answerability: f32,
+    /// Places of what is quoted, of marks that are still to come.
+    places: VecDeque<Place>,
+}
+
+/// Where a quotation stands in its source, in Unicode scalar values.
+struct Place {
+    start: usize,
+    end: usize,
+    page: Option<u32>,
 }
 
 impl Run {
@@ -52,6 +65,8 @@ impl Run {
             model: NO_MODEL.to_owned(),
             usage: Usage::default(),
             cache: CacheUse::None,
+            answerability: 0.0,
+            places: VecDeque::new(),
         }
     }
 
@@ -100,6 +115,26 @@ impl Run {
         self.send(steps).await;
     }
 
+    /// Appends quotations, each of which has one mark.
+    pub(super) async fn quote(&mut self, extracts: &[Extract], sources: &[Source]) {
+        for (at, extract) in extracts.iter().enumerate() {
+            let before_is_block = at > 0 && extracts[at - 1].is_block;
+            let gap = match at {
+                0 => "",
+                _ if extract.is_block || before_is_block => "\n\n",
+                _ => " ",
+            };
+            let source = &sources[extract.source];
+            let count = |end: usize| source.text[..end].chars().count();
+            self.places.push_back(Place {
+                start: count(extract.span.start),
+                end: count(extract.span.end),
+                page: source.page,
+            });
+            self.write(&format!("{gap}{}", extract.text)).await;
+        }
+    }
+
     /// The end of the text: sends what was held back.
     pub(super) async fn close(&mut self) {
         let steps = self.checker.finish();
@@ -127,6 +162,7 @@ impl Run {
             citations: self.citations,
             refused,
             grounded,
+            answerability: self.answerability,
             finish_reason: finish_reason.to_owned(),
             provider: self.provider,
             model: self.model,
@@ -148,7 +184,12 @@ impl Run {
                     self.answer.push_str(&text);
                     AnswerEvent::Delta { text }
                 }
-                Checked::Citation(citation) => {
+                Checked::Citation(mut citation) => {
+                    if let Some(place) = self.places.pop_front() {
+                        citation.source_start = Some(place.start);
+                        citation.source_end = Some(place.end);
+                        citation.page = place.page;
+                    }
                     self.citations.push(citation.clone());
                     AnswerEvent::Citation(citation)
                 }

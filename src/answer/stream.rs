@@ -12,15 +12,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use cairn_models::{Cancel, Embedder};
+use cairn_models::{Cancel, Reader, Reranker};
 use futures::Stream;
 use tokio::sync::mpsc;
 
 use super::condense;
 use super::events::AnswerEvent;
-use super::extractive::extract;
-use super::grounding::{is_grounded, with_marks};
-use super::refusal::{Bounds, Coverage, refusal};
+use super::extractive::{Choice, Choosers, extract};
+use super::grounding::is_grounded;
+use super::refusal::{answerability, refusal};
 use super::request::{AnswerRequest, Failure, Search};
 use super::run::{Run, milliseconds, send};
 use super::support::Evidence;
@@ -30,6 +30,10 @@ use crate::config::{self, Config};
 use crate::gateway::{Call, Gateway, ProviderError, ProviderErrorKind, Writer, routes};
 use crate::retrieve::{SearchRequest, SearchResponse};
 
+/// A model is asked although its sources seem to answer less likely than a quotation
+/// needs, by this factor.
+const MODEL_SHARE: f32 = 0.2;
+
 /// Answers questions. Clones share everything and cost nothing.
 #[derive(Clone)]
 pub struct Answerer(Arc<Parts>);
@@ -38,24 +42,27 @@ pub struct Answerer(Arc<Parts>);
 pub(super) struct Parts {
     search: Arc<dyn Search>,
     pub(super) gateway: Arc<Gateway>,
-    embedder: Option<Arc<dyn Embedder>>,
+    reader: Option<Arc<dyn Reader>>,
+    reranker: Option<Arc<dyn Reranker>>,
     pub(super) words: Words,
     pub(super) settings: config::Answer,
 }
 
 impl Answerer {
-    /// Answers from what `search` finds. The embedder helps the extractive
-    /// answer to choose by meaning.
+    /// Answers from what `search` finds. Reader and re-ranker choose what is quoted;
+    /// without them, words do.
     pub fn new(
         search: Arc<dyn Search>,
         gateway: Arc<Gateway>,
-        embedder: Option<Arc<dyn Embedder>>,
+        reader: Option<Arc<dyn Reader>>,
+        reranker: Option<Arc<dyn Reranker>>,
         config: &Config,
     ) -> Self {
         Self(Arc::new(Parts {
             search,
             gateway,
-            embedder,
+            reader,
+            reranker,
             words: Words::new(&config.chunking.language),
             settings: config.answer.clone(),
         }))
@@ -127,12 +134,17 @@ impl Parts {
 
         let mut run = Run::new(&found, start, out.clone());
         run.degraded.extend(note);
-        let bounds = Bounds {
-            cosine: self.settings.refuse_below_cosine,
-            overlap: self.settings.refuse_below_overlap,
-        };
         let question = &search.query;
-        if Coverage::of(question, &found.sources, &self.words).is_too_weak(bounds) {
+        let choice = self
+            .choose(question, &found, request, cancel, &mut run)
+            .await?;
+        run.answerability = answerability(&choice.signals);
+        let refuse_below = match &writer {
+            // A model that reads the sources refuses by itself what it cannot answer.
+            Writer::Model(_) => self.settings.refuse_below * MODEL_SHARE,
+            Writer::Extractive => self.settings.refuse_below,
+        };
+        if found.sources.is_empty() || run.answerability < refuse_below {
             refuse(run, request, &found).await;
             return Ok(());
         }
@@ -160,10 +172,12 @@ impl Parts {
                 Written::Nothing(why) => run.degraded.push(why),
             }
         }
-        self.quote(question.clone(), &found, cancel, &mut run)
-            .await?;
-        let grounded = is_grounded(run.answer(), &evidence, &self.words);
-        run.done("stop", false, grounded).await;
+        let chunks = found.sources.iter().map(|source| source.chunk_id.clone());
+        run.can_cite(&chunks.collect::<Vec<_>>());
+        run.quote(&choice.extracts, &found.sources).await;
+        run.close().await;
+        // What is quoted word for word rests on its source.
+        run.done("stop", false, !choice.extracts.is_empty()).await;
         Ok(())
     }
 
@@ -219,30 +233,28 @@ impl Parts {
         (search, Some(milliseconds(start)))
     }
 
-    /// Writes the extractive answer.
-    async fn quote(
+    /// Reads the sources: what to quote of them, and whether they answer.
+    async fn choose(
         self: &Arc<Self>,
-        question: String,
+        question: &str,
         found: &SearchResponse,
+        request: &AnswerRequest,
         cancel: &Cancel,
         run: &mut Run,
-    ) -> Result<(), Failure> {
+    ) -> Result<Choice, Failure> {
         let start = Instant::now();
-        let chunks = found.sources.iter().map(|source| source.chunk_id.clone());
-        run.can_cite(&chunks.collect::<Vec<_>>());
-        let (parts, sources, token) = (Arc::clone(self), found.sources.clone(), cancel.clone());
+        let (parts, sources) = (Arc::clone(self), found.sources.clone());
+        let (question, until) = (question.to_owned(), request.until(cancel));
         let work = move || {
-            extract(
-                &question,
-                &sources,
-                parts.embedder.as_deref(),
-                &parts.words,
-                &token,
-            )
+            let choosers = Choosers {
+                reader: parts.reader.as_deref(),
+                reranker: parts.reranker.as_deref(),
+            };
+            extract(&question, &sources, choosers, &parts.words, &until)
         };
-        // Embedding computes, so it must not sit on a thread that serves others.
-        let extracts = tokio::task::spawn_blocking(work).await.map_err(|error| {
-            tracing::error!(%error, "the extractive answer failed");
+        // Reading computes, so it must not sit on a thread that serves others.
+        let choice = tokio::task::spawn_blocking(work).await.map_err(|error| {
+            tracing::error!(%error, "the sources could not be read");
             Failure {
                 code: "internal",
                 message: "the answer could not be put together; the log of the service says why"
@@ -253,14 +265,15 @@ impl Parts {
         if cancel.is_cancelled() {
             return Err(ProviderError::cancelled().into());
         }
-        for (at, extract) in extracts.iter().enumerate() {
-            let gap = if at == 0 { "" } else { " " };
-            run.write(&format!("{gap}{}", with_marks(&extract.text, &[extract.n])))
-                .await;
+        tracing::debug!(signals = ?choice.signals, "read");
+        if choice.by_words && self.reader.is_some() && !found.sources.is_empty() {
+            run.degraded.push(
+                "there was no time to read the passages; the quotations were chosen by words alone"
+                    .to_owned(),
+            );
         }
-        run.close().await;
         run.time("extract", start);
-        Ok(())
+        Ok(choice)
     }
 }
 

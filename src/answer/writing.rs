@@ -77,10 +77,7 @@ impl Parts {
             },
             ..Call::default()
         };
-        let until = match request.search.deadline {
-            Some(deadline) => cancel.with_deadline(deadline),
-            None => cancel.clone(),
-        };
+        let until = request.until(cancel);
         let mut stream = self.gateway.chat(model, chat, call, until);
         let mut text = Text::new(model.is_local(), question, &evidence[..shown], &self.words);
         let ended = loop {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use cairn_indexer::ParseLimits;
-use cairn_models::{Embedder, Generator, Hub, LoadOptions, Reranker};
+use cairn_models::{
+    Embedder, Generator, Hub, LoadOptions, ReadQueue, Reader, Reranker, SegmentReader,
+};
 
 use super::context::Context;
 use super::progress::PullBars;
@@ -178,13 +180,25 @@ fn gateway(context: &Context, local: bool, accounts: Accounts) -> anyhow::Result
 }
 
 fn answer_with(context: &Context, engine: Engine, gateway: Gateway) -> Answerer {
-    let embedder = engine.question_embedder();
+    let reader = reader(&context.config);
+    let reranker = engine.question_reranker();
     Answerer::new(
         Arc::new(engine),
         Arc::new(gateway),
-        embedder,
+        reader,
+        reranker,
         &context.config,
     )
+}
+
+/// The reader that is part of the binary.
+fn reader(config: &Config) -> Option<Arc<dyn Reader>> {
+    let queued = SegmentReader::builtin(config.models.threads).and_then(|reader| {
+        let reader: Arc<dyn Reader> = Arc::new(reader);
+        ReadQueue::start(reader, config.models.queue)
+    });
+    let queued = optional(queued, "reader", "words alone choose what is quoted");
+    queued.map(|queue| Arc::new(queue) as Arc<dyn Reader>)
 }
 
 /// Loads everything that the service needs and lets it answer.

@@ -146,8 +146,7 @@ pub struct Answer {
     pub temperature: f32,
     pub source_tokens: usize,
     pub local_source_tokens: usize,
-    pub refuse_below_cosine: f32,
-    pub refuse_below_overlap: f32,
+    pub refuse_below: f32,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -180,6 +180,12 @@ impl Engine {
         self.0.reranker.as_ref().map(|reranking| &reranking.model)
     }
 
+    /// The re-ranker behind its queue, for texts that somebody waits for.
+    pub fn question_reranker(&self) -> Option<Arc<dyn Reranker>> {
+        let reranking = self.0.reranker.as_ref()?;
+        Some(Arc::clone(&reranking.queue) as Arc<dyn Reranker>)
+    }
+
     /// The question's unit vector, none without an embedder. Blocks while the
     /// model runs; the last questions are remembered.
     ///
@@ -215,13 +221,13 @@ impl Engine {
 /// A re-ranker, and the queue that searches go through.
 pub(super) struct Reranking {
     model: Arc<dyn Reranker>,
-    pub(super) queue: RerankQueue,
+    pub(super) queue: Arc<RerankQueue>,
 }
 
 impl Reranking {
     fn new(model: Arc<dyn Reranker>, waiting: usize) -> cairn_models::Result<Self> {
         Ok(Self {
-            queue: RerankQueue::start(Arc::clone(&model), waiting)?,
+            queue: Arc::new(RerankQueue::start(Arc::clone(&model), waiting)?),
             model,
         })
     }

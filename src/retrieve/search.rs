@@ -127,7 +127,7 @@ impl Search<'_> {
             })
             .collect();
         let reading = rerank::read(
-            &reranker.queue,
+            &*reranker.queue,
             self.question,
             &passages,
             options.windows,

@@ -16,7 +16,7 @@ use cairn::gateway::{
     ProviderErrorKind, ProviderEvent, ProviderStream, Usage,
 };
 use cairn::retrieve::{Ranks, SearchRequest, SearchResponse, Source, Timings};
-use cairn_models::testing::{HashEmbedder, ScriptedGenerator};
+use cairn_models::testing::{OverlapReader, ScriptedGenerator};
 use cairn_models::{Cancel, Message, Role};
 use futures::future::BoxFuture;
 use futures::{Stream, StreamExt as _};
@@ -155,7 +155,8 @@ fn answerer(search: Arc<FixedSearch>, gateway: Gateway) -> Answerer {
     Answerer::new(
         search,
         Arc::new(gateway),
-        Some(Arc::new(HashEmbedder)),
+        Some(Arc::new(OverlapReader)),
+        None,
         &Config::default(),
     )
 }

@@ -29,7 +29,7 @@ use cairn::retrieve::Engine;
 use cairn::server::{Service, router};
 use cairn_indexer::ParseLimits;
 use cairn_models::Cancel;
-use cairn_models::testing::{HashEmbedder, OverlapReranker};
+use cairn_models::testing::{HashEmbedder, OverlapReader, OverlapReranker};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -68,7 +68,8 @@ impl Bench {
         let answerer = Answerer::new(
             search,
             Arc::new(gateway),
-            engine.question_embedder(),
+            Some(Arc::new(OverlapReader)),
+            None,
             config,
         );
         bench

@@ -131,6 +131,7 @@ async fn without_a_stream_the_answer_is_the_done_object() {
             "citations",
             "refused",
             "grounded",
+            "answerability",
             "finish_reason",
             "provider",
             "model",

@@ -4,11 +4,13 @@
 
 mod embed;
 mod pending;
+mod read;
 mod rerank;
 mod worker;
 
 pub use self::embed::EmbedQueue;
 pub use self::pending::Pending;
+pub use self::read::ReadQueue;
 pub use self::rerank::RerankQueue;
 pub use self::worker::Worker;
 

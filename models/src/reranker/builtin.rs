@@ -1,5 +1,7 @@
 //! The re-rankers that are part of the binary.
 
+use super::graph::Graph;
+use crate::encoder::Tensors;
 use crate::hub::{Artifact, sha256_of_bytes};
 use crate::{Error, ErrorKind, Result};
 
@@ -31,10 +33,18 @@ pub(super) static ALL: [Builtin; 2] = [
 ];
 
 /// The embedder's, with a pair of two texts that each have their own `[CLS]`.
-pub(super) static TOKENIZER: &[u8] =
+pub(crate) static TOKENIZER: &[u8] =
     include_bytes!("../../builtin/late-interaction-v2/tokenizer.json");
 
+/// The model whose embeddings the reader shares.
+pub(crate) static TABLE_OF_WORDS: &Builtin = &ALL[0];
+
 impl Builtin {
+    /// Its weights by name.
+    pub(crate) fn graph(&self) -> impl Tensors + use<> {
+        Graph::read(self.model)
+    }
+
     pub(crate) fn find(id: &str) -> Option<&'static Self> {
         ALL.iter().find(|model| model.id == id)
     }

@@ -25,7 +25,8 @@ use crate::{
     Cancel, Error, ErrorKind, LoadOptions, Precision, Reranker, Result, TokenSpans, device,
 };
 
-pub(crate) use self::builtin::{Builtin, verify as verify_builtin};
+pub(crate) use self::builtin::{Builtin, TABLE_OF_WORDS, TOKENIZER, verify as verify_builtin};
+pub(crate) use self::own::{builtin_precision, builtin_shape};
 
 /// Most tokens of one batch on a CPU, padding included: four pairs of 192. Larger
 /// ones gain nothing there, and a request is cancelled between batches.
@@ -81,7 +82,7 @@ impl CrossEncoder {
         let threads = options.threads;
         let mut opened = match options.device.gpu()? {
             Some(gpu) => Self::on_candle(model, threads, &gpu),
-            None => Self::on_kernels(model, threads, OwnSession::precision()),
+            None => Self::on_kernels(model, threads, own::builtin_precision()),
         }?;
         if let Session::Own(session) = &mut opened.session {
             session.remember_passages(options.reranker_cache_num_bytes);

@@ -37,16 +37,32 @@ struct Asked {
     question: Question,
 }
 
-impl OwnSession {
-    /// The arithmetic for this machine: the weights are bytes already, and where
-    /// the processor multiplies those, nothing is gained by floats.
-    pub(super) fn precision() -> Precision {
-        match Level::best().multiplies_bytes() {
-            true => Precision::Int8,
-            false => Precision::Auto,
-        }
+/// The arithmetic for this machine: the weights are bytes already, and where
+/// the processor multiplies those, nothing is gained by floats.
+pub(crate) fn builtin_precision() -> Precision {
+    match Level::best().multiplies_bytes() {
+        true => Precision::Int8,
+        false => Precision::Auto,
     }
+}
 
+/// The shape of every built-in model, but for the number of its layers.
+pub(crate) fn builtin_shape(layers: usize) -> Config {
+    Config {
+        vocab_size: 30_522,
+        hidden_size: 384,
+        num_hidden_layers: layers,
+        num_attention_heads: 12,
+        intermediate_size: 1536,
+        hidden_act: Activation::Gelu,
+        max_position_embeddings: 512,
+        type_vocab_size: 2,
+        layer_norm_eps: 1e-12,
+        position_embedding_type: "absolute".to_owned(),
+    }
+}
+
+impl OwnSession {
     /// A built-in model on our own kernels; `threads` work on one call, 0 takes
     /// all cores.
     pub(super) fn builtin(model: &Builtin, threads: usize, precision: Precision) -> Result<Self> {
@@ -81,18 +97,7 @@ impl OwnSession {
         encoder: impl FnOnce(&Graph, &Config) -> Result<Box<dyn Encoder>> + Send,
     ) -> Result<Self> {
         let graph = Graph::read(model.model);
-        let config = Config {
-            vocab_size: 30_522,
-            hidden_size: 384,
-            num_hidden_layers: graph.layers(),
-            num_attention_heads: 12,
-            intermediate_size: 1536,
-            hidden_act: Activation::Gelu,
-            max_position_embeddings: 512,
-            type_vocab_size: 2,
-            layer_norm_eps: 1e-12,
-            position_embedding_type: "absolute".to_owned(),
-        };
+        let config = builtin_shape(graph.layers());
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|at| format!("rerank-{at}"))

@@ -52,7 +52,6 @@ pub(super) fn judged(
         let (sources, done) = runtime.block_on(ask(answerer, request))?;
         provider.clone_from(&done.provider);
         answers.push(judge_one(
-            config,
             question,
             answerable,
             &sources,
@@ -92,22 +91,19 @@ async fn ask(answerer: &Answerer, request: AnswerRequest) -> anyhow::Result<(Vec
 }
 
 fn judge_one(
-    config: &Config,
     question: &Question,
     answerable: bool,
     sources: &[Source],
     done: &Done,
     judge: &dyn Judge,
 ) -> anyhow::Result<JudgedAnswer> {
-    let (cosine, overlap) = checks::coverage(&question.text, sources, &config.chunking.language);
     let mut judged = JudgedAnswer {
         id: question.id.clone(),
         question: question.text.clone(),
         gold: question.answers.clone(),
         answerable,
         refused: done.refused,
-        cosine,
-        overlap,
+        answerability: done.answerability,
         ..JudgedAnswer::default()
     };
     let claims = checks::claims(&done.answer);

@@ -4,7 +4,7 @@
 import { el } from "./dom.js";
 
 /** Elements for `text`. `citations` carry offsets in Unicode scalar values;
- *  `open(n)` is called when one is pressed, `label(n)` describes it. */
+ *  `open(n, citation)` is called when one is pressed, `label(n)` describes it. */
 export function prose(text, citations, open, label) {
   const marks = new Map();
   let scalars = 0;
@@ -30,7 +30,7 @@ function blocks({ text }) {
   for (const line of text.split("\n")) {
     const at = offset;
     offset += line.length + 1;
-    if (/^\s*```/.test(line)) {
+    if (/^\s*(```|~~~)/.test(line)) {
       fence = !fence;
       current = fence ? { kind: "code", lines: [] } : null;
       if (fence) all.push(current);
@@ -42,6 +42,11 @@ function blocks({ text }) {
     }
     if (!line.trim()) {
       current = null;
+      continue;
+    }
+    if (/^\s*\|.*\|\s*$/.test(line)) {
+      if (current?.kind !== "table") all.push((current = { kind: "table", lines: [] }));
+      current.lines.push({ at, line });
       continue;
     }
     const item = /^\s*(?:([-*•])|(\d{1,3})[.)])\s+/.exec(line);
@@ -63,6 +68,7 @@ function element(context, { kind, lines, start }) {
   if (kind === "code") {
     return el("pre", {}, el("code", {}, lines.map(({ line }) => line).join("\n")));
   }
+  if (kind === "table") return table(lines);
   const inline = ({ at, line }) => spans(context, at, line);
   if (kind === "ul" || kind === "ol") {
     const items = [];
@@ -74,6 +80,16 @@ function element(context, { kind, lines, start }) {
   }
   const parts = lines.flatMap((line, index) => (index ? ["\n", ...inline(line)] : inline(line)));
   return el(kind === "heading" ? "h3" : "p", {}, parts);
+}
+
+/** Rows between bars; a row of dashes below the first makes it the head. Marks stand in
+ *  the line that introduces a table, never in it. */
+function table(lines) {
+  const rows = lines.map(({ line }) => line.trim().slice(1, -1).split("|").map((cell) => cell.trim()));
+  const hasHead = rows[1]?.every((cell) => /^:?-+:?$/.test(cell));
+  const row = (kind) => (cells) => el("tr", {}, cells.map((cell) => el(kind, {}, cell)));
+  const head = hasHead ? [el("thead", {}, [row("th")(rows[0])])] : [];
+  return el("table", { class: "quoted" }, [...head, el("tbody", {}, rows.slice(hasHead ? 2 : 0).map(row("td")))]);
 }
 
 /** One line: citations by their offsets, `code`, **strong**. */
@@ -91,7 +107,7 @@ function spans({ marks, open, label }, base, line) {
       const { n } = citation;
       const name = `Source ${n}: ${label(n)}`;
       parts.push(
-        el("button", { type: "button", class: "cite", "aria-label": name, title: name, "data-n": n, onclick: () => open(n) }, String(n)),
+        el("button", { type: "button", class: "cite", "aria-label": name, title: name, "data-n": n, onclick: () => open(n, citation) }, String(n)),
       );
       at += citation.end - citation.start;
       plain = at;

@@ -11,15 +11,15 @@ const AROUND = 20_000;
 
 let wanted = 0;
 
-/** Opens the document of `source` at its passage, in which the words of
- *  `question` are marked. */
-export async function openReader(source, collection, question) {
+/** Opens the document of `source` at its passage. What `citation` quotes is marked
+ *  there, or else the words of `question`. */
+export async function openReader(source, collection, question, citation) {
   const dialog = byId("reader");
   const body = byId("reader-text");
   byId("reader-title").textContent = source.title || source.uri;
   const place = [source.uri, ...source.heading_path, source.page ? `page ${source.page}` : null];
   byId("reader-path").textContent = place.filter(Boolean).join(" › ");
-  const passage = el("span", { class: "passage", tabIndex: -1 }, marked(source.text, contentWords(question)));
+  const passage = el("span", { class: "passage", tabIndex: -1 }, quoted(source.text, citation) ?? marked(source.text, contentWords(question)));
   body.replaceChildren(passage);
   if (!dialog.open) dialog.showModal();
   const mine = ++wanted;
@@ -36,6 +36,16 @@ export async function openReader(source, collection, question) {
   }
 }
 
+/** `text` with the quotation marked; none where nothing is quoted. The offsets of the
+ *  wire count Unicode scalar values. */
+function quoted(text, citation) {
+  const { source_start: start, source_end: end } = citation ?? {};
+  if (start === undefined || end === undefined) return null;
+  const characters = [...text];
+  const part = (from, to) => characters.slice(from, to).join("");
+  return [part(0, start), el("mark", { class: "quotation" }, part(start, end)), part(end)];
+}
+
 function show(body, passage, text, source) {
   // Offsets of the wire are bytes of UTF-8.
   const bytes = new TextEncoder().encode(text);
@@ -47,7 +57,7 @@ function show(body, passage, text, source) {
   const before = decode(0, source.start);
   const after = decode(source.end, bytes.length);
   body.replaceChildren(...part(before, true), passage, ...part(after, false));
-  passage.scrollIntoView({ block: "center" });
+  (passage.querySelector(".quotation") ?? passage).scrollIntoView({ block: "center" });
   passage.focus({ preventScroll: true });
 }
 

@@ -81,7 +81,7 @@ export class Turn {
     // Focus on a citation outlives the drawing.
     const focused = this.answer.contains(document.activeElement) ? document.activeElement : null;
     const order = focused ? [...this.answer.querySelectorAll(".cite")].indexOf(focused) : -1;
-    this.answer.replaceChildren(...prose(this.text, this.citations, (n) => this.open(n), label));
+    this.answer.replaceChildren(...prose(this.text, this.citations, (n, citation) => this.open(n, citation), label));
     if (order >= 0) this.answer.querySelectorAll(".cite")[order]?.focus();
   }
 
@@ -89,11 +89,12 @@ export class Turn {
     return this.sources.find((source) => source.n === n);
   }
 
-  open(n) {
+  /** Opens a source, at the quotation of `citation` where there is one. */
+  open(n, citation) {
     const source = this.source(n);
     if (!source) return;
     point(this.element, n);
-    openReader(source, this.collection, this.question);
+    openReader(source, this.collection, this.question, citation);
   }
 
   finish(done) {

@@ -1,0 +1,79 @@
+//! A line of a document as it reads in an answer: without its own markup.
+
+pub(super) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Without emphasis and without the source's own reference marks, which would
+/// read as citations of ours: `[12]` goes, `[text](url)` becomes `text`.
+pub(super) fn strip_marks(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut in_code = false;
+    while let Some(c) = rest.chars().next() {
+        if c == '`' {
+            in_code = !in_code;
+        } else if !in_code {
+            if rest.starts_with("**")
+                || rest.starts_with("__") && !out.ends_with(char::is_alphanumeric)
+            {
+                rest = &rest[2..];
+                continue;
+            }
+            if c == '['
+                && let Some((shown, after)) = link(rest)
+            {
+                if shown.is_empty() {
+                    out.truncate(out.trim_end().len());
+                } else {
+                    out.push_str(shown);
+                }
+                rest = after;
+                continue;
+            }
+        }
+        out.push(c);
+        rest = &rest[c.len_utf8()..];
+    }
+    out.trim().to_owned()
+}
+
+/// What a bracket at the start of `text` shows, and the text after it; none
+/// when it is an ordinary bracket.
+fn link(text: &str) -> Option<(&str, &str)> {
+    let inside = text.strip_prefix('[')?;
+    let end = inside.find(']')?;
+    let (shown, after) = (&inside[..end], &inside[end + 1..]);
+    if shown.contains('[') {
+        return None;
+    }
+    if let Some(target) = after.strip_prefix('(') {
+        return Some((shown, &target[target.find(')')? + 1..]));
+    }
+    if let Some(target) = after.strip_prefix('[') {
+        return Some((shown, &target[target.find(']')? + 1..]));
+    }
+    let number = |part: &str| {
+        let part = part.trim().trim_start_matches('^');
+        (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit())
+    };
+    let is_reference = !shown.is_empty() && shown.split([',', ';', '-', '–']).all(number);
+    is_reference.then_some(("", after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_of_the_source_do_not_survive() {
+        assert_eq!(
+            strip_marks("As was shown before [12], the **method** works [3, 4]."),
+            "As was shown before, the method works."
+        );
+        assert_eq!(
+            strip_marks("See [the book](http://x/y) for more of `v[1]` please."),
+            "See the book for more of `v[1]` please."
+        );
+    }
+}

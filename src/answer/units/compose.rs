@@ -1,0 +1,585 @@
+//! From a segment to what a person can read by itself: a sentence with the option it
+//! describes, a row with its column names, code with the line that introduces it, the
+//! items of a list with the line before the colon.
+
+use super::lines::is_rule;
+use super::segments::{Kind, Segment};
+
+/// Lines of a block that are quoted whole; of a longer one only what was chosen.
+const MAX_BLOCK_LINES: usize = 9;
+const MAX_BLOCK_BYTES: usize = 480;
+/// Lines of comment that are taken along above a line of code.
+const MAX_COMMENT_LINES: usize = 4;
+/// Items of a list that are quoted whole.
+const MAX_ITEMS: usize = 14;
+const MAX_LIST_BYTES: usize = 700;
+/// Longest line that introduces a block, in bytes.
+const MAX_LEAD: usize = 260;
+/// Longest name of a column, in bytes.
+const MAX_NAME: usize = 40;
+/// Longest item that is no sentence, in bytes.
+const SHORT_ITEM: usize = 60;
+/// Longest item that only names what the next sentence explains, in bytes.
+const SHORT_NAME: usize = 32;
+/// Blocks between a term and a paragraph that belongs to it.
+const MAX_TERM_DISTANCE: usize = 6;
+
+/// How a unit is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::answer) enum Shape {
+    Prose,
+    List,
+    Table,
+    Code,
+}
+
+/// What is quoted for one segment. All numbers are positions in the list of segments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::answer) struct Unit {
+    pub(in crate::answer) shape: Shape,
+    /// Terms that the body says something of.
+    pub(in crate::answer) terms: Vec<usize>,
+    /// What introduces the body.
+    pub(in crate::answer) lead: Option<usize>,
+    /// What is quoted, in reading order; never empty.
+    pub(in crate::answer) body: Vec<usize>,
+}
+
+/// The segments of one text, ready to be put together.
+pub(in crate::answer) struct Composer<'t> {
+    text: &'t str,
+    segments: &'t [Segment],
+    /// Whether the text may open in the middle of a line.
+    is_cut: bool,
+}
+
+impl<'t> Composer<'t> {
+    /// `is_cut` where the text is no document's beginning.
+    pub(in crate::answer) fn new(text: &'t str, segments: &'t [Segment], is_cut: bool) -> Self {
+        Self {
+            text,
+            segments,
+            is_cut,
+        }
+    }
+
+    fn str(&self, at: usize) -> &'t str {
+        &self.text[self.segments[at].range.clone()]
+    }
+
+    /// The unit around segment `at`. `whole` asks for all items of its list.
+    pub(in crate::answer) fn unit(&self, at: usize, whole: bool) -> Unit {
+        match self.segments[at].kind {
+            Kind::Code | Kind::Row => self.block(at),
+            Kind::Item => self.item(at, whole),
+            Kind::Label => self.label(at),
+            Kind::Sentence => self.sentence(at),
+        }
+    }
+
+    fn sentence(&self, at: usize) -> Unit {
+        if self.announces(at)
+            && let Some(unit) = self.announced(at)
+        {
+            return unit;
+        }
+        if self.str(at).ends_with('?')
+            && let Some(unit) = self.replied(at)
+        {
+            return unit;
+        }
+        let terms = self.terms(at);
+        let mut body = vec![at];
+        if !terms.is_empty() {
+            body.extend(self.default_of(at));
+        }
+        Unit {
+            shape: Shape::Prose,
+            terms,
+            lead: None,
+            body,
+        }
+    }
+
+    /// The line that gives the default of the setting that `at` describes.
+    fn default_of(&self, at: usize) -> Option<usize> {
+        let indent = self.segments[at].indent;
+        let scope = (at + 1..self.segments.len())
+            .take(MAX_TERM_DISTANCE)
+            .take_while(|&next| self.segments[next].indent >= indent);
+        let mut lines = scope.filter(|&next| {
+            let text = self.str(next).to_ascii_lowercase();
+            text.starts_with("default") && text.contains([':', '=']) && text.len() <= SHORT_ITEM
+        });
+        lines.next()
+    }
+
+    /// Whether the segment ends by announcing what follows.
+    fn announces(&self, at: usize) -> bool {
+        self.str(at).ends_with(':')
+    }
+
+    /// What follows the line `at` that ends in a colon, together with it.
+    fn announced(&self, at: usize) -> Option<Unit> {
+        let next = self.segments.get(at + 1)?;
+        match next.kind {
+            Kind::Code | Kind::Row => {
+                let mut unit = self.block(at + 1);
+                unit.lead = Some(at);
+                Some(unit)
+            }
+            Kind::Item => Some(self.item(at + 1, true)),
+            Kind::Sentence | Kind::Label => {
+                let body = self.short_lines(at + 1);
+                let shape = if body.len() > 1 {
+                    Shape::List
+                } else {
+                    Shape::Prose
+                };
+                let body = if body.is_empty() { vec![at + 1] } else { body };
+                let terms = self.terms(at);
+                Some(Unit {
+                    shape,
+                    terms,
+                    lead: Some(at),
+                    body,
+                })
+            }
+        }
+    }
+
+    /// The first sentences under a heading that is a question.
+    fn replied(&self, at: usize) -> Option<Unit> {
+        let is_heading = self.segments.get(at + 1)?.block != self.segments[at].block;
+        let next = self.segments[at + 1].kind;
+        if !is_heading || !matches!(next, Kind::Sentence | Kind::Item) {
+            return None;
+        }
+        let block = self.segments[at + 1].block;
+        let mut body = vec![at + 1];
+        let fits = |at: usize| self.str(at).len() <= SHORT_ITEM;
+        // "No." alone says little.
+        if fits(at + 1)
+            && self
+                .segments
+                .get(at + 2)
+                .is_some_and(|two| two.block == block)
+        {
+            body.push(at + 2);
+        }
+        Some(Unit {
+            shape: Shape::Prose,
+            terms: Vec::new(),
+            lead: None,
+            body,
+        })
+    }
+
+    /// Short lines of their own from `at` on, which are a list without marks.
+    fn short_lines(&self, at: usize) -> Vec<usize> {
+        let is_short = |&at: &usize| {
+            let segment = &self.segments[at];
+            let text = self.str(at);
+            matches!(segment.kind, Kind::Label | Kind::Sentence)
+                && text.len() <= SHORT_ITEM
+                && !text.ends_with('.')
+        };
+        let many: Vec<usize> = (at..self.segments.len())
+            .take_while(is_short)
+            .take(MAX_ITEMS)
+            .collect();
+        if many.len() > 1 { many } else { Vec::new() }
+    }
+
+    fn label(&self, at: usize) -> Unit {
+        let next = at + 1;
+        match self.segments.get(next).map(|segment| segment.kind) {
+            Some(Kind::Code | Kind::Row) => {
+                let mut unit = self.block(next);
+                unit.lead = Some(at);
+                unit
+            }
+            Some(Kind::Item) => {
+                let mut unit = self.item(next, true);
+                unit.lead = Some(at);
+                unit
+            }
+            Some(Kind::Label) if self.is_named(at) => {
+                // `-f`, `--force`, and then what they do.
+                let mut unit = self.label(next);
+                if !unit.terms.contains(&at) {
+                    unit.terms.insert(0, at);
+                }
+                unit
+            }
+            Some(Kind::Sentence) => {
+                let mut unit = self.sentence(next);
+                if unit.terms.is_empty() && self.is_term(at, next) {
+                    unit.terms = vec![at];
+                }
+                unit
+            }
+            _ => Unit {
+                shape: Shape::Prose,
+                terms: match self.is_named(at) {
+                    true => Vec::new(),
+                    false => self.terms(at),
+                },
+                lead: None,
+                body: vec![at],
+            },
+        }
+    }
+
+    /// The items of the list that item `at` is in.
+    fn list(&self, at: usize) -> Vec<usize> {
+        let own = &self.segments[at];
+        let belongs = |segment: &Segment| {
+            matches!(segment.kind, Kind::Item | Kind::Sentence) && segment.indent >= own.indent
+        };
+        let is_item = |&at: &usize| {
+            self.segments[at].kind == Kind::Item && self.segments[at].indent == own.indent
+        };
+        let mut first = at;
+        while first > 0
+            && belongs(&self.segments[first - 1])
+            && (self.segments[first - 1].kind == Kind::Item || self.continues_item(first - 1))
+        {
+            first -= 1;
+        }
+        let end = (at + 1..self.segments.len())
+            .find(|&next| {
+                !(belongs(&self.segments[next])
+                    && (self.segments[next].kind == Kind::Item || self.continues_item(next)))
+            })
+            .unwrap_or(self.segments.len());
+        (first..end).filter(is_item).collect()
+    }
+
+    /// Items that are only a name, each with the sentence after it.
+    fn with_explanations(&self, items: Vec<usize>) -> Vec<usize> {
+        let explained = |&item: &usize| {
+            let next = self.segments.get(item + 1)?;
+            let same = next.block == self.segments[item].block && next.kind == Kind::Sentence;
+            (same && self.str(item).len() <= SHORT_NAME).then_some(item + 1)
+        };
+        let more: Vec<usize> = items.iter().filter_map(explained).collect();
+        let bytes: usize = items
+            .iter()
+            .chain(&more)
+            .map(|&at| self.str(at).len())
+            .sum();
+        let mut body = items;
+        if bytes <= MAX_LIST_BYTES {
+            body.extend(more);
+            body.sort_unstable();
+        }
+        body
+    }
+
+    /// Whether the sentence `at` stands in the paragraph of a list item.
+    fn continues_item(&self, at: usize) -> bool {
+        let block = self.segments[at].block;
+        (0..at)
+            .rev()
+            .take_while(|&before| self.segments[before].block == block)
+            .any(|before| self.segments[before].kind == Kind::Item)
+    }
+
+    fn item(&self, at: usize, whole: bool) -> Unit {
+        let items = self.list(at);
+        let first = items.first().copied().unwrap_or(at);
+        let lead = first.checked_sub(1).filter(|&before| {
+            let text = self.str(before);
+            let opens = self.announces(before)
+                || (self.segments[before].kind == Kind::Label && !self.is_named(before));
+            opens && text.len() <= MAX_LEAD
+        });
+        let bytes: usize = items.iter().map(|&item| self.str(item).len()).sum();
+        if whole && items.len() > 1 && items.len() <= MAX_ITEMS && bytes <= MAX_LIST_BYTES {
+            return Unit {
+                shape: Shape::List,
+                terms: Vec::new(),
+                lead,
+                body: self.with_explanations(items),
+            };
+        }
+        let text = self.str(at);
+        let alone = text.ends_with(['.', '!', '?']) && text.len() > SHORT_ITEM;
+        let announced = self
+            .announces(at)
+            .then(|| self.segments.get(at + 1).map(|next| next.kind));
+        if let Some(Some(Kind::Code | Kind::Row)) = announced {
+            let mut unit = self.block(at + 1);
+            unit.lead = Some(at);
+            return unit;
+        }
+        Unit {
+            shape: if alone { Shape::Prose } else { Shape::List },
+            terms: Vec::new(),
+            lead: lead.filter(|_| !alone),
+            body: vec![at],
+        }
+    }
+
+    fn block(&self, at: usize) -> Unit {
+        let block = self.segments[at].block;
+        let start = (0..at)
+            .rev()
+            .take_while(|&before| self.segments[before].block == block)
+            .last()
+            .unwrap_or(at);
+        let end = (at..self.segments.len())
+            .take_while(|&next| self.segments[next].block == block)
+            .last()
+            .unwrap_or(at);
+        let bytes = self.segments[end].range.end - self.segments[start].range.start;
+        let is_row = self.segments[at].kind == Kind::Row;
+        let body = if end - start < MAX_BLOCK_LINES && bytes <= MAX_BLOCK_BYTES && !is_row {
+            (start..=end).collect()
+        } else if is_row {
+            self.rows(start, at)
+        } else {
+            self.lines(start, at, end)
+        };
+        Unit {
+            shape: if is_row { Shape::Table } else { Shape::Code },
+            terms: self.terms(start),
+            lead: self.lead(start),
+            body,
+        }
+    }
+
+    /// A row and the names of its columns, where the first row looks like names.
+    fn rows(&self, start: usize, at: usize) -> Vec<usize> {
+        let first = self.str(start);
+        let cells = first.trim_matches('|').split('|').map(str::trim);
+        let names = cells
+            .clone()
+            .all(|cell| cell.len() <= MAX_NAME && !cell.starts_with('-') && !cell.ends_with('.'));
+        if at == start || !names {
+            vec![at]
+        } else {
+            vec![start, at]
+        }
+    }
+
+    /// A line of a long block: the comment above it, and what it opens.
+    fn lines(&self, start: usize, at: usize, end: usize) -> Vec<usize> {
+        let is_comment = |line: usize| {
+            self.str(line).starts_with(['#', ';']) || self.str(line).starts_with("//")
+        };
+        let mut first = at;
+        while first > start && at - first < MAX_COMMENT_LINES && is_comment(first - 1) {
+            first -= 1;
+        }
+        let mut last = at;
+        // A comment was chosen: what it is about comes along.
+        while last < end && is_comment(last) && last - at < MAX_COMMENT_LINES {
+            last += 1;
+        }
+        let mut open = self.opened(last);
+        while open > 0 && last < end && last - at < MAX_BLOCK_LINES {
+            last += 1;
+            open += self.opened(last);
+        }
+        while last < end && self.str(last).ends_with('\\') && last - at < MAX_BLOCK_LINES {
+            last += 1;
+        }
+        (first..=last).collect()
+    }
+
+    fn opened(&self, line: usize) -> i32 {
+        self.str(line)
+            .chars()
+            .map(|c| match c {
+                '{' | '(' | '[' => 1,
+                '}' | ')' | ']' => -1,
+                _ => 0,
+            })
+            .sum()
+    }
+
+    /// What introduces the block that begins at `start`.
+    fn lead(&self, start: usize) -> Option<usize> {
+        let before = start.checked_sub(1)?;
+        let segment = &self.segments[before];
+        let fits = self.str(before).len() <= MAX_LEAD;
+        let introduces = match segment.kind {
+            Kind::Sentence | Kind::Item | Kind::Label => true,
+            Kind::Code | Kind::Row => false,
+        };
+        (fits && introduces && !is_rule(self.str(before))).then_some(before)
+    }
+
+    /// The options or terms that the paragraph of segment `at` describes: the nearest
+    /// line above with less indentation, or, where nothing is indented, the nearest
+    /// that looks like a name.
+    fn terms(&self, at: usize) -> Vec<usize> {
+        let own = &self.segments[at];
+        let near = (0..at).rev().take_while(|&before| {
+            own.block.saturating_sub(self.segments[before].block) <= 2 * MAX_TERM_DISTANCE
+        });
+        for before in near {
+            let segment = &self.segments[before];
+            if segment.block == own.block || segment.kind != Kind::Label {
+                if segment.indent < own.indent
+                    && segment.block != own.block
+                    && segment.kind != Kind::Code
+                {
+                    // A paragraph that is less indented ends the scope of a term.
+                    return Vec::new();
+                }
+                continue;
+            }
+            if !self.is_term(before, at) {
+                if segment.indent == own.indent && own.indent > 0 {
+                    // A line of the description that has no full stop.
+                    continue;
+                }
+                return Vec::new();
+            }
+            let mut terms = vec![before];
+            while let Some(above) = terms[0].checked_sub(1)
+                && self.segments[above].kind == Kind::Label
+                && self.segments[above].indent == segment.indent
+                && self.is_named(above)
+                && terms.len() < 3
+            {
+                terms.insert(0, above);
+            }
+            return terms;
+        }
+        Vec::new()
+    }
+
+    /// Whether the label `before` is what the paragraph of segment `at` describes: more
+    /// to the left and no heading, or, where nothing is indented, a name.
+    fn is_term(&self, before: usize, at: usize) -> bool {
+        let (label, own) = (self.segments[before].indent, self.segments[at].indent);
+        let plain = self.str(before).starts_with(|c: char| !c.is_uppercase());
+        if self.is_cut && before == 0 {
+            return false;
+        }
+        match label < own {
+            true => self.is_named(before) || plain,
+            false => label == own && self.is_named(before),
+        }
+    }
+
+    /// Whether a label is the name of something rather than a heading: an option, a
+    /// setting, a command with its arguments.
+    fn is_named(&self, at: usize) -> bool {
+        let text = self.str(at);
+        let one_word = !text.contains(char::is_whitespace);
+        text.starts_with('-')
+            || (one_word && text.contains(['_', '.', '-', '=', '/', '$', '@', ':']))
+            || (!one_word && text.contains(['[', '<', '=']))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::segments::segments;
+    use super::*;
+
+    /// The unit of the first segment that holds `needle`, as its parts.
+    fn unit<'t>(
+        text: &'t str,
+        needle: &str,
+    ) -> (Shape, Vec<&'t str>, Option<&'t str>, Vec<&'t str>) {
+        let found = segments(text);
+        let at = found
+            .iter()
+            .position(|segment| text[segment.range.clone()].contains(needle))
+            .unwrap();
+        let unit = Composer::new(text, &found, false).unit(at, false);
+        let str = |&at: &usize| &text[found[at].range.clone()];
+        (
+            unit.shape,
+            unit.terms.iter().map(str).collect(),
+            unit.lead.as_ref().map(str),
+            unit.body.iter().map(str).collect(),
+        )
+    }
+
+    #[test]
+    fn an_option_with_its_description() {
+        let html =
+            "OPTIONS\n\n-f\n--force\n\nDo it all the same. Twice is worse.\n\n-n\n\nDo nothing.";
+        assert_eq!(
+            unit(html, "all the same"),
+            (
+                Shape::Prose,
+                vec!["-f", "--force"],
+                None,
+                vec!["Do it all the same."]
+            )
+        );
+        assert_eq!(unit(html, "Twice").1, ["-f", "--force"]);
+        assert_eq!(unit(html, "-f").3, ["Do it all the same."]);
+        let page = "   dir.hide\n      hides what begins with a dot\n\n      Default: enabled\n\n   dir.show\n      shows it.\n\nThe end is near.";
+        assert_eq!(unit(page, "Default").1, ["dir.hide"]);
+        assert_eq!(unit(page, "The end").1, Vec::<&str>::new());
+    }
+
+    #[test]
+    fn code_with_what_introduces_it() {
+        let text = "To list everything: ::\n\n  dir.activate = \"enable\"\n\nMore.";
+        assert_eq!(
+            unit(text, "activate"),
+            (
+                Shape::Code,
+                vec![],
+                Some("To list everything: ::"),
+                vec!["dir.activate = \"enable\""]
+            )
+        );
+        assert_eq!(unit(text, "To list").0, Shape::Code);
+    }
+
+    #[test]
+    fn a_setting_with_its_comment() {
+        let mut text = String::new();
+        for at in 0..9 {
+            text.push_str(&format!("# About {at}.\nkey_{at} = {at}\n"));
+        }
+        assert_eq!(unit(&text, "key_4").3, ["# About 4.", "key_4 = 4"]);
+        assert_eq!(unit(&text, "About 5").3, ["# About 5.", "key_5 = 5"]);
+    }
+
+    #[test]
+    fn a_row_with_its_columns() {
+        let text = "Limits:\n\n| what | most |\n|---|---|\n| files | 5 |\n| bytes | 7 |\n";
+        assert_eq!(
+            unit(text, "bytes"),
+            (
+                Shape::Table,
+                vec![],
+                Some("Limits:"),
+                vec!["| what | most |", "| bytes | 7 |"]
+            )
+        );
+    }
+
+    #[test]
+    fn a_list_with_its_beginning() {
+        let text =
+            "So far we have\n\nIt offers these:\n\n * one\n * two\n * three\n\nThe rest is text.";
+        assert_eq!(
+            unit(text, "offers"),
+            (
+                Shape::List,
+                vec![],
+                Some("It offers these:"),
+                vec!["* one", "* two", "* three"]
+            )
+        );
+        assert_eq!(unit(text, "two").3, ["* two"]);
+        let found = segments(text);
+        let whole = Composer::new(text, &found, false).unit(3, true);
+        assert_eq!(whole.body.len(), 3);
+        let names = "The escapings are:\n\n@text:\n\n@json:\n\n@html:\n\nThis goes on for long.";
+        assert_eq!(unit(names, "escapings").3.len(), 3);
+    }
+}

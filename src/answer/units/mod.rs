@@ -1,0 +1,11 @@
+//! What of a source can be quoted. `segments` cuts a text into what is scored,
+//! `compose` puts together what a segment needs to be understood, `render` writes it.
+
+mod compose;
+mod lines;
+mod render;
+mod segments;
+
+pub(super) use compose::{Composer, Unit};
+pub(super) use render::{Rendered, render};
+pub(super) use segments::{Kind, Segment, segments};

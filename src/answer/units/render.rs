@@ -1,0 +1,238 @@
+//! A unit as it stands in an answer, in Markdown, with its mark.
+
+use std::ops::Range;
+
+use super::compose::{Shape, Unit};
+use super::segments::Segment;
+use crate::answer::grounding::with_marks;
+use crate::answer::markup::{one_line, strip_marks};
+use crate::answer::sentences::is_item;
+
+/// Longest name of a term that is shown, in characters.
+const MAX_TERM: usize = 90;
+
+/// A unit, written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::answer) struct Rendered {
+    /// Markdown with the mark of its source.
+    pub(in crate::answer) text: String,
+    /// Whether it must stand on lines of its own.
+    pub(in crate::answer) is_block: bool,
+    /// Bytes of the source's text from the first to the last that is quoted.
+    pub(in crate::answer) span: Range<usize>,
+}
+
+/// Writes `unit` of `text`, which is source `n`; `place` introduces a block that nothing
+/// in the text does.
+pub(in crate::answer) fn render(
+    unit: &Unit,
+    text: &str,
+    segments: &[Segment],
+    n: u32,
+    place: &str,
+) -> Rendered {
+    let raw = |at: usize| &text[segments[at].range.clone()];
+    let start = unit.body.iter().map(|&at| segments[at].range.start).min();
+    let end = unit.body.iter().map(|&at| segments[at].range.end).max();
+    let span = start.unwrap_or(0)..end.unwrap_or(0);
+    let terms: Vec<String> = unit.terms.iter().map(|&at| term(raw(at))).collect();
+    let about = match terms.is_empty() {
+        true => String::new(),
+        false => format!("{}: ", terms.join(", ")),
+    };
+    let lead = unit.lead.map(|at| prose(raw(at)));
+    if unit.shape == Shape::Table && unit.body.len() == 1 {
+        // A row without names of columns: what it begins with, and what it says of it.
+        let row = cells(raw(unit.body[0]));
+        let text = match row.split_first() {
+            Some((first, rest)) if !rest.is_empty() => {
+                format!("{about}`{}`: {}", first.replace('`', ""), rest.join(" | "))
+            }
+            _ => format!("{about}{}", row.join(" | ")),
+        };
+        return Rendered {
+            text: with_marks(&text, &[n]),
+            is_block: false,
+            span,
+        };
+    }
+    if unit.shape == Shape::Prose {
+        let body: Vec<String> = unit.body.iter().map(|&at| prose(raw(at))).collect();
+        let lead = lead.map(|lead| lead + " ").unwrap_or_default();
+        let text = with_marks(&format!("{about}{lead}{}", body.join(" ")), &[n]);
+        return Rendered {
+            text,
+            is_block: false,
+            span,
+        };
+    }
+    let lead = lead.unwrap_or_else(|| place.to_owned());
+    let lead = lead.trim_end_matches([':', '.', ' ']);
+    let intro = match (about.trim_end_matches([':', ' ']), lead) {
+        ("", "") => format!("[{n}]:"),
+        ("", lead) => format!("{lead} [{n}]:"),
+        (about, "") => format!("{about} [{n}]:"),
+        (about, lead) => format!("{about}: {lead} [{n}]:"),
+    };
+    let body = match unit.shape {
+        Shape::Code => fenced(text, segments, &unit.body),
+        Shape::Table => table(&unit.body.iter().map(|&at| raw(at)).collect::<Vec<_>>()),
+        Shape::List | Shape::Prose => {
+            let mut items = String::new();
+            for (place, &at) in unit.body.iter().enumerate() {
+                // A sentence in the block of the one before it goes on with its item.
+                let goes_on =
+                    place > 0 && segments[unit.body[place - 1]].block == segments[at].block;
+                items.push_str(match (place, goes_on) {
+                    (0, _) => "- ",
+                    (_, true) => " ",
+                    (_, false) => "\n- ",
+                });
+                items.push_str(&prose(raw(at)));
+            }
+            items
+        }
+    };
+    Rendered {
+        text: format!("{intro}\n\n{body}"),
+        is_block: true,
+        span,
+    }
+}
+
+/// A sentence or item on one line, without the marks of its block and of other texts.
+pub(in crate::answer) fn prose(text: &str) -> String {
+    let text = text.trim_start_matches(['>', ' ']);
+    let text = match is_item(text) {
+        true => text
+            .split_once(char::is_whitespace)
+            .map_or(text, |(_, rest)| rest),
+        false => text,
+    };
+    let text = text
+        .trim_start()
+        .trim_start_matches("[ ] ")
+        .trim_start_matches("[x] ");
+    // A word broken at a line end by a hyphen that is only that.
+    let joined = text.split_inclusive('\u{2010}').fold(
+        String::with_capacity(text.len()),
+        |mut out, part| {
+            match out.ends_with('\u{2010}') && part.starts_with('\n') {
+                true => {
+                    out.pop();
+                    out.push_str(part.trim_start());
+                }
+                false => out.push_str(part),
+            }
+            out
+        },
+    );
+    let mut line = strip_marks(&one_line(&joined));
+    if line.matches('`').count() % 2 == 1 {
+        // A lone one would open code that takes the mark with it.
+        line = line.replace('`', "'");
+    }
+    while line.ends_with("::") {
+        line.pop();
+    }
+    match line.strip_suffix(": :") {
+        Some(rest) => format!("{rest}:"),
+        None => line.replace(" :", ":"),
+    }
+}
+
+fn term(text: &str) -> String {
+    let line = one_line(text);
+    let short: String = line.chars().take(MAX_TERM).collect();
+    match short.contains('`') {
+        true => short,
+        false => format!("`{short}`"),
+    }
+}
+
+/// Lines as they stand, without the indentation that all share.
+fn fenced(text: &str, segments: &[Segment], body: &[usize]) -> String {
+    let lines: Vec<(usize, &str)> = body
+        .iter()
+        .map(|&at| (segments[at].indent, &text[segments[at].range.clone()]))
+        .collect();
+    let least = lines.iter().map(|(indent, _)| *indent).min().unwrap_or(0);
+    let lines: Vec<String> = lines
+        .into_iter()
+        .map(|(indent, line)| format!("{}{line}", " ".repeat((indent - least).min(40))))
+        .collect();
+    let code = lines.join("\n");
+    let fence = if code.contains("```") { "~~~~" } else { "```" };
+    format!("{fence}\n{code}\n{fence}")
+}
+
+fn cells(row: &str) -> Vec<String> {
+    let row = row.trim().trim_start_matches('|').trim_end_matches('|');
+    let parts: Vec<&str> = match row.contains('|') {
+        true => row.split('|').collect(),
+        false => row.split('\t').collect(),
+    };
+    let parts = parts.into_iter().filter(|part| !part.trim().is_empty());
+    parts.map(|cell| strip_marks(&one_line(cell))).collect()
+}
+
+/// Rows as a Markdown table; the first names the columns.
+fn table(rows: &[&str]) -> String {
+    let line = |cells: &[String]| format!("| {} |", cells.join(" | "));
+    let mut out = Vec::new();
+    for (at, row) in rows.iter().enumerate() {
+        let cells = cells(row);
+        out.push(line(&cells));
+        if at == 0 {
+            out.push(format!("|{}", "---|".repeat(cells.len())));
+        }
+    }
+    out.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Composer, segments};
+    use super::*;
+
+    fn write(text: &str, needle: &str) -> String {
+        let found = segments(text);
+        let at = found
+            .iter()
+            .position(|segment| text[segment.range.clone()].contains(needle))
+            .unwrap();
+        let unit = Composer::new(text, &found, false).unit(at, false);
+        render(&unit, text, &found, 2, "Page B").text
+    }
+
+    #[test]
+    fn what_an_answer_shows() {
+        assert_eq!(
+            write("-n\n--dry-run\n\nDo nothing, just\nshow it.", "Do nothing"),
+            "`-n`, `--dry-run`: Do nothing, just show it [2]."
+        );
+        assert_eq!(
+            write("To list everything: ::\n\n  a = 1\n    b = 2\n", "b = 2"),
+            "To list everything [2]:\n\n```\na = 1\n  b = 2\n```"
+        );
+        assert_eq!(
+            write("-c, --check N | check every N\n-q | be quiet", "check"),
+            "`-c, --check N`: check every N [2]."
+        );
+        assert_eq!(
+            write("| a | b |\n|---|---|\n| 1 | 2 |", "1"),
+            "Page B [2]:\n\n| a | b |\n|---|---|\n| 1 | 2 |"
+        );
+        assert_eq!(
+            write(
+                "       It is used for build\u{2010}\n       ing  of   things.",
+                "used"
+            ),
+            "It is used for building of things [2]."
+        );
+        assert_eq!(
+            write("We have:\n\n* one\n* two\n", "We"),
+            "We have [2]:\n\n- one\n- two"
+        );
+    }
+}
