@@ -121,7 +121,8 @@ fn candidates(reading: &Reading, sources: &[Source]) -> Vec<Candidate> {
             let found = &read.segments[segment];
             let text = &text[found.range.clone()];
             let mut shown = ranked;
-            if segment == 0 && starts_inside(text) {
+            let opens_cut = segment == 0 && sources[page].start > 0;
+            if opens_cut && starts_inside(text) {
                 shown -= CUT_OFF;
             }
             if found.kind == Kind::Label || text.ends_with('?') || refers(text) {
@@ -206,13 +207,10 @@ fn refers(text: &str) -> bool {
     text.starts_with("See ") || text.starts_with("see ")
 }
 
-/// Whether a text opens in the middle of a sentence.
+/// Whether a text seems to open in the middle of a sentence or line: what is whole
+/// begins with a capital.
 fn starts_inside(text: &str) -> bool {
-    let mut chars = text.trim_start_matches(['"', '\'', '“', '(', '`']).chars();
-    let first = chars.next();
-    let word: String = text.chars().take_while(|c| !c.is_whitespace()).collect();
-    let is_name = word.contains(['_', '-', '.', ':', '/', '=', '(']);
-    first.is_none_or(|c| (c.is_lowercase() && !is_name) || matches!(c, ',' | ';' | ')' | '.' | ':'))
+    !text.starts_with(|c: char| c.is_uppercase() || super::words::is_unspaced(c))
 }
 
 fn signals(question: &str, candidates: &[Candidate], reading: &Reading) -> Signals {
