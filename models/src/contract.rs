@@ -95,7 +95,7 @@ pub trait Reranker: Send + Sync {
 pub struct ReaderPassage<'a> {
     /// Title and headings above it; may be empty.
     pub place: &'a str,
-    /// Its text; what exceeds [`Reader::passage_tokens`] is not read.
+    /// Its text; of what exceeds the model's window nothing is read.
     pub text: &'a str,
     /// Byte ranges of the text, in order and apart, that are scored: sentences, lines.
     pub segments: &'a [Range<usize>],
@@ -106,12 +106,6 @@ pub struct ReaderPassage<'a> {
 pub trait Reader: Send + Sync {
     /// Identity of the weights.
     fn id(&self) -> &str;
-
-    /// Tokens of a passage that are read, whatever the question.
-    fn passage_tokens(&self) -> usize;
-
-    /// Byte spans of the tokens of `text`, so that a caller can cut passages.
-    fn token_spans(&self, text: &str) -> Result<TokenSpans>;
 
     /// For each passage, the log-odds that each of its segments answers; comparable
     /// across passages. Minus infinity for a segment of which nothing was read.

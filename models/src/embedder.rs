@@ -11,7 +11,7 @@ use crate::encoder::{
 };
 use crate::{
     Cancel, DeviceChoice, Embedder, Error, ErrorKind, LoadOptions, Precision, Result, TokenSpans,
-    device,
+    device, threads,
 };
 
 /// Bytes of all texts of one call that still count as a question.
@@ -80,7 +80,10 @@ impl BertEmbedder {
         let window = config.max_position_embeddings;
         let tokens = Tokens::open(&folder.join("tokenizer.json"), window, config.vocab_size)?;
         let path = folder.join("model.safetensors");
-        let (many, few) = (pool("embed", threads)?, pool("embed-question", threads)?);
+        let (many, few) = (
+            threads::pool(threads, "embed", "embedder")?,
+            threads::pool(threads, "embed-question", "embedder")?,
+        );
         let weights = Weights::open(&path)?;
         let kernels = config.hidden_act == Activation::Gelu;
         // Our kernels have no other activation, and candle's no bytes.
@@ -184,16 +187,6 @@ impl Embedder for BertEmbedder {
         let linear = 8.0 * hidden * hidden + 4.0 * hidden * self.intermediate as f64;
         self.layers as f64 * tokens * (linear + 4.0 * tokens * hidden)
     }
-}
-
-fn pool(name: &'static str, threads: usize) -> Result<ThreadPool> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .thread_name(move |at| format!("{name}-{at}"))
-        .build()
-        .map_err(|error| {
-            Error::new(ErrorKind::Machine, "cannot start the embedder's threads").because(error)
-        })
 }
 
 /// Indices into `lengths`, longest first, cut into batches of at most `budget`

@@ -25,6 +25,7 @@ mod queue;
 mod reader;
 mod reranker;
 pub mod testing;
+mod threads;
 
 pub use cancel::Cancel;
 pub use contract::{

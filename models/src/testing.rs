@@ -188,14 +188,6 @@ impl Reader for OverlapReader {
         "overlap"
     }
 
-    fn passage_tokens(&self) -> usize {
-        200
-    }
-
-    fn token_spans(&self, text: &str) -> Result<TokenSpans> {
-        Ok(words(text))
-    }
-
     fn read(
         &self,
         question: &str,

@@ -207,9 +207,10 @@ class LateInteraction(nn.Module):
         return (likeness + (1 - whole) * MASKED).max(-1).values
 
 
-def start(path, layers=None, **shape):
-    """A model with the weights of `path`; what is not given is as saved there. Its
-    log idf is 0 where the start has none."""
+def start(path, layers=None, make=None, head=weights.HEAD, **shape):
+    """A model with the weights of `path`; what is not given is as saved there. `make`
+    is its class, and the start may lack the weights of its `head`: late interaction,
+    whose log idf is 0 then, where nothing is said."""
     state, saved = weights.load(path)
     settings = Settings(**saved) if saved else Settings(**shape)
     have = sorted({int(m[1]) for m in map(weights.LAYER.match, state) if m})
@@ -217,9 +218,9 @@ def start(path, layers=None, **shape):
     if not set(chosen) <= set(have):
         raise SystemExit(f"{path} has the layers {have}; {chosen} were asked for")
     settings.layers = chosen
-    model = LateInteraction(settings)
+    model = (make or LateInteraction)(settings)
     missing, _ = model.load_state_dict(weights.choose_layers(state, chosen), strict=False)
-    missing = [name for name in missing if name not in weights.HEAD]
+    missing = [name for name in missing if name not in head]
     if missing:
         raise SystemExit(f"{path} lacks {len(missing)} weights, such as {missing[0]}")
     return model

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use cairn_models::{Cancel, Reader, Reranker};
 
-use super::reading::{Page, Reading, holds, read};
+use super::reading::{Reading, read};
 use super::units::{Composer, Kind, Rendered, Unit, render};
 use super::words::{Content, Words};
 use crate::retrieve::Source;
@@ -81,7 +81,7 @@ struct Candidate {
 }
 
 /// The models that choose; words do what is missing.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(super) struct Choosers<'a> {
     /// Says which segments answer.
     pub(super) reader: Option<&'a dyn Reader>,
@@ -141,7 +141,11 @@ fn candidates(reading: &Reading, sources: &[Source]) -> Vec<Candidate> {
         let found = &read.segments[segment];
         let composer = Composer::new(&source.text, &read.segments, source.start > 0);
         // An item by itself, and its whole list: the question decides.
-        for whole in [false, true] {
+        let wholes: &[bool] = match found.kind {
+            Kind::Item => &[false, true],
+            _ => &[false],
+        };
+        for &whole in wholes {
             let unit = composer.unit(segment, whole);
             let is_known = candidates
                 .iter()
@@ -224,21 +228,10 @@ fn signals(question: &str, candidates: &[Candidate], reading: &Reading) -> Signa
     }
     let best = candidates.iter().map(|candidate| candidate.read);
     let nearest = candidates.iter().filter_map(|candidate| candidate.near);
-    let held_by = |page: &Page, term: &str| {
-        holds(&page.place, term) || page.contents.iter().any(|content| holds(content, term))
-    };
-    let share = |pages: &[Page]| {
-        reading
-            .asked
-            .share(|term| match pages.iter().any(|page| held_by(page, term)) {
-                true => 1.0,
-                false => 0.0,
-            })
-    };
     Signals {
         best: best.fold(f32::NEG_INFINITY, f32::max),
         nearest: nearest.reduce(f32::max).unwrap_or(0.0),
-        missing: 1.0 - share(&reading.pages),
+        missing: reading.missing(),
         is_foreign: question.chars().any(|c| c.is_alphabetic() && !c.is_ascii()),
     }
 }

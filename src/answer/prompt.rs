@@ -83,7 +83,7 @@ pub(super) fn prompt(
     let parts = fit(question, sources, budget.source_tokens, words);
     let mut user = String::new();
     for (source, text) in sources.iter().zip(&parts) {
-        let title = one_line(&place(source));
+        let title = one_line(&place(source, " > "));
         user.push_str(&format!(
             "SOURCE {boundary} [{}] {title}\n{}\nEND {boundary}\n\n",
             source.n,
@@ -181,11 +181,12 @@ fn best_window(question: &str, text: &str, tokens: usize, words: &Words) -> Stri
     text[best.1].trim().to_owned()
 }
 
-fn place(source: &Source) -> String {
+/// Title and headings of a source, with `between` between them.
+pub(super) fn place(source: &Source, between: &str) -> String {
     let mut place = source.title.clone();
     for heading in &source.heading_path {
         if *heading != source.title {
-            place.push_str(" > ");
+            place.push_str(between);
             place.push_str(heading);
         }
     }

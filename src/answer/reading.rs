@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use cairn_models::{Cancel, Reader, ReaderPassage};
 
+use super::prompt::place;
 use super::units::{Segment, segments};
 use super::words::{Content, Words};
 use crate::retrieve::Source;
@@ -24,15 +25,17 @@ const IN_PLACE: f32 = 0.5;
 /// A source, cut.
 pub(super) struct Page {
     pub(super) segments: Vec<Segment>,
-    pub(super) contents: Vec<Content>,
-    /// What title and headings hold.
-    pub(super) place: Content,
-    /// The log-odds that each segment answers; none where it was not read.
+    contents: Vec<Content>,
+    /// Title and headings, as the reader was trained to see them.
+    place: String,
+    /// What those hold.
+    place_content: Content,
+    /// The log-odds that each segment answers. A segment that was not read has none.
     pub(super) scores: Vec<Option<f32>>,
 }
 
 /// The question's content words, each with how rare it is in the sources.
-pub(super) struct Asked {
+struct Asked {
     weights: BTreeMap<String, f32>,
 }
 
@@ -54,7 +57,7 @@ impl Asked {
     }
 
     /// Share of the question, by weight, of which `held` is true.
-    pub(super) fn share(&self, held: impl Fn(&str) -> f32) -> f32 {
+    fn share(&self, held: impl Fn(&str) -> f32) -> f32 {
         let total: f32 = self.weights.values().sum();
         let found: f32 = self
             .weights
@@ -65,20 +68,28 @@ impl Asked {
     }
 }
 
-pub(super) fn holds(content: &Content, term: &str) -> bool {
+fn holds(content: &Content, term: &str) -> bool {
     content.stems.contains(term) || content.holds_exact(term)
 }
 
 /// What was read.
 pub(super) struct Reading {
     pub(super) pages: Vec<Page>,
-    pub(super) asked: Asked,
+    asked: Asked,
     /// Whether the reader scored them; else the words did.
     pub(super) by_reader: bool,
 }
 
-/// Reads the parts of `sources` that look most like `question`. Where there is no reader,
-/// or it fails or is too late, the words decide.
+impl Reading {
+    /// Share of the question, by rarity, that no source holds.
+    pub(super) fn missing(&self) -> f32 {
+        let held = |term: &str| self.pages.iter().any(|page| page.holds(term));
+        1.0 - self.asked.share(|term| f32::from(held(term)))
+    }
+}
+
+/// Reads the parts of `sources` that share most with `question`. Without a reader, or when
+/// it fails or has no time left, words decide.
 pub(super) fn read(
     question: &str,
     sources: &[Source],
@@ -100,10 +111,10 @@ pub(super) fn read(
     });
     if !by_reader {
         for page in &mut pages {
-            page.scores = page
-                .contents
-                .iter()
-                .map(|content| Some(by_words(&asked, content, &page.place)))
+            let alone = |content| page.share(&asked, std::slice::from_ref(content));
+            let contents = page.contents.iter();
+            page.scores = contents
+                .map(|content| Some(by_words(alone(content))))
                 .collect();
         }
     }
@@ -120,26 +131,34 @@ fn page(source: &Source, words: &Words) -> Page {
         .iter()
         .map(|segment| words.content(&source.text[segment.range.clone()]))
         .collect();
-    let place = words.content(&format!(
-        "{} {}",
-        source.title,
-        source.heading_path.join(" ")
-    ));
+    let place = place(source, " ");
     Page {
         scores: vec![None; segments.len()],
         segments,
         contents,
+        place_content: words.content(&place),
         place,
     }
 }
 
+impl Page {
+    /// Share of the question that some segments hold; title and headings count less.
+    fn share(&self, asked: &Asked, contents: &[Content]) -> f32 {
+        asked.share(|term| match () {
+            () if contents.iter().any(|content| holds(content, term)) => 1.0,
+            () if holds(&self.place_content, term) => IN_PLACE,
+            () => 0.0,
+        })
+    }
+
+    /// Whether the source holds a word of the question anywhere.
+    fn holds(&self, term: &str) -> bool {
+        holds(&self.place_content, term) || self.contents.iter().any(|content| holds(content, term))
+    }
+}
+
 /// Log-odds from words alone: all of the question's words in one segment are worth 2.
-fn by_words(asked: &Asked, content: &Content, place: &Content) -> f32 {
-    let share = asked.share(|term| match () {
-        () if holds(content, term) => 1.0,
-        () if holds(place, term) => IN_PLACE,
-        () => 0.0,
-    });
+fn by_words(share: f32) -> f32 {
     8.0 * share - 6.0
 }
 
@@ -156,16 +175,7 @@ fn parts(pages: &[Page], sources: &[Source], asked: &Asked) -> Vec<Part> {
     for (source, page) in pages.iter().enumerate() {
         let text = &sources[source].text;
         for part in cut(source, page, text) {
-            let share = asked.share(|term| {
-                let inside = page.contents[part.segments.clone()]
-                    .iter()
-                    .any(|content| holds(content, term));
-                match inside {
-                    true => 1.0,
-                    false if holds(&page.place, term) => IN_PLACE,
-                    false => 0.0,
-                }
-            });
+            let share = page.share(asked, &page.contents[part.segments.clone()]);
             ranked.push((share + RANK / (source + 1) as f32, part));
         }
     }
@@ -225,10 +235,6 @@ fn read_parts(
     reader: &dyn Reader,
     cancel: &Cancel,
 ) -> cairn_models::Result<()> {
-    let places: Vec<String> = parts
-        .iter()
-        .map(|part| place(&sources[part.source]))
-        .collect();
     let cuts: Vec<(Range<usize>, Vec<Range<usize>>)> = parts
         .iter()
         .map(|part| {
@@ -244,10 +250,9 @@ fn read_parts(
         .collect();
     let passages: Vec<ReaderPassage<'_>> = parts
         .iter()
-        .zip(&places)
         .zip(&cuts)
-        .map(|((part, place), (range, segments))| ReaderPassage {
-            place,
+        .map(|(part, (range, segments))| ReaderPassage {
+            place: &pages[part.source].place,
             text: &sources[part.source].text[range.clone()],
             segments,
         })
@@ -259,16 +264,4 @@ fn read_parts(
         }
     }
     Ok(())
-}
-
-/// Title and headings, as the reader was trained to see them.
-fn place(source: &Source) -> String {
-    let mut place = source.title.clone();
-    for heading in &source.heading_path {
-        if *heading != source.title {
-            place.push(' ');
-            place.push_str(heading);
-        }
-    }
-    place
 }

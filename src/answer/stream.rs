@@ -149,12 +149,12 @@ impl Parts {
             return Ok(());
         }
 
-        let evidence: Vec<Evidence> = found
-            .sources
-            .iter()
-            .map(|source| Evidence::of(source, &self.words))
-            .collect();
         if let Writer::Model(model) = &writer {
+            let evidence: Vec<Evidence> = found
+                .sources
+                .iter()
+                .map(|source| Evidence::of(source, &self.words))
+                .collect();
             let written = self.write(
                 model, request, question, &found, &evidence, cancel, &mut run,
             );

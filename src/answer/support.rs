@@ -15,6 +15,7 @@
 //! It is a check of words. It finds invented facts, names and figures; it does
 //! not find a relation that was turned round.
 
+use super::prompt::place;
 use super::sentences::sentences;
 use super::words::{Content, Words};
 use crate::retrieve::Source;
@@ -75,11 +76,7 @@ impl Evidence {
                 window
             })
             .collect();
-        let mut whole = words.content(&format!(
-            "{} {}",
-            source.title,
-            source.heading_path.join(" ")
-        ));
+        let mut whole = words.content(&place(source, " "));
         parts.iter().for_each(|part| whole.extend(part));
         Self {
             n: source.n,

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::worker::Worker;
-use crate::{Cancel, Reader, ReaderPassage, Result, TokenSpans};
+use crate::{Cancel, Reader, ReaderPassage, Result};
 
 /// A reader on a thread of its own, whose calls take turns in the order in which they
 /// come.
@@ -37,14 +37,6 @@ struct Owned {
 impl Reader for ReadQueue {
     fn id(&self) -> &str {
         self.reader.id()
-    }
-
-    fn passage_tokens(&self) -> usize {
-        self.reader.passage_tokens()
-    }
-
-    fn token_spans(&self, text: &str) -> Result<TokenSpans> {
-        self.reader.token_spans(text)
     }
 
     fn read(

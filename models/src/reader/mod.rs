@@ -16,8 +16,11 @@ use tokenizers::Tokenizer;
 use self::head::Head;
 use self::weights::Shared;
 use crate::encoder::{BertEncoder, Encoder, Pooling};
-use crate::reranker::{TABLE_OF_WORDS, TOKENIZER, builtin_precision, builtin_shape};
-use crate::{Cancel, Error, ErrorKind, Reader, ReaderPassage, Result, TokenSpans, memory};
+use crate::reranker::{
+    TABLE_OF_WORDS, TOKENIZER, builtin_precision, builtin_shape, parse_tokenizer, unusable,
+    without_limits,
+};
+use crate::{Cancel, Error, ErrorKind, Reader, ReaderPassage, Result, memory, threads};
 
 /// Identity of the built-in weights.
 const ID: &str = "cairn-reader-v1";
@@ -27,8 +30,6 @@ static WEIGHTS: &[u8] = include_bytes!("../../builtin/reader-v1/model.int8.safet
 const WINDOW: usize = 288;
 const MAX_QUESTION: usize = 48;
 const MAX_PLACE: usize = 24;
-/// `[CLS] question [SEP] place passage [SEP]`.
-const SPECIALS: usize = 3;
 
 /// The reader that is compiled into this crate.
 ///
@@ -42,8 +43,10 @@ pub struct SegmentReader {
     pool: ThreadPool,
 }
 
+/// `[CLS] question [SEP] place passage [SEP]`.
 struct Input {
     ids: Vec<u32>,
+    /// The segment of each token.
     of: Vec<Option<usize>>,
 }
 
@@ -53,14 +56,7 @@ impl SegmentReader {
     /// # Errors
     /// `Machine` when the threads cannot be started.
     pub fn builtin(threads: usize) -> Result<Self> {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|at| format!("read-{at}"))
-            .build()
-            .map_err(|cause| {
-                let message = "the reader's threads cannot be started";
-                Error::new(ErrorKind::Machine, message).because(cause)
-            })?;
+        let pool = threads::pool(threads, "read", "reader")?;
         let table = TABLE_OF_WORDS.graph();
         let weights = Shared::read(WEIGHTS, &table)?;
         let shape = builtin_shape(weights.layers());
@@ -68,11 +64,7 @@ impl SegmentReader {
             .install(|| BertEncoder::open(&weights, &shape, Pooling::First, builtin_precision()))?;
         let head = Head::open(&weights, shape.hidden_size)?;
         memory::release(WEIGHTS);
-        let mut tokenizer = Tokenizer::from_bytes(TOKENIZER).map_err(|cause| {
-            Error::new(ErrorKind::Corrupt, "the tokenizer cannot be read").because(cause)
-        })?;
-        tokenizer.with_padding(None);
-        tokenizer.with_truncation(None).map_err(unusable)?;
+        let tokenizer = without_limits(parse_tokenizer(TOKENIZER)?)?;
         let special = |token| {
             tokenizer.token_to_id(token).ok_or_else(|| {
                 let message = format!("the tokenizer has no {token}");
@@ -128,16 +120,6 @@ impl Reader for SegmentReader {
         ID
     }
 
-    fn passage_tokens(&self) -> usize {
-        WINDOW - SPECIALS - MAX_QUESTION - MAX_PLACE
-    }
-
-    fn token_spans(&self, text: &str) -> Result<TokenSpans> {
-        let encoding = self.tokenizer.encode(text, false).map_err(unusable)?;
-        let spans = encoding.get_offsets().iter();
-        Ok(spans.map(|&(start, end)| start..end).collect())
-    }
-
     fn read(
         &self,
         question: &str,
@@ -163,8 +145,4 @@ impl Reader for SegmentReader {
                 .collect())
         })
     }
-}
-
-fn unusable(cause: tokenizers::Error) -> Error {
-    Error::new(ErrorKind::InvalidInput, "the text cannot be tokenized").because(cause)
 }

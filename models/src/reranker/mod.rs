@@ -27,6 +27,7 @@ use crate::{
 
 pub(crate) use self::builtin::{Builtin, TABLE_OF_WORDS, TOKENIZER, verify as verify_builtin};
 pub(crate) use self::own::{builtin_precision, builtin_shape};
+pub(crate) use self::pairs::{parse_tokenizer, unusable, without_limits};
 
 /// Most tokens of one batch on a CPU, padding included: four pairs of 192. Larger
 /// ones gain nothing there, and a request is cancelled between batches.

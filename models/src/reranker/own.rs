@@ -19,7 +19,7 @@ use super::pairs::Pair;
 use super::passages::{Passages, States};
 use crate::encoder::{Activation, BertEncoder, CandleEncoder, Config, Encoder, Pooling};
 use crate::kernels::simd::Level;
-use crate::{Cancel, Error, ErrorKind, Precision, Result, memory};
+use crate::{Cancel, Precision, Result, memory, threads};
 
 /// The encoder, and the head that compares what it makes of two texts.
 pub(super) struct OwnSession {
@@ -98,14 +98,7 @@ impl OwnSession {
     ) -> Result<Self> {
         let graph = Graph::read(model.model);
         let config = builtin_shape(graph.layers());
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|at| format!("rerank-{at}"))
-            .build()
-            .map_err(|cause| {
-                let message = "the re-ranker's threads cannot be started";
-                Error::new(ErrorKind::Machine, message).because(cause)
-            })?;
+        let pool = threads::pool(threads, "rerank", "re-ranker")?;
         Ok(Self {
             encoder: pool.install(|| encoder(&graph, &config))?,
             head: Head::open(&graph, config.vocab_size, config.hidden_size)?,

@@ -43,18 +43,14 @@ impl Pairs {
     }
 
     pub(super) fn from_bytes(json: &[u8], window: usize) -> Result<Self> {
-        let mut tokenizer = Tokenizer::from_bytes(json).map_err(|cause| {
-            Error::new(ErrorKind::Corrupt, "the tokenizer cannot be read").because(cause)
-        })?;
+        let tokenizer = parse_tokenizer(json)?;
         let pad_id = tokenizer
             .get_padding()
             .map(|padding| padding.pad_id)
             .or_else(|| tokenizer.token_to_id("[PAD]"))
             .or_else(|| tokenizer.token_to_id("<pad>"))
             .unwrap_or(0);
-        // Files often carry the limits of their training run.
-        tokenizer.with_padding(None);
-        tokenizer.with_truncation(None).map_err(unusable)?;
+        let tokenizer = without_limits(tokenizer)?;
         let specials = tokenizer
             .get_post_processor()
             .map_or(0, |it| it.added_tokens(true));
@@ -118,6 +114,20 @@ impl Pairs {
     }
 }
 
-fn unusable(cause: tokenizers::Error) -> Error {
+/// The tokenizer of a `tokenizer.json`.
+pub(crate) fn parse_tokenizer(json: &[u8]) -> Result<Tokenizer> {
+    Tokenizer::from_bytes(json).map_err(|cause| {
+        Error::new(ErrorKind::Corrupt, "the tokenizer cannot be read").because(cause)
+    })
+}
+
+/// Files often carry the limits of their training run: without them.
+pub(crate) fn without_limits(mut tokenizer: Tokenizer) -> Result<Tokenizer> {
+    tokenizer.with_padding(None);
+    tokenizer.with_truncation(None).map_err(unusable)?;
+    Ok(tokenizer)
+}
+
+pub(crate) fn unusable(cause: tokenizers::Error) -> Error {
     Error::new(ErrorKind::InvalidInput, "the text cannot be tokenized").because(cause)
 }

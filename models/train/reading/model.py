@@ -11,10 +11,10 @@ models share it.
 import torch
 from torch import nn
 
-from .. import weights
-from ..model import MASKED, Embeddings, Layer, Settings
+from .. import model as models
+from ..model import MASKED, Embeddings, Layer
 
-HEAD = ("attend", "value", "nothing", "bias")
+HEAD = ("attend", "value", "nothing", "bias", "inside.weight", "inside.bias")
 
 
 class Reader(nn.Module):
@@ -57,13 +57,4 @@ class Reader(nn.Module):
 
 def start(path, layers=None):
     """A reader with the weights of `path`: one of ours, or any BERT to begin from."""
-    state, saved = weights.load(path)
-    settings = Settings(**saved) if saved else Settings()
-    have = sorted({int(m[1]) for m in map(weights.LAYER.match, state) if m})
-    settings.layers = tuple(have if layers is None else layers)
-    model = Reader(settings)
-    missing, _ = model.load_state_dict(weights.choose_layers(state, settings.layers), strict=False)
-    missing = [name for name in missing if name not in HEAD and not name.startswith("inside")]
-    if missing:
-        raise SystemExit(f"{path} lacks {len(missing)} weights, such as {missing[0]}")
-    return model
+    return models.start(path, layers, make=Reader, head=HEAD)

@@ -10,16 +10,19 @@ token, whether it lies in the marked span.
 
 import argparse
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
+from .. import model as models
+from .. import pairs
+from ..loop import clock_rate
 from . import model as readers
 
 SPAN_WEIGHT = 0.3
+BLOCK = 2048  # examples whose lengths are sorted together
 
 # How often rows of a source are read in one pass; 1 where nothing is said. A short run
 # sees less than one pass, so what is easy or far from documentation gives way.
@@ -58,15 +61,9 @@ class Data:
 
 def batches(data, order, budget, rng):
     """Batches of like lengths, of at most `budget` tokens, in random order."""
-    for begin in range(0, len(order), 2048):
-        block = sorted(order[begin : begin + 2048], key=lambda i: data.lengths[i])
-        groups, group = [], []
-        for i in block:
-            if group and (len(group) + 1) * data.lengths[i] > budget:
-                groups.append(group)
-                group = []
-            group.append(i)
-        groups.append(group)
+    for begin in range(0, len(order), BLOCK):
+        block = np.asarray(order[begin : begin + BLOCK])
+        groups = [block[group] for group in pairs.batches(data.lengths[block], budget)]
         rng.shuffle(groups)
         yield from groups
 
@@ -146,10 +143,6 @@ def main():
     began, steps, tokens, told, seen = time.time(), 0, 0, time.time(), []
     end = args.minutes * 60
 
-    def save():
-        state = {k: v.cpu() for k, v in reader.state_dict().items()}
-        torch.save({"model": state, "settings": asdict(reader.settings)}, args.out)
-
     often = np.array([OFTEN.get(str(name), 1) for name in data.names])[data.source[order]]
     done = False
     while not done:
@@ -160,7 +153,7 @@ def main():
             if share >= 1:
                 done = True
                 break
-            rate = args.lr * min(share / args.warmup, (1 - share) / (1 - args.warmup))
+            rate = args.lr * clock_rate(share, args.warmup)
             for one in optimiser.param_groups:
                 one["lr"] = max(rate, 1e-8) * one["times"]
             loss, choice, _ = losses(reader, data.batch(group))
@@ -176,9 +169,9 @@ def main():
                 print(f"step {steps} {share:.0%} loss {np.mean(seen):.3f} {tokens / (time.time() - began):.0f} tokens/s", flush=True)
                 seen = []
             if steps % 500 == 0:
-                save()
+                models.save(reader, args.out)
                 print("step %d dev: right %.3f, answerable %.3f" % (steps, *measure(reader, data, held_out[:600])), flush=True)
-    save()
+    models.save(reader, args.out)
     print("end dev: right %.3f, answerable %.3f" % measure(reader, data, held_out), f"{steps} steps, {tokens / 1e6:.1f} M tokens")
 
 

@@ -2,7 +2,6 @@
 //! describes, a row with its column names, code with the line that introduces it, the
 //! items of a list with the line before the colon.
 
-use super::lines::is_rule;
 use super::segments::{Kind, Segment};
 
 /// Lines of a block that are quoted whole; of a longer one only what was chosen.
@@ -17,7 +16,7 @@ const MAX_LIST_BYTES: usize = 700;
 const MAX_LEAD: usize = 260;
 /// Longest name of a column, in bytes.
 const MAX_NAME: usize = 40;
-/// Longest item that is no sentence, in bytes.
+/// An item of at most so many bytes does not stand by itself.
 const SHORT_ITEM: usize = 60;
 /// Longest item that only names what the next sentence explains, in bytes.
 const SHORT_NAME: usize = 32;
@@ -54,7 +53,7 @@ pub(in crate::answer) struct Composer<'t> {
 }
 
 impl<'t> Composer<'t> {
-    /// `is_cut` where the text is no document's beginning.
+    /// `is_cut` says that the text comes from the middle of a document.
     pub(in crate::answer) fn new(text: &'t str, segments: &'t [Segment], is_cut: bool) -> Self {
         Self {
             text,
@@ -123,11 +122,7 @@ impl<'t> Composer<'t> {
     fn announced(&self, at: usize) -> Option<Unit> {
         let next = self.segments.get(at + 1)?;
         match next.kind {
-            Kind::Code | Kind::Row => {
-                let mut unit = self.block(at + 1);
-                unit.lead = Some(at);
-                Some(unit)
-            }
+            Kind::Code | Kind::Row => Some(self.led_block(at)),
             Kind::Item => Some(self.item(at + 1, true)),
             Kind::Sentence | Kind::Label => {
                 let body = self.short_lines(at + 1);
@@ -156,15 +151,10 @@ impl<'t> Composer<'t> {
             return None;
         }
         let block = self.segments[at + 1].block;
+        let goes_on = |two: &Segment| two.block == block;
         let mut body = vec![at + 1];
-        let fits = |at: usize| self.str(at).len() <= SHORT_ITEM;
         // "No." alone says little.
-        if fits(at + 1)
-            && self
-                .segments
-                .get(at + 2)
-                .is_some_and(|two| two.block == block)
-        {
+        if self.str(at + 1).len() <= SHORT_ITEM && self.segments.get(at + 2).is_some_and(goes_on) {
             body.push(at + 2);
         }
         Some(Unit {
@@ -194,11 +184,7 @@ impl<'t> Composer<'t> {
     fn label(&self, at: usize) -> Unit {
         let next = at + 1;
         match self.segments.get(next).map(|segment| segment.kind) {
-            Some(Kind::Code | Kind::Row) => {
-                let mut unit = self.block(next);
-                unit.lead = Some(at);
-                unit
-            }
+            Some(Kind::Code | Kind::Row) => self.led_block(at),
             Some(Kind::Item) => {
                 let mut unit = self.item(next, true);
                 unit.lead = Some(at);
@@ -306,19 +292,23 @@ impl<'t> Composer<'t> {
         }
         let text = self.str(at);
         let alone = text.ends_with(['.', '!', '?']) && text.len() > SHORT_ITEM;
-        let announced = self
-            .announces(at)
-            .then(|| self.segments.get(at + 1).map(|next| next.kind));
-        if let Some(Some(Kind::Code | Kind::Row)) = announced {
-            let mut unit = self.block(at + 1);
-            unit.lead = Some(at);
-            return unit;
+        let next = self.segments.get(at + 1).map(|next| next.kind);
+        if self.announces(at) && matches!(next, Some(Kind::Code | Kind::Row)) {
+            return self.led_block(at);
         }
         Unit {
             shape: if alone { Shape::Prose } else { Shape::List },
             terms: Vec::new(),
             lead: lead.filter(|_| !alone),
             body: vec![at],
+        }
+    }
+
+    /// The block after `at`, which introduces it.
+    fn led_block(&self, at: usize) -> Unit {
+        Unit {
+            lead: Some(at),
+            ..self.block(at + 1)
         }
     }
 
@@ -353,9 +343,8 @@ impl<'t> Composer<'t> {
     /// A row and the names of its columns, where the first row looks like names.
     fn rows(&self, start: usize, at: usize) -> Vec<usize> {
         let first = self.str(start);
-        let cells = first.trim_matches('|').split('|').map(str::trim);
+        let mut cells = first.trim_matches('|').split('|').map(str::trim);
         let names = cells
-            .clone()
             .all(|cell| cell.len() <= MAX_NAME && !cell.starts_with('-') && !cell.ends_with('.'));
         if at == start || !names {
             vec![at]
@@ -403,13 +392,8 @@ impl<'t> Composer<'t> {
     /// What introduces the block that begins at `start`.
     fn lead(&self, start: usize) -> Option<usize> {
         let before = start.checked_sub(1)?;
-        let segment = &self.segments[before];
-        let fits = self.str(before).len() <= MAX_LEAD;
-        let introduces = match segment.kind {
-            Kind::Sentence | Kind::Item | Kind::Label => true,
-            Kind::Code | Kind::Row => false,
-        };
-        (fits && introduces && !is_rule(self.str(before))).then_some(before)
+        let is_text = !matches!(self.segments[before].kind, Kind::Code | Kind::Row);
+        (is_text && self.str(before).len() <= MAX_LEAD).then_some(before)
     }
 
     /// The options or terms that the paragraph of segment `at` describes: the nearest
@@ -480,6 +464,7 @@ impl<'t> Composer<'t> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::holding;
     use super::super::segments::segments;
     use super::*;
 
@@ -489,11 +474,7 @@ mod tests {
         needle: &str,
     ) -> (Shape, Vec<&'t str>, Option<&'t str>, Vec<&'t str>) {
         let found = segments(text);
-        let at = found
-            .iter()
-            .position(|segment| text[segment.range.clone()].contains(needle))
-            .unwrap();
-        let unit = Composer::new(text, &found, false).unit(at, false);
+        let unit = Composer::new(text, &found, false).unit(holding(text, &found, needle), false);
         let str = |&at: &usize| &text[found[at].range.clone()];
         (
             unit.shape,

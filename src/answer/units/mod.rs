@@ -9,3 +9,10 @@ mod segments;
 pub(super) use compose::{Composer, Unit};
 pub(super) use render::{Rendered, render};
 pub(super) use segments::{Kind, Segment, segments};
+
+/// The first segment that holds `needle`.
+#[cfg(test)]
+fn holding(text: &str, segments: &[Segment], needle: &str) -> usize {
+    let holds = |segment: &Segment| text[segment.range.clone()].contains(needle);
+    segments.iter().position(holds).unwrap()
+}

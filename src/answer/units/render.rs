@@ -114,19 +114,14 @@ pub(in crate::answer) fn prose(text: &str) -> String {
         .trim_start_matches("[ ] ")
         .trim_start_matches("[x] ");
     // A word broken at a line end by a hyphen that is only that.
-    let joined = text.split_inclusive('\u{2010}').fold(
-        String::with_capacity(text.len()),
-        |mut out, part| {
-            match out.ends_with('\u{2010}') && part.starts_with('\n') {
-                true => {
-                    out.pop();
-                    out.push_str(part.trim_start());
-                }
-                false => out.push_str(part),
-            }
-            out
-        },
-    );
+    let mut parts = text.split('\u{2010}');
+    let mut joined = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.starts_with('\n') {
+            true => joined.push_str(part.trim_start()),
+            false => joined.extend(['\u{2010}'].into_iter().chain(part.chars())),
+        }
+    }
     let mut line = strip_marks(&one_line(&joined));
     if line.matches('`').count() % 2 == 1 {
         // A lone one would open code that takes the mark with it.
@@ -192,16 +187,12 @@ fn table(rows: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Composer, segments};
+    use super::super::{Composer, holding, segments};
     use super::*;
 
     fn write(text: &str, needle: &str) -> String {
         let found = segments(text);
-        let at = found
-            .iter()
-            .position(|segment| text[segment.range.clone()].contains(needle))
-            .unwrap();
-        let unit = Composer::new(text, &found, false).unit(at, false);
+        let unit = Composer::new(text, &found, false).unit(holding(text, &found, needle), false);
         render(&unit, text, &found, 2, "Page B").text
     }
 
