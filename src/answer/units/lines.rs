@@ -125,7 +125,10 @@ pub(super) fn is_directive(text: &str) -> bool {
         .is_some_and(|(name, rest)| {
             !name.is_empty() && name.chars().all(char::is_alphanumeric) && !rest.starts_with('`')
         });
-    text.starts_with(".. ") || field
+    let directive = text
+        .strip_prefix(".. ")
+        .is_some_and(|rest| rest.starts_with('_') || rest.contains("::"));
+    directive || field
 }
 
 /// Where the text begins that stands beside a term, as in `-v      says more`: at most
@@ -206,6 +209,7 @@ mod tests {
     #[test]
     fn directives_are_about_the_text() {
         assert!(is_directive(".. contents:: Table of Contents") && is_directive(":Author: N."));
+        assert!(is_directive(".. _target: x") && !is_directive(".. and so on"));
         assert!(!is_directive("a: b") && !is_directive(":ref:`x` says more"));
     }
 
