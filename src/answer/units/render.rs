@@ -43,7 +43,8 @@ pub(in crate::answer) fn render(
     let lead = unit.lead.map(|at| prose(raw(at)));
     if unit.shape == Shape::Table && unit.body.len() == 1 {
         // A row without names of columns: what it begins with, and what it says of it.
-        let row = cells(raw(unit.body[0]));
+        let mut row = cells(raw(unit.body[0]));
+        row.retain(|cell| !cell.is_empty());
         let text = match row.split_first() {
             Some((first, rest)) if !rest.is_empty() => {
                 format!("{about}`{}`: {}", first.replace('`', ""), rest.join(" | "))
@@ -161,14 +162,20 @@ fn fenced(text: &str, segments: &[Segment], body: &[usize]) -> String {
     format!("{fence}\n{code}\n{fence}")
 }
 
+/// The cells of a row, empty ones too: what stands below one another stays so. Bars at
+/// both ends frame a row; one at its beginning alone follows an empty cell.
 fn cells(row: &str) -> Vec<String> {
-    let row = row.trim().trim_start_matches('|').trim_end_matches('|');
+    let row = row.trim();
+    let framed = row.strip_prefix('|').and_then(|row| row.strip_suffix('|'));
+    let row = framed.unwrap_or(row);
     let parts: Vec<&str> = match row.contains('|') {
         true => row.split('|').collect(),
         false => row.split('\t').collect(),
     };
-    let parts = parts.into_iter().filter(|part| !part.trim().is_empty());
-    parts.map(|cell| strip_marks(&one_line(cell))).collect()
+    parts
+        .into_iter()
+        .map(|cell| strip_marks(&one_line(cell)))
+        .collect()
 }
 
 /// Rows as a Markdown table; the first names the columns.
@@ -194,6 +201,17 @@ mod tests {
         let found = segments(text);
         let unit = Composer::new(text, &found, false).unit(holding(text, &found, needle), false);
         render(&unit, text, &found, 2, "Page B").text
+    }
+
+    #[test]
+    fn a_corner_without_a_name_does_not_move_the_columns() {
+        assert_eq!(
+            write(
+                "| SciFact | mean\nBM25 | .700 | .647\nsum | .746 | .694",
+                "sum"
+            ),
+            "Page B [2]:\n\n|  | SciFact | mean |\n|---|---|---|\n| sum | .746 | .694 |"
+        );
     }
 
     #[test]
