@@ -314,6 +314,12 @@ fn a_folder_is_indexed_searched_and_asked() {
         done["answer"].as_str().unwrap().contains("every night"),
         "{done}"
     );
+    let cited = &done["citations"][0];
+    let n = usize::try_from(cited["n"].as_u64().unwrap()).unwrap();
+    let source = &done["sources"][n - 1];
+    assert_eq!(source["uri"], "docs/guide.md", "{done}");
+    assert_eq!(source["chunk_id"], cited["chunk_id"]);
+    assert_eq!(done["collection"], "main");
     let text = run(here, &["query", "--extractive", "When do backups run?"]);
     assert!(stdout(&text).contains("Sources") && stdout(&text).contains("docs/guide.md"));
 

@@ -46,6 +46,8 @@ fn questions_of_ones_own_are_measured_answered_and_compared() {
     assert!(hybrid["metrics"]["token-recall@5"].as_f64().unwrap() >= 0.5);
     let answers = &report["answers"];
     assert_eq!(answers["metrics"]["answer_contains"]["value"], 1.0);
+    assert_eq!(answers["metrics"]["first_unit_right"]["value"], 1.0);
+    assert_eq!(answers["metrics"]["extra_units"]["of"], 1);
     assert_eq!(answers["metrics"]["refusal_recall"]["value"], 1.0);
     assert_eq!(answers["metrics"]["wrong_refusals"]["value"], 0.0);
     assert_eq!(answers["judge"]["cost_usd"], 0.0);

@@ -18,6 +18,8 @@ pub const NAMES: &[&str] = &[
     "answer_f1",
     "answer_exact_match",
     "answer_contains",
+    "first_unit_right",
+    "extra_units",
     "refusal_precision",
     "refusal_recall",
     "wrong_refusals",
@@ -54,6 +56,9 @@ pub struct JudgedAnswer {
     pub refused: bool,
     /// What the answer says.
     pub claims: Vec<JudgedClaim>,
+    /// What people read of it one after the other: sentences, and blocks (code, lists,
+    /// tables) with the sentence that introduces them.
+    pub units: Vec<String>,
     /// How much the answer is about the question, from 0 to 1.
     pub relevancy: Option<f64>,
     /// Probability that the sources answer, as the refusal sees it.
@@ -185,6 +190,19 @@ fn metrics(answers: &[JudgedAnswer]) -> BTreeMap<String, AnswerMetric> {
         "answer_contains",
         right(|a, gold| f64::from(u8::from(contains(a, gold)))),
     );
+    let first_right = |a: &JudgedAnswer| {
+        let first = a.units.first().filter(|_| !a.refused);
+        yes(first.is_some_and(|first| contains(first, &a.gold)))
+    };
+    add("first_unit_right", with_gold().map(first_right).collect());
+    add(
+        "extra_units",
+        with_gold()
+            .filter(|a| !a.refused)
+            .filter_map(|a| extra_units(&a.units, &a.gold))
+            .map(|extra| extra as f64)
+            .collect(),
+    );
     let refused = answers.iter().filter(|a| a.refused);
     let unanswerable = answers.iter().filter(|a| !a.answerable);
     let answerable = answers.iter().filter(|a| a.answerable);
@@ -244,6 +262,17 @@ pub fn contains(answer: &str, gold: &[String]) -> bool {
         let right = words(gold);
         !right.is_empty() && said.windows(right.len()).any(|part| part == right)
     })
+}
+
+/// Units beyond the fewest neighbours that hold one of `gold`; none where all of them
+/// together do not.
+pub fn extra_units(units: &[String], gold: &[String]) -> Option<usize> {
+    let holds = |count: &usize| {
+        let mut parts = units.windows(*count);
+        parts.any(|part| contains(&part.join(" "), gold))
+    };
+    let fewest = (1..=units.len()).find(holds)?;
+    Some(units.len() - fewest)
 }
 
 /// Words as SQuAD's script compares them: lower case, without punctuation and
@@ -309,6 +338,44 @@ mod tests {
         assert!((token_f1("in 10th century", &answers) - 0.8).abs() < 1e-9);
         assert_eq!(token_f1("nothing", &answers), 0.0);
         assert_eq!(token_f1("", &gold(&[""])), 1.0);
+    }
+
+    #[test]
+    fn units_beyond_the_right_ones_are_extra() {
+        let right = gold(&["thirty days", "a month"]);
+        for (units, expected) in [
+            (&["They are kept for thirty days."][..], Some(0)),
+            (&["They are kept.", "For a month.", "Then not."], Some(2)),
+            // It stands in two of them.
+            (&["They are kept for thirty", "days.", "Then not."], Some(1)),
+            (&["Nobody knows."], None),
+            (&[], None),
+        ] {
+            assert_eq!(extra_units(&gold(units), &right), expected, "{units:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_unit_counts_where_an_answer_is_known() {
+        let said = |units: &[&str], refused| JudgedAnswer {
+            gold: gold(&["thirty days"]),
+            answerable: true,
+            refused,
+            units: gold(units),
+            ..JudgedAnswer::default()
+        };
+        let all = [
+            said(&["Thirty days.", "And then?"], false),
+            said(&["At first.", "Thirty days."], false),
+            said(&["Never."], false),
+            said(&["\"Thirty days\" is nearest."], true),
+            answer(false, false, &[]),
+        ];
+        let found = metrics(&all);
+        let value = |name: &str| (found[name].value, found[name].of);
+        assert_eq!(value("first_unit_right"), (0.25, 4));
+        assert_eq!(value("extra_units"), (1.0, 2));
+        assert!(found.keys().all(|name| NAMES.contains(&name.as_str())));
     }
 
     #[test]

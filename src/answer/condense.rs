@@ -23,6 +23,9 @@ const MAX_BACK: usize = 3;
 /// Turns shown to the model, and letters of each.
 const MAX_TURNS: usize = 6;
 const MAX_TURN_CHARS: usize = 1000;
+/// Bytes that are read of a question before this one. A longer one is not short for
+/// anything, so it needs nothing of those before it.
+const MAX_QUESTION_BYTES: usize = 1000;
 
 /// Words that point at something said before.
 const POINTERS: &[&str] = &[
@@ -41,9 +44,9 @@ pub(super) fn carry_over(question: &str, history: &[Message], words: &Words) -> 
         if !leans_on_history(&current, words) {
             break;
         }
+        let earlier = beginning(&earlier.content);
         let have = words.content(&standalone);
         let carried: Vec<&str> = earlier
-            .content
             .split_whitespace()
             .map(|word| {
                 word.trim_matches(|c: char| !c.is_alphanumeric() && !matches!(c, '_' | '`'))
@@ -56,13 +59,24 @@ pub(super) fn carry_over(question: &str, history: &[Message], words: &Words) -> 
         if !carried.is_empty() {
             standalone = format!("{standalone} {}", carried.join(" "));
         }
-        current.clone_from(&earlier.content);
+        earlier.clone_into(&mut current);
     }
     standalone
 }
 
+/// As much of a question as is read.
+fn beginning(question: &str) -> &str {
+    &question[..question.floor_char_boundary(MAX_QUESTION_BYTES)]
+}
+
 /// Whether a question points back, or is too short to stand alone.
 fn leans_on_history(question: &str, words: &Words) -> bool {
+    let says_nothing = !question
+        .chars()
+        .any(|c| !c.is_control() && !c.is_whitespace());
+    if says_nothing || question.len() > MAX_QUESTION_BYTES {
+        return false;
+    }
     let lower = question.trim().to_lowercase();
     let points = lower
         .split(|c: char| !c.is_alphanumeric() && c != '\'')
@@ -173,6 +187,26 @@ mod tests {
             carried("And when?", &history),
             "And when? expire configure ERR_CONN_4012 retries"
         );
+    }
+
+    #[test]
+    fn what_is_carried_has_a_bound() {
+        // Letters of three bytes, without a space: one word.
+        let long = "検".repeat(4000);
+        let history = [user(&long), user(&long), user(&long)];
+        let query = carried("Why?", &history);
+        assert!(
+            query.len() <= 4 + 3 * (MAX_QUESTION_BYTES + 1),
+            "{}",
+            query.len()
+        );
+        // Nothing is not a question, and a long one stands by itself.
+        let history = [user("What is the borrow checker?")];
+        for question in ["", "\u{0}\u{1b}"] {
+            assert_eq!(carried(question, &history), question);
+        }
+        let long = format!("It fails. {}", "word ".repeat(300));
+        assert_eq!(carried(&long, &history), long.trim());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::gateway::{CacheUse, Usage};
-use crate::retrieve::{SearchResponse, Timings};
+use crate::retrieve::{SearchResponse, Source, Timings};
 
 /// One step of an answer.
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ pub struct Citation {
     pub page: Option<u32>,
 }
 
-/// A finished answer: the last event, and the body of `stream: false`.
+/// A finished answer: the last event.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Done {
     /// The id of the request.
@@ -87,4 +87,31 @@ pub struct Done {
     pub timings_ms: Timings,
     /// What was cut short or missing.
     pub degraded: Vec<String>,
+}
+
+/// A finished answer and the sources that it cites: the body of `stream: false`, and what
+/// `cairn query --json` prints.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Answered {
+    /// The last event; its times and notes hold those of the search.
+    #[serde(flatten)]
+    pub done: Done,
+    /// The collection that was searched.
+    pub collection: String,
+    /// The commit that was searched.
+    pub generation: u64,
+    /// What was found, best first, as in the `sources` event.
+    pub sources: Vec<Source>,
+}
+
+impl Answered {
+    /// `done`, with what was `found` for it.
+    pub fn new(done: Done, found: SearchResponse) -> Self {
+        Self {
+            done,
+            collection: found.collection,
+            generation: found.generation,
+            sources: found.sources,
+        }
+    }
 }

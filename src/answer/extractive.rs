@@ -5,8 +5,10 @@ use std::ops::Range;
 
 use cairn_models::{Cancel, Reader, Reranker};
 
+use super::names::lacks_name;
 use super::reading::{Reading, read};
 use super::units::{Composer, Kind, Rendered, Unit, render};
+use super::wanted::Wanted;
 use super::words::{Content, Words};
 use crate::retrieve::Source;
 
@@ -20,6 +22,10 @@ const NEAR_BEST: f32 = 2.5;
 const MAX_CANDIDATES: usize = 32;
 /// What a re-ranker's log-odds count beside the reader's.
 const LIKENESS: f32 = 1.0;
+/// Units whose neighbourhood a model may read.
+const MAX_EXCERPTS: usize = 8;
+/// Bytes of a neighbourhood, about a hundred tokens.
+const EXCERPT_NUM_BYTES: usize = 400;
 /// Two units that share this much of their content say the same.
 const SAME: f32 = 0.65;
 /// What a rank costs, in log-odds; the first ranks differ most.
@@ -28,6 +34,13 @@ const RANK: f32 = 0.35;
 const CUT_OFF: f32 = 3.0;
 /// What it costs to be a name, a heading or a question, which say little by themselves.
 const LABEL: f32 = 1.5;
+
+/// What a heading is worth that asks the same as the question: its answer follows.
+const HEADING: f32 = 3.0;
+/// What it is worth to hold the kind of thing that the question wants.
+const WANTED: f32 = 3.0;
+/// What it costs to be the usage line of a command, which names all and explains nothing.
+const SYNOPSIS: f32 = 2.0;
 
 /// One unit of an extractive answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,11 +55,22 @@ pub(super) struct Extract {
     pub(super) span: Range<usize>,
 }
 
+/// A run of whole segments around what may answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Excerpt {
+    /// Position of its source.
+    pub(super) source: usize,
+    /// Bytes of the source's text.
+    pub(super) span: Range<usize>,
+}
+
 /// What the sources say to a question.
 #[derive(Clone, Debug)]
 pub(super) struct Choice {
     /// The units that answer best, whether or not they answer.
     pub(super) extracts: Vec<Extract>,
+    /// The parts of the sources around the units that answer best, best first.
+    pub(super) excerpts: Vec<Excerpt>,
     /// What tells answers from near misses.
     pub(super) signals: Signals,
     /// Whether words alone decided.
@@ -65,6 +89,8 @@ pub(super) struct Signals {
     pub(super) missing: f32,
     /// Whether the question has letters that English does not.
     pub(super) is_foreign: bool,
+    /// Whether it has a name that no source does.
+    pub(super) lacks_name: bool,
 }
 
 /// What may be quoted.
@@ -98,20 +124,22 @@ pub(super) fn extract(
     cancel: &Cancel,
 ) -> Choice {
     let reading = read(question, sources, choosers.reader, words, cancel);
-    let mut candidates = candidates(&reading, sources);
+    let wanted = Wanted::of(question);
+    let mut candidates = candidates(&reading, sources, wanted);
+    candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
     if let Some(reranker) = choosers.reranker {
         add_likeness(&mut candidates, question, sources, reranker, cancel);
     }
-    let extracts = pick(&candidates, words);
     Choice {
-        extracts,
-        signals: signals(question, &candidates, &reading),
+        extracts: pick(&candidates, words),
+        excerpts: excerpts(&candidates, &reading),
+        signals: signals(question, sources, &candidates, &reading),
         by_words: !reading.by_reader,
     }
 }
 
 /// The units of the segments that answer best, best first.
-fn candidates(reading: &Reading, sources: &[Source]) -> Vec<Candidate> {
+fn candidates(reading: &Reading, sources: &[Source], wanted: Wanted) -> Vec<Candidate> {
     let mut all = Vec::new();
     for (page, read) in reading.pages.iter().enumerate() {
         let text = &sources[page].text;
@@ -125,8 +153,14 @@ fn candidates(reading: &Reading, sources: &[Source]) -> Vec<Candidate> {
             if opens_cut && starts_inside(text) {
                 shown -= CUT_OFF;
             }
-            if found.kind == Kind::Label || text.ends_with('?') || refers(text) {
+            let names = found.kind == Kind::Label || text.ends_with('?');
+            if names && reading.repeats_question(read, segment) {
+                shown += HEADING;
+            } else if names || refers(text) {
                 shown -= LABEL;
+            }
+            if is_synopsis(text) {
+                shown -= SYNOPSIS;
             }
             all.push((shown, ranked, page, segment));
         }
@@ -153,7 +187,9 @@ fn candidates(reading: &Reading, sources: &[Source]) -> Vec<Candidate> {
             if is_known {
                 continue;
             }
-            let alone = unit.body == [segment] && found.kind == Kind::Label;
+            let says_nothing =
+                found.kind == Kind::Label || source.text[found.range.clone()].ends_with('?');
+            let alone = unit.body == [segment] && says_nothing;
             let score = if alone { score - CUT_OFF } else { score };
             let rendered = render(
                 &unit,
@@ -162,11 +198,12 @@ fn candidates(reading: &Reading, sources: &[Source]) -> Vec<Candidate> {
                 source.n,
                 &place(source),
             );
+            let held = wanted.held_by(&rendered.text.replace(&mark(source), ""));
             candidates.push(Candidate {
                 page,
                 read: ranked,
                 near: None,
-                score,
+                score: score + WANTED * held as f32,
                 unit,
                 rendered,
             });
@@ -188,9 +225,11 @@ fn add_likeness(
         .iter()
         .map(|candidate| {
             let source = &sources[candidate.page];
-            let mark = format!(" [{}]", source.n);
             let place = place(source);
-            format!("{place}\n{}", candidate.rendered.text.replace(&mark, ""))
+            format!(
+                "{place}\n{}",
+                candidate.rendered.text.replace(&mark(source), "")
+            )
         })
         .collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
@@ -206,6 +245,11 @@ fn add_likeness(
     }
 }
 
+/// Whether a text is the usage line of a command, with its options in brackets.
+fn is_synopsis(text: &str) -> bool {
+    text.matches(['[', '<']).count() >= 3 && text.matches(" [-").count() >= 2
+}
+
 /// Whether a sentence only says where to look.
 fn refers(text: &str) -> bool {
     text.starts_with("See ") || text.starts_with("see ")
@@ -217,13 +261,19 @@ fn starts_inside(text: &str) -> bool {
     !text.starts_with(|c: char| c.is_uppercase() || super::words::is_unspaced(c))
 }
 
-fn signals(question: &str, candidates: &[Candidate], reading: &Reading) -> Signals {
+fn signals(
+    question: &str,
+    sources: &[Source],
+    candidates: &[Candidate],
+    reading: &Reading,
+) -> Signals {
     if candidates.is_empty() {
         return Signals {
             best: f32::NEG_INFINITY,
             nearest: 0.0,
             missing: 1.0,
             is_foreign: false,
+            lacks_name: false,
         };
     }
     let best = candidates.iter().map(|candidate| candidate.read);
@@ -233,6 +283,7 @@ fn signals(question: &str, candidates: &[Candidate], reading: &Reading) -> Signa
         nearest: nearest.reduce(f32::max).unwrap_or(0.0),
         missing: reading.missing(),
         is_foreign: question.chars().any(|c| c.is_alphabetic() && !c.is_ascii()),
+        lacks_name: lacks_name(question, sources),
     }
 }
 
@@ -277,6 +328,55 @@ fn pick(candidates: &[Candidate], words: &Words) -> Vec<Extract> {
             span: candidate.rendered.span.clone(),
         })
         .collect()
+}
+
+/// The neighbourhood of each of the best units; neighbourhoods that touch are one.
+fn excerpts(candidates: &[Candidate], reading: &Reading) -> Vec<Excerpt> {
+    let mut found: Vec<(usize, Range<usize>)> = Vec::new();
+    for candidate in candidates.iter().take(MAX_EXCERPTS) {
+        let segments = &reading.pages[candidate.page].segments;
+        let body = &candidate.unit.body;
+        let (Some(&first), Some(&last)) = (body.first(), body.last()) else {
+            continue;
+        };
+        let (mut low, mut high) = (first, last);
+        let bytes = |low: usize, high: usize| segments[high].range.end - segments[low].range.start;
+        // What stands before a unit says more often what it is about.
+        loop {
+            let grows_down = low > 0 && bytes(low - 1, high) <= EXCERPT_NUM_BYTES;
+            low -= usize::from(grows_down);
+            let grows_up = high + 1 < segments.len() && bytes(low, high + 1) <= EXCERPT_NUM_BYTES;
+            high += usize::from(grows_up);
+            if !grows_down && !grows_up {
+                break;
+            }
+        }
+        let touches = |other: &&mut (usize, Range<usize>)| {
+            other.0 == candidate.page && low <= other.1.end && other.1.start <= high + 1
+        };
+        match found.iter_mut().find(touches) {
+            Some((_, range)) => {
+                *range = range.start.min(low)..range.end.max(high + 1);
+            }
+            None => found.push((candidate.page, low..high + 1)),
+        }
+    }
+    found
+        .into_iter()
+        .map(|(source, range)| {
+            let segments = &reading.pages[source].segments;
+            let start = segments[range.start].range.start;
+            Excerpt {
+                source,
+                span: start..segments[range.end - 1].range.end,
+            }
+        })
+        .collect()
+}
+
+/// The mark of a source, as it stands in what is quoted of it.
+fn mark(source: &Source) -> String {
+    format!(" [{}]", source.n)
 }
 
 /// What introduces a block that nothing in the text does: its last heading, or the title.

@@ -44,13 +44,19 @@ pub(super) fn claims(answer: &str) -> Vec<Claim> {
     found
 }
 
-/// Whether every claim cites at least one source that supports it. An answer
+/// Whether every claim of an answer to `question` cites at least one source that supports
+/// it. An answer
 /// without any claim is not grounded. Sentences without a content word ("Yes.")
 /// claim nothing.
-pub(super) fn is_grounded(answer: &str, evidence: &[Evidence], words: &Words) -> bool {
+pub(super) fn is_grounded(
+    answer: &str,
+    question: &str,
+    evidence: &[Evidence],
+    words: &Words,
+) -> bool {
     let mut any = false;
     for claim in claims(answer) {
-        let said = support::Claim::of(&claim.text, words);
+        let said = support::Claim::answering(&claim.text, question, words);
         if said.content.is_empty() {
             continue;
         }
@@ -146,7 +152,7 @@ mod tests {
                 &words,
             ),
         ];
-        let grounded = |answer: &str| is_grounded(answer, &evidence, &words);
+        let grounded = |answer: &str| is_grounded(answer, "", &evidence, &words);
         assert!(grounded(
             "Yes. Cairn listens on port 8620 [1]. A value is dropped at the end of its scope. [2]"
         ));

@@ -4,7 +4,8 @@
 //! A sentence with a right mark keeps it; one without, or with a wrong one, gets
 //! the mark of the source that supports it best; one that no source supports is
 //! dropped, and so is one that only says the question again. Sentences that say
-//! again what was said end the answer.
+//! again what was said end the answer. Code is judged together with the sentence that
+//! leads to it, whose mark it shares.
 
 use super::grounding::{split_marks, with_marks};
 use super::sentences::finished_sentences;
@@ -18,12 +19,20 @@ const MAX_REPEATS: usize = 2;
 /// Letters without the end of a sentence after which the model is in a loop.
 const MAX_SENTENCE_CHARS: usize = 1200;
 
+/// What leads to code that nothing leads to.
+const BARE_LEAD: &str = "As the source has it:";
+
 /// Collects deltas and gives back sentences that may be shown.
 pub(super) struct Mender<'a> {
     evidence: &'a [Evidence],
     words: &'a Words,
+    asked: String,
     question: Content,
     buffer: String,
+    /// A sentence that leads to what may follow, without its marks, and its sources.
+    lead: Option<(String, Vec<u32>)>,
+    /// Whether a block was shown last.
+    after_block: bool,
     said: Vec<Content>,
     repeats: usize,
     kept: usize,
@@ -36,9 +45,12 @@ impl<'a> Mender<'a> {
         Self {
             evidence,
             words,
+            asked: question.to_owned(),
             // "The answer to this question is" adds nothing either.
             question: words.content(&format!("{question} question answer")),
             buffer: String::new(),
+            lead: None,
+            after_block: false,
             said: Vec::new(),
             repeats: 0,
             kept: 0,
@@ -58,7 +70,7 @@ impl<'a> Mender<'a> {
         self.buffer.drain(..rest);
         sentences
             .iter()
-            .filter_map(|sentence| self.mend(sentence))
+            .flat_map(|sentence| self.mend(sentence))
             .collect()
     }
 
@@ -80,6 +92,7 @@ impl<'a> Mender<'a> {
             }
             shown.extend(self.mend(sentence));
         }
+        shown.extend(self.close_lead());
         shown
     }
 
@@ -93,10 +106,26 @@ impl<'a> Mender<'a> {
         self.dropped
     }
 
-    fn mend(&mut self, sentence: &str) -> Option<String> {
-        let (text, cites) = split_marks(sentence);
-        let text = text.trim();
-        let claim = Claim::of(text, self.words);
+    fn mend(&mut self, sentence: &str) -> Vec<String> {
+        let (prose, code) = match sentence.find("```") {
+            Some(at) => sentence.split_at(at),
+            None => (sentence, ""),
+        };
+        let mut shown = Vec::new();
+        let (text, cites) = split_marks(prose);
+        if !text.trim().is_empty() {
+            shown.extend(self.close_lead());
+            shown.extend(self.sentence(text.trim(), &cites));
+        }
+        if !code.is_empty() {
+            shown.extend(self.code(code));
+        }
+        shown
+    }
+
+    /// A sentence with its marks, unless it is held back because it leads to something.
+    fn sentence(&mut self, text: &str, cites: &[u32]) -> Option<String> {
+        let claim = Claim::answering(text, &self.asked, self.words);
         if claim.content.is_empty() {
             return None;
         }
@@ -113,27 +142,81 @@ impl<'a> Mender<'a> {
             return None;
         }
         self.repeats = 0;
-        let mut right: Vec<u32> = Vec::new();
-        for source in self.evidence {
-            if cites.contains(&source.n) && source.support(&claim).is_some() {
-                right.push(source.n);
-            }
-        }
-        if right.is_empty() {
-            right.extend(best_support(&claim, self.evidence));
-        }
+        let right = self.sources_of(&claim, cites);
         self.said.push(claim.content);
-        if right.is_empty() {
+        if text.ends_with(':') {
+            self.lead = Some((text.to_owned(), right));
+            return None;
+        }
+        self.show(text, &right)
+    }
+
+    /// The sources that are cited and bear the claim, else the one that bears it best.
+    fn sources_of(&self, claim: &Claim, cites: &[u32]) -> Vec<u32> {
+        let bears =
+            |source: &&Evidence| cites.contains(&source.n) && source.support(claim).is_some();
+        let cited: Vec<u32> = self.evidence.iter().filter(bears).map(|it| it.n).collect();
+        match cited.is_empty() {
+            true => best_support(claim, self.evidence).into_iter().collect(),
+            false => cited,
+        }
+    }
+
+    fn show(&mut self, text: &str, cites: &[u32]) -> Option<String> {
+        if cites.is_empty() {
             self.dropped += 1;
             return None;
         }
+        let after_block = std::mem::take(&mut self.after_block);
         let gap = match (self.kept, super::sentences::is_item(text)) {
             (0, _) => "",
+            _ if after_block => "",
             (_, true) => "\n",
             (_, false) => " ",
         };
         self.kept += 1;
-        Some(format!("{gap}{}", with_marks(text, &right)))
+        Some(format!("{gap}{}", with_marks(text, cites)))
+    }
+
+    /// What led to nothing that is shown, as a sentence of its own.
+    fn close_lead(&mut self) -> Option<String> {
+        let (text, cites) = self.lead.take()?;
+        self.show(&text, &cites)
+    }
+
+    /// A block of code with what leads to it.
+    fn code(&mut self, code: &str) -> Option<String> {
+        let lead = self.lead.take();
+        let lines: Vec<&str> = code.lines().collect();
+        let body = lines[1..lines.len().max(2) - 1].join("\n");
+        let inside = if lines.len() > 2 {
+            &body
+        } else {
+            code.trim_matches('`')
+        };
+        let led = lead.as_ref().map_or("", |(text, _)| text);
+        let claim = Claim::answering(&format!("{led} {inside}"), &self.asked, self.words);
+        let cites = self.sources_of(&claim, &[]);
+        if cites.is_empty() {
+            self.dropped += 1;
+            let (text, cites) = lead?;
+            return self.show(&text, &cites);
+        }
+        let after_block = std::mem::replace(&mut self.after_block, true);
+        let (lead, gap) = match (lead, self.kept) {
+            (Some((text, _)), 0) => (text, ""),
+            (Some((text, _)), _) => (text, if after_block { "" } else { " " }),
+            (None, 0) => (BARE_LEAD.to_owned(), ""),
+            // The sentence before it has a mark.
+            (None, _) => {
+                self.kept += 1;
+                return Some(format!("\n\n{code}\n\n"));
+            }
+        };
+        self.kept += 1;
+        let marks: String = cites.iter().map(|n| format!("[{n}]")).collect();
+        let lead = lead.trim_end_matches(':');
+        Some(format!("{gap}{lead} {marks}:\n\n{code}\n\n"))
     }
 }
 
@@ -217,5 +300,36 @@ mod tests {
             mend("Cairn listens on port 8620. The data lies in the", true).0,
             "Cairn listens on port 8620 [1]."
         );
+    }
+
+    #[test]
+    fn code_is_shown_with_what_leads_to_it() {
+        let words = Words::new("english");
+        let evidence = [Evidence::of(
+            &source(
+                1,
+                "To start the service again, run:\n\n    cairn serve --port 8620\n",
+            ),
+            &words,
+        )];
+        let mend = |text: &str| {
+            let mut mender = Mender::new("How do I restart it?", &evidence, &words);
+            let mut answer: String = mender.push(text).concat();
+            answer.extend(mender.finish(false));
+            (answer.trim_end().to_owned(), mender.dropped())
+        };
+        let code = "```sh\ncairn serve --port 8620\n```";
+        assert_eq!(
+            mend(&format!("To start the service again, run:\n{code}")),
+            (format!("To start the service again, run [1]:\n\n{code}"), 0)
+        );
+        assert_eq!(
+            mend(code),
+            (format!("As the source has it [1]:\n\n{code}"), 0)
+        );
+        // Invented code is left out, and what led to it says what it says.
+        let (answer, dropped) =
+            mend("To start the service again, run:\n```\ncairn stop --all\n```");
+        assert!(!answer.contains("```") && dropped == 1, "{answer}");
     }
 }

@@ -4,7 +4,8 @@
 //! synchronous: `citations` checks marks as text streams, `support` says
 //! whether a source bears a sentence, `grounding` whether an answer is borne
 //! as a whole, `units` knows what can be quoted, `reading` which of it answers, and
-//! `extractive` puts the answer together that needs no model.
+//! `extractive` puts the answer together that needs no model. `smalltalk` replies to a
+//! message that asks nothing of the documents.
 
 pub(crate) mod checks;
 mod citations;
@@ -14,6 +15,7 @@ mod extractive;
 mod grounding;
 mod markup;
 mod mend;
+mod names;
 mod opening;
 mod prompt;
 mod reading;
@@ -21,14 +23,16 @@ mod refusal;
 mod request;
 mod run;
 mod sentences;
+mod smalltalk;
 mod stream;
 mod support;
 #[cfg(test)]
 mod testing;
 mod units;
+mod wanted;
 mod words;
 mod writing;
 
-pub use events::{AnswerEvent, Citation, Done};
+pub use events::{AnswerEvent, Answered, Citation, Done};
 pub use request::{AnswerRequest, Failure, Search};
 pub use stream::Answerer;

@@ -22,6 +22,9 @@ const RANK: f32 = 0.5;
 /// A word in title or headings counts this much of one in the text.
 const IN_PLACE: f32 = 0.5;
 
+/// A heading that shares this much with the question asks the same.
+const SAME_HEADING: f32 = 0.75;
+
 /// A source, cut.
 pub(super) struct Page {
     pub(super) segments: Vec<Segment>,
@@ -81,6 +84,16 @@ pub(super) struct Reading {
 }
 
 impl Reading {
+    /// Whether a segment says what the question asks and nothing else, as a heading above
+    /// its answer does.
+    pub(super) fn repeats_question(&self, page: &Page, segment: usize) -> bool {
+        let content = &page.contents[segment];
+        let asks = |term: &&String| self.asked.weights.contains_key(*term);
+        let shared = content.stems.iter().chain(&content.exact).filter(asks);
+        shared.count() as f32 >= SAME_HEADING * content.len().max(2) as f32
+            && self.asked.share(|term| f32::from(holds(content, term))) >= SAME_HEADING
+    }
+
     /// Share of the question, by rarity, that no source holds.
     pub(super) fn missing(&self) -> f32 {
         let held = |term: &str| self.pages.iter().any(|page| page.holds(term));

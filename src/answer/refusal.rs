@@ -6,7 +6,9 @@ use crate::retrieve::{Mode, SearchRequest, SearchResponse, Source};
 /// What the nearest unit counts beside the best segment, and the log-odds that are
 /// added: chosen so that .5 parts answers from near misses (docs/evaluation.md).
 const NEAREST: f32 = 0.5;
-const BIAS: f32 = 3.2;
+const BIAS: f32 = 3.55;
+/// What a name of the question that no source knows takes off.
+const UNKNOWN_NAME: f32 = 3.0;
 /// A question with foreign letters of which the sources lack this share is in another
 /// language than they are: then neither model can tell, and nothing is refused.
 const UNREADABLE: f32 = 0.8;
@@ -14,7 +16,12 @@ const UNDECIDED: f32 = 0.5;
 
 /// The probability that the sources answer, from 0 to 1.
 pub(super) fn answerability(signals: &Signals) -> f32 {
-    let log_odds = BIAS + signals.best + NEAREST * signals.nearest;
+    let unknown = if signals.lacks_name {
+        UNKNOWN_NAME
+    } else {
+        0.0
+    };
+    let log_odds = BIAS + signals.best + NEAREST * signals.nearest - unknown;
     let probability = 1.0 / (1.0 + (-log_odds).exp());
     match signals.is_foreign && signals.missing > UNREADABLE && signals.best.is_finite() {
         true => probability.max(UNDECIDED),
@@ -86,10 +93,16 @@ mod tests {
             nearest,
             missing,
             is_foreign: missing > 0.9,
+            lacks_name: false,
         };
         assert!(answerability(&signals(1.0, 0.0, 0.0)) > 0.9);
         assert!(answerability(&signals(-6.0, 0.0, 0.0)) < 0.1);
         assert!(answerability(&signals(-2.0, -6.0, 0.2)) < answerability(&signals(-2.0, 1.0, 0.2)));
+        let unnamed = Signals {
+            lacks_name: true,
+            ..signals(1.0, 0.0, 0.0)
+        };
+        assert!(answerability(&unnamed) < answerability(&signals(1.0, 0.0, 0.0)));
         // A question in another language is not refused for that.
         assert_eq!(answerability(&signals(-6.0, -6.0, 0.95)), 0.5);
         assert_eq!(answerability(&signals(f32::NEG_INFINITY, 0.0, 1.0)), 0.0);

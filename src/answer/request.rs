@@ -1,12 +1,17 @@
 //! What an answer is asked with, and the seam to the search below it.
 
+use std::sync::Arc;
+
+use cairn_indexer::Access;
 use cairn_models::{Cancel, Message};
 use futures::future::BoxFuture;
 
 use super::events::AnswerEvent;
 use crate::gateway::accounts::Caller;
 use crate::gateway::{ProviderError, ProviderErrorKind};
-use crate::retrieve::{Engine, SearchError, SearchErrorKind, SearchRequest, SearchResponse};
+use crate::retrieve::{
+    Engine, Overview, SearchError, SearchErrorKind, SearchRequest, SearchResponse,
+};
 
 /// One question to answer.
 #[derive(Clone, Debug)]
@@ -105,6 +110,16 @@ pub trait Search: Send + Sync {
         request: SearchRequest,
         cancel: Cancel,
     ) -> BoxFuture<'_, Result<SearchResponse, Failure>>;
+
+    /// What `access` may read of `collection`; none where nobody knows, and then every
+    /// message is a question.
+    fn overview(
+        &self,
+        _collection: &str,
+        _access: &Access,
+    ) -> BoxFuture<'_, Result<Option<Arc<Overview>>, Failure>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
 }
 
 impl Search for Engine {
@@ -114,6 +129,27 @@ impl Search for Engine {
         cancel: Cancel,
     ) -> BoxFuture<'_, Result<SearchResponse, Failure>> {
         Box::pin(async move { Ok(Self::search(self, request, cancel).await?) })
+    }
+
+    fn overview(
+        &self,
+        collection: &str,
+        access: &Access,
+    ) -> BoxFuture<'_, Result<Option<Arc<Overview>>, Failure>> {
+        let (engine, collection, access) = (self.clone(), collection.to_owned(), access.clone());
+        let read = move || Self::overview(&engine, &collection, &access);
+        Box::pin(async move {
+            let overview = tokio::task::spawn_blocking(read).await.map_err(|error| {
+                tracing::error!(%error, "what is in the collection could not be read");
+                Failure {
+                    code: "internal",
+                    message: "the collection could not be read; the log of the service says why"
+                        .to_owned(),
+                    retryable: false,
+                }
+            })?;
+            Ok(Some(overview?))
+        })
     }
 }
 

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use cairn_models::{Cancel, Reader, Reranker};
+use cairn_models::{Cancel, Message, Reader, Reranker};
 use futures::Stream;
 use tokio::sync::mpsc;
 
@@ -34,13 +34,17 @@ use crate::retrieve::{SearchRequest, SearchResponse};
 /// needs, by this factor.
 const MODEL_SHARE: f32 = 0.2;
 
+/// Above this answerability, a small model that finds no answer is not believed.
+const SURE: f32 = 0.8;
+const SHY: &str = "the local model found no answer; showing the passages that most likely hold it";
+
 /// Answers questions. Clones share everything and cost nothing.
 #[derive(Clone)]
 pub struct Answerer(Arc<Parts>);
 
 /// What answers are made with.
 pub(super) struct Parts {
-    search: Arc<dyn Search>,
+    pub(super) search: Arc<dyn Search>,
     pub(super) gateway: Arc<Gateway>,
     reader: Option<Arc<dyn Reader>>,
     reranker: Option<Arc<dyn Reranker>>,
@@ -71,6 +75,15 @@ impl Answerer {
     /// The providers behind this answerer.
     pub fn gateway(&self) -> &Gateway {
         &self.0.gateway
+    }
+
+    /// `question` with what it needs of `history`, by words alone: what a search without
+    /// an answer asks.
+    pub fn standalone(&self, question: &str, history: &[Message]) -> String {
+        match history {
+            [] => question.to_owned(),
+            _ => condense::carry_over(question, history, &self.0.words),
+        }
     }
 
     /// Answers one question. `cancel` belongs to this request alone: it ends
@@ -125,6 +138,9 @@ impl Parts {
     ) -> Result<(), Failure> {
         let start = Instant::now();
         let (writer, note) = self.writer(request)?;
+        if self.chats(request, start, cancel, out).await? {
+            return Ok(());
+        }
         let (search, condensed) = self.standalone(request, &writer, cancel).await;
         let mut found = self.search.search(search.clone(), cancel.clone()).await?;
         if let Some(condensed) = condensed {
@@ -156,13 +172,25 @@ impl Parts {
                 .map(|source| Evidence::of(source, &self.words))
                 .collect();
             let written = self.write(
-                model, request, question, &found, &evidence, cancel, &mut run,
+                model,
+                request,
+                question,
+                &found,
+                &choice.excerpts,
+                &evidence,
+                cancel,
+                &mut run,
             );
             match written.await? {
                 Written::Text(finish_reason) => {
-                    let grounded = is_grounded(run.answer(), &evidence, &self.words);
+                    let grounded = is_grounded(run.answer(), question, &evidence, &self.words);
                     run.done(finish_reason, false, grounded).await;
                     return Ok(());
+                }
+                // A small model is shy: where the reader is sure, a passage is shown.
+                Written::NoAnswer if model.is_local() && run.answerability > SURE => {
+                    run.forget_model();
+                    run.degraded.push(SHY.to_owned());
                 }
                 Written::NoAnswer => {
                     run.can_cite(&[]);

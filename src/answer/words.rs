@@ -66,7 +66,7 @@ impl Content {
 
 /// Whether `part` occurs in `whole` with no letter or digit on either side. A
 /// number is a part of an identifier or path, not of another number.
-fn is_part(whole: &str, part: &str) -> bool {
+pub(super) fn is_part(whole: &str, part: &str) -> bool {
     if is_number(part) && is_number(whole) {
         return false;
     }
@@ -77,7 +77,7 @@ fn is_part(whole: &str, part: &str) -> bool {
     })
 }
 
-fn is_number(token: &str) -> bool {
+pub(super) fn is_number(token: &str) -> bool {
     token
         .chars()
         .all(|c| c.is_ascii_digit() || matches!(c, '.' | ',' | '-' | '/' | ':'))
@@ -120,6 +120,19 @@ impl Words {
                 .any(negates)
     }
 
+    /// Whether texts are taken for English.
+    pub(super) fn is_english(&self) -> bool {
+        self.english
+    }
+
+    /// The stem of a word in lower case.
+    pub(super) fn stem(&self, lower: &str) -> String {
+        match &self.stemmer {
+            Some(stemmer) => stemmer.stem(lower).into_owned(),
+            None => lower.to_owned(),
+        }
+    }
+
     fn add_word(&self, word: &str, stems: &mut BTreeSet<String>) {
         let word = word.trim_matches('\'');
         if word.is_empty() {
@@ -142,16 +155,13 @@ impl Words {
         if lower.chars().count() < 2 || is_stop_word(lower) {
             return;
         }
-        stems.insert(match &self.stemmer {
-            Some(stemmer) => stemmer.stem(lower).into_owned(),
-            None => lower.to_owned(),
-        });
+        stems.insert(self.stem(lower));
     }
 }
 
 /// Runs of letters, digits and underscores, with single connectors between
 /// them: `v1.2.3`, `foo::bar`, `a/b.txt`, `end-to-end`, `1,000`.
-fn tokens(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn tokens(text: &str) -> impl Iterator<Item = &str> {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -187,7 +197,7 @@ fn tokens(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Numbers, versions, identifiers and paths: what must not be paraphrased.
-fn is_exact(token: &str) -> bool {
+pub(super) fn is_exact(token: &str) -> bool {
     let has_digit = token.chars().any(|c| c.is_numeric());
     let camel = token
         .chars()
@@ -196,7 +206,7 @@ fn is_exact(token: &str) -> bool {
     has_digit || token.contains(['_', '@']) || token.contains("::") || camel
 }
 
-fn normal_exact(token: &str) -> String {
+pub(super) fn normal_exact(token: &str) -> String {
     let lower = token.to_lowercase();
     if is_number(&lower) {
         lower.replace(',', "")

@@ -3,6 +3,7 @@
 use cairn_models::{Cancel, Role};
 use futures::StreamExt as _;
 
+use super::extractive::Excerpt;
 use super::mend::Mender;
 use super::opening::Opening;
 use super::prompt::{Prompt, PromptBudget, boundary, prompt};
@@ -51,11 +52,12 @@ impl Parts {
         request: &AnswerRequest,
         question: &str,
         found: &SearchResponse,
+        excerpts: &[Excerpt],
         evidence: &[Evidence],
         cancel: &Cancel,
         run: &mut Run,
     ) -> Result<Written, Failure> {
-        let Prompt { messages, shown } = self.prompt(model, request, question, found);
+        let Prompt { messages, shown } = self.prompt(model, request, question, found, excerpts);
         let chunks: Vec<String> = found.sources[..shown]
             .iter()
             .map(|source| source.chunk_id.clone())
@@ -116,7 +118,7 @@ impl Parts {
             }
             run.close().await;
         }
-        if text.refused() {
+        if text.opening.refused() {
             run.written_by(model.provider(), model.model());
             return Ok(Written::NoAnswer);
         }
@@ -150,6 +152,7 @@ impl Parts {
         request: &AnswerRequest,
         question: &str,
         found: &SearchResponse,
+        excerpts: &[Excerpt],
     ) -> Prompt {
         let wanted = if model.is_local() {
             self.settings.local_source_tokens
@@ -160,7 +163,7 @@ impl Parts {
         let room = model.context_tokens().saturating_sub(reserved);
         let budget = PromptBudget {
             source_tokens: wanted.min(room),
-            local: model.is_local(),
+            local: model.is_local().then_some(excerpts),
         };
         // A model that sees the conversation gets the question as it was asked.
         let asked = if model.is_local() {
@@ -212,56 +215,52 @@ fn basis(request: &AnswerRequest, question: &str, shown: &[Source]) -> Basis {
     }
 }
 
-/// What stands between a provider's deltas and the answer.
-enum Text<'a> {
-    /// Small local models are mended sentence by sentence.
-    Local(Mender<'a>),
-    /// Others are shown as they write.
-    Remote(Opening),
+/// What stands between a provider's deltas and the answer: the agreed word for "the
+/// sources do not say" is not shown, and a small local model is mended sentence by
+/// sentence.
+struct Text<'a> {
+    opening: Opening,
+    mender: Option<Mender<'a>>,
 }
 
 impl<'a> Text<'a> {
     fn new(local: bool, question: &str, evidence: &'a [Evidence], words: &'a Words) -> Self {
-        if local {
-            Self::Local(Mender::new(question, evidence, words))
-        } else {
-            Self::Remote(Opening::default())
+        Self {
+            opening: Opening::default(),
+            mender: local.then(|| Mender::new(question, evidence, words)),
         }
     }
 
     fn push(&mut self, delta: &str) -> Vec<String> {
-        match self {
-            Self::Local(mender) => mender.push(delta),
-            Self::Remote(opening) => opening.push(delta).into_iter().collect(),
+        match (self.opening.push(delta), &mut self.mender) {
+            (Some(text), Some(mender)) => mender.push(&text),
+            (text, _) => text.into_iter().collect(),
         }
     }
 
     fn finish(&mut self, cut_off: bool) -> Vec<String> {
-        match self {
-            Self::Local(mender) => mender.finish(cut_off),
-            Self::Remote(opening) => opening.finish().into_iter().collect(),
+        let rest = self.opening.finish();
+        match &mut self.mender {
+            Some(mender) => {
+                let mut shown = rest.map(|text| mender.push(&text)).unwrap_or_default();
+                shown.extend(mender.finish(cut_off));
+                shown
+            }
+            None => rest.into_iter().collect(),
         }
     }
 
     /// Whether nothing useful can follow.
     fn is_over(&self) -> bool {
-        match self {
-            Self::Local(mender) => mender.loops(),
-            Self::Remote(opening) => opening.refused(),
-        }
-    }
-
-    fn refused(&self) -> bool {
-        matches!(self, Self::Remote(opening) if opening.refused())
+        self.opening.refused() || self.mender.as_ref().is_some_and(Mender::loops)
     }
 
     fn left_out(&self) -> Option<String> {
-        match self {
-            Self::Local(mender) if mender.dropped() > 0 => Some(format!(
-                "{} sentence(s) of the local model were left out: repeated, or in no source",
-                mender.dropped()
-            )),
-            _ => None,
-        }
+        let dropped = self.mender.as_ref().map_or(0, Mender::dropped);
+        (dropped > 0).then(|| {
+            format!(
+                "{dropped} sentence(s) of the local model were left out: repeated, or in no source"
+            )
+        })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use anyhow::Context as _;
 use cairn_models::Cancel;
 use futures::StreamExt as _;
 
@@ -12,9 +13,9 @@ use super::loading::{self, Wanted};
 use super::output::{self, printable};
 use super::search::{heading, timings};
 use super::{Outcome, interrupt};
-use crate::answer::{AnswerEvent, AnswerRequest, Done};
+use crate::answer::{AnswerEvent, AnswerRequest, Answered, Done};
 use crate::config::Mode;
-use crate::retrieve::{SearchRequest, Source};
+use crate::retrieve::{SearchRequest, SearchResponse, Source};
 
 /// What to ask.
 #[derive(Debug, clap::Args)]
@@ -77,15 +78,15 @@ async fn print(
     events: impl futures::Stream<Item = AnswerEvent>,
 ) -> anyhow::Result<Outcome> {
     let mut events = std::pin::pin!(events);
-    let mut sources = Vec::new();
+    let mut found: Option<SearchResponse> = None;
     let mut written = false;
     while let Some(event) = events.next().await {
         match event {
-            AnswerEvent::Sources(found) => {
+            AnswerEvent::Sources(response) => {
                 if context.verbose > 0 {
-                    context.say(timings(&found.timings_ms));
+                    context.say(timings(&response.timings_ms));
                 }
-                sources = found.sources;
+                found = Some(response);
             }
             AnswerEvent::Delta { text } if !context.json => {
                 written = true;
@@ -93,14 +94,17 @@ async fn print(
             }
             AnswerEvent::Delta { .. } | AnswerEvent::Citation(_) => {}
             AnswerEvent::Done(done) if context.json => {
-                output::json(&done)?;
-                return Ok(outcome(&done));
+                let found = found.context("the answer came before its sources")?;
+                let answered = Answered::new(*done, found);
+                output::json(&answered)?;
+                return Ok(outcome(&answered.done));
             }
             AnswerEvent::Done(done) => {
                 if !written {
                     output::piece(&printable(&done.answer))?;
                 }
                 output::line("")?;
+                let sources = found.map(|found| found.sources).unwrap_or_default();
                 finish(context, &done, &sources)?;
                 return Ok(outcome(&done));
             }

@@ -12,7 +12,8 @@ use super::failure::Advised;
 use super::indexing::{self, RunBar};
 use super::serve;
 use super::{Outcome, index, output};
-use crate::server::{self, IndexingProgress, Service, suggested_questions};
+use crate::retrieve::Engine;
+use crate::server::{self, IndexingProgress, Service};
 
 /// What to serve, and where.
 #[derive(Debug, clap::Args)]
@@ -117,7 +118,7 @@ fn work(
         match result {
             Ok(report) if first => {
                 first = false;
-                printed = greet(context, &report, &index.snapshot(), url);
+                printed = greet(context, &report, &core.engine, url);
             }
             Ok(report) if index::is_news(&report) => printed = indexing::print(context, &report),
             Ok(_) => {}
@@ -137,22 +138,15 @@ fn work(
 }
 
 /// After the first run: what is there now, and a first question to try.
-fn greet(
-    context: &Context,
-    report: &RunReport,
-    snapshot: &cairn_indexer::Snapshot,
-    url: &str,
-) -> anyhow::Result<()> {
+fn greet(context: &Context, report: &RunReport, engine: &Engine, url: &str) -> anyhow::Result<()> {
     if context.json {
         return indexing::print(context, report);
     }
     indexing::print(context, report)?;
     output::line(format!("\nReady: changes are watched. Open {url}"))?;
-    if let Some(question) = suggested_questions(snapshot, 1, &Access::All)?.pop() {
-        output::line(format!(
-            "Try: {}",
-            context.palette.title.apply_to(&question)
-        ))?;
+    let overview = engine.overview(&context.config.storage.collection, &Access::All)?;
+    if let Some(question) = overview.suggestions.first() {
+        output::line(format!("Try: {}", context.palette.title.apply_to(question)))?;
     }
     Ok(())
 }

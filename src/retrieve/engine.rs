@@ -9,6 +9,7 @@ use cairn_models::{Cancel, Embedder, RerankQueue, Reranker};
 use super::api::{SearchRequest, SearchResponse};
 use super::collections::{self, Collections};
 use super::error::{SearchError, SearchErrorKind};
+use super::overview::Overviews;
 use super::question;
 use super::search;
 use super::vectors::QueryVectors;
@@ -27,6 +28,7 @@ pub(super) struct Parts {
     pub(super) expects_reranker: bool,
     pub(super) options: Retrieval,
     pub(super) max_query_bytes: usize,
+    overviews: Overviews,
 }
 
 impl Engine {
@@ -54,6 +56,7 @@ impl Engine {
             expects_reranker: config.models.reranker != "none",
             options: config.retrieval.clone(),
             max_query_bytes: config.server.max_query_bytes,
+            overviews: Overviews::default(),
         })))
     }
 
@@ -203,6 +206,10 @@ impl Engine {
             Some(vectors) => Ok(Some(vectors.embed(&text, cancel)?)),
             None => Ok(None),
         }
+    }
+
+    pub(super) fn overviews(&self) -> &Overviews {
+        &self.0.overviews
     }
 
     /// Opening a new generation may take long, so no search waits for it.

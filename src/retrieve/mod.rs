@@ -3,20 +3,25 @@
 //!
 //! [`Engine`] is the door. Behind it, one search runs through `question` (what
 //! may be asked), `search` (the stages in their order), `find` (words and
-//! vectors), `lists` with `fusion`, `rerank` with `windows`, and `blend`.
+//! vectors), `lists` with `fusion`, `rerank` with `windows`, and `blend`. `overview` says
+//! what is in a collection, and `suggest` what can be asked of it, by the rules of
+//! `drafting`.
 
 mod api;
 mod blend;
 mod collections;
+pub(crate) mod drafting;
 mod engine;
 mod error;
 mod find;
 pub mod fusion;
 mod lists;
+mod overview;
 mod question;
 mod rerank;
 mod search;
 pub(crate) mod stages;
+mod suggest;
 #[cfg(test)]
 mod tests;
 mod timing;
@@ -26,3 +31,4 @@ mod windows;
 pub use api::{Mode, Ranks, SearchRequest, SearchResponse, Source, Timings};
 pub use engine::Engine;
 pub use error::{SearchError, SearchErrorKind};
+pub use overview::Overview;

@@ -567,3 +567,21 @@ async fn searches_run_beside_each_other_and_dropping_one_cancels_it() {
         "dropping the future tells the work to stop"
     );
 }
+
+#[test]
+fn an_overview_shows_what_the_caller_may_read() {
+    let setup = setup();
+    let all = setup.engine.overview("main", &Access::All).unwrap();
+    assert_eq!((all.documents, all.chunks), (6, 6));
+    assert_eq!(all.formats, [("md".to_owned(), 6)]);
+    assert_eq!(all.titles[0], "secret", "the longest first");
+    let none = Access::Labels(BTreeSet::new());
+    let open = setup.engine.overview("main", &none).unwrap();
+    assert_eq!((open.documents, open.titles.len()), (5, 3));
+    assert!(!open.titles.contains(&"secret".to_owned()));
+    // It is read once for each commit.
+    let again = setup.engine.overview("main", &none).unwrap();
+    assert!(Arc::ptr_eq(&open, &again));
+    let error = setup.engine.overview("nowhere", &none).unwrap_err();
+    assert_eq!(error.kind(), SearchErrorKind::NotFound);
+}

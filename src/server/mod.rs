@@ -19,7 +19,6 @@ mod routes;
 mod run;
 pub mod sse;
 mod state;
-mod suggest;
 mod upload;
 mod writer;
 
@@ -28,4 +27,3 @@ pub use router::router;
 pub use routes::openapi::document as openapi_document;
 pub use run::{bind, serve};
 pub use state::{Core, Service};
-pub use suggest::questions as suggested_questions;

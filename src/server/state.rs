@@ -1,16 +1,14 @@
 //! What the routes share: the configuration, the rooms that do the work, and
 //! the limits.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use cairn_indexer::{Access, ParseLimits, Snapshot};
+use cairn_indexer::ParseLimits;
 use tokio::sync::Semaphore;
 
 use super::error::{ApiError, Code};
 use super::lifecycle::Lifecycle;
-use super::suggest;
 use super::writer::WriteQueue;
 use crate::answer::Answerer;
 use crate::config::Config;
@@ -19,15 +17,6 @@ use crate::gateway::batch::Batches;
 use crate::retrieve::Engine;
 
 const DAY: Duration = Duration::from_secs(86_400);
-
-/// Questions to try for each collection.
-const SUGGESTIONS: usize = 3;
-
-/// Callers whose suggestions are remembered.
-const MAX_SUGGESTIONS: usize = 1000;
-
-/// A collection, and the labels of who looks at it; none for who reads all.
-type Audience = (String, Option<BTreeSet<String>>);
 
 /// The rooms that need models, present once the models are loaded.
 pub struct Core {
@@ -50,8 +39,6 @@ pub struct Service {
     lifecycle: Lifecycle,
     permits: Arc<Semaphore>,
     core: OnceLock<Core>,
-    /// Questions to try, and the commit they are drawn from.
-    suggestions: Mutex<HashMap<Audience, (u64, Vec<String>)>>,
 }
 
 impl Service {
@@ -61,7 +48,6 @@ impl Service {
             permits: Arc::new(Semaphore::new(config.server.max_concurrency)),
             lifecycle: Lifecycle::default(),
             core: OnceLock::new(),
-            suggestions: Mutex::default(),
             accounts,
             config,
         })
@@ -118,43 +104,6 @@ impl Service {
     /// One permit for each request that is worked on.
     pub fn permits(&self) -> &Arc<Semaphore> {
         &self.permits
-    }
-
-    /// Questions to try in `collection`, whose last commit is `snapshot`, from
-    /// what the caller may read. They are drawn once for each commit.
-    ///
-    /// # Errors
-    /// When the snapshot cannot be read.
-    pub fn suggestions(
-        &self,
-        collection: &str,
-        snapshot: &Snapshot,
-        access: &Access,
-    ) -> cairn_indexer::Result<Vec<String>> {
-        // Each statement leaves the map whole, also in a thread that died.
-        let known = || {
-            self.suggestions
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
-        let labels = match access {
-            Access::All => None,
-            Access::Labels(labels) => Some(labels.clone()),
-        };
-        let audience = (collection.to_owned(), labels);
-        if let Some((generation, questions)) = known().get(&audience)
-            && *generation == snapshot.generation()
-        {
-            return Ok(questions.clone());
-        }
-        let questions = suggest::questions(snapshot, SUGGESTIONS, access)?;
-        let entry = (snapshot.generation(), questions.clone());
-        let mut known = known();
-        if known.len() >= MAX_SUGGESTIONS {
-            known.clear();
-        }
-        known.insert(audience, entry);
-        Ok(questions)
     }
 
     /// The rooms that do the work.

@@ -4,6 +4,7 @@
 mod caching;
 mod failures;
 mod follow_ups;
+mod small_talk;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,7 +16,8 @@ use cairn::gateway::{
     ChatRequest, Finish, Gateway, Limits, LocalProvider, Provider, ProviderError,
     ProviderErrorKind, ProviderEvent, ProviderStream, Usage,
 };
-use cairn::retrieve::{Ranks, SearchRequest, SearchResponse, Source, Timings};
+use cairn::retrieve::{Overview, Ranks, SearchRequest, SearchResponse, Source, Timings};
+use cairn_indexer::Access;
 use cairn_models::testing::{OverlapReader, ScriptedGenerator};
 use cairn_models::{Cancel, Message, Role};
 use futures::future::BoxFuture;
@@ -33,6 +35,7 @@ struct FixedSearch {
     generation: u64,
     asked: Mutex<Vec<String>>,
     failure: Option<Failure>,
+    overview: Option<Arc<Overview>>,
 }
 
 fn source(n: u32, text: &str) -> Source {
@@ -78,6 +81,14 @@ impl Search for FixedSearch {
         };
         let result = self.failure.clone().map_or(Ok(found), Err);
         Box::pin(async move { result })
+    }
+
+    fn overview(
+        &self,
+        _collection: &str,
+        _access: &Access,
+    ) -> BoxFuture<'_, Result<Option<Arc<Overview>>, Failure>> {
+        Box::pin(std::future::ready(Ok(self.overview.clone())))
     }
 }
 

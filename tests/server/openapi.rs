@@ -82,6 +82,7 @@ async fn it_names_every_route_and_every_schema() {
         "SearchResponse",
         "Source",
         "Done",
+        "Answered",
         "Citation",
         "Error",
         "UploadReport",

@@ -109,7 +109,7 @@ async fn the_stream_keeps_its_contract() {
 }
 
 #[tokio::test]
-async fn without_a_stream_the_answer_is_the_done_object() {
+async fn without_a_stream_the_answer_comes_with_its_sources() {
     let bench = Bench::new();
     bench.upload_guide().await;
     let reply = bench
@@ -138,8 +138,27 @@ async fn without_a_stream_the_answer_is_the_done_object() {
             "usage",
             "timings_ms",
             "degraded",
+            "collection",
+            "generation",
+            "sources",
         ]
     );
+    let streamed = bench.post("/query", &json!({"query": QUESTION})).await;
+    let event = &frames(streamed.text())[0].1;
+    for field in ["collection", "generation"] {
+        assert_eq!(done[field], event[field], "{field}");
+    }
+    let source = &done["sources"][0];
+    assert_eq!(
+        done["sources"].as_array().unwrap().len(),
+        event["sources"].as_array().unwrap().len()
+    );
+    for field in ["n", "chunk_id", "uri", "title", "text", "start", "end"] {
+        assert_eq!(source[field], event["sources"][0][field], "{field}");
+    }
+    let cited = &done["citations"][0];
+    let n = usize::try_from(cited["n"].as_u64().unwrap()).unwrap();
+    assert_eq!(done["sources"][n - 1]["chunk_id"], cited["chunk_id"]);
     assert_eq!(done["provider"], "script");
     assert_eq!(done["usage"]["completion_tokens"], 12);
     for stage in ["total", "first_token"] {
@@ -187,6 +206,67 @@ async fn a_search_gives_the_sources_alone() {
         at("end") - at("start"),
         source["text"].as_str().unwrap().len()
     );
+}
+
+#[tokio::test]
+async fn a_greeting_hears_what_is_there() {
+    let bench = Bench::new();
+    let ask = async |message: &str| {
+        let body = json!({"query": message, "stream": false});
+        let reply = bench.post("/query", &body).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
+        reply.json()
+    };
+    bench.upload_guide().await;
+    let done = ask("Hello!").await;
+    let answer = done["answer"].as_str().unwrap();
+    assert!(
+        answer.starts_with("Hello. You could ask:\n\n- "),
+        "{answer}"
+    );
+    assert_eq!(done["refused"], false);
+    assert_eq!(done["grounded"], true);
+    assert_eq!(done["provider"], "extractive");
+    assert_eq!(done["sources"], json!([]));
+    assert_eq!(done["citations"], json!([]));
+    // What is said follows the commits.
+    let other = json!({"uri": "bread.md", "title": "Bread", "text": "Bread is baked daily."});
+    bench.post("/documents", &other).await;
+    let done = ask("How many documents are there?").await;
+    let answer = done["answer"].as_str().unwrap();
+    assert!(answer.contains("has 2 documents (2 md) in "), "{answer}");
+    assert!(answer.contains("\"Bread\""), "{answer}");
+    // A question with the same words is one.
+    let done = ask("How many documents can hold the writer lock?").await;
+    assert_ne!(done["sources"], json!([]));
+}
+
+#[tokio::test]
+async fn a_search_understands_a_follow_up() {
+    let bench = Bench::new();
+    bench.upload_guide().await;
+    let other =
+        json!({"uri": "bread.md", "text": "# Bread\n\nThe oven holds bread that is baked daily."});
+    bench.post("/documents", &other).await;
+    let follow_up = json!({"query": "Who holds it?", "mode": "lexical", "rerank": false});
+    let first = async |body: &Value| {
+        let found = bench.post("/search", body).await.json();
+        found["sources"][0]["uri"].clone()
+    };
+    assert_eq!(first(&follow_up).await, "bread.md", "alone it says little");
+    let mut with_history = follow_up.clone();
+    with_history["history"] = json!([
+        {"role": "user", "content": "What is the writer lock?"},
+        {"role": "assistant", "content": "Bread [1]. The oven holds bread daily."},
+    ]);
+    assert_eq!(first(&with_history).await, "guide.md");
+    // A question that stands by itself stays as it is.
+    with_history["query"] = json!("Which oven bakes daily bread?");
+    assert_eq!(first(&with_history).await, "bread.md");
+    // Nothing is refused as nothing, whatever was said before.
+    with_history["query"] = json!("\u{0} ");
+    let reply = bench.post("/search", &with_history).await;
+    assert_eq!(reply.error().1.as_deref(), Some("query"));
 }
 
 #[tokio::test]

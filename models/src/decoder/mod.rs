@@ -5,8 +5,8 @@
 //!
 //! - *reading a prompt* ([`prompt`]): many tokens at once, bound by arithmetic.
 //!   Weights are unpacked a few rows at a time and multiplied in f32.
-//! - *writing* ([`token`]): one token at a time, bound by the reading of the
-//!   weights, which are multiplied as the small integers that they are.
+//! - *writing* ([`token`]): one token at a time, or a few that may come next, bound by
+//!   the reading of the weights, which are multiplied as the small integers that they are.
 //!
 //! Keys and values of the tokens read so far stay ([`cache`]); a new prompt that
 //! starts like the last one is read from where they part.
@@ -40,7 +40,7 @@ pub(crate) struct Decoder {
     caches: Vec<Cache>,
     pass: prompt::Buffers,
     one: token::Buffers,
-    /// Of the next token, one for each token of the vocabulary.
+    /// Of what follows each token that was taken last, `[tokens, vocabulary]`.
     logits: Vec<f32>,
     /// Tokens whose keys and values the caches hold.
     read: Vec<u32>,
@@ -104,7 +104,7 @@ impl Decoder {
             caches,
             pass: prompt::Buffers::default(),
             one: token::Buffers::default(),
-            logits: vec![0.0; model.head.rows],
+            logits: Vec::new(),
             read: Vec::new(),
             as_prompt: 0,
             model,
@@ -116,9 +116,11 @@ impl Decoder {
         self.model.context_tokens
     }
 
-    /// Logits of the next token, `[vocabulary]`; the sampler may change them.
-    pub(crate) fn logits(&mut self) -> &mut [f32] {
-        &mut self.logits
+    /// Logits of what follows token `at` of those that were appended last, 0 after a
+    /// prompt, `[vocabulary]`; the sampler may change them.
+    pub(crate) fn logits(&mut self, at: usize) -> &mut [f32] {
+        let vocabulary = self.model.head.rows;
+        &mut self.logits[at * vocabulary..(at + 1) * vocabulary]
     }
 
     /// Reads `prompt`, after which [`Decoder::logits`] are those of the next token.
@@ -156,9 +158,10 @@ impl Decoder {
         Ok(())
     }
 
-    /// Appends one token, after which [`Decoder::logits`] are those of the next.
-    pub(crate) fn append(&mut self, token: u32, cancel: &Cancel) -> Result<()> {
-        self.check_room(1)?;
+    /// Appends tokens, after which [`Decoder::logits`] are those of what follows each.
+    /// They are the same, bit for bit, as those of the tokens appended one by one.
+    pub(crate) fn append(&mut self, tokens: &[u32], cancel: &Cancel) -> Result<()> {
+        self.check_room(tokens.len())?;
         let Self {
             model,
             caches,
@@ -166,13 +169,14 @@ impl Decoder {
             read,
             ..
         } = self;
-        one.append(model, caches, token, read.len(), cancel)?;
-        self.read.push(token);
+        one.append(model, caches, tokens, read.len(), cancel)?;
+        self.read.extend_from_slice(tokens);
         self.one.head(&self.model, &mut self.logits);
         Ok(())
     }
 
-    fn forget_after(&mut self, tokens: usize) {
+    /// Forgets all but the first `tokens` that were read.
+    pub(crate) fn forget_after(&mut self, tokens: usize) {
         self.read.truncate(tokens);
         self.as_prompt = self.as_prompt.min(tokens);
     }

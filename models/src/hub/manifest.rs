@@ -19,6 +19,8 @@ pub enum ArtifactKind {
     Embedder,
     /// A query and passages to scores.
     Reranker,
+    /// A question and a passage to how well each part of it answers.
+    Reader,
     /// A conversation to its next turn.
     Generator,
     /// A shared library that another room loads.

@@ -23,7 +23,7 @@ pub use self::manifest::{Artifact, ArtifactFile, ArtifactKind, Manifest};
 pub use self::progress::{Progress, PullEvent, Quiet};
 pub use self::reference::is_off;
 pub(crate) use self::reference::{Located, choose_gguf, choose_onnx};
-pub(crate) use self::store::{sha256_of, sha256_of_bytes};
+pub(crate) use self::store::sha256_of;
 
 /// Whether an artifact can be used now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -134,7 +134,7 @@ impl Hub {
     pub fn verify(&self, id: &str) -> Result<()> {
         let artifact = self.manifest.get(id)?;
         if artifact.builtin {
-            return crate::reranker::verify_builtin(artifact);
+            return verify_builtin(artifact);
         }
         let folder = self.folder_of(artifact);
         for file in &artifact.files {
@@ -254,4 +254,20 @@ impl Hub {
             ),
         )
     }
+}
+
+/// Whether the bytes inside this binary are those that the list of models names.
+fn verify_builtin(artifact: &Artifact) -> Result<()> {
+    let files = match artifact.kind {
+        ArtifactKind::Reader => crate::reader::builtin_files(&artifact.id),
+        _ => crate::reranker::builtin_files(&artifact.id),
+    }?;
+    for (name, bytes) in files {
+        let listed = artifact.files.iter().find(|file| file.name == name);
+        if listed.is_none_or(|file| file.sha256 != store::sha256_of_bytes(bytes)) {
+            let message = format!("{name} inside this binary is not the one of the list of models");
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        }
+    }
+    Ok(())
 }

@@ -249,6 +249,7 @@ fn choose_files(
             );
             &[]
         }
+        ArtifactKind::Reader => return Err(missing("reader")),
         ArtifactKind::Library => return Err(missing("library")),
     };
     chosen.extend(

@@ -76,7 +76,7 @@ pub(crate) fn sha256_of(path: &Path) -> Result<String> {
 }
 
 /// SHA-256 of bytes in memory, in hexadecimal.
-pub(crate) fn sha256_of_bytes(bytes: &[u8]) -> String {
+pub(super) fn sha256_of_bytes(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 

@@ -26,6 +26,17 @@ use crate::{Cancel, Error, ErrorKind, Reader, ReaderPassage, Result, memory, thr
 const ID: &str = "cairn-reader-v1";
 static WEIGHTS: &[u8] = include_bytes!("../../builtin/reader-v1/model.int8.safetensors");
 
+/// The files of the built-in reader, by the names of the list of models.
+pub(crate) fn builtin_files(id: &str) -> Result<Vec<(&'static str, &'static [u8])>> {
+    match id {
+        ID => Ok(vec![("model.int8.safetensors", WEIGHTS)]),
+        _ => {
+            let message = format!("no reader `{id}` is inside this binary");
+            Err(Error::new(ErrorKind::NotFound, message))
+        }
+    }
+}
+
 /// Most tokens of question, place and passage, as in training.
 const WINDOW: usize = 288;
 const MAX_QUESTION: usize = 48;

@@ -2,7 +2,6 @@
 
 use super::graph::Graph;
 use crate::encoder::Tensors;
-use crate::hub::{Artifact, sha256_of_bytes};
 use crate::{Error, ErrorKind, Result};
 
 /// A late interaction model: weights in `models/builtin`, named in `models.toml`.
@@ -58,15 +57,11 @@ impl Builtin {
     }
 }
 
-/// Whether the embedded bytes are those that the list of models names.
-pub(crate) fn verify(artifact: &Artifact) -> Result<()> {
-    let model = Builtin::get(&artifact.id)?.model;
-    for (name, bytes) in [("model.int8.onnx", model), ("tokenizer.json", TOKENIZER)] {
-        let listed = artifact.files.iter().find(|file| file.name == name);
-        if listed.is_none_or(|file| file.sha256 != sha256_of_bytes(bytes)) {
-            let message = format!("{name} inside this binary is not the one of the list of models");
-            return Err(Error::new(ErrorKind::Corrupt, message));
-        }
-    }
-    Ok(())
+/// The files of a built-in model, by the names of the list of models.
+pub(crate) fn files(id: &str) -> Result<Vec<(&'static str, &'static [u8])>> {
+    let model = Builtin::get(id)?.model;
+    Ok(vec![
+        ("model.int8.onnx", model),
+        ("tokenizer.json", TOKENIZER),
+    ])
 }

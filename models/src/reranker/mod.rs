@@ -25,7 +25,7 @@ use crate::{
     Cancel, Error, ErrorKind, LoadOptions, Precision, Reranker, Result, TokenSpans, device,
 };
 
-pub(crate) use self::builtin::{Builtin, TABLE_OF_WORDS, TOKENIZER, verify as verify_builtin};
+pub(crate) use self::builtin::{Builtin, TABLE_OF_WORDS, TOKENIZER, files as builtin_files};
 pub(crate) use self::own::{builtin_precision, builtin_shape};
 pub(crate) use self::pairs::{parse_tokenizer, unusable, without_limits};
 

@@ -68,6 +68,11 @@ impl<'t> Composer<'t> {
 
     /// The unit around segment `at`. `whole` asks for all items of its list.
     pub(in crate::answer) fn unit(&self, at: usize, whole: bool) -> Unit {
+        if self.str(at).ends_with('?')
+            && let Some(unit) = self.replied(at)
+        {
+            return unit;
+        }
         match self.segments[at].kind {
             Kind::Code | Kind::Row => self.block(at),
             Kind::Item => self.item(at, whole),
@@ -79,11 +84,6 @@ impl<'t> Composer<'t> {
     fn sentence(&self, at: usize) -> Unit {
         if self.announces(at)
             && let Some(unit) = self.announced(at)
-        {
-            return unit;
-        }
-        if self.str(at).ends_with('?')
-            && let Some(unit) = self.replied(at)
         {
             return unit;
         }
@@ -147,7 +147,9 @@ impl<'t> Composer<'t> {
     fn replied(&self, at: usize) -> Option<Unit> {
         let is_heading = self.segments.get(at + 1)?.block != self.segments[at].block;
         let next = self.segments[at + 1].kind;
-        if !is_heading || !matches!(next, Kind::Sentence | Kind::Item) {
+        // A list of questions is a table of contents.
+        let asks_again = self.str(at + 1).ends_with('?');
+        if !is_heading || asks_again || !matches!(next, Kind::Sentence | Kind::Item) {
             return None;
         }
         let block = self.segments[at + 1].block;

@@ -109,6 +109,7 @@ fn judge_one(
     let claims = checks::claims(&done.answer);
     let texts: Vec<&str> = claims.iter().map(|claim| claim.text.as_str()).collect();
     judged.answer = texts.join(" ");
+    judged.units = checks::units(&done.answer);
     if done.refused {
         return Ok(judged);
     }

@@ -1,18 +1,18 @@
 //! `cairn eval init`: a draft of `questions.jsonl` from what is indexed, for a
 //! person to correct.
 //!
-//! A question is made from a heading, or from a sentence that defines something;
-//! with `--generate` a language model asks instead. What is relevant is the text
-//! that it was made from, as an exact text, so that the file outlives a change of
-//! chunking. The same collection gives the same draft.
+//! A question is made from a heading, a sentence, a row of a table or an entry of a
+//! manual, by the rules of `retrieve::drafting`; with `--generate` a language model asks instead.
+//! What is relevant is the text that it was made from, as an exact text, so that the file
+//! outlives a change of chunking. The same collection gives the same draft.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use cairn_eval::own::{Answers, OwnQuestion, Relevant};
-use cairn_indexer::{Access, DocumentId, Snapshot, StoredChunk};
+use cairn_indexer::{Access, DocumentId, Snapshot};
 use cairn_models::Cancel;
 use futures::StreamExt as _;
 
@@ -22,6 +22,7 @@ use crate::cli::failure::Advised;
 use crate::cli::loading::{self, Wanted};
 use crate::cli::{Outcome, interrupt};
 use crate::gateway::{Call, ChatEvent, ChatMessage, ChatRequest, ChatRole, Writer, routes};
+use crate::retrieve::drafting;
 
 /// What to draft, and where to.
 #[derive(Debug, clap::Args)]
@@ -47,9 +48,6 @@ pub(super) struct Args {
         require_equals = true)]
     generate: Option<String>,
 }
-
-/// Letters of a text that is quoted as relevant.
-const QUOTED_CHARS: usize = 300;
 
 /// A passage that a question is made from.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,8 +78,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
     let snapshot = engine.collection(name)?.snapshot();
     let mut drafts = drafts(&snapshot, args.count)?;
     if drafts.is_empty() {
-        let message =
-            format!("the collection `{name}` has no heading and no definition to ask about");
+        let message = format!("nothing in the collection `{name}` makes a question");
         return Err(Advised::new(message, "index documents with prose: cairn index PATH").into());
     }
     if let Some(provider) = &args.generate {
@@ -120,167 +117,60 @@ fn line(draft: &Draft) -> OwnQuestion {
     }
 }
 
-/// At most `count` drafts, spread over the documents: one of each, then a second
-/// one of each, and so on.
+/// At most `count` drafts of every document.
 fn drafts(snapshot: &Snapshot, count: usize) -> anyhow::Result<Vec<Draft>> {
-    let mut asked = BTreeSet::new();
-    let mut by_document: BTreeMap<String, Vec<Draft>> = BTreeMap::new();
+    let mut found = Vec::new();
     for document in snapshot.documents(0, usize::MAX, &Access::All)? {
-        let chunks = snapshot.document_chunks(DocumentId::of_uri(&document.uri), &Access::All)?;
-        let mut own = Vec::new();
-        for chunk in chunks.unwrap_or_default() {
-            for draft in of_chunk(&chunk) {
-                if asked.insert(draft.question.to_lowercase()) {
-                    own.push(draft);
-                }
-            }
-        }
-        by_document.insert(document.uri, own);
+        let id = DocumentId::of_uri(&document.uri);
+        let chunks = snapshot.document_chunks(id, &Access::All)?;
+        let chunks = chunks.unwrap_or_default();
+        let drafted = chunks
+            .iter()
+            .flat_map(|stored| drafting::of_text(&stored.chunk.text));
+        let own = drafted.map(|drafted| Draft {
+            uri: document.uri.clone(),
+            question: drafted.question,
+            answer: drafted.answer,
+            text: drafted.text,
+            note: CORRECT,
+        });
+        found.push(own.collect());
     }
+    Ok(spread(found, count))
+}
+
+/// At most `count` drafts, spread over the documents: one of each, then a second one of
+/// each, and so on. What several documents are asked does not say which of them is meant,
+/// so it is left out.
+fn spread(documents: Vec<Vec<Draft>>, count: usize) -> Vec<Draft> {
+    let mut asked_of: HashMap<String, BTreeSet<String>> = HashMap::new();
+    for draft in documents.iter().flatten() {
+        let documents = asked_of.entry(draft.question.to_lowercase()).or_default();
+        documents.insert(draft.uri.clone());
+    }
+    let mut asked = HashSet::new();
+    let mut left: Vec<_> = documents
+        .into_iter()
+        .map(|mut own| {
+            own.retain(|draft| {
+                let question = draft.question.to_lowercase();
+                asked_of[&question].len() == 1 && asked.insert(question)
+            });
+            own.into_iter()
+        })
+        .collect();
     let mut drafts = Vec::new();
-    for turn in 0.. {
+    loop {
         let before = drafts.len();
-        for own in by_document.values() {
+        for own in &mut left {
             if drafts.len() < count {
-                drafts.extend(own.get(turn).cloned());
+                drafts.extend(own.next());
             }
         }
         if drafts.len() == before {
-            break;
+            return drafts;
         }
     }
-    Ok(drafts)
-}
-
-/// Definitions of a chunk, and its headings.
-fn of_chunk(chunk: &StoredChunk) -> Vec<Draft> {
-    let text = &chunk.chunk.text;
-    let mut found = Vec::new();
-    for paragraph in text.split("\n\n").map(str::trim) {
-        let Some((subject, sentence)) = definition(paragraph) else {
-            continue;
-        };
-        found.push(Draft {
-            uri: chunk.uri.clone(),
-            question: format!("What is {subject}?"),
-            answer: Some(one_line(sentence)),
-            text: quoted(paragraph),
-            note: CORRECT,
-        });
-    }
-    for (heading, body) in sections(text) {
-        if let Some(question) = of_heading(heading) {
-            found.push(Draft {
-                uri: chunk.uri.clone(),
-                question,
-                answer: None,
-                text: quoted(body),
-                note: CORRECT,
-            });
-        }
-    }
-    found
-}
-
-/// The thing that a paragraph's first sentence defines, and the sentence: `A
-/// tombstone is a record that ...`.
-fn definition(paragraph: &str) -> Option<(String, &str)> {
-    let end = paragraph.find(". ").map_or(paragraph.len(), |at| at + 1);
-    let sentence = paragraph.get(..end)?;
-    let verb = [" is a ", " is an ", " is the ", " are the "];
-    let at = verb.iter().filter_map(|verb| sentence.find(verb)).min()?;
-    let subject = sentence[..at].trim();
-    let words: Vec<&str> = subject.split_whitespace().collect();
-    let first = words.first()?.to_lowercase();
-    const VAGUE: &[&str] = &[
-        "it", "this", "that", "there", "these", "those", "he", "she", "they", "which", "what",
-        "if", "here", "one", "each", "another", "and", "but", "so", "when", "where", "in", "on",
-        "for",
-    ];
-    let is_name = (1..=6).contains(&words.len())
-        && !VAGUE.contains(&first.as_str())
-        && subject
-            .chars()
-            .all(|c| c.is_alphanumeric() || " -_.'’`:".contains(c))
-        && sentence.len() >= 30;
-    if !is_name {
-        return None;
-    }
-    // `The` of a sentence's beginning is `the` inside a question.
-    let subject = match first.as_str() {
-        "a" | "an" | "the" => format!("{first} {}", words[1..].join(" ")),
-        _ => subject.to_owned(),
-    };
-    (words.len() > usize::from(matches!(first.as_str(), "a" | "an" | "the")))
-        .then_some((subject, sentence))
-}
-
-/// The question that a heading answers.
-fn of_heading(heading: &str) -> Option<String> {
-    let heading = heading.trim().trim_end_matches([':', '.']);
-    let words: Vec<&str> = heading.split_whitespace().collect();
-    let is_prose =
-        heading.chars().filter(|c| c.is_alphabetic()).count() * 10 >= heading.chars().count() * 7;
-    if !(2..=12).contains(&words.len()) || !is_prose {
-        return None;
-    }
-    if heading.ends_with('?') {
-        return Some(heading.to_owned());
-    }
-    let first = words[0].to_lowercase();
-    let lower = || {
-        // A name or an abbreviation keeps its capital.
-        let is_word = words[0].chars().skip(1).all(char::is_lowercase);
-        match is_word {
-            true => format!("{first} {}", words[1..].join(" ")),
-            false => heading.to_owned(),
-        }
-    };
-    Some(match first.as_str() {
-        "how" | "what" | "why" | "when" | "where" | "who" | "which" => format!("{heading}?"),
-        word if word.ends_with("ing") && word.len() > 5 => {
-            format!("What should I know about {}?", lower())
-        }
-        _ => format!("What do the documents say about {}?", lower()),
-    })
-}
-
-/// Headings that the text holds, each with the paragraph of prose below it. A
-/// heading is a line of its own without an end of sentence. What stands before
-/// the first one belongs to a section that began elsewhere.
-fn sections(text: &str) -> Vec<(&str, &str)> {
-    let paragraphs: Vec<&str> = text.split("\n\n").map(str::trim).collect();
-    let is_heading = |part: &str| {
-        !part.contains(['\n', '|', '`', '<'])
-            && !part.ends_with(['.', ',', ';', ':', '!'])
-            && part.chars().next().is_some_and(char::is_alphabetic)
-            && part.split_whitespace().count() <= 12
-    };
-    let is_prose = |part: &str| {
-        part.len() >= 60 && part.ends_with(['.', '!', '?', ':']) && !part.contains('|')
-    };
-    let pairs = paragraphs.windows(2);
-    pairs
-        .filter(|pair| is_heading(pair[0]) && is_prose(pair[1]))
-        .map(|pair| (pair[0], pair[1]))
-        .collect()
-}
-
-/// The beginning of a text, up to the end of a sentence or word.
-fn quoted(text: &str) -> String {
-    let Some((end, _)) = text.char_indices().nth(QUOTED_CHARS) else {
-        return text.to_owned();
-    };
-    let start = &text[..end];
-    let cut = start
-        .rfind(". ")
-        .map(|at| at + 1)
-        .or_else(|| start.rfind(' '));
-    start[..cut.unwrap_or(end)].to_owned()
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Lets a model ask: one question for each text. What it does not answer with a
@@ -356,59 +246,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn definitions_become_questions() {
-        let text = "A tombstone is a record that marks a key as deleted. More follows.";
-        let (subject, sentence) = definition(text).unwrap();
-        assert_eq!(subject, "a tombstone");
-        assert_eq!(
-            sentence,
-            "A tombstone is a record that marks a key as deleted."
-        );
-        for text in [
-            "It is a record that marks a key as deleted.",
-            "Nothing here defines anything at all, really.",
-            "The is the very odd sentence that follows here.",
-            "x is a y.",
-        ] {
-            assert_eq!(definition(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn headings_become_questions() {
-        let ask = |heading| of_heading(heading).unwrap();
-        assert_eq!(ask("How to restore a backup"), "How to restore a backup?");
-        assert_eq!(ask("Is it safe?"), "Is it safe?");
-        assert_eq!(
-            ask("Restoring a backup"),
-            "What should I know about restoring a backup?"
-        );
-        assert_eq!(
-            ask("API keys:"),
-            "What do the documents say about API keys?"
-        );
-        assert_eq!(of_heading("Introduction"), None);
-        assert_eq!(of_heading("v1.2.3 (2024-01-01)"), None);
-    }
-
-    #[test]
-    fn a_heading_goes_with_the_prose_below_it() {
-        let prose = "The copy comes back within an hour of the call that asks for it to be made.";
-        let text =
-            format!("end of a section.\n\nRestoring a backup\n\n{prose}\n\na | b\n\n{prose}");
-        assert_eq!(sections(&text), [("Restoring a backup", prose)]);
-    }
-
-    #[test]
-    fn what_is_quoted_ends_with_a_sentence() {
-        let text = format!(
-            "{} Second sentence. {}",
-            "First is here.",
-            "word ".repeat(200)
-        );
-        let quoted = quoted(&text);
-        assert!(quoted.ends_with("Second sentence."), "{quoted}");
-        assert!(text.starts_with(&quoted));
+    fn each_document_has_its_turn_and_a_question_has_one_document() {
+        let draft = |uri: &str, question: &str| Draft {
+            uri: uri.to_owned(),
+            question: question.to_owned(),
+            answer: None,
+            text: String::new(),
+            note: CORRECT,
+        };
+        let found = vec![
+            vec![
+                draft("a", "What does --verbose do?"),
+                draft("a", "What is a shelf?"),
+                // Said again where two passages overlap.
+                draft("a", "what is a shelf?"),
+                draft("a", "How do I bake bread?"),
+            ],
+            vec![
+                draft("b", "What does --verbose do?"),
+                draft("b", "What is a lock?"),
+            ],
+        ];
+        let asked = |count| -> Vec<String> {
+            let drafts = spread(found.clone(), count).into_iter();
+            drafts.map(|draft| draft.question).collect()
+        };
+        let all = [
+            "What is a shelf?",
+            "What is a lock?",
+            "How do I bake bread?",
+        ];
+        assert_eq!(asked(9), all);
+        assert_eq!(asked(2), all[..2]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `cairn eval`: how good retrieval and answers are, on public datasets or on
 //! questions of one's own, as the product itself indexes and searches.
 //!
-//! `init` drafts questions, `run` measures, `compare` judges two runs by each other. A `subject` is what
+//! `init` drafts questions by rules, `run` measures, `compare` judges two runs by each other. A `subject` is what
 //! is measured: questions and the collection that they are asked of.
 
 mod ablate;

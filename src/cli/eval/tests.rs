@@ -338,12 +338,17 @@ fn answers_are_judged_and_drafted_questions_are_asked() {
         "{birds:?}"
     );
     assert_eq!(report.metrics["answer_contains"].value, 1.0);
+    assert_eq!(report.metrics["first_unit_right"].value, 1.0);
+    let extra = &report.metrics["extra_units"];
+    assert_eq!(extra.value, birds.units.len() as f64 - 1.0);
     assert_eq!(report.metrics["faithfulness"].value, 1.0);
     assert_eq!(report.metrics["refusal_recall"].of, 1);
     assert!(report.judge.name.starts_with("local") && report.judge.calls > 0);
     let table = answers::table(&report);
     assert!(
-        table.contains("citation_precision") && table.contains("judged by local"),
+        table.contains("citation_precision")
+            && table.contains("first_unit_right")
+            && table.contains("judged by local"),
         "{table}"
     );
 }

@@ -37,21 +37,16 @@ pub(crate) struct CollectionInfo {
 }
 
 impl CollectionInfo {
-    fn read(
-        service: &Service,
-        engine: &Engine,
-        name: &str,
-        access: &Access,
-    ) -> Result<Self, ApiError> {
+    fn read(engine: &Engine, name: &str, access: &Access) -> Result<Self, ApiError> {
+        let overview = engine.overview(name, access)?;
         let snapshot = engine.collection(name)?.snapshot();
-        let (documents, chunks) = snapshot.readable_counts(access)?;
         Ok(Self {
             name: name.to_owned(),
-            generation: snapshot.generation(),
-            documents,
-            chunks,
+            generation: overview.generation,
+            documents: overview.documents,
+            chunks: overview.chunks,
             embedder: snapshot.embedder_id().map(Into::into),
-            suggestions: service.suggestions(name, &snapshot, access)?,
+            suggestions: overview.suggestions.clone(),
             error: None,
         })
     }
@@ -95,7 +90,7 @@ pub(crate) async fn list(
     let default = service.config().storage.collection.clone();
     blocking(move || {
         let read = |name: String| {
-            CollectionInfo::read(&service, &engine, &name, caller.access())
+            CollectionInfo::read(&engine, &name, caller.access())
                 .unwrap_or_else(|error| CollectionInfo::broken(&name, error))
         };
         let collections = engine.collections()?.into_iter().map(read).collect();

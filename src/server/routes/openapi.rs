@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::{batches, chat, collections, documents, health, metrics, query, search};
-use crate::answer::{Citation, Done};
+use crate::answer::{Answered, Citation, Done};
 use crate::retrieve::SearchResponse;
 use crate::server::error::ErrorBody;
 
@@ -39,7 +39,7 @@ use crate::server::error::ErrorBody;
         metrics::metrics,
         openapi,
     ),
-    components(schemas(SearchResponse, Citation, Done, ErrorBody, Delta, StreamError, chat::MessageBody, chat::StreamOptions)),
+    components(schemas(SearchResponse, Citation, Done, Answered, ErrorBody, Delta, StreamError, chat::MessageBody, chat::StreamOptions)),
     tags(
         (name = "questions", description = "Ask and search"),
         (name = "documents", description = "What is searched"),

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::answer::{AnswerEvent, AnswerRequest, Done};
+use crate::answer::{AnswerEvent, AnswerRequest, Answered};
 use crate::config::Config;
 use crate::gateway::accounts::Caller;
 use crate::retrieve::{Mode, SearchRequest};
@@ -61,7 +61,7 @@ pub(crate) struct QueryBody {
     /// `{"field": {"gte": n, "lte": n}}`, `and`, `or`, `not`.
     #[schema(value_type = Option<Object>)]
     pub filter: Option<Value>,
-    /// Server-sent events, or one `done` object as JSON.
+    /// Server-sent events, or the answer with its sources as one JSON object.
     #[schema(default = true)]
     pub stream: Option<bool>,
     /// Milliseconds until the answer must be there; what cannot finish is cut
@@ -162,6 +162,20 @@ fn within(param: &str, value: u64, most: u64) -> Result<(), ApiError> {
 }
 
 impl QueryBody {
+    /// The earlier turns.
+    pub(crate) fn history(&self) -> Vec<Message> {
+        let turns = self.history.iter().flatten();
+        turns
+            .map(|turn| Message {
+                role: match turn.role {
+                    TurnRole::User => Role::User,
+                    TurnRole::Assistant => Role::Assistant,
+                },
+                content: turn.content.clone(),
+            })
+            .collect()
+    }
+
     /// The search that it asks for; what it leaves out comes from `config`.
     ///
     /// # Errors
@@ -215,19 +229,9 @@ impl QueryBody {
         caller: Caller,
         request_id: String,
     ) -> Result<AnswerRequest, ApiError> {
-        let history = self.history.clone().unwrap_or_default();
+        let history = self.history();
         let generate = self.generate.unwrap_or(true);
         let model = self.model.clone();
-        let history = history
-            .into_iter()
-            .map(|turn| Message {
-                role: match turn.role {
-                    TurnRole::User => Role::User,
-                    TurnRole::Assistant => Role::Assistant,
-                },
-                content: turn.content,
-            })
-            .collect();
         Ok(AnswerRequest {
             search: self.into_search(config, &caller)?,
             caller,
@@ -243,14 +247,14 @@ impl QueryBody {
 ///
 /// With `stream` (the default) the response is a stream of server-sent events:
 /// `sources`, then `delta` and `citation`, then `done` or `error`. Without, it
-/// is the data of `done`.
+/// is the data of `done` with the sources beside it.
 ///
 /// # Errors
 /// `invalid_request`, `not_ready`, `overloaded`, `timeout`; once the stream has
 /// begun, failures are its `error` event.
 #[utoipa::path(post, path = "/query", tag = "questions", request_body = QueryBody,
     responses(
-        (status = 200, description = "With `stream: false`", body = Done,
+        (status = 200, description = "With `stream: false`", body = Answered,
             content_type = "application/json"),
         (status = 400, description = "The request is wrong", body = ErrorBody),
         (status = 404, description = "No such collection", body = ErrorBody),
@@ -323,14 +327,20 @@ async fn answer(
     if stream {
         return Ok(answering::respond(events, cancel, permit, service));
     }
+    let mut found = None;
     while let Some(event) = events.next().await {
         match event {
-            AnswerEvent::Done(done) => return Ok(Json(*done).into_response()),
+            AnswerEvent::Sources(sources) => found = Some(sources),
+            AnswerEvent::Done(done) => {
+                let found =
+                    found.ok_or_else(|| ApiError::internal("an answer came before its sources"))?;
+                return Ok(Json(Answered::new(*done, found)).into_response());
+            }
             AnswerEvent::Error { code, message, .. } => {
                 let code = Code::parse(code).unwrap_or(Code::Internal);
                 return Err(ApiError::new(code, message));
             }
-            _ => {}
+            AnswerEvent::Delta { .. } | AnswerEvent::Citation(_) => {}
         }
     }
     Err(ApiError::internal("an answer ended without its last event"))

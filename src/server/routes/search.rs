@@ -15,7 +15,8 @@ use crate::server::state::Service;
 use crate::telemetry::metrics as names;
 
 /// Finds the best passages for a question. Takes the body of `/query`; what
-/// only concerns the answer has no effect.
+/// only concerns the answer has no effect. With `history`, a follow-up question is
+/// searched with the words of the questions before it that it needs.
 ///
 /// # Errors
 /// `invalid_request`, `not_found`, `overloaded`, `not_ready`, `timeout`.
@@ -33,7 +34,9 @@ pub(crate) async fn search(
     JsonBody(body): JsonBody<QueryBody>,
 ) -> Result<Json<SearchResponse>, ApiError> {
     let core = service.core()?;
-    let request = body.into_search(service.config(), &caller)?;
+    let history = body.history();
+    let mut request = body.into_search(service.config(), &caller)?;
+    request.query = core.answerer.standalone(&request.query, &history);
     let cancel = CancelOnDrop::default();
     let found = core.engine.search(request, cancel.token()).await?;
     if !found.degraded.is_empty() {

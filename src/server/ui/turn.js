@@ -121,7 +121,8 @@ export class Turn {
   timing(done) {
     const { total, first_token: first } = done.timings_ms;
     const quoted = done.provider === "extractive";
-    const writer = quoted ? "quotations" : [done.provider, done.model].filter(Boolean).join(" · ");
+    const quotations = done.citations.length ? "quotations" : null;
+    const writer = quoted ? quotations : [done.provider, done.model].filter(Boolean).join(" · ");
     const rows = Object.entries(done.timings_ms).map(([stage, ms]) =>
       el("tr", {}, el("th", { scope: "row" }, stage.replaceAll("_", " ")), el("td", {}, duration(ms))),
     );

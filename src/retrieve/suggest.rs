@@ -1,15 +1,20 @@
-//! Questions to try, drawn from the headings of what is indexed: the first
-//! question of a newcomer should have an answer.
+//! Questions to try, drawn from headings and plain sentences of what is indexed: the
+//! first question of a newcomer should have an answer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_indexer::{Access, Result, Snapshot};
+
+use super::drafting::{self, headings};
 
 /// Documents that are looked at: the page asks often.
 const MAX_DOCUMENTS: usize = 48;
 
 /// Longer documents are not read for their headings.
 const MAX_TEXT_BYTES: u64 = 256 << 10;
+
+/// Chunks of a document whose texts are read.
+const MAX_DRAFTED_CHUNKS: usize = 8;
 
 /// Headings that say nothing about what is under them.
 const EMPTY: &[&str] = &[
@@ -60,91 +65,38 @@ const EMPTY: &[&str] = &[
     "usage",
 ];
 
-/// First words of headings that tell what to do.
-const VERBS: &[&str] = &[
-    "access",
-    "add",
-    "ask",
-    "avoid",
-    "build",
-    "call",
-    "change",
-    "check",
-    "choose",
-    "compile",
-    "configure",
-    "connect",
-    "convert",
-    "create",
-    "customize",
-    "debug",
-    "define",
-    "delete",
-    "deploy",
-    "disable",
-    "enable",
-    "export",
-    "find",
-    "fix",
-    "generate",
-    "get",
-    "handle",
-    "import",
-    "install",
-    "load",
-    "make",
-    "manage",
-    "measure",
-    "migrate",
-    "monitor",
-    "move",
-    "open",
-    "parse",
-    "publish",
-    "read",
-    "remove",
-    "rename",
-    "restore",
-    "run",
-    "save",
-    "search",
-    "send",
-    "serve",
-    "set",
-    "start",
-    "stop",
-    "store",
-    "test",
-    "troubleshoot",
-    "uninstall",
-    "update",
-    "upgrade",
-    "use",
-    "verify",
-    "write",
-];
-
 /// At most `count` questions, the most promising first, from different
 /// documents that the caller may read.
 ///
 /// # Errors
 /// When the snapshot cannot be read.
-pub fn questions(snapshot: &Snapshot, count: usize, access: &Access) -> Result<Vec<String>> {
+pub(super) fn questions(snapshot: &Snapshot, count: usize, access: &Access) -> Result<Vec<String>> {
     let mut found: Vec<(u8, String)> = Vec::new();
     for document in snapshot.documents(0, MAX_DOCUMENTS, access)? {
         if document.text_bytes > MAX_TEXT_BYTES {
             continue;
         }
-        let mut headings = BTreeSet::new();
         let chunks = snapshot.document_chunks(document.id, access)?;
-        for stored in chunks.unwrap_or_default() {
-            headings.extend(stored.chunk.heading_path);
+        let chunks = chunks.unwrap_or_default();
+        // Each heading, with the first text that stands under it.
+        let mut headings: BTreeMap<&str, &str> = BTreeMap::new();
+        for stored in &chunks {
+            for heading in &stored.chunk.heading_path {
+                headings.entry(heading).or_insert(&stored.chunk.text);
+            }
         }
         let best = headings
             .iter()
-            .filter_map(|heading| question(heading, &document.title));
+            .filter_map(|(heading, body)| question(heading, &document.title, body));
+        // A short document is one chunk, whose headings are in its text.
+        let inside = chunks.iter().take(MAX_DRAFTED_CHUNKS).flat_map(|stored| {
+            let drafted = drafting::of_text(&stored.chunk.text);
+            drafted
+                .into_iter()
+                .map(|drafted| (rank(&drafted.question), drafted.question))
+        });
         // The first one wins among equals, so that the choice is stable.
-        found.extend(best.min_by_key(|(rank, _)| *rank));
+        found.extend(best.chain(inside).min_by_key(|(rank, _)| *rank));
     }
     found.sort_by_key(|(rank, _)| *rank);
     let mut seen = BTreeSet::new();
@@ -156,9 +108,9 @@ pub fn questions(snapshot: &Snapshot, count: usize, access: &Access) -> Result<V
         .collect())
 }
 
-/// A question that the section under `heading` answers, and how good it is (0
-/// is best).
-fn question(heading: &str, title: &str) -> Option<(u8, String)> {
+/// A question that the section under `heading`, where `body` stands, answers, and how
+/// good it is (0 is best).
+fn question(heading: &str, title: &str, body: &str) -> Option<(u8, String)> {
     let heading = heading.trim().trim_end_matches([':', '.']);
     let words: Vec<&str> = heading.split_whitespace().collect();
     let letters = heading
@@ -173,16 +125,13 @@ fn question(heading: &str, title: &str) -> Option<(u8, String)> {
     if heading.ends_with('?') && words.len() > 2 {
         return Some((0, heading.to_owned()));
     }
-    // The prefix is ASCII in both, so its length is the same in both.
-    if lower.starts_with("how to ")
-        && let Some(rest) = heading.get("how to ".len()..)
-    {
-        return Some((1, format!("How do I {rest}?")));
+    if let Some(question) = headings::question(heading, body) {
+        return Some((rank(&question), question));
     }
-    if words.len() > 1 && VERBS.contains(&&*words[0].to_lowercase()) {
-        return Some((2, format!("How do I {}?", lower_first(heading))));
-    }
-    let says_nothing = EMPTY.contains(&&*lower) || lower == title.to_lowercase();
+    let asks = ["how ", "what ", "when ", "where ", "why "];
+    let says_nothing = EMPTY.contains(&&*lower)
+        || lower == title.to_lowercase()
+        || asks.iter().any(|word| lower.starts_with(word));
     if says_nothing || title.is_empty() || title.len() > 60 {
         return None;
     }
@@ -190,14 +139,12 @@ fn question(heading: &str, title: &str) -> Option<(u8, String)> {
     Some((rank, format!("What does {title} say about “{heading}”?")))
 }
 
-/// "Install it" becomes "install it"; "HTTP headers" stays.
-fn lower_first(heading: &str) -> String {
-    let mut chars = heading.chars();
-    match (chars.next(), heading.chars().nth(1)) {
-        (Some(first), Some(second)) if second.is_lowercase() => {
-            first.to_lowercase().chain(chars).collect()
-        }
-        _ => heading.to_owned(),
+/// How good a drafted question is: what one wants to do comes first.
+fn rank(question: &str) -> u8 {
+    if question.starts_with("How do I ") {
+        1
+    } else {
+        2
     }
 }
 
@@ -206,7 +153,7 @@ mod tests {
     use super::*;
 
     fn asked(heading: &str) -> Option<String> {
-        question(heading, "Guide").map(|(_, question)| question)
+        question(heading, "Guide", "").map(|(_, question)| question)
     }
 
     #[test]
@@ -215,8 +162,9 @@ mod tests {
             ("Why is it slow?", "Why is it slow?"),
             ("How to install it", "How do I install it?"),
             ("Install the server:", "How do I install the server?"),
-            ("HTTP headers", "What does Guide say about “HTTP headers”?"),
-            ("Crash safety", "What does Guide say about “Crash safety”?"),
+            ("HTTP headers", "How do HTTP headers work?"),
+            ("Crash safety", "How does crash safety work?"),
+            ("Safety", "What does Guide say about “Safety”?"),
         ] {
             assert_eq!(asked(heading).as_deref(), Some(expected));
         }

@@ -1,0 +1,120 @@
+//! Names in a question, and whether the sources know them.
+//!
+//! Who asks how to do something "on Windows" or "with Kubernetes" is not answered by
+//! passages that never name it, however near they are otherwise.
+
+use crate::retrieve::Source;
+
+/// Words that show a question to be English, where only names are written with a capital.
+const ENGLISH: [&str; 14] = [
+    "a", "can", "do", "does", "how", "in", "is", "of", "the", "to", "what", "when", "where",
+    "which",
+];
+
+/// The names in a question, in lower case: words with a capital that do not open it, and
+/// words with capitals or digits among their letters.
+fn names(question: &str) -> Vec<String> {
+    let words: Vec<&str> = question
+        .split(|c: char| !c.is_alphanumeric() && c != '.' && c != '-' && c != '_')
+        .map(|word| word.trim_matches(['.', '-', '_']))
+        .filter(|word| !word.is_empty())
+        .collect();
+    let is_english = words
+        .iter()
+        .any(|word| ENGLISH.contains(&word.to_lowercase().as_str()));
+    let is_name = |at: usize, word: &str| {
+        let opens = word.starts_with(char::is_uppercase);
+        let inside = word
+            .char_indices()
+            .skip(1)
+            .any(|(_, c)| c.is_uppercase() || c.is_numeric());
+        let letters = word.chars().any(char::is_alphabetic);
+        // After a number stands a unit of measure.
+        let measures = at > 0 && words[at - 1].chars().all(|c| c.is_numeric() || c == '.');
+        letters
+            && !measures
+            && word.chars().count() > 1
+            && (inside || (opens && at > 0 && is_english))
+    };
+    let names: Vec<String> = words
+        .iter()
+        .enumerate()
+        .filter(|&(at, word)| is_name(at, word))
+        .map(|(_, word)| word.to_lowercase())
+        .collect();
+    // Where most words have a capital, it says nothing.
+    match 2 * names.len() > words.len() {
+        true => Vec::new(),
+        false => names,
+    }
+}
+
+/// Whether the question has a name that stands nowhere in the sources, their titles and
+/// headings.
+pub(super) fn lacks_name(question: &str, sources: &[Source]) -> bool {
+    let names = names(question);
+    if names.is_empty() {
+        return false;
+    }
+    let texts: Vec<String> = sources
+        .iter()
+        .map(|source| {
+            let headings = source.heading_path.join(" ");
+            format!("{} {} {headings} {}", source.uri, source.title, source.text).to_lowercase()
+        })
+        .collect();
+    names
+        .iter()
+        .any(|name| !texts.iter().any(|text| stands_in(name, text)))
+}
+
+/// Whether a name stands in a text, not as the inside of another word.
+fn stands_in(name: &str, text: &str) -> bool {
+    text.match_indices(name)
+        .any(|(at, _)| !text[..at].ends_with(char::is_alphanumeric))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::source;
+    use super::*;
+
+    #[test]
+    fn names_are_capitals_and_codes() {
+        let cases: [(&str, &[&str]); 9] = [
+            ("How do I run it on Windows 11?", &["windows"]),
+            ("Does curl speak gRPC or HTTP/3?", &["grpc", "http"]),
+            ("Which port is the default?", &[]),
+            (
+                "How do I set max_size to 5 MB in Docker's file?",
+                &["docker"],
+            ),
+            ("What does ERR_4012 mean?", &["err_4012"]),
+            ("Windows", &[]),
+            ("How To Install The Package", &[]),
+            // In German every noun has a capital.
+            ("Wie lange bleibt ein Eintrag im Log?", &[]),
+            ("Was macht UTF-8?", &["utf-8"]),
+        ];
+        for (question, wanted) in cases {
+            assert_eq!(names(question), wanted, "{question}");
+        }
+    }
+
+    #[test]
+    fn a_name_may_stand_in_text_title_or_address() {
+        let mut page = source(1, "It runs under Kubernetes (k8s) since 2.0.");
+        page.title = "Docker images".to_owned();
+        let sources = [page];
+        for known in [
+            "How do I run it in Docker?",
+            "Does it run on Kubernetes?",
+            "What is K8S?",
+        ] {
+            assert!(!lacks_name(known, &sources), "{known}");
+        }
+        assert!(lacks_name("How do I run it on Windows?", &sources));
+        // "GPU" is not in "gpus" only by chance, but "AI" is not in "maintain".
+        assert!(stands_in("gpu", "two gpus") && !stands_in("ai", "maintain"));
+    }
+}

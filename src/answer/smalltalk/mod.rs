@@ -1,0 +1,116 @@
+//! Messages that ask nothing of the documents: a greeting, thanks, and questions about
+//! the collection itself. They get a plain reply instead of a quotation or a refusal.
+//!
+//! Only a whole message from the lists of `phrases` counts, with nothing else in it. A message
+//! that is also the title of a document, or a heading, stays a question about that. So
+//! does every message with a filter, which chooses documents.
+
+mod phrases;
+mod reply;
+
+use std::time::Instant;
+
+use cairn_models::Cancel;
+use tokio::sync::mpsc;
+
+use self::phrases::{SmallTalk, recognise};
+use self::reply::reply;
+use super::events::AnswerEvent;
+use super::request::{AnswerRequest, Failure};
+use super::run::{Run, send};
+use super::stream::Parts;
+use crate::retrieve::{Mode, SearchRequest, Source};
+
+/// Passages whose titles and headings are looked at.
+const LOOKED_AT: usize = 20;
+
+impl Parts {
+    /// Replies to a message that asks nothing of the documents; false, and nothing is
+    /// sent, when it may ask something.
+    pub(in crate::answer) async fn chats(
+        &self,
+        request: &AnswerRequest,
+        start: Instant,
+        cancel: &Cancel,
+        out: &mpsc::Sender<AnswerEvent>,
+    ) -> Result<bool, Failure> {
+        let search = &request.search;
+        if search.filter.is_some() {
+            return Ok(false);
+        }
+        let Some(talk) = recognise(&search.query) else {
+            return Ok(false);
+        };
+        let overview = self.search.overview(&search.collection, &search.access);
+        let Some(overview) = overview.await? else {
+            return Ok(false);
+        };
+        let look = SearchRequest {
+            mode: Mode::Lexical,
+            rerank: false,
+            top_k: LOOKED_AT,
+            candidates: LOOKED_AT,
+            ..search.clone()
+        };
+        let mut found = self.search.search(look, cancel.clone()).await?;
+        if is_subject(talk, &search.query, &found.sources) {
+            return Ok(false);
+        }
+        found.sources.clear();
+        send(out, AnswerEvent::Sources(found.clone())).await;
+        let mut run = Run::new(&found, start, out.clone());
+        // It rests on the collection's own figures.
+        run.answerability = 1.0;
+        run.write(&reply(talk, &found.collection, &overview)).await;
+        run.close().await;
+        run.done("stop", false, true).await;
+        Ok(true)
+    }
+}
+
+/// Whether documents have the message for their subject. Nobody asks what thanks are, and
+/// many pages end with a heading for them.
+fn is_subject(talk: SmallTalk, message: &str, sources: &[Source]) -> bool {
+    let plain = |text: &str| {
+        let words = text.split(|c: char| !c.is_alphanumeric());
+        let words = words.filter(|word| !word.is_empty());
+        words.collect::<Vec<_>>().join(" ").to_lowercase()
+    };
+    let message = plain(message);
+    let is_title = |source: &Source| plain(&source.title) == message;
+    let is_heading = |source: &Source| {
+        let mut headings = source.heading_path.iter();
+        headings.any(|heading| plain(heading) == message)
+    };
+    match talk {
+        SmallTalk::Thanks => false,
+        SmallTalk::Greeting => sources.iter().any(is_title),
+        SmallTalk::Collection => sources
+            .iter()
+            .any(|source| is_title(source) || is_heading(source)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answer::testing::source;
+
+    #[test]
+    fn a_subject_of_the_documents_is_no_small_talk() {
+        let titled = |title: &str, heading: &str| {
+            let mut found = source(1, "x");
+            found.title = title.to_owned();
+            found.heading_path = vec![heading.to_owned()];
+            [found]
+        };
+        let greeting = titled("hello", "Greetings");
+        assert!(is_subject(SmallTalk::Greeting, "Hello?", &greeting));
+        assert!(!is_subject(SmallTalk::Greeting, "Greetings!", &greeting));
+        let asked = titled("FAQ", "What can I ask?");
+        assert!(is_subject(SmallTalk::Collection, "what can i ask", &asked));
+        assert!(!is_subject(SmallTalk::Collection, "what is here?", &asked));
+        let thanked = titled("README", "Thanks");
+        assert!(!is_subject(SmallTalk::Thanks, "Thanks", &thanked));
+    }
+}

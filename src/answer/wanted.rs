@@ -1,0 +1,150 @@
+//! What kind of answer a question wants: a number, or something to type. Known for
+//! questions in English; others want nothing special.
+
+/// Ways to ask for a number.
+const NUMBER: [&str; 16] = [
+    "exit code",
+    "how big",
+    "how far",
+    "how fast",
+    "how high",
+    "how large",
+    "how long",
+    "how many",
+    "how much",
+    "how often",
+    "how old",
+    "limit",
+    "maximum",
+    "minimum",
+    "threshold",
+    "timeout",
+];
+/// Ways to ask what to type.
+const CODE: [&str; 15] = [
+    "command",
+    "commands",
+    "flag",
+    "flags",
+    "function",
+    "how can",
+    "how could",
+    "how do",
+    "how should",
+    "how to",
+    "key",
+    "option",
+    "options",
+    "setting",
+    "variable",
+];
+/// Numbers in letters, and what stands for them.
+const IN_LETTERS: [&str; 15] = [
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "twelve",
+    "hundred",
+    "thousand",
+    "unlimited",
+    "never",
+];
+
+/// What a question wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    number: bool,
+    code: bool,
+}
+
+impl Wanted {
+    pub(super) fn of(question: &str) -> Self {
+        let words = format!(" {} ", words(question).collect::<Vec<_>>().join(" "));
+        let asks = |phrases: &[&str]| {
+            let asks = |phrase: &&str| words.contains(&format!(" {phrase} "));
+            phrases.iter().any(asks)
+        };
+        Self {
+            number: asks(&NUMBER),
+            code: asks(&CODE),
+        }
+    }
+
+    /// How many of the things wanted a text has that could be the answer.
+    pub(super) fn held_by(self, text: &str) -> usize {
+        usize::from(self.number && has_number(text)) + usize::from(self.code && has_code(text))
+    }
+}
+
+fn words(text: &str) -> impl Iterator<Item = String> + '_ {
+    text.split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+}
+
+fn has_number(text: &str) -> bool {
+    text.chars().any(char::is_numeric)
+        || words(text).any(|word| IN_LETTERS.contains(&word.as_str()))
+}
+
+/// Whether a text has code, an option, an assignment, or a shell's prompt.
+fn has_code(text: &str) -> bool {
+    let is_option = |word: &str| {
+        word.trim_start_matches(['(', '[', '"', '\'', '`'])
+            .strip_prefix('-')
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '-'))
+    };
+    text.contains('`')
+        || text
+            .split_whitespace()
+            .any(|word| is_option(word) || matches!(word, "=" | "$") || word.contains("()"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_say_what_they_want() {
+        let cases = [
+            ("How many days are logs kept?", true, false),
+            ("What is the maximum size of a request?", true, false),
+            ("Which exit code means a syntax error?", true, false),
+            ("How do I undo the last commit?", false, true),
+            ("Which option shows hidden files?", false, true),
+            ("Is it possible to limit the rate?", true, false),
+            ("What is a checkpoint?", false, false),
+            ("Wie lange dauert es?", false, false),
+        ];
+        for (question, number, code) in cases {
+            assert_eq!(Wanted::of(question), Wanted { number, code }, "{question}");
+        }
+    }
+
+    #[test]
+    fn texts_hold_numbers_and_code() {
+        let number = Wanted::of("How long does it take?");
+        assert_eq!(number.held_by("After 30 days."), 1);
+        assert_eq!(number.held_by("After two weeks."), 1);
+        assert_eq!(number.held_by("For a while."), 0);
+        let code = Wanted::of("How do I list files?");
+        for held in [
+            "Run `ls`.",
+            "Give ls the option -a.",
+            "$ ls",
+            "color = always",
+            "Call list().",
+        ] {
+            assert_eq!(code.held_by(held), 1, "{held}");
+        }
+        assert_eq!(code.held_by("It is a well-known - and old - problem."), 0);
+        assert_eq!(Wanted::default().held_by("30 `days`"), 0);
+    }
+}
