@@ -47,6 +47,7 @@ pub(super) struct Evidence {
     pub(super) n: u32,
     gist: Gist,
     statements: Vec<Statement>,
+    options: HashSet<String>,
 }
 
 /// What a sentence claims.
@@ -54,6 +55,9 @@ pub(super) struct Claim {
     /// Its content words.
     pub(super) content: Content,
     pieces: Vec<Piece>,
+    /// Options of commands in it, `--dry-run`: code has them where the rules for sentences
+    /// do not reach.
+    options: Vec<String>,
 }
 
 /// A part of a claim that must be borne by itself: a sentence, a row, a block of code.
@@ -83,8 +87,15 @@ impl Claim {
         Self {
             content: words.content(text),
             pieces,
+            options: options(text).map(str::to_lowercase).collect(),
         }
     }
+}
+
+/// The long options in a text, without their values.
+fn options(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '_'))
+        .filter(|word| word.len() > 3 && word.starts_with("--") && !word.ends_with('-'))
 }
 
 impl Claim {
@@ -184,6 +195,7 @@ impl Evidence {
     pub(super) fn of(source: &Source, words: &Words) -> Self {
         Self {
             n: source.n,
+            options: options(&source.text).map(str::to_lowercase).collect(),
             gist: Gist::of(source, words),
             statements: match words.is_english() {
                 true => statements(source, words),
@@ -195,6 +207,10 @@ impl Evidence {
     /// How well the source supports `claim`, in 0..=1; none when it does not.
     /// A claim without content is supported by nothing.
     pub(super) fn support(&self, claim: &Claim) -> Option<f32> {
+        let knows = |option| self.options.contains(option);
+        if !claim.options.iter().all(knows) {
+            return None;
+        }
         let mut least = None;
         for piece in &claim.pieces {
             let quotes = |statement: &Statement| statement.text == piece.text;
@@ -309,9 +325,24 @@ mod tests {
     }
 
     #[test]
+    fn an_option_that_the_source_does_not_have_is_noticed_in_code_too() {
+        let words = Words::new("english");
+        let text =
+            "To copy a folder again, run:\n\n    sync -av --delete --max-size=5m src/ dest/\n";
+        let evidence = [Evidence::of(&source(1, text), &words)];
+        let check = |claim: &str| best_support(&Claim::of(claim, &words), &evidence).is_some();
+        assert!(check(
+            "To copy a folder again, run: ```sync -av --delete src/ dest/```"
+        ));
+        assert!(!check(
+            "To copy a folder again, run: ```sync -av --watch src/ dest/```"
+        ));
+    }
+
+    #[test]
     fn an_answer_may_say_the_question_again() {
         let words = Words::new("english");
-        let text = "--no-commit: This flag applies the changes of each commit to your working tree, without making any commit. The collector listens on port 4318.";
+        let text = "--no-commit: This flag applies the changes of each picked commit to your working tree, without making any commit. The collector listens on port 4318.";
         let evidence = [Evidence::of(&source(1, text), &words)];
         let check = |claim: &str, question: &str| {
             best_support(&Claim::answering(claim, question, &words), &evidence).is_some()

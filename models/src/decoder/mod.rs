@@ -5,8 +5,8 @@
 //!
 //! - *reading a prompt* ([`prompt`]): many tokens at once, bound by arithmetic.
 //!   Weights are unpacked a few rows at a time and multiplied in f32.
-//! - *writing* ([`token`]): one token at a time, or a few that may come next, bound by
-//!   the reading of the weights, which are multiplied as the small integers that they are.
+//! - *writing* ([`token`]): one token at a time, bound by the reading of the
+//!   weights, which are multiplied as the small integers that they are.
 //!
 //! Keys and values of the tokens read so far stay ([`cache`]); a new prompt that
 //! starts like the last one is read from where they part.
@@ -40,7 +40,7 @@ pub(crate) struct Decoder {
     caches: Vec<Cache>,
     pass: prompt::Buffers,
     one: token::Buffers,
-    /// Of what follows each token that was taken last, `[tokens, vocabulary]`.
+    /// Of the next token, one for each token of the vocabulary.
     logits: Vec<f32>,
     /// Tokens whose keys and values the caches hold.
     read: Vec<u32>,
@@ -104,7 +104,7 @@ impl Decoder {
             caches,
             pass: prompt::Buffers::default(),
             one: token::Buffers::default(),
-            logits: Vec::new(),
+            logits: vec![0.0; model.head.rows],
             read: Vec::new(),
             as_prompt: 0,
             model,
@@ -116,11 +116,9 @@ impl Decoder {
         self.model.context_tokens
     }
 
-    /// Logits of what follows token `at` of those that were appended last, 0 after a
-    /// prompt, `[vocabulary]`; the sampler may change them.
-    pub(crate) fn logits(&mut self, at: usize) -> &mut [f32] {
-        let vocabulary = self.model.head.rows;
-        &mut self.logits[at * vocabulary..(at + 1) * vocabulary]
+    /// Logits of the next token, `[vocabulary]`; the sampler may change them.
+    pub(crate) fn logits(&mut self) -> &mut [f32] {
+        &mut self.logits
     }
 
     /// Reads `prompt`, after which [`Decoder::logits`] are those of the next token.
@@ -158,10 +156,9 @@ impl Decoder {
         Ok(())
     }
 
-    /// Appends tokens, after which [`Decoder::logits`] are those of what follows each.
-    /// They are the same, bit for bit, as those of the tokens appended one by one.
-    pub(crate) fn append(&mut self, tokens: &[u32], cancel: &Cancel) -> Result<()> {
-        self.check_room(tokens.len())?;
+    /// Appends one token, after which [`Decoder::logits`] are those of the next.
+    pub(crate) fn append(&mut self, token: u32, cancel: &Cancel) -> Result<()> {
+        self.check_room(1)?;
         let Self {
             model,
             caches,
@@ -169,14 +166,13 @@ impl Decoder {
             read,
             ..
         } = self;
-        one.append(model, caches, tokens, read.len(), cancel)?;
-        self.read.extend_from_slice(tokens);
+        one.append(model, caches, token, read.len(), cancel)?;
+        self.read.push(token);
         self.one.head(&self.model, &mut self.logits);
         Ok(())
     }
 
-    /// Forgets all but the first `tokens` that were read.
-    pub(crate) fn forget_after(&mut self, tokens: usize) {
+    fn forget_after(&mut self, tokens: usize) {
         self.read.truncate(tokens);
         self.as_prompt = self.as_prompt.min(tokens);
     }

@@ -171,14 +171,14 @@ fn small_models_of_floats_compute_what_candle_does() {
         ours.read_prompt(&prompt, &never).unwrap();
         let mut wanted = twin.logits(&prompt, 0);
         for at in 0..4 {
-            for (got, wanted) in ours.logits(0).iter().zip(&wanted) {
+            for (got, wanted) in ours.logits().iter().zip(&wanted) {
                 assert!(
                     (got - wanted).abs() < 2e-3,
                     "{architecture}, step {at}: {got} instead of {wanted}"
                 );
             }
             let token = 5 + at as u32;
-            ours.append(&[token], &never).unwrap();
+            ours.append(token, &never).unwrap();
             wanted = twin.logits(&[token], prompt.len() + at);
         }
     }
@@ -204,11 +204,11 @@ fn small_models_of_blocks_compute_what_candle_does_with_their_values() {
         let prompt = prompt(70, VOCABULARY);
         let never = Cancel::never();
         ours.read_prompt(&prompt, &never).unwrap();
-        let near = cosine(ours.logits(0), &twin.logits(&prompt, 0));
+        let near = cosine(ours.logits(), &twin.logits(&prompt, 0));
         // Only the last product's activations are rounded.
         assert!(near > 0.9999, "{architecture}: {near}");
-        ours.append(&[3], &never).unwrap();
-        let near = cosine(ours.logits(0), &twin.logits(&[3], prompt.len()));
+        ours.append(3, &never).unwrap();
+        let near = cosine(ours.logits(), &twin.logits(&[3], prompt.len()));
         assert!(near > 0.999, "{architecture}, written: {near}");
     }
 }
@@ -221,16 +221,16 @@ fn a_prompt_gives_the_same_whatever_was_read_before_and_on_any_threads() {
     let fresh = |tokens: &[u32]| {
         let mut decoder = load(&path, 1);
         decoder.read_prompt(tokens, &never).unwrap();
-        decoder.logits(0).to_vec()
+        decoder.logits().to_vec()
     };
     let mut decoder = load(&path, 3);
     for (same, rest) in [(600, 0), (600, 0), (599, 3), (301, 40), (7, 0), (0, 5)] {
         let mut tokens = long[..same].to_vec();
         tokens.extend((0..rest).map(|at| (at * 31 + 5) % VOCABULARY as u32));
         decoder.read_prompt(&tokens, &never).unwrap();
-        assert_eq!(decoder.logits(0), fresh(&tokens), "{same} and {rest}");
+        assert_eq!(decoder.logits(), fresh(&tokens), "{same} and {rest}");
         // What is written must not be taken for a part of the prompt.
-        decoder.append(&[long[same % 600]], &never).unwrap();
+        decoder.append(long[same % 600], &never).unwrap();
     }
 }
 
@@ -242,13 +242,13 @@ fn a_cancelled_call_leaves_nothing_behind() {
     let (never, cancelled) = (Cancel::never(), Cancel::never());
     cancelled.cancel();
     decoder.read_prompt(&tokens, &never).unwrap();
-    let wanted = decoder.logits(0).to_vec();
+    let wanted = decoder.logits().to_vec();
     let error = decoder.read_prompt(&[1, 2, 3], &cancelled).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
-    let error = decoder.append(&[1], &cancelled).unwrap_err();
+    let error = decoder.append(1, &cancelled).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
     decoder.read_prompt(&tokens, &never).unwrap();
-    assert_eq!(decoder.logits(0), wanted);
+    assert_eq!(decoder.logits(), wanted);
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn too_much_and_nothing_are_refused() {
     decoder
         .read_prompt(&prompt(1024, VOCABULARY), &never)
         .unwrap();
-    let error = decoder.append(&[1], &never).unwrap_err();
+    let error = decoder.append(1, &never).unwrap_err();
     assert!(error.to_string().contains("1025 tokens"), "{error}");
 }
 
@@ -343,30 +343,9 @@ fn the_small_generator_computes_what_candle_does() {
     let never = Cancel::never();
     ours.read_prompt(&prompt, &never).unwrap();
     // candle rounds the activations to 8 bits everywhere.
-    let near = cosine(ours.logits(0), &twin.logits(&prompt, 0));
+    let near = cosine(ours.logits(), &twin.logits(&prompt, 0));
     assert!(near > 0.995, "prompt: {near}");
-    ours.append(&[42], &never).unwrap();
-    let near = cosine(ours.logits(0), &twin.logits(&[42], prompt.len()));
+    ours.append(42, &never).unwrap();
+    let near = cosine(ours.logits(), &twin.logits(&[42], prompt.len()));
     assert!(near > 0.995, "next: {near}");
-}
-
-#[test]
-fn tokens_appended_together_or_one_by_one_give_the_same_logits() {
-    let never = Cancel::never();
-    let kinds = [GgmlDType::Q4K, GgmlDType::Q6K, GgmlDType::Q8_0];
-    for architecture in ["llama", "qwen2"] {
-        let (_folder, path) = write(architecture, &kinds, false);
-        let (mut one, mut all) = (load(&path, 2), load(&path, 2));
-        let (prompt, next) = (prompt(70, VOCABULARY), [5, 17, 90, 3, 3, 41]);
-        one.read_prompt(&prompt, &never).unwrap();
-        all.read_prompt(&prompt, &never).unwrap();
-        // A wrong guess leaves nothing behind.
-        all.append(&[1, 2, 3], &never).unwrap();
-        all.forget_after(prompt.len());
-        all.append(&next, &never).unwrap();
-        for (at, token) in next.into_iter().enumerate() {
-            one.append(&[token], &never).unwrap();
-            assert_eq!(one.logits(0), all.logits(at), "{architecture}, token {at}");
-        }
-    }
 }

@@ -1,6 +1,5 @@
 //! Writing the next turn of a conversation with a GGUF model on the CPU.
 
-mod draft;
 mod sample;
 mod stream;
 mod template;
@@ -17,7 +16,6 @@ use std::time::Instant;
 
 use candle_core::quantized::gguf_file::Content;
 
-use self::draft::Draft;
 use self::sample::Sampler;
 use self::template::ChatTemplate;
 use self::tokens::Tokens;
@@ -133,10 +131,6 @@ impl Generator for GgufGenerator {
 
         let mut first_token = None;
         let mut written: Vec<u32> = Vec::new();
-        let mut draft = Draft::new(&prompt);
-        // Tokens that were read as a guess, and how many of them proved right.
-        let mut guessed: Vec<u32> = Vec::new();
-        let mut right = 0;
         let mut step = decoder.read_prompt(&prompt, cancel);
         let finish_reason = loop {
             match step {
@@ -152,30 +146,19 @@ impl Generator for GgufGenerator {
             if written.len() == most {
                 break FinishReason::Length;
             }
-            let token = sampler.next(decoder.logits(right), &written);
+            let token = sampler.next(decoder.logits(), &written);
             first_token.get_or_insert_with(|| start.elapsed());
             if self.tokens.ends_turn(token) {
                 break FinishReason::Stop;
             }
             written.push(token);
-            draft.push(token);
             if stream.push(self.tokens.bytes(token), on_text).is_stopped() {
                 break FinishReason::Stop;
             }
-            step = if guessed.get(right) == Some(&token) {
-                // It was read already.
-                right += 1;
-                Ok(())
-            } else if written.len() == most {
-                // Nobody asks what would come after the last one.
-                Ok(())
-            } else {
-                draft.learn(guessed.len(), right);
-                decoder.forget_after(prompt.len() + written.len() - 1);
-                guessed = draft.guess(most - written.len() - 1).to_vec();
-                right = 0;
-                let tokens = [&[token], guessed.as_slice()].concat();
-                decoder.append(&tokens, cancel)
+            // Nobody asks what would come after the last one.
+            step = match written.len() == most {
+                true => Ok(()),
+                false => decoder.append(token, cancel),
             };
         };
         stream.finish(on_text);

@@ -242,11 +242,6 @@ impl<T> Parts<T> {
         }
     }
 
-    /// How many elements there are.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
     /// The address of element `at`, which may be one past the end.
     pub(crate) fn at(&self, at: usize) -> *mut T {
         assert!(at <= self.len);

@@ -133,7 +133,7 @@ impl<'a> Pair<'a> {
         let share = held as f32 / (held + missing).max(1) as f32;
         let one_verb = missing == 1 && verbs == 1 && held >= VERB_NEEDS;
         // It must be about what was asked.
-        if asked_missing > asked_held {
+        if asked_missing > 0 && asked_missing >= asked_held {
             return None;
         }
         // The place alone says nothing.
