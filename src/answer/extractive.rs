@@ -7,7 +7,7 @@ use cairn_models::{Cancel, Reader, Reranker};
 
 use super::names::lacks_name;
 use super::reading::{Reading, read};
-use super::units::{Composer, Kind, Rendered, Unit, render};
+use super::units::{Composer, Kind, Rendered, Segment, Unit, render};
 use super::wanted::Wanted;
 use super::words::{Content, Words};
 use crate::retrieve::Source;
@@ -34,8 +34,7 @@ const RANK: f32 = 0.35;
 const CUT_OFF: f32 = 3.0;
 /// What it costs to be a name, a heading or a question, which say little by themselves.
 const LABEL: f32 = 1.5;
-
-/// What a heading is worth that asks the same as the question: its answer follows.
+/// What it is worth to stand right below a heading that asks the same as the question.
 const HEADING: f32 = 3.0;
 /// What it is worth to hold the kind of thing that the question wants.
 const WANTED: f32 = 3.0;
@@ -82,9 +81,6 @@ pub(super) struct Choice {
 pub(super) struct Signals {
     /// Log-odds of the best segment, as the reader says.
     pub(super) best: f32,
-    /// Those of the unit that is nearest to the question, as the re-ranker says; 0
-    /// without one.
-    pub(super) nearest: f32,
     /// Share of the question, by rarity, that no source holds.
     pub(super) missing: f32,
     /// Whether the question has letters that English does not.
@@ -98,9 +94,7 @@ struct Candidate {
     page: usize,
     /// Log-odds that it answers, as the reader says.
     read: f32,
-    /// Those that it is about the question, as the re-ranker says.
-    near: Option<f32>,
-    /// Both together.
+    /// Those with what the re-ranker and the question's kind add.
     score: f32,
     unit: Unit,
     rendered: Rendered,
@@ -128,7 +122,14 @@ pub(super) fn extract(
     let mut candidates = candidates(&reading, sources, wanted);
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
     if let Some(reranker) = choosers.reranker {
-        add_likeness(&mut candidates, question, sources, reranker, cancel);
+        add_likeness(
+            &mut candidates,
+            question,
+            &reading,
+            sources,
+            reranker,
+            cancel,
+        );
     }
     Choice {
         extracts: pick(&candidates, words),
@@ -143,6 +144,7 @@ fn candidates(reading: &Reading, sources: &[Source], wanted: Wanted) -> Vec<Cand
     let mut all = Vec::new();
     for (page, read) in reading.pages.iter().enumerate() {
         let text = &sources[page].text;
+        let headed = reading.headed(read);
         for (segment, score) in read.scores.iter().enumerate() {
             let Some(score) = *score else { continue };
             let ranked = score - RANK * (1.0 + page as f32).ln();
@@ -153,12 +155,10 @@ fn candidates(reading: &Reading, sources: &[Source], wanted: Wanted) -> Vec<Cand
             if opens_cut && starts_inside(text) {
                 shown -= CUT_OFF;
             }
-            let names = found.kind == Kind::Label || text.ends_with('?');
-            if names && reading.repeats_question(read, segment) {
-                shown += HEADING;
-            } else if names || refers(text) {
+            if found.kind == Kind::Label || text.ends_with('?') || refers(text) {
                 shown -= LABEL;
             }
+            shown += HEADING * headed[segment];
             if is_synopsis(text) {
                 shown -= SYNOPSIS;
             }
@@ -202,7 +202,6 @@ fn candidates(reading: &Reading, sources: &[Source], wanted: Wanted) -> Vec<Cand
             candidates.push(Candidate {
                 page,
                 read: ranked,
-                near: None,
                 score: score + WANTED * held as f32,
                 unit,
                 rendered,
@@ -217,6 +216,7 @@ fn candidates(reading: &Reading, sources: &[Source], wanted: Wanted) -> Vec<Cand
 fn add_likeness(
     candidates: &mut [Candidate],
     question: &str,
+    reading: &Reading,
     sources: &[Source],
     reranker: &dyn Reranker,
     cancel: &Cancel,
@@ -225,9 +225,10 @@ fn add_likeness(
         .iter()
         .map(|candidate| {
             let source = &sources[candidate.page];
-            let place = place(source);
+            let segments = &reading.pages[candidate.page].segments;
+            let heading = heading(source, segments, &candidate.unit);
             format!(
-                "{place}\n{}",
+                "{heading}\n{}",
                 candidate.rendered.text.replace(&mark(source), "")
             )
         })
@@ -236,7 +237,6 @@ fn add_likeness(
     match reranker.score(question, &texts, cancel) {
         Ok(scores) => {
             for (candidate, score) in candidates.iter_mut().zip(scores) {
-                candidate.near = Some(score);
                 candidate.score += LIKENESS * score;
             }
             candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
@@ -270,17 +270,14 @@ fn signals(
     if candidates.is_empty() {
         return Signals {
             best: f32::NEG_INFINITY,
-            nearest: 0.0,
             missing: 1.0,
             is_foreign: false,
             lacks_name: false,
         };
     }
     let best = candidates.iter().map(|candidate| candidate.read);
-    let nearest = candidates.iter().filter_map(|candidate| candidate.near);
     Signals {
         best: best.fold(f32::NEG_INFINITY, f32::max),
-        nearest: nearest.reduce(f32::max).unwrap_or(0.0),
         missing: reading.missing(),
         is_foreign: question.chars().any(|c| c.is_alphabetic() && !c.is_ascii()),
         lacks_name: lacks_name(question, sources),
@@ -372,6 +369,19 @@ fn excerpts(candidates: &[Candidate], reading: &Reading) -> Vec<Excerpt> {
             }
         })
         .collect()
+}
+
+/// The heading above a unit: the last line before it that is a name, or the last heading
+/// before the source.
+fn heading(source: &Source, segments: &[Segment], unit: &Unit) -> String {
+    let first = unit.body.first().copied().unwrap_or(0);
+    let own = segments[..first.min(segments.len())]
+        .iter()
+        .rfind(|segment| segment.kind == Kind::Label);
+    match own {
+        Some(label) => source.text[label.range.clone()].to_owned(),
+        None => place(source),
+    }
 }
 
 /// The mark of a source, as it stands in what is quoted of it.

@@ -7,7 +7,7 @@ use std::ops::Range;
 use cairn_models::{Cancel, Reader, ReaderPassage};
 
 use super::prompt::place;
-use super::units::{Segment, segments};
+use super::units::{Kind, Segment, segments};
 use super::words::{Content, Words};
 use crate::retrieve::Source;
 
@@ -25,6 +25,9 @@ const IN_PLACE: f32 = 0.5;
 /// A heading that shares this much with the question asks the same.
 const SAME_HEADING: f32 = 0.75;
 
+/// Segments below a heading that are near it.
+const HEADED: usize = 6;
+
 /// A source, cut.
 pub(super) struct Page {
     pub(super) segments: Vec<Segment>,
@@ -33,6 +36,7 @@ pub(super) struct Page {
     place: String,
     /// What those hold.
     place_content: Content,
+
     /// The log-odds that each segment answers. A segment that was not read has none.
     pub(super) scores: Vec<Option<f32>>,
 }
@@ -84,14 +88,28 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// Whether a segment says what the question asks and nothing else, as a heading above
-    /// its answer does.
-    pub(super) fn repeats_question(&self, page: &Page, segment: usize) -> bool {
-        let content = &page.contents[segment];
+    /// For each segment of a page, how near it stands below a heading that says what the
+    /// question asks and nothing else: 1 is next to it, 0 not below one.
+    pub(super) fn headed(&self, page: &Page) -> Vec<f32> {
+        let mut left = 0;
+        let near = |(segment, content): (&Segment, &Content)| {
+            left = match segment.kind {
+                Kind::Label if self.is_asked_by(content) => HEADED,
+                Kind::Label => 0,
+                _ => left,
+            };
+            let near = left as f32 / HEADED as f32;
+            left = left.saturating_sub(1);
+            near
+        };
+        page.segments.iter().zip(&page.contents).map(near).collect()
+    }
+
+    fn is_asked_by(&self, heading: &Content) -> bool {
         let asks = |term: &&String| self.asked.weights.contains_key(*term);
-        let shared = content.stems.iter().chain(&content.exact).filter(asks);
-        shared.count() as f32 >= SAME_HEADING * content.len().max(2) as f32
-            && self.asked.share(|term| f32::from(holds(content, term))) >= SAME_HEADING
+        let shared = heading.stems.iter().chain(&heading.exact).filter(asks);
+        shared.count() as f32 >= SAME_HEADING * heading.len().max(2) as f32
+            && self.asked.share(|term| f32::from(holds(heading, term))) >= SAME_HEADING
     }
 
     /// Share of the question, by rarity, that no source holds.
@@ -277,4 +295,37 @@ fn read_parts(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::source;
+    use super::*;
+
+    #[test]
+    fn what_stands_below_the_heading_that_is_asked_is_known() {
+        let text = "The details are elsewhere.\n\nUse a larger language model\n\n\
+                    With no configuration, an answer quotes. Put the address of yours into the file.\n\n\
+                    Run it for others\n\nClose it with keys.";
+        let headed = |question: &str| {
+            let words = Words::new("english");
+            let sources = [source(1, text)];
+            let reading = read(question, &sources, None, &words, &Cancel::never());
+            reading.headed(&reading.pages[0])
+        };
+        let near = |away: usize| (HEADED - away) as f32 / HEADED as f32;
+        assert_eq!(
+            headed("How do I use a larger language model?"),
+            [0.0, near(0), near(1), near(2), 0.0, 0.0]
+        );
+        assert_eq!(
+            headed("How do I run it for others?"),
+            [0.0, 0.0, 0.0, 0.0, near(0), near(1)]
+        );
+        // A heading about something near is not the question.
+        assert_eq!(
+            headed("Which language models are supported on Windows?"),
+            [0.0; 6]
+        );
+    }
 }

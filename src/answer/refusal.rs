@@ -3,14 +3,13 @@
 use super::extractive::Signals;
 use crate::retrieve::{Mode, SearchRequest, SearchResponse, Source};
 
-/// What the nearest unit counts beside the best segment, and the log-odds that are
-/// added: chosen so that .5 parts answers from near misses (docs/evaluation.md).
-const NEAREST: f32 = 0.5;
-const BIAS: f32 = 3.55;
+/// What is added to the reader's log-odds of the best segment: chosen so that .5 parts
+/// answers from near misses (docs/evaluation.md).
+const BIAS: f32 = 1.8;
 /// What a name of the question that no source knows takes off.
 const UNKNOWN_NAME: f32 = 3.0;
 /// A question with foreign letters of which the sources lack this share is in another
-/// language than they are: then neither model can tell, and nothing is refused.
+/// language than they are: then the reader cannot tell, and nothing is refused.
 const UNREADABLE: f32 = 0.8;
 const UNDECIDED: f32 = 0.5;
 
@@ -21,7 +20,7 @@ pub(super) fn answerability(signals: &Signals) -> f32 {
     } else {
         0.0
     };
-    let log_odds = BIAS + signals.best + NEAREST * signals.nearest - unknown;
+    let log_odds = BIAS + signals.best - unknown;
     let probability = 1.0 / (1.0 + (-log_odds).exp());
     match signals.is_foreign && signals.missing > UNREADABLE && signals.best.is_finite() {
         true => probability.max(UNDECIDED),
@@ -87,25 +86,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_models_and_what_is_missing_decide() {
-        let signals = |best, nearest, missing| Signals {
+    fn the_best_segment_and_what_is_missing_decide() {
+        let signals = |best, missing| Signals {
             best,
-            nearest,
             missing,
             is_foreign: missing > 0.9,
             lacks_name: false,
         };
-        assert!(answerability(&signals(1.0, 0.0, 0.0)) > 0.9);
-        assert!(answerability(&signals(-6.0, 0.0, 0.0)) < 0.1);
-        assert!(answerability(&signals(-2.0, -6.0, 0.2)) < answerability(&signals(-2.0, 1.0, 0.2)));
+        assert!(answerability(&signals(1.0, 0.0)) > 0.9);
+        assert!(answerability(&signals(-6.0, 0.0)) < 0.1);
         let unnamed = Signals {
             lacks_name: true,
-            ..signals(1.0, 0.0, 0.0)
+            ..signals(1.0, 0.0)
         };
-        assert!(answerability(&unnamed) < answerability(&signals(1.0, 0.0, 0.0)));
+        assert!(answerability(&unnamed) < answerability(&signals(1.0, 0.0)));
         // A question in another language is not refused for that.
-        assert_eq!(answerability(&signals(-6.0, -6.0, 0.95)), 0.5);
-        assert_eq!(answerability(&signals(f32::NEG_INFINITY, 0.0, 1.0)), 0.0);
+        assert_eq!(answerability(&signals(-6.0, 0.95)), 0.5);
+        assert_eq!(answerability(&signals(f32::NEG_INFINITY, 1.0)), 0.0);
     }
 
     #[test]
