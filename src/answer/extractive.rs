@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use cairn_models::{Cancel, Reader, Reranker};
 
-use super::names::lacks_name;
+use super::names::knows_no_name;
 use super::reading::{Reading, read};
 use super::units::{Composer, Kind, Rendered, Segment, Unit, render};
 use super::wanted::Wanted;
@@ -85,8 +85,8 @@ pub(super) struct Signals {
     pub(super) missing: f32,
     /// Whether the question has letters that English does not.
     pub(super) is_foreign: bool,
-    /// Whether it has a name that no source does.
-    pub(super) lacks_name: bool,
+    /// Whether it has names and no source has one of them.
+    pub(super) knows_no_name: bool,
 }
 
 /// What may be quoted.
@@ -272,7 +272,7 @@ fn signals(
             best: f32::NEG_INFINITY,
             missing: 1.0,
             is_foreign: false,
-            lacks_name: false,
+            knows_no_name: false,
         };
     }
     let best = candidates.iter().map(|candidate| candidate.read);
@@ -280,7 +280,7 @@ fn signals(
         best: best.fold(f32::NEG_INFINITY, f32::max),
         missing: reading.missing(),
         is_foreign: question.chars().any(|c| c.is_alphabetic() && !c.is_ascii()),
-        lacks_name: lacks_name(question, sources),
+        knows_no_name: knows_no_name(question, sources),
     }
 }
 

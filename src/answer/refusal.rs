@@ -6,8 +6,8 @@ use crate::retrieve::{Mode, SearchRequest, SearchResponse, Source};
 /// What is added to the reader's log-odds of the best segment: chosen so that .5 parts
 /// answers from near misses (docs/evaluation.md).
 const BIAS: f32 = 1.8;
-/// What a name of the question that no source knows takes off.
-const UNKNOWN_NAME: f32 = 3.0;
+/// What it takes off that no source knows a name of the question.
+const UNKNOWN_NAME: f32 = 2.5;
 /// A question with foreign letters of which the sources lack this share is in another
 /// language than they are: then the reader cannot tell, and nothing is refused.
 const UNREADABLE: f32 = 0.8;
@@ -15,7 +15,7 @@ const UNDECIDED: f32 = 0.5;
 
 /// The probability that the sources answer, from 0 to 1.
 pub(super) fn answerability(signals: &Signals) -> f32 {
-    let unknown = if signals.lacks_name {
+    let unknown = if signals.knows_no_name {
         UNKNOWN_NAME
     } else {
         0.0
@@ -91,12 +91,12 @@ mod tests {
             best,
             missing,
             is_foreign: missing > 0.9,
-            lacks_name: false,
+            knows_no_name: false,
         };
         assert!(answerability(&signals(1.0, 0.0)) > 0.9);
         assert!(answerability(&signals(-6.0, 0.0)) < 0.1);
         let unnamed = Signals {
-            lacks_name: true,
+            knows_no_name: true,
             ..signals(1.0, 0.0)
         };
         assert!(answerability(&unnamed) < answerability(&signals(1.0, 0.0)));
