@@ -264,8 +264,8 @@ pub fn contains(answer: &str, gold: &[String]) -> bool {
     })
 }
 
-/// Units beyond the fewest neighbours that hold one of `gold`; none where all of them
-/// together do not.
+/// How many units an answer has beyond the shortest run of them that contains one of
+/// `gold`; none when even the whole answer contains none.
 pub fn extra_units(units: &[String], gold: &[String]) -> Option<usize> {
     let holds = |count: &usize| {
         let mut parts = units.windows(*count);

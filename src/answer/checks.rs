@@ -2,6 +2,7 @@
 //! itself sees them, and the units that people read.
 
 use super::grounding;
+use super::markup::one_line;
 use super::sentences::{is_item, sentences};
 
 /// A part of an answer that must rest on a source.
@@ -87,10 +88,6 @@ impl Units {
             _ => self.found.push(text),
         }
     }
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

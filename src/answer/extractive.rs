@@ -98,6 +98,8 @@ struct Candidate {
     score: f32,
     unit: Unit,
     rendered: Rendered,
+    /// What is shown, without its mark.
+    plain: String,
 }
 
 /// The models that choose; words do what is missing.
@@ -198,13 +200,15 @@ fn candidates(reading: &Reading, sources: &[Source], wanted: Wanted) -> Vec<Cand
                 source.n,
                 &place(source),
             );
-            let held = wanted.held_by(&rendered.text.replace(&mark(source), ""));
+            let plain = rendered.text.replace(&format!(" [{}]", source.n), "");
+            let held = wanted.held_by(&plain);
             candidates.push(Candidate {
                 page,
                 read: ranked,
                 score: score + WANTED * held as f32,
                 unit,
                 rendered,
+                plain,
             });
         }
     }
@@ -227,10 +231,7 @@ fn add_likeness(
             let source = &sources[candidate.page];
             let segments = &reading.pages[candidate.page].segments;
             let heading = heading(source, segments, &candidate.unit);
-            format!(
-                "{heading}\n{}",
-                candidate.rendered.text.replace(&mark(source), "")
-            )
+            format!("{heading}\n{}", candidate.plain)
         })
         .collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
@@ -382,11 +383,6 @@ fn heading(source: &Source, segments: &[Segment], unit: &Unit) -> String {
         Some(label) => source.text[label.range.clone()].to_owned(),
         None => place(source),
     }
-}
-
-/// The mark of a source, as it stands in what is quoted of it.
-fn mark(source: &Source) -> String {
-    format!(" [{}]", source.n)
 }
 
 /// What introduces a block that nothing in the text does: its last heading, or the title.

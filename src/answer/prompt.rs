@@ -8,6 +8,7 @@
 use cairn_models::{Message, Role};
 
 use super::extractive::Excerpt;
+use super::markup::one_line;
 use super::sentences::sentences;
 use super::words::Words;
 use crate::retrieve::Source;
@@ -94,7 +95,7 @@ pub(super) fn prompt(
     };
     let mut user = String::new();
     for (source, text) in &parts {
-        let title = one_line(&place(source, " > "));
+        let title = title_line(&place(source, " > "));
         user.push_str(&format!(
             "SOURCE {boundary} [{}] {title}\n{}\nEND {boundary}\n\n",
             source.n,
@@ -238,9 +239,14 @@ pub(super) fn place(source: &Source, between: &str) -> String {
     place
 }
 
-fn one_line(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    disarm(&line.chars().take(MAX_TITLE_CHARS).collect::<String>())
+/// A title that stays on its line and is not too long.
+fn title_line(text: &str) -> String {
+    disarm(
+        &one_line(text)
+            .chars()
+            .take(MAX_TITLE_CHARS)
+            .collect::<String>(),
+    )
 }
 
 /// The last turns of the conversation that fit.
