@@ -12,13 +12,13 @@ use std::hint::black_box;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use cairn::config::Config;
-use cairn::retrieve::{Engine, SearchRequest, fusion};
+use cairn_engine::retrieve::{Engine, SearchRequest, fusion};
 use cairn_indexer::vectors::{BuildSettings, Search, Segment, write_segment};
 use cairn_indexer::{Bm25, Index, IndexSettings, chunk_document};
 use cairn_models::{
     Cancel, Embedder, Hub, LoadOptions, Quiet, Reranker, load_embedder, load_reranker,
 };
+use cairn_settings::config::Config;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;

@@ -27,16 +27,16 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::routing::post;
 use axum::serve::ListenerExt as _;
-use cairn::answer::Answerer;
-use cairn::config::{Config, ProviderConfig};
-use cairn::gateway::accounts::Accounts;
-use cairn::gateway::{
+use cairn::server::{Service, router};
+use cairn_engine::answer::Answerer;
+use cairn_engine::retrieve::Engine;
+use cairn_gateway::accounts::Accounts;
+use cairn_gateway::{
     Cache, Call, ChatMessage, ChatRequest, ChatRole, Gateway, Plan, Reuse, Writer, routes,
 };
-use cairn::retrieve::Engine;
-use cairn::server::{Service, router};
 use cairn_indexer::ParseLimits;
 use cairn_models::Cancel;
+use cairn_settings::config::{Config, ProviderConfig};
 use futures::StreamExt as _;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use cairn::config::Config;
-use cairn::retrieve::{Engine, SearchRequest};
+use cairn_engine::retrieve::{Engine, SearchRequest};
 use cairn_models::{Cancel, Embedder, Reranker};
+use cairn_settings::config::Config;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 

@@ -4,10 +4,5 @@
 //! The binary is ten lines; everything it does is here, so that tests can call
 //! it in process. See ARCHITECTURE.md for the rooms and the arrows between them.
 
-pub mod answer;
 pub mod cli;
-pub mod config;
-pub mod gateway;
-pub mod retrieve;
 pub mod server;
-pub mod telemetry;

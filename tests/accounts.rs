@@ -83,8 +83,8 @@ fn usage_of_an_empty_folder_is_nothing_and_makes_nothing() {
 
 #[test]
 fn usage_sums_what_the_ledger_has() {
-    use cairn::config::Config;
-    use cairn::gateway::accounts::{Accounts, CallInfo, Caller, Estimate, Outcome};
+    use cairn_gateway::accounts::{Accounts, CallInfo, Caller, Estimate, Outcome};
+    use cairn_settings::config::Config;
 
     let dir = tempfile::tempdir().unwrap();
     let mut config = Config::default();

@@ -1,10 +1,10 @@
 //! Exact things are found by their words, paraphrases by their meaning: the
 //! engine with the real embedder over a small collection of look-alikes.
 
-use cairn::config::Config;
-use cairn::retrieve::{Engine, Mode, SearchRequest};
+use cairn_engine::retrieve::{Engine, Mode, SearchRequest};
 use cairn_indexer::Document;
 use cairn_models::{Cancel, Hub, LoadOptions, Quiet, load_embedder};
+use cairn_settings::config::Config;
 
 /// Names and texts; many share parts of what is looked for.
 const DOCUMENTS: &[(&str, &str)] = &[

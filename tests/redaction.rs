@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use cairn::telemetry::redact::{Kind, Redactor};
+use cairn_settings::telemetry::redact::{Kind, Redactor};
 
 const SET: &str = include_str!("fixtures/redaction.txt");
 

@@ -123,6 +123,13 @@ pub enum Access {
     Labels(BTreeSet<String>),
 }
 
+impl From<Option<&BTreeSet<String>>> for Access {
+    /// `None` reads everything.
+    fn from(labels: Option<&BTreeSet<String>>) -> Self {
+        labels.map_or(Self::All, |labels| Self::Labels(labels.clone()))
+    }
+}
+
 impl Access {
     /// Whether a document with `labels` may be read.
     pub fn allows(&self, labels: &BTreeSet<String>) -> bool {

@@ -34,7 +34,7 @@ def min_max(scores):
 def blend(ids, fused, heard, depth, weight):
     """`ids` (in fused order) with the first `depth` of them put in the order of
     the fused score, of which 1 is the most, + weight x softplus of the log-odds' distance
-    from noise; the rest follows (src/retrieve/blend.rs, `Reranker::worth`)."""
+    from noise; the rest follows (engine/src/retrieve/blend.rs, `Reranker::worth`)."""
     depth = min(depth, len(ids), len(heard))
     worth = weight * np.logaddexp(0, np.asarray(heard[:depth], dtype=np.float64) - NOISE_LOG_ODDS)
     mixed = worth + np.asarray(fused[:depth])

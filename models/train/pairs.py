@@ -1,5 +1,5 @@
 """Query and passage to token ids, exactly as the engine joins them
-(models/src/reranker/pairs.rs and src/retrieve/rerank.rs)."""
+(models/src/reranker/pairs.rs and engine/src/retrieve/rerank.rs)."""
 
 import numpy as np
 from tokenizers import Tokenizer

@@ -1,6 +1,6 @@
 """The engine's hybrid retrieval again, for machines without its binary: BM25
 and means of states, fused as the weighted sum of min-max normalised scores
-(src/retrieve/fusion.rs)."""
+(engine/src/retrieve/fusion.rs)."""
 
 import functools
 import multiprocessing

@@ -1,5 +1,5 @@
 """Words, and which part of a long passage is read: the engine's own choice
-(src/retrieve/windows.rs), so that training sees what serving sees."""
+(engine/src/retrieve/windows.rs), so that training sees what serving sees."""
 
 import math
 import re

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use super::context::Context;
-use crate::config::Mode;
-use crate::retrieve::SearchRequest;
+use cairn_engine::retrieve::SearchRequest;
+use cairn_settings::config::Mode;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::context::Context;
 use super::{Outcome, output};
-use crate::gateway::cache::{purge, stats};
+use cairn_gateway::cache::{purge, stats};
 
 /// What to do with the cache.
 #[derive(Debug, clap::Subcommand)]

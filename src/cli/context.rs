@@ -4,8 +4,8 @@
 use anyhow::Context as _;
 use serde_json::json;
 
-use crate::config::Config;
-use crate::telemetry::{self, Verbosity};
+use cairn_settings::config::Config;
+use cairn_settings::telemetry::{self, Verbosity};
 
 use super::args::Global;
 use super::failure::BadUsage;

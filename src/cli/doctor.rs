@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::context::Context;
 use super::indexing::count;
 use super::{Outcome, output};
-use crate::retrieve::Engine;
+use cairn_engine::retrieve::Engine;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -10,7 +10,7 @@ use super::failure::Advised;
 use super::indexing::{self, RunBar};
 use super::loading::Models;
 use super::{Outcome, interrupt};
-use crate::retrieve::Engine;
+use cairn_engine::retrieve::Engine;
 
 /// What to index.
 #[derive(Debug, clap::Args)]

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
-use cairn_indexer::Access;
 use clap::ArgAction;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -14,10 +13,10 @@ use serde_json::json;
 use super::context::Context;
 use super::failure::BadUsage;
 use super::{Outcome, output};
-use crate::config::KeyLimits;
-use crate::gateway::accounts::{
+use cairn_gateway::accounts::{
     AccountsError, Caller, KeyInfo, Keys, NewKey, Scope, Scopes, SecretKey,
 };
+use cairn_settings::config::KeyLimits;
 
 /// What to do with keys.
 #[derive(Debug, clap::Subcommand)]
@@ -214,10 +213,10 @@ fn readable(info: &KeyInfo) -> String {
         info.scopes.clone(),
     );
     let named = |labels: &BTreeSet<String>| labels.iter().cloned().collect::<Vec<_>>().join(",");
-    match caller.access() {
-        Access::All => "everything".to_owned(),
-        Access::Labels(labels) if labels.is_empty() => "what has no label".to_owned(),
-        Access::Labels(labels) => named(labels),
+    match caller.labels() {
+        None => "everything".to_owned(),
+        Some(labels) if labels.is_empty() => "what has no label".to_owned(),
+        Some(labels) => named(labels),
     }
 }
 

@@ -12,12 +12,12 @@ use cairn_models::{
 
 use super::context::Context;
 use super::progress::PullBars;
-use crate::answer::Answerer;
-use crate::config::Config;
-use crate::gateway::accounts::Accounts;
-use crate::gateway::{Cache, Gateway, LOCAL};
-use crate::retrieve::Engine;
 use crate::server::Service;
+use cairn_engine::answer::Answerer;
+use cairn_engine::retrieve::Engine;
+use cairn_gateway::accounts::Accounts;
+use cairn_gateway::{Cache, Gateway, LOCAL};
+use cairn_settings::config::Config;
 
 /// Which models a search needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -32,7 +32,7 @@ use clap::Parser as _;
 use args::{Cli, Command};
 use context::Context;
 
-use crate::telemetry::finish_traces;
+use cairn_settings::telemetry::finish_traces;
 
 /// How a command ended, apart from errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

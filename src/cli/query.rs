@@ -13,9 +13,9 @@ use super::loading::{self, Wanted};
 use super::output::{self, printable};
 use super::search::{heading, timings};
 use super::{Outcome, interrupt};
-use crate::answer::{AnswerEvent, AnswerRequest, Answered, Done};
-use crate::config::Mode;
-use crate::retrieve::{SearchRequest, SearchResponse, Source};
+use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answered, Done};
+use cairn_engine::retrieve::{SearchRequest, SearchResponse, Source};
+use cairn_settings::config::Mode;
 
 /// What to ask.
 #[derive(Debug, clap::Args)]

@@ -9,8 +9,8 @@ use super::loading::{self, Wanted};
 use super::output::{self, printable};
 use super::snippet;
 use super::{Outcome, interrupt};
-use crate::config::Mode;
-use crate::retrieve::{Ranks, SearchRequest, SearchResponse, Source, Timings};
+use cairn_engine::retrieve::{Ranks, SearchRequest, SearchResponse, Source, Timings};
+use cairn_settings::config::Mode;
 
 /// What to search for.
 #[derive(Debug, clap::Args)]

@@ -11,8 +11,8 @@ use super::context::Context;
 use super::failure::{Advised, BadUsage};
 use super::loading;
 use super::{Outcome, interrupt, output};
-use crate::gateway::accounts::Accounts;
 use crate::server::{self, Service};
+use cairn_gateway::accounts::Accounts;
 
 /// Where to listen.
 #[derive(Debug, clap::Args)]

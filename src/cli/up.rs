@@ -12,8 +12,8 @@ use super::failure::Advised;
 use super::indexing::{self, RunBar};
 use super::serve;
 use super::{Outcome, index, output};
-use crate::retrieve::Engine;
 use crate::server::{self, IndexingProgress, Service};
+use cairn_engine::retrieve::Engine;
 
 /// What to serve, and where.
 #[derive(Debug, clap::Args)]

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::context::Context;
 use super::{Outcome, output};
-use crate::gateway::accounts::usage::{CallRow, Group, Period, SampleRow, UsageReader, UsageRow};
+use cairn_gateway::accounts::usage::{CallRow, Group, Period, SampleRow, UsageReader, UsageRow};
 
 /// Which calls, and how to sum them.
 #[derive(Debug, clap::Args)]

@@ -18,10 +18,10 @@ use super::limits::{CancelOnDrop, Permit, shutting_down};
 use super::observe::InFlight;
 use super::sse;
 use super::state::Service;
-use crate::answer::{AnswerEvent, AnswerRequest};
-use crate::config::Config;
-use crate::gateway::accounts::Accounts;
-use crate::telemetry::{Question, metrics as names};
+use cairn_engine::answer::{AnswerEvent, AnswerRequest};
+use cairn_gateway::accounts::Accounts;
+use cairn_settings::config::Config;
+use cairn_settings::telemetry::{Question, metrics as names};
 
 /// One line about a question: its shape, and its text only where that is
 /// allowed.

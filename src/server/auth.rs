@@ -10,11 +10,17 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use cairn_indexer::Access;
 
 use super::error::{ApiError, Code};
 use super::routes::ui;
 use super::state::Service;
-use crate::gateway::accounts::{Accounts, Caller, LimitError, RateHeaders, Scope};
+use cairn_gateway::accounts::{Accounts, Caller, LimitError, RateHeaders, Scope};
+
+/// Which documents `caller` may read.
+pub(super) fn access_of(caller: &Caller) -> Access {
+    Access::from(caller.labels())
+}
 
 /// Carries a key, beside `Authorization: Bearer`.
 pub(super) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");

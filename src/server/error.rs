@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::retrieve::{SearchError, SearchErrorKind};
+use cairn_engine::retrieve::{SearchError, SearchErrorKind};
 
 /// Declares [`Code`] and its table in one place.
 macro_rules! table {

@@ -11,8 +11,8 @@ use metrics::{counter, gauge, histogram};
 use tracing::Instrument as _;
 
 use super::error::Code;
-use crate::gateway::accounts::KeyId;
-use crate::telemetry::{self, REQUEST_SPAN, metrics as names};
+use cairn_gateway::accounts::KeyId;
+use cairn_settings::telemetry::{self, REQUEST_SPAN, metrics as names};
 
 /// Carries the id of a request in and out.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

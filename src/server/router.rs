@@ -20,7 +20,7 @@ use super::routes::{
 };
 use super::state::Service;
 use super::{auth, limits, observe, origin};
-use crate::gateway::accounts::RateHeaders;
+use cairn_gateway::accounts::RateHeaders;
 
 /// Room in the body of a question beside the question itself: filter, history
 /// and escapes.

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use super::router::router;
 use super::routes::batches;
 use super::state::Service;
-use crate::telemetry::metrics::recorder;
+use cairn_settings::telemetry::metrics::recorder;
 
 /// How long connections may take to close once their streams were ended.
 const CLOSING: Duration = Duration::from_secs(2);

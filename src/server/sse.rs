@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use crate::answer::AnswerEvent;
+use cairn_engine::answer::AnswerEvent;
 
 /// Sent at once, so that proxies pass the headers on, and every
 /// [`KEEP_ALIVE_SECONDS`] of silence, so that they do not close the stream.
@@ -75,9 +75,9 @@ fn frame(name: &str, data: &impl Serialize, last: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answer::{Citation, Done};
-    use crate::gateway::Usage;
-    use crate::retrieve::{Ranks, SearchResponse, Source};
+    use cairn_engine::answer::{Citation, Done};
+    use cairn_engine::retrieve::{Ranks, SearchResponse, Source};
+    use cairn_gateway::Usage;
 
     /// Name and data of one frame, checked to be one frame.
     fn decode(frame: &str) -> (String, serde_json::Value) {

@@ -10,11 +10,11 @@ use tokio::sync::Semaphore;
 use super::error::{ApiError, Code};
 use super::lifecycle::Lifecycle;
 use super::writer::WriteQueue;
-use crate::answer::Answerer;
-use crate::config::Config;
-use crate::gateway::accounts::Accounts;
-use crate::gateway::batch::Batches;
-use crate::retrieve::Engine;
+use cairn_engine::answer::Answerer;
+use cairn_engine::retrieve::Engine;
+use cairn_gateway::accounts::Accounts;
+use cairn_gateway::batch::Batches;
+use cairn_settings::config::Config;
 
 const DAY: Duration = Duration::from_secs(86_400);
 

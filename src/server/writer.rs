@@ -17,8 +17,8 @@ use metrics::{counter, gauge, histogram};
 use tokio::sync::oneshot;
 
 use super::error::{ApiError, Code, Result};
-use crate::retrieve::Engine;
-use crate::telemetry::metrics as names;
+use cairn_engine::retrieve::Engine;
+use cairn_settings::telemetry::metrics as names;
 
 /// Uploads and deletions that may wait; more are "overloaded".
 const QUEUE: usize = 64;

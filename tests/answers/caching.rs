@@ -2,7 +2,7 @@
 //! with citations that are checked anew.
 
 use super::*;
-use cairn::gateway::{Cache, CacheUse};
+use cairn_gateway::{Cache, CacheUse};
 
 fn cached(provider: &Arc<Scripted>, search: FixedSearch) -> Answerer {
     let cache = Cache::open(&Config::default().cache, None, None);

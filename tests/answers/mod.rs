@@ -10,16 +10,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use cairn::answer::{AnswerEvent, AnswerRequest, Answerer, Citation, Done, Failure, Search};
-use cairn::config::Config;
-use cairn::gateway::{
+use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answerer, Citation, Done, Failure, Search};
+use cairn_engine::retrieve::{Overview, Ranks, SearchRequest, SearchResponse, Source, Timings};
+use cairn_gateway::{
     ChatRequest, Finish, Gateway, Limits, LocalProvider, Provider, ProviderError,
     ProviderErrorKind, ProviderEvent, ProviderStream, Usage,
 };
-use cairn::retrieve::{Overview, Ranks, SearchRequest, SearchResponse, Source, Timings};
 use cairn_indexer::Access;
 use cairn_models::testing::{OverlapReader, ScriptedGenerator};
 use cairn_models::{Cancel, Message, Role};
+use cairn_settings::config::Config;
 use futures::future::BoxFuture;
 use futures::{Stream, StreamExt as _};
 

@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cairn::config::{CacheMode, Config};
-use cairn::gateway::accounts::{Caller, KeyId, Scope};
-use cairn::gateway::{
+use cairn_gateway::accounts::{Caller, KeyId, Scope};
+use cairn_gateway::{
     Basis, Cache, CacheUse, Call, ChatEvent, ChatRequest, Gateway, Reuse, Writer, routes,
 };
 use cairn_models::Cancel;
 use cairn_models::testing::HashEmbedder;
+use cairn_settings::config::{CacheMode, Config};
 use futures::StreamExt as _;
 
 use super::routing::{config, fails, says};

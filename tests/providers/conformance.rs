@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cairn::gateway::{
+use cairn_gateway::{
     ChatMessage, ChatRequest, ChatRole, Finish, Limits, ProviderErrorKind as Kind, Tool, ToolCall,
     ToolChoice,
 };

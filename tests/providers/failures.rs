@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use cairn::config::ProviderConfig;
-use cairn::gateway::{Limits, ProviderError, ProviderErrorKind as K, open_provider};
+use cairn_gateway::{Limits, ProviderError, ProviderErrorKind as K, open_provider};
 use cairn_models::Cancel;
+use cairn_settings::config::ProviderConfig;
 
 use super::scripted::{Answer, PATIENT, bytes, chat, config, outcome, question, read, serve};
 
@@ -108,8 +108,8 @@ async fn a_server_that_never_answers() {
 async fn a_missing_key_is_named_and_nobody_is_asked() {
     let served = serve(&[Answer::stream(&[bytes("data: [DONE]\n\n")])]).await;
     let provider = open_provider(&config("openai", &served.base_url), None).unwrap();
-    let gateway = cairn::gateway::Gateway::new("endpoint", PATIENT).with(provider, "m", false);
-    let Ok(cairn::gateway::Writer::Model(plan)) = gateway.select("chat", None) else {
+    let gateway = cairn_gateway::Gateway::new("endpoint", PATIENT).with(provider, "m", false);
+    let Ok(cairn_gateway::Writer::Model(plan)) = gateway.select("chat", None) else {
         panic!("the provider is there")
     };
     let stream = gateway.chat(&plan, question(), Default::default(), Cancel::never());

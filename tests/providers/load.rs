@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use cairn::config::{Config, PriceConfig};
-use cairn::gateway::accounts::Accounts;
-use cairn::gateway::accounts::usage::{Group, Period, UsageReader};
-use cairn::gateway::{Cache, Call, Gateway, Writer, routes};
+use cairn_gateway::accounts::Accounts;
+use cairn_gateway::accounts::usage::{Group, Period, UsageReader};
+use cairn_gateway::{Cache, Call, Gateway, Writer, routes};
 use cairn_models::Cancel;
+use cairn_settings::config::{Config, PriceConfig};
 use futures::StreamExt as _;
 
 use super::routing::config;

@@ -7,9 +7,9 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use cairn::config::{Config, ProviderConfig};
-use cairn::gateway::{ChatMessage, ChatRequest, ChatRole, Finish, Limits, ProviderErrorKind};
+use cairn_gateway::{ChatMessage, ChatRequest, ChatRole, Finish, Limits, ProviderErrorKind};
 use cairn_models::{Cancel, Hub, Quiet};
+use cairn_settings::config::{Config, ProviderConfig};
 
 use super::scripted::{chat, read};
 

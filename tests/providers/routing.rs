@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use cairn::config::{Config, Deadlines, ProviderConfig, RouteConfig, TargetConfig};
-use cairn::gateway::{Call, ChatStream, Gateway, ProviderErrorKind as Kind, Writer, routes};
+use cairn_gateway::{Call, ChatStream, Gateway, ProviderErrorKind as Kind, Writer, routes};
 use cairn_models::Cancel;
+use cairn_settings::config::{Config, Deadlines, ProviderConfig, RouteConfig, TargetConfig};
 
 use super::formats::{FORMATS, frames};
 use super::scripted::{Answer, Part, Running, bytes, question, read, serve};

@@ -8,12 +8,12 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use cairn::config::ProviderConfig;
-use cairn::gateway::{
+use cairn_gateway::{
     Call, ChatEvent, ChatMessage, ChatRequest, ChatRole, ChatStream, Gateway, Limits,
     ProviderError, Secret, Served, ToolCall, Writer, open_provider, routes,
 };
 use cairn_models::Cancel;
+use cairn_settings::config::ProviderConfig;
 use futures::StreamExt as _;
 use tokio::sync::{mpsc, oneshot};
 

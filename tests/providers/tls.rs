@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cairn::gateway::ProviderErrorKind;
+use cairn_gateway::ProviderErrorKind;
 use cairn_models::Cancel;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;

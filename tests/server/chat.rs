@@ -161,7 +161,7 @@ async fn the_models_are_listed() {
 
 #[tokio::test]
 async fn a_provider_that_fails_has_a_status_also_with_a_stream() {
-    use cairn::gateway::{ChatRequest, Provider, ProviderError, ProviderErrorKind, ProviderStream};
+    use cairn_gateway::{ChatRequest, Provider, ProviderError, ProviderErrorKind, ProviderStream};
     struct Failing(ProviderErrorKind);
     impl Provider for Failing {
         fn name(&self) -> &str {

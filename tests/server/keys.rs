@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use cairn::config::KeyLimits;
-use cairn::gateway::accounts::{Keys, NewKey, Scope};
+use cairn_gateway::accounts::{Keys, NewKey, Scope};
+use cairn_settings::config::KeyLimits;
 use serde_json::{Value, json};
 
 use super::{Bench, GUIDE, Reply, Scripted};

@@ -19,17 +19,17 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
-use cairn::answer::Answerer;
-use cairn::config::Config;
-use cairn::gateway::accounts::Accounts;
-use cairn::gateway::{
+use cairn::server::{Service, router};
+use cairn_engine::answer::Answerer;
+use cairn_engine::retrieve::Engine;
+use cairn_gateway::accounts::Accounts;
+use cairn_gateway::{
     ChatRequest, Finish, Gateway, Limits, Provider, ProviderEvent, ProviderStream, Usage,
 };
-use cairn::retrieve::Engine;
-use cairn::server::{Service, router};
 use cairn_indexer::ParseLimits;
 use cairn_models::Cancel;
 use cairn_models::testing::{HashEmbedder, OverlapReader, OverlapReranker};
+use cairn_settings::config::Config;
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;

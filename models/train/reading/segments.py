@@ -1,6 +1,6 @@
 """Segments of a passage: the sentences of its prose, and the lines of everything else.
 
-The same cuts as the engine's (src/answer/units), so that the reader is trained on
+The same cuts as the engine's (engine/src/answer/units), so that the reader is trained on
 what it will score. Small differences do no harm: a score belongs to a range of tokens.
 """
 

@@ -16,8 +16,8 @@ use super::ticker::Ticker;
 use super::variant::Variant;
 use crate::cli::context::Context;
 use crate::cli::output;
-use crate::config::{Chunking, Mode};
-use crate::retrieve::Engine;
+use cairn_engine::retrieve::Engine;
+use cairn_settings::config::{Chunking, Mode};
 
 /// A set of questions: where it comes from, and the part that is asked.
 pub(super) struct Part {
@@ -256,7 +256,7 @@ pub(super) fn table(found: &Ablation) -> String {
 mod tests {
     use super::*;
     use crate::cli::eval::variant::{Ablation as HowFar, ablation};
-    use crate::config::Config;
+    use cairn_settings::config::Config;
 
     #[test]
     fn variants_with_one_index_are_one_group() {

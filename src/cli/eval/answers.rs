@@ -11,11 +11,11 @@ use futures::StreamExt as _;
 use super::judge::{Judge, LocalJudge, ModelJudge};
 use super::subject::Subject;
 use super::ticker::Ticker;
-use crate::answer::{AnswerEvent, AnswerRequest, Answerer, Done, checks};
 use crate::cli::context::Context;
 use crate::cli::output;
-use crate::config::Config;
-use crate::retrieve::{SearchRequest, Source};
+use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answerer, Done, checks};
+use cairn_engine::retrieve::{SearchRequest, Source};
+use cairn_settings::config::Config;
 
 /// Asks, and judges by `judge`: a provider's name, or none for the local one.
 pub(super) fn judged(

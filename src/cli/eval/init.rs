@@ -21,8 +21,8 @@ use crate::cli::context::Context;
 use crate::cli::failure::Advised;
 use crate::cli::loading::{self, Wanted};
 use crate::cli::{Outcome, interrupt};
-use crate::gateway::{Call, ChatEvent, ChatMessage, ChatRequest, ChatRole, Writer, routes};
-use crate::retrieve::drafting;
+use cairn_engine::retrieve::drafting;
+use cairn_gateway::{Call, ChatEvent, ChatMessage, ChatRequest, ChatRole, Writer, routes};
 
 /// What to draft, and where to.
 #[derive(Debug, clap::Args)]
@@ -177,7 +177,7 @@ fn spread(documents: Vec<Vec<Draft>>, count: usize) -> Vec<Draft> {
 /// question keeps the drafted one.
 fn generate(
     context: &Context,
-    engine: crate::retrieve::Engine,
+    engine: cairn_engine::retrieve::Engine,
     provider: &str,
     drafts: &mut [Draft],
 ) -> anyhow::Result<()> {

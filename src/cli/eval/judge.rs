@@ -10,7 +10,7 @@ use cairn_eval::answers::{JudgeReport, is_supported};
 use cairn_models::{Cancel, Embedder};
 use futures::StreamExt as _;
 
-use crate::gateway::{
+use cairn_gateway::{
     Call, ChatEvent, ChatMessage, ChatRequest, ChatRole, Gateway, Plan, Writer, routes,
 };
 

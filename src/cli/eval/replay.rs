@@ -11,15 +11,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use cairn_eval::{Error, Evaluation, Measure, Passage, Question, Retrieved};
-use cairn_indexer::{Bm25, ChunkRef, Scored, Snapshot, StoredChunk};
+use cairn_indexer::{ChunkRef, Scored, Snapshot, StoredChunk};
 use cairn_models::{Cancel, Reranker as _};
 
 use super::retriever::{chunks, hits};
 use super::scores::Remembering;
 use super::subject::Subject;
 use super::variant::Variant;
-use crate::config::{Mode, Retrieval};
-use crate::retrieve::stages::{self, blend, fuse_lists};
+use cairn_engine::retrieve::bm25;
+use cairn_engine::retrieve::stages::{self, blend, fuse_lists};
+use cairn_settings::config::{Mode, Retrieval};
 
 /// A ranked list and the milliseconds that it took.
 struct List {
@@ -120,10 +121,7 @@ impl<'a> Replay<'a> {
 
     /// Asks what was not asked before.
     fn search(&mut self, mode: Mode, options: &Retrieval) -> anyhow::Result<()> {
-        let bm25 = Bm25 {
-            k1: options.bm25_k1,
-            b: options.bm25_b,
-        };
+        let bm25 = bm25(options);
         let key = lexical_key(options);
         if mode != Mode::Dense && !self.lexical.contains_key(&key) {
             let ask = |question: &Question| {

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use cairn_eval::{Hit, Passage, Question, Retrieved, Retriever};
 use cairn_models::Cancel;
 
-use crate::config::Mode;
-use crate::retrieve::{Engine, SearchError, SearchRequest, Source};
+use cairn_engine::retrieve::{Engine, SearchError, SearchRequest, Source};
+use cairn_settings::config::Mode;
 
 /// Chunks that are asked for, for each document: several chunks of one document
 /// are among the best, and only the best of them counts.

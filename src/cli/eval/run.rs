@@ -20,7 +20,7 @@ use crate::cli::context::Context;
 use crate::cli::failure::BadUsage;
 use crate::cli::loading::{self, Wanted};
 use crate::cli::{Outcome, interrupt, output};
-use crate::config::Config;
+use cairn_settings::config::Config;
 
 /// What to evaluate, and when to fail.
 #[derive(Debug, clap::Args)]

@@ -22,8 +22,9 @@ use crate::cli::context::Context;
 use crate::cli::failure::BadUsage;
 use crate::cli::indexing::{self, RunBar};
 use crate::cli::loading::Models;
-use crate::config::Config;
-use crate::retrieve::Engine;
+use cairn_engine::retrieve::Engine;
+use cairn_engine::retrieve::index_settings;
+use cairn_settings::config::Config;
 
 /// Documents that go into the writer at once.
 const BATCH: usize = 64;
@@ -344,7 +345,7 @@ fn name(
     embedder: &dyn Embedder,
 ) -> anyhow::Result<String> {
     hasher.update(embedder.id().as_bytes());
-    hasher.update(&serde_json::to_vec(&config.index_settings())?);
+    hasher.update(&serde_json::to_vec(&index_settings(config))?);
     let plain = |c: char| match c.is_ascii_lowercase() || c.is_ascii_digit() {
         true => c,
         false => '-',

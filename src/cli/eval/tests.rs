@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::retrieve::Engine;
+use cairn_engine::retrieve::Engine;
 use cairn_models::testing::{HashEmbedder, OverlapReranker};
 use clap::Parser as _;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::*;
 use crate::cli::eval::replay::Replay;
 use crate::cli::style::Palette;
-use crate::config::Config;
+use cairn_settings::config::Config;
 
 #[derive(clap::Parser)]
 struct Flags {
@@ -301,7 +301,7 @@ fn configurations_are_compared_and_searched() {
             .text(&out)
             .contains("questions that the search did not see")
     );
-    crate::config::Config::load(Some(&out), &[]).unwrap();
+    cairn_settings::config::Config::load(Some(&out), &[]).unwrap();
 }
 
 #[test]

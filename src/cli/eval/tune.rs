@@ -277,7 +277,7 @@ impl Tuned {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use cairn_settings::config::Config;
 
     #[test]
     fn the_file_that_is_written_is_a_configuration() {

@@ -4,7 +4,7 @@
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use crate::config::{Config, Mode};
+use cairn_settings::config::{Config, Mode};
 
 /// One configuration of index and search.
 #[derive(Clone, Debug)]
@@ -232,7 +232,7 @@ mod tests {
         assert!(!found[3].rerank && found[7].rerank);
         assert_eq!(
             found[2].config.retrieval.fusion.method,
-            crate::config::FusionMethod::Rrf
+            cairn_settings::config::FusionMethod::Rrf
         );
         let more = ablation(&Config::default(), Ablation::Index).unwrap();
         assert!(more.iter().any(|v| v.name == "chunking.tokens=256"));

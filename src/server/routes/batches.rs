@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::chat::{self, ChatBody};
-use crate::gateway::accounts::Caller;
-use crate::gateway::batch::{BatchError, BatchInfo, BatchItem, Execute, ItemOutcome, NewItem};
 use crate::server::error::{ApiError, Code, ErrorBody};
 use crate::server::extract::{JsonBody, QueryString};
 use crate::server::state::Service;
+use cairn_gateway::accounts::Caller;
+use cairn_gateway::batch::{BatchError, BatchInfo, BatchItem, Execute, ItemOutcome, NewItem};
 
 /// Batches of one list.
 const LIST: usize = 100;

@@ -8,11 +8,12 @@ use cairn_indexer::Access;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::gateway::accounts::Caller;
-use crate::retrieve::Engine;
+use crate::server::auth::access_of;
 use crate::server::error::{ApiError, ErrorBody};
 use crate::server::limits::blocking;
 use crate::server::state::Service;
+use cairn_engine::retrieve::Engine;
+use cairn_gateway::accounts::Caller;
 
 /// One collection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -90,7 +91,7 @@ pub(crate) async fn list(
     let default = service.config().storage.collection.clone();
     blocking(move || {
         let read = |name: String| {
-            CollectionInfo::read(&engine, &name, caller.access())
+            CollectionInfo::read(&engine, &name, &access_of(&caller))
                 .unwrap_or_else(|error| CollectionInfo::broken(&name, error))
         };
         let collections = engine.collections()?.into_iter().map(read).collect();

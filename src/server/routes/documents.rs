@@ -12,13 +12,14 @@ use cairn_indexer::{Access, DocumentId, Metadata, StoredDocument};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::gateway::accounts::Caller;
+use crate::server::auth::access_of;
 use crate::server::error::{ApiError, Code, ErrorBody, Result};
 use crate::server::extract::QueryString;
 use crate::server::limits::blocking;
 use crate::server::state::Service;
 use crate::server::upload::{self, UploadBody};
 use crate::server::writer::Work;
+use cairn_gateway::accounts::Caller;
 
 /// Most documents of one page.
 const MAX_PAGE: usize = 1000;
@@ -249,11 +250,11 @@ pub(crate) async fn list(
     let offset = params.offset.unwrap_or(0);
     blocking(move || {
         let snapshot = engine.collection(&collection)?.snapshot();
-        let documents = snapshot.documents(offset, limit, caller.access())?;
+        let documents = snapshot.documents(offset, limit, &access_of(&caller))?;
         Ok(Json(DocumentPage {
             collection,
             generation: snapshot.generation(),
-            total: snapshot.readable_counts(caller.access())?.0,
+            total: snapshot.readable_counts(&access_of(&caller))?.0,
             offset,
             documents: documents.into_iter().map(Into::into).collect(),
         }))
@@ -283,14 +284,14 @@ pub(crate) async fn show(
     let collection = collection_or_default(&service, params.collection);
     blocking(move || {
         let snapshot = engine.collection(&collection)?.snapshot();
-        let access = caller.access();
+        let access = access_of(&caller);
         // What the caller may not read is not there.
-        let stored = snapshot.document(id, access)?;
+        let stored = snapshot.document(id, &access)?;
         let stored = stored.ok_or_else(|| no_document(id, &collection))?;
         let (mut text, mut spans) = (None, None);
         if params.text == Some(true) {
-            text = snapshot.document_text(id, access)?;
-            let chunks = snapshot.document_chunks(id, access)?.unwrap_or_default();
+            text = snapshot.document_text(id, &access)?;
+            let chunks = snapshot.document_chunks(id, &access)?.unwrap_or_default();
             let span = |stored: cairn_indexer::StoredChunk| ChunkSpan {
                 chunk_id: stored.chunk_id,
                 start: stored.chunk.span.start,
@@ -341,7 +342,7 @@ pub(crate) async fn upload(
 ) -> Result<(StatusCode, Json<UploadReport>)> {
     let core = service.core()?;
     let upload = upload::read(&service, request).await?;
-    check_labels_are_held(caller.access(), upload.labels())?;
+    check_labels_are_held(&access_of(&caller), upload.labels())?;
     let collection = collection_or_default(&service, upload.collection.clone());
     core.engine.check_collection_name(&collection)?;
     let limits = core.parse_limits.clone();
@@ -365,7 +366,7 @@ pub(crate) async fn upload(
         .collect();
     let receipt = core
         .writes
-        .write(&collection, Work::Put(documents), caller.access())
+        .write(&collection, Work::Put(documents), &access_of(&caller))
         .await?;
     let stored = names.into_iter().zip(receipt.put);
     let report = UploadReport {
@@ -411,7 +412,7 @@ pub(crate) async fn delete(
     let collection = collection_or_default(&service, params.collection);
     let engine = core.engine.clone();
     let name = collection.clone();
-    let access = caller.access().clone();
+    let access = access_of(&caller);
     // Asked first, so that a wrong id or name makes no commit and no folder.
     blocking(move || {
         let snapshot = engine.collection(&name)?.snapshot();
@@ -421,7 +422,7 @@ pub(crate) async fn delete(
     .await?;
     let receipt = core
         .writes
-        .write(&collection, Work::Delete(id), caller.access())
+        .write(&collection, Work::Delete(id), &access_of(&caller))
         .await?;
     if !receipt.deleted {
         return Err(no_document(id, &collection));

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
-use cairn_indexer::Access;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::gateway::accounts::Caller;
 use crate::server::lifecycle::Readiness;
 use crate::server::state::Service;
+use cairn_gateway::accounts::Caller;
 
 /// What `/health` says.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -44,7 +43,7 @@ pub(crate) async fn ready(
 ) -> (StatusCode, Json<Readiness>) {
     let mut readiness = service.lifecycle().readiness();
     // How much there is, is the business of who may read all of it.
-    if !caller.is_some_and(|Extension(caller)| *caller.access() == Access::All) {
+    if !caller.is_some_and(|Extension(caller)| caller.labels().is_none()) {
         readiness.indexing = None;
     }
     let status = match readiness.ready {

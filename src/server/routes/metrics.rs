@@ -10,7 +10,7 @@ use metrics::gauge;
 use crate::server::error::ApiError;
 use crate::server::limits::blocking;
 use crate::server::state::Service;
-use crate::telemetry::metrics as names;
+use cairn_settings::telemetry::metrics as names;
 
 /// Renders all metrics.
 ///

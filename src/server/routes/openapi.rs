@@ -4,9 +4,9 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::{batches, chat, collections, documents, health, metrics, query, search};
-use crate::answer::{Answered, Citation, Done};
-use crate::retrieve::SearchResponse;
 use crate::server::error::ErrorBody;
+use cairn_engine::answer::{Answered, Citation, Done};
+use cairn_engine::retrieve::SearchResponse;
 
 #[derive(OpenApi)]
 #[openapi(

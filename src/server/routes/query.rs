@@ -16,16 +16,17 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::answer::{AnswerEvent, AnswerRequest, Answered};
-use crate::config::Config;
-use crate::gateway::accounts::Caller;
-use crate::retrieve::{Mode, SearchRequest};
 use crate::server::answering::{self, Judge, Observed};
+use crate::server::auth::access_of;
 use crate::server::error::{ApiError, Code, ErrorBody};
 use crate::server::extract::{JsonBody, QueryString};
 use crate::server::limits::{CancelOnDrop, Permit, blocking};
 use crate::server::observe;
 use crate::server::state::Service;
+use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answered};
+use cairn_engine::retrieve::{Mode, SearchRequest};
+use cairn_gateway::accounts::Caller;
+use cairn_settings::config::Config;
 
 /// Most contexts of an answer, and most sources of a search.
 const MAX_TOP_K: usize = 100;
@@ -215,7 +216,7 @@ impl QueryBody {
             mode: self.mode.unwrap_or(retrieval.mode),
             rerank: self.rerank.unwrap_or(retrieval.rerank.enabled),
             filter,
-            access: caller.access().clone(),
+            access: access_of(caller),
             deadline: self
                 .deadline_ms
                 .map(|ms| Instant::now() + Duration::from_millis(ms)),

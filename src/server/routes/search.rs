@@ -6,13 +6,13 @@ use axum::extract::State;
 use axum::{Extension, Json};
 
 use super::query::QueryBody;
-use crate::gateway::accounts::Caller;
-use crate::retrieve::SearchResponse;
 use crate::server::error::{ApiError, ErrorBody};
 use crate::server::extract::JsonBody;
 use crate::server::limits::CancelOnDrop;
 use crate::server::state::Service;
-use crate::telemetry::metrics as names;
+use cairn_engine::retrieve::SearchResponse;
+use cairn_gateway::accounts::Caller;
+use cairn_settings::telemetry::metrics as names;
 
 /// Finds the best passages for a question. Takes the body of `/query`; what
 /// only concerns the answer has no effect. With `history`, a follow-up question is

@@ -19,16 +19,16 @@ use utoipa::ToSchema;
 pub(crate) use request::{ChatBody, MessageBody, StreamOptions};
 
 use self::response::{Head, failure};
-use crate::gateway::accounts::Caller;
-use crate::gateway::{
-    Call, ChatEvent, ChatStream, Gateway, LimitsCell, Plan, Reuse, Writer, routes,
-};
 use crate::server::error::{ApiError, ErrorBody};
 use crate::server::extract::{JsonBody, parse_json};
 use crate::server::limits::{CancelOnDrop, Permit, shutting_down};
 use crate::server::observe::{self, InFlight};
 use crate::server::state::Service;
 use crate::server::{auth, event_stream, sse};
+use cairn_gateway::accounts::Caller;
+use cairn_gateway::{
+    Call, ChatEvent, ChatStream, Gateway, LimitsCell, Plan, Reuse, Writer, routes,
+};
 
 /// Completes a chat with a language model behind the gateway.
 ///

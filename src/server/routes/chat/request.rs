@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::gateway::{ChatMessage, ChatRequest, ChatRole, Tool, ToolCall, ToolChoice};
 use crate::server::error::ApiError;
+use cairn_gateway::{ChatMessage, ChatRequest, ChatRole, Tool, ToolCall, ToolChoice};
 
 /// Most tokens to write where a request does not say.
 const DEFAULT_MAX_TOKENS: usize = 1024;

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::gateway::{ProviderError, Served, ToolCall, Usage};
 use crate::server::error::ApiError;
+use cairn_gateway::{ProviderError, Served, ToolCall, Usage};
 
 /// What every chunk of one answer says.
 pub(super) struct Head {
@@ -129,8 +129,8 @@ fn about(served: &Served) -> Value {
 
 /// The log's and the client's view of a failed call.
 pub(super) fn failure(error: ProviderError) -> (ApiError, Option<std::time::Duration>) {
-    use crate::gateway::ProviderErrorKind as Kind;
     use crate::server::error::Code;
+    use cairn_gateway::ProviderErrorKind as Kind;
     let wait = error.retry_after;
     if error.kind == Kind::Limited {
         return (ApiError::new(Code::RateLimited, error.message), wait);
@@ -139,7 +139,7 @@ pub(super) fn failure(error: ProviderError) -> (ApiError, Option<std::time::Dura
         Kind::NoModel => Some("model".to_owned()),
         _ => None,
     };
-    let failure = crate::answer::Failure::from(error);
+    let failure = cairn_engine::answer::Failure::from(error);
     let code = Code::parse(failure.code).unwrap_or(Code::Internal);
     let error = ApiError {
         param,

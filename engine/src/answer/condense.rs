@@ -1,0 +1,221 @@
+//! A follow-up question as one that can be searched for by itself.
+//!
+//! "How long does it take?" finds nothing without what "it" is. A configured
+//! language model rewrites such a question; without one, the content words of
+//! the question before it are carried over.
+
+use std::time::Duration;
+
+use cairn_models::{Cancel, Message, Role};
+use futures::StreamExt as _;
+
+use super::words::Words;
+use cairn_gateway::{Call, ChatEvent, ChatMessage, ChatRequest, ChatRole, Gateway, Plan, routes};
+
+/// A rewrite that takes longer costs more than it gives.
+const LONGEST: Duration = Duration::from_secs(8);
+/// Tokens of a rewritten question.
+const MAX_TOKENS: usize = 80;
+/// Letters of a rewritten question; a longer reply is no question.
+const MAX_CHARS: usize = 400;
+/// Questions that are looked back through.
+const MAX_BACK: usize = 3;
+/// Turns shown to the model, and letters of each.
+const MAX_TURNS: usize = 6;
+const MAX_TURN_CHARS: usize = 1000;
+/// Bytes that are read of a question before this one. A longer one is not short for
+/// anything, so it needs nothing of those before it.
+const MAX_QUESTION_BYTES: usize = 1000;
+
+/// Words that point at something said before.
+const POINTERS: &[&str] = &[
+    "it", "its", "they", "them", "their", "this", "that", "these", "those", "he", "she", "him",
+    "her", "his", "there", "one", "ones", "former", "latter", "same", "else", "instead", "too",
+];
+const OPENINGS: &[&str] = &["and ", "or ", "but ", "what about", "how about", "also "];
+
+/// `question` with what it needs from `history`, by words alone. A question
+/// that stands by itself comes back as it is.
+pub(super) fn carry_over(question: &str, history: &[Message], words: &Words) -> String {
+    let mut standalone = question.trim().to_owned();
+    let mut current = standalone.clone();
+    let asked = history.iter().rev().filter(|turn| turn.role == Role::User);
+    for earlier in asked.take(MAX_BACK) {
+        if !leans_on_history(&current, words) {
+            break;
+        }
+        let earlier = beginning(&earlier.content);
+        let have = words.content(&standalone);
+        let carried: Vec<&str> = earlier
+            .split_whitespace()
+            .map(|word| {
+                word.trim_matches(|c: char| !c.is_alphanumeric() && !matches!(c, '_' | '`'))
+            })
+            .filter(|word| {
+                let content = words.content(word);
+                !content.is_empty() && content.share_in(&have) < 1.0
+            })
+            .collect();
+        if !carried.is_empty() {
+            standalone = format!("{standalone} {}", carried.join(" "));
+        }
+        earlier.clone_into(&mut current);
+    }
+    standalone
+}
+
+/// As much of a question as is read.
+fn beginning(question: &str) -> &str {
+    &question[..question.floor_char_boundary(MAX_QUESTION_BYTES)]
+}
+
+/// Whether a question points back, or is too short to stand alone.
+fn leans_on_history(question: &str, words: &Words) -> bool {
+    let says_nothing = !question
+        .chars()
+        .any(|c| !c.is_control() && !c.is_whitespace());
+    if says_nothing || question.len() > MAX_QUESTION_BYTES {
+        return false;
+    }
+    let lower = question.trim().to_lowercase();
+    let points = lower
+        .split(|c: char| !c.is_alphanumeric() && c != '\'')
+        .any(|word| POINTERS.contains(&word));
+    points
+        || OPENINGS.iter().any(|start| lower.starts_with(start))
+        || words.content(question).len() < 2
+}
+
+/// The standalone question, written by `model`; none when it fails, is slow, or
+/// answers with something that is no question.
+pub(super) async fn rewrite(
+    question: &str,
+    history: &[Message],
+    gateway: &Gateway,
+    model: &Plan,
+    call: Call,
+    cancel: &Cancel,
+) -> Option<String> {
+    let turns: Vec<String> = history
+        .iter()
+        .rev()
+        .filter(|turn| turn.role != Role::System)
+        .take(MAX_TURNS)
+        .map(|turn| {
+            let who = if turn.role == Role::User {
+                "User"
+            } else {
+                "Assistant"
+            };
+            let said: String = turn.content.chars().take(MAX_TURN_CHARS).collect();
+            format!("{who}: {said}")
+        })
+        .collect();
+    let turns: Vec<String> = turns.into_iter().rev().collect();
+    let request = ChatRequest {
+        messages: vec![
+            ChatMessage::text(
+                ChatRole::System,
+                "Rewrite the last question so that it can be understood without the conversation. Keep its language and every name in it. Reply with the question only. If it already stands alone, repeat it.",
+            ),
+            ChatMessage::text(
+                ChatRole::User,
+                format!("{}\n\nLast question: {question}", turns.join("\n")),
+            ),
+        ],
+        max_tokens: MAX_TOKENS,
+        stop: vec!["\n".to_owned()],
+        ..ChatRequest::default()
+    };
+    // A route of its own may have a smaller model.
+    let own = gateway.route(routes::REWRITE);
+    let plan = own.as_ref().unwrap_or(model);
+    let mut stream = gateway.chat(plan, request, call, cancel.clone());
+    let whole = async {
+        let mut text = String::new();
+        while let Some(event) = stream.next().await {
+            match event.ok()? {
+                ChatEvent::Delta(delta) => text.push_str(&delta),
+                ChatEvent::ToolCall(_) => {}
+                ChatEvent::Done(_) => return Some(text),
+            }
+        }
+        None
+    };
+    let text = tokio::time::timeout(LONGEST, whole).await.ok()??;
+    let text = text.trim().trim_matches('"').trim();
+    let fits = !text.is_empty() && text.chars().count() <= MAX_CHARS && !text.contains('\n');
+    fits.then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(content: &str) -> Message {
+        Message {
+            role: Role::User,
+            content: content.to_owned(),
+        }
+    }
+
+    fn carried(question: &str, history: &[Message]) -> String {
+        carry_over(question, history, &Words::new("english"))
+    }
+
+    #[test]
+    fn pointing_questions_get_what_they_point_at() {
+        let history = [user("What is the borrow checker?")];
+        assert_eq!(
+            carried("How does it work?", &history),
+            "How does it work? borrow checker"
+        );
+        assert_eq!(
+            carried("And lifetimes of values?", &history),
+            "And lifetimes of values? borrow checker"
+        );
+        assert_eq!(carried("Why?", &history), "Why? borrow checker");
+    }
+
+    #[test]
+    fn chains_are_followed_back() {
+        let history = [
+            user("How do I configure ERR_CONN_4012 retries?"),
+            user("Does it expire?"),
+        ];
+        assert_eq!(
+            carried("And when?", &history),
+            "And when? expire configure ERR_CONN_4012 retries"
+        );
+    }
+
+    #[test]
+    fn what_is_carried_has_a_bound() {
+        // Letters of three bytes, without a space: one word.
+        let long = "検".repeat(4000);
+        let history = [user(&long), user(&long), user(&long)];
+        let query = carried("Why?", &history);
+        assert!(
+            query.len() <= 4 + 3 * (MAX_QUESTION_BYTES + 1),
+            "{}",
+            query.len()
+        );
+        // Nothing is not a question, and a long one stands by itself.
+        let history = [user("What is the borrow checker?")];
+        for question in ["", "\u{0}\u{1b}"] {
+            assert_eq!(carried(question, &history), question);
+        }
+        let long = format!("It fails. {}", "word ".repeat(300));
+        assert_eq!(carried(&long, &history), long.trim());
+    }
+
+    #[test]
+    fn standalone_questions_stay() {
+        let history = [user("What is the borrow checker?")];
+        assert_eq!(
+            carried("Which port does Cairn listen on?", &history),
+            "Which port does Cairn listen on?"
+        );
+        assert_eq!(carried("How does it work?", &[]), "How does it work?");
+    }
+}

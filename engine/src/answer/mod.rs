@@ -1,0 +1,38 @@
+//! Grounded answers: prompt, citation check, refusal, and the stream of events.
+//!
+//! [`Answerer::answer`] turns a question into events. Everything below it is pure and
+//! synchronous: `citations` checks marks as text streams, `support` says
+//! whether a source bears a sentence, `grounding` whether an answer is borne
+//! as a whole, `units` knows what can be quoted, `reading` which of it answers, and
+//! `extractive` puts the answer together that needs no model. `smalltalk` replies to a
+//! message that asks nothing of the documents.
+
+pub mod checks;
+mod citations;
+mod condense;
+mod events;
+mod extractive;
+mod grounding;
+mod markup;
+mod mend;
+mod names;
+mod opening;
+mod prompt;
+mod reading;
+mod refusal;
+mod request;
+mod run;
+mod sentences;
+mod smalltalk;
+mod stream;
+mod support;
+#[cfg(test)]
+mod testing;
+mod units;
+mod wanted;
+mod words;
+mod writing;
+
+pub use events::{AnswerEvent, Answered, Citation, Done};
+pub use request::{AnswerRequest, Failure, Search};
+pub use stream::Answerer;

@@ -1,0 +1,210 @@
+//! One answer while it is written: what was sent, its citations and timings.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+
+use super::citations::{Checked, CitationChecker};
+use super::events::{AnswerEvent, Citation, Done};
+use super::extractive::Extract;
+use crate::retrieve::{SearchResponse, Source, Timings};
+use cairn_gateway::{CacheUse, EXTRACTIVE, Served, Usage};
+
+/// `model` of an answer that no model wrote.
+const NO_MODEL: &str = "none";
+
+/// Sends the events of one answer, and collects what the last of them says.
+pub(super) struct Run {
+    out: mpsc::Sender<AnswerEvent>,
+    query_id: String,
+    start: Instant,
+    checker: CitationChecker,
+    answer: String,
+    citations: Vec<Citation>,
+    timings_ms: Timings,
+    /// What was cut short or missing.
+    pub(super) degraded: Vec<String>,
+    /// Who wrote it.
+    pub(super) provider: String,
+    /// The model that wrote it, as the provider says.
+    pub(super) model: String,
+    /// Tokens and money.
+    pub(super) usage: Usage,
+    cache: CacheUse,
+    /// Probability that the sources answer.
+    pub(super) answerability: f32,
+    /// Places of what is quoted, of marks that are still to come.
+    places: VecDeque<Place>,
+}
+
+/// Where a quotation stands in its source, in Unicode scalar values.
+struct Place {
+    start: usize,
+    end: usize,
+    page: Option<u32>,
+}
+
+impl Run {
+    /// An answer that began at `start` and may cite every source of `found`.
+    pub(super) fn new(
+        found: &SearchResponse,
+        start: Instant,
+        out: mpsc::Sender<AnswerEvent>,
+    ) -> Self {
+        Self {
+            out,
+            query_id: found.query_id.clone(),
+            start,
+            checker: CitationChecker::new(found.sources.iter().map(|s| s.chunk_id.clone())),
+            answer: String::new(),
+            citations: Vec::new(),
+            timings_ms: found.timings_ms.clone(),
+            degraded: found.degraded.clone(),
+            provider: EXTRACTIVE.to_owned(),
+            model: NO_MODEL.to_owned(),
+            usage: Usage::default(),
+            cache: CacheUse::None,
+            answerability: 0.0,
+            places: VecDeque::new(),
+        }
+    }
+
+    /// Only these sources can be cited from now on: `chunk_ids[n - 1]` is `n`.
+    pub(super) fn can_cite(&mut self, chunk_ids: &[String]) {
+        self.checker = CitationChecker::new(chunk_ids.iter().cloned());
+    }
+
+    /// A model wrote it, and this is what it took.
+    pub(super) fn served(&mut self, served: Served) {
+        self.provider = served.provider;
+        self.model = served.model;
+        self.usage = served.usage;
+        self.cache = served.cache;
+        self.degraded.extend(served.notes);
+    }
+
+    /// A model wrote it that was stopped before it said its name and usage.
+    pub(super) fn written_by(&mut self, provider: &str, model: &str) {
+        if self.model == NO_MODEL {
+            provider.clone_into(&mut self.provider);
+            model.clone_into(&mut self.model);
+        }
+    }
+
+    /// What a model wrote is not shown.
+    pub(super) fn forget_model(&mut self) {
+        EXTRACTIVE.clone_into(&mut self.provider);
+        self.cache = CacheUse::None;
+        NO_MODEL.clone_into(&mut self.model);
+    }
+
+    /// Whether anything was sent.
+    pub(super) fn has_begun(&self) -> bool {
+        !self.answer.is_empty()
+    }
+
+    /// The text so far.
+    pub(super) fn answer(&self) -> &str {
+        &self.answer
+    }
+
+    /// Appends text and sends what of it is decided.
+    pub(super) async fn write(&mut self, text: &str) {
+        let steps = self.checker.push(text);
+        self.send(steps).await;
+    }
+
+    /// Appends quotations, each of which has one mark.
+    pub(super) async fn quote(&mut self, extracts: &[Extract], sources: &[Source]) {
+        for (at, extract) in extracts.iter().enumerate() {
+            let before_is_block = at > 0 && extracts[at - 1].is_block;
+            let gap = match at {
+                0 => "",
+                _ if extract.is_block || before_is_block => "\n\n",
+                _ => " ",
+            };
+            let source = &sources[extract.source];
+            let count = |end: usize| source.text[..end].chars().count();
+            self.places.push_back(Place {
+                start: count(extract.span.start),
+                end: count(extract.span.end),
+                page: source.page,
+            });
+            self.write(&format!("{gap}{}", extract.text)).await;
+        }
+    }
+
+    /// The end of the text: sends what was held back.
+    pub(super) async fn close(&mut self) {
+        let steps = self.checker.finish();
+        self.send(steps).await;
+    }
+
+    /// Notes how long a stage took.
+    pub(super) fn time(&mut self, stage: &str, since: Instant) {
+        self.timings_ms
+            .insert(stage.to_owned(), milliseconds(since));
+    }
+
+    /// Sends the last event.
+    pub(super) async fn done(mut self, finish_reason: &str, refused: bool, grounded: bool) {
+        let lost = self.checker.dropped();
+        if lost > 0 {
+            self.degraded.push(format!(
+                "{lost} citation(s) that point at no source were removed"
+            ));
+        }
+        self.time("total", self.start);
+        let done = AnswerEvent::Done(Box::new(Done {
+            query_id: self.query_id,
+            answer: self.answer,
+            citations: self.citations,
+            refused,
+            grounded,
+            answerability: self.answerability,
+            finish_reason: finish_reason.to_owned(),
+            provider: self.provider,
+            model: self.model,
+            usage: self.usage,
+            cache: self.cache,
+            timings_ms: self.timings_ms,
+            degraded: self.degraded,
+        }));
+        send(&self.out, done).await;
+    }
+
+    async fn send(&mut self, steps: Vec<Checked>) {
+        if !steps.is_empty() && !self.has_begun() {
+            self.time("first_token", self.start);
+        }
+        for step in steps {
+            let event = match step {
+                Checked::Text(text) => {
+                    self.answer.push_str(&text);
+                    AnswerEvent::Delta { text }
+                }
+                Checked::Citation(mut citation) => {
+                    if let Some(place) = self.places.pop_front() {
+                        citation.source_start = Some(place.start);
+                        citation.source_end = Some(place.end);
+                        citation.page = place.page;
+                    }
+                    self.citations.push(citation.clone());
+                    AnswerEvent::Citation(citation)
+                }
+            };
+            send(&self.out, event).await;
+        }
+    }
+}
+
+/// Sends one event. When nobody listens any more the whole answer is dropped,
+/// so there is nothing to tell.
+pub(super) async fn send(out: &mpsc::Sender<AnswerEvent>, event: AnswerEvent) {
+    out.send(event).await.ok();
+}
+
+pub(super) fn milliseconds(since: Instant) -> f64 {
+    (since.elapsed().as_secs_f64() * 1e6).round() / 1e3
+}

@@ -1,0 +1,312 @@
+//! One question from search to the last event.
+//!
+//! What a client can rely on: `Sources` comes first, unless the search itself
+//! fails; then text and citations; then exactly one `Done` or `Error`.
+//!
+//! - A provider that fails before its first word is replaced by an extractive
+//!   answer, and `degraded` says so.
+//! - A provider that fails in the middle ends the stream with `Error`: half an
+//!   answer must not look like a whole one.
+//! - The request's deadline ends the writing with `Done`, named in `degraded`.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use cairn_models::{Cancel, Message, Reader, Reranker};
+use futures::Stream;
+use tokio::sync::mpsc;
+
+use super::condense;
+use super::events::AnswerEvent;
+use super::extractive::{Choice, Choosers, extract};
+use super::grounding::is_grounded;
+use super::refusal::{answerability, refusal};
+use super::request::{AnswerRequest, Failure, Search};
+use super::run::{Run, milliseconds, send};
+use super::support::Evidence;
+use super::words::Words;
+use super::writing::{Written, instead};
+use crate::retrieve::{SearchRequest, SearchResponse};
+use cairn_gateway::{Call, Gateway, ProviderError, ProviderErrorKind, Writer, routes};
+use cairn_settings::config::{self, Config};
+
+/// A model is asked although its sources seem to answer less likely than a quotation
+/// needs, by this factor.
+const MODEL_SHARE: f32 = 0.2;
+
+/// Above this answerability, a small model that finds no answer is not believed.
+const SURE: f32 = 0.8;
+const SHY: &str = "the local model found no answer; showing the passages that most likely hold it";
+
+/// Answers questions. Clones share everything and cost nothing.
+#[derive(Clone)]
+pub struct Answerer(Arc<Parts>);
+
+/// What answers are made with.
+pub(super) struct Parts {
+    pub(super) search: Arc<dyn Search>,
+    pub(super) gateway: Arc<Gateway>,
+    reader: Option<Arc<dyn Reader>>,
+    reranker: Option<Arc<dyn Reranker>>,
+    pub(super) words: Words,
+    pub(super) settings: config::Answer,
+}
+
+impl Answerer {
+    /// Answers from what `search` finds. Reader and re-ranker choose what is quoted;
+    /// without them, words do.
+    pub fn new(
+        search: Arc<dyn Search>,
+        gateway: Arc<Gateway>,
+        reader: Option<Arc<dyn Reader>>,
+        reranker: Option<Arc<dyn Reranker>>,
+        config: &Config,
+    ) -> Self {
+        Self(Arc::new(Parts {
+            search,
+            gateway,
+            reader,
+            reranker,
+            words: Words::new(&config.chunking.language),
+            settings: config.answer.clone(),
+        }))
+    }
+
+    /// The providers behind this answerer.
+    pub fn gateway(&self) -> &Gateway {
+        &self.0.gateway
+    }
+
+    /// `question` with what it needs of `history`, by words alone: what a search without
+    /// an answer asks.
+    pub fn standalone(&self, question: &str, history: &[Message]) -> String {
+        match history {
+            [] => question.to_owned(),
+            _ => condense::carry_over(question, history, &self.0.words),
+        }
+    }
+
+    /// Answers one question. `cancel` belongs to this request alone: it ends
+    /// the work when it fires, and dropping the stream fires it.
+    pub fn answer(
+        &self,
+        request: AnswerRequest,
+        cancel: Cancel,
+    ) -> impl Stream<Item = AnswerEvent> + Send + use<> {
+        let parts = Arc::clone(&self.0);
+        let guard = CancelOnDrop(cancel.clone());
+        async_stream::stream! {
+            let _guard = guard;
+            // Whoever reads the events drives the work, and dropping them drops it.
+            let (out, mut events) = mpsc::channel(1);
+            let work = async move {
+                if let Err(failure) = parts.run(&request, &cancel, &out).await {
+                    send(&out, failure.into()).await;
+                }
+            };
+            tokio::pin!(work);
+            let mut working = true;
+            loop {
+                tokio::select! {
+                    biased;
+                    event = events.recv() => match event {
+                        Some(event) => yield event,
+                        None => break,
+                    },
+                    () = &mut work, if working => working = false,
+                }
+            }
+        }
+    }
+}
+
+/// Fires its token when the stream is dropped, at whatever stage.
+struct CancelOnDrop(Cancel);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+impl Parts {
+    async fn run(
+        self: &Arc<Self>,
+        request: &AnswerRequest,
+        cancel: &Cancel,
+        out: &mpsc::Sender<AnswerEvent>,
+    ) -> Result<(), Failure> {
+        let start = Instant::now();
+        let (writer, note) = self.writer(request)?;
+        if self.chats(request, start, cancel, out).await? {
+            return Ok(());
+        }
+        let (search, condensed) = self.standalone(request, &writer, cancel).await;
+        let mut found = self.search.search(search.clone(), cancel.clone()).await?;
+        if let Some(condensed) = condensed {
+            found.timings_ms.insert("condense".to_owned(), condensed);
+        }
+        send(out, AnswerEvent::Sources(found.clone())).await;
+
+        let mut run = Run::new(&found, start, out.clone());
+        run.degraded.extend(note);
+        let question = &search.query;
+        let choice = self
+            .choose(question, &found, request, cancel, &mut run)
+            .await?;
+        run.answerability = answerability(&choice.signals);
+        let refuse_below = match &writer {
+            // A model that reads the sources refuses by itself what it cannot answer.
+            Writer::Model(_) => self.settings.refuse_below * MODEL_SHARE,
+            Writer::Extractive => self.settings.refuse_below,
+        };
+        if found.sources.is_empty() || run.answerability < refuse_below {
+            refuse(run, request, &found).await;
+            return Ok(());
+        }
+
+        if let Writer::Model(model) = &writer {
+            let evidence: Vec<Evidence> = found
+                .sources
+                .iter()
+                .map(|source| Evidence::of(source, &self.words))
+                .collect();
+            let written = self.write(
+                model,
+                request,
+                question,
+                &found,
+                &choice.excerpts,
+                &evidence,
+                cancel,
+                &mut run,
+            );
+            match written.await? {
+                Written::Text(finish_reason) => {
+                    let grounded = is_grounded(run.answer(), question, &evidence, &self.words);
+                    run.done(finish_reason, false, grounded).await;
+                    return Ok(());
+                }
+                // A small model is shy: where the reader is sure, a passage is shown.
+                Written::NoAnswer if model.is_local() && run.answerability > SURE => {
+                    run.forget_model();
+                    run.degraded.push(SHY.to_owned());
+                }
+                Written::NoAnswer => {
+                    run.can_cite(&[]);
+                    refuse(run, request, &found).await;
+                    return Ok(());
+                }
+                Written::Nothing(why) => run.degraded.push(why),
+            }
+        }
+        let chunks = found.sources.iter().map(|source| source.chunk_id.clone());
+        run.can_cite(&chunks.collect::<Vec<_>>());
+        run.quote(&choice.extracts, &found.sources).await;
+        run.close().await;
+        // What is quoted word for word rests on its source.
+        run.done("stop", false, !choice.extracts.is_empty()).await;
+        Ok(())
+    }
+
+    /// Who writes, and what to say when that is not who should.
+    fn writer(&self, request: &AnswerRequest) -> Result<(Writer, Option<String>), Failure> {
+        if !request.generate {
+            return Ok((Writer::Extractive, None));
+        }
+        match self
+            .gateway
+            .select(routes::ANSWER, request.model.as_deref())
+        {
+            Ok(writer) => Ok((writer, None)),
+            Err(error) if error.kind == ProviderErrorKind::NoModel => Err(error.into()),
+            Err(error) => Ok((Writer::Extractive, Some(instead(&error)))),
+        }
+    }
+
+    /// The search for the question as it stands by itself, and the milliseconds
+    /// that it took to find that out.
+    async fn standalone(
+        &self,
+        request: &AnswerRequest,
+        writer: &Writer,
+        cancel: &Cancel,
+    ) -> (SearchRequest, Option<f64>) {
+        let mut search = request.search.clone();
+        if request.history.is_empty() {
+            return (search, None);
+        }
+        let start = Instant::now();
+        let rewritten = match writer {
+            Writer::Model(model) if !model.is_local() => {
+                let call = Call {
+                    caller: request.caller.clone(),
+                    request_id: request.request_id.clone(),
+                    ..Call::default()
+                };
+                condense::rewrite(
+                    &search.query,
+                    &request.history,
+                    &self.gateway,
+                    model,
+                    call,
+                    cancel,
+                )
+                .await
+            }
+            _ => None,
+        };
+        search.query = rewritten
+            .unwrap_or_else(|| condense::carry_over(&search.query, &request.history, &self.words));
+        (search, Some(milliseconds(start)))
+    }
+
+    /// Reads the sources: what to quote of them, and whether they answer.
+    async fn choose(
+        self: &Arc<Self>,
+        question: &str,
+        found: &SearchResponse,
+        request: &AnswerRequest,
+        cancel: &Cancel,
+        run: &mut Run,
+    ) -> Result<Choice, Failure> {
+        let start = Instant::now();
+        let (parts, sources) = (Arc::clone(self), found.sources.clone());
+        let (question, until) = (question.to_owned(), request.until(cancel));
+        let work = move || {
+            let choosers = Choosers {
+                reader: parts.reader.as_deref(),
+                reranker: parts.reranker.as_deref(),
+            };
+            extract(&question, &sources, choosers, &parts.words, &until)
+        };
+        // Reading computes, so it must not sit on a thread that serves others.
+        let choice = tokio::task::spawn_blocking(work).await.map_err(|error| {
+            tracing::error!(%error, "the sources could not be read");
+            Failure {
+                code: "internal",
+                message: "the answer could not be put together; the log of the service says why"
+                    .to_owned(),
+                retryable: false,
+            }
+        })?;
+        if cancel.is_cancelled() {
+            return Err(ProviderError::cancelled().into());
+        }
+        tracing::debug!(signals = ?choice.signals, "read");
+        if choice.by_words && self.reader.is_some() && !found.sources.is_empty() {
+            run.degraded.push(
+                "there was no time to read the passages; the quotations were chosen by words alone"
+                    .to_owned(),
+            );
+        }
+        run.time("extract", start);
+        Ok(choice)
+    }
+}
+
+async fn refuse(mut run: Run, request: &AnswerRequest, found: &SearchResponse) {
+    run.write(&refusal(&request.search, found)).await;
+    run.close().await;
+    run.done("refused", true, false).await;
+}

@@ -1,0 +1,118 @@
+//! What a search is asked and what it answers: the same shapes in process, on
+//! the command line (`--json`) and over HTTP.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use cairn_indexer::{Access, Filter};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+pub use cairn_settings::config::Mode;
+
+/// One search.
+#[derive(Clone, Debug)]
+pub struct SearchRequest {
+    /// The question, as the user wrote it.
+    pub query: String,
+    /// The collection to search.
+    pub collection: String,
+    /// Chunks to return.
+    pub top_k: usize,
+    /// Candidates from each search.
+    pub candidates: usize,
+    /// Which searches run.
+    pub mode: Mode,
+    /// Whether the re-ranker reads the best candidates.
+    pub rerank: bool,
+    /// Condition on metadata.
+    pub filter: Option<Filter>,
+    /// What the caller may read.
+    pub access: Access,
+    /// When the answer must be there; stages that cannot finish are cut short
+    /// and named in `degraded`.
+    pub deadline: Option<Instant>,
+}
+
+impl SearchRequest {
+    /// A search of `collection` with the documented defaults.
+    pub fn new(query: impl Into<String>, collection: impl Into<String>) -> Self {
+        Self {
+            query: query.into(),
+            collection: collection.into(),
+            top_k: 8,
+            candidates: 100,
+            mode: Mode::Hybrid,
+            rerank: true,
+            filter: None,
+            access: Access::All,
+            deadline: None,
+        }
+    }
+}
+
+/// Ranks of a chunk, from 1, in each stage that saw it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Ranks {
+    /// In the BM25 list.
+    pub lexical: Option<u32>,
+    /// In the vector list.
+    pub dense: Option<u32>,
+    /// After fusion.
+    pub fused: Option<u32>,
+    /// After re-ranking.
+    pub rerank: Option<u32>,
+}
+
+/// One ranked chunk, ready to be cited.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Source {
+    /// The number that citations use, from 1.
+    pub n: u32,
+    /// `{document_id}-{ordinal:04}`.
+    pub chunk_id: String,
+    /// The document's id, 16 hexadecimal digits.
+    pub document_id: String,
+    /// Where the document came from.
+    pub uri: String,
+    /// The document's title.
+    pub title: String,
+    /// Headings above the chunk.
+    pub heading_path: Vec<String>,
+    /// Page at the chunk's start, for paged formats.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub page: Option<u32>,
+    /// Byte offset of the chunk in the parsed document.
+    pub start: usize,
+    /// Byte offset of its end.
+    pub end: usize,
+    /// The chunk's text.
+    pub text: String,
+    /// The score that ordered the list; larger is better.
+    pub score: f32,
+    /// Cosine of question and chunk, where vectors were searched.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cosine: Option<f32>,
+    /// Where each stage had it.
+    pub ranks: Ranks,
+}
+
+/// Milliseconds by stage (`embed`, `lexical`, `dense`, `fuse`, `rerank`, ...).
+pub type Timings = BTreeMap<String, f64>;
+
+/// What a search found.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SearchResponse {
+    /// Random id of this request, for logs.
+    pub query_id: String,
+    /// The collection that was searched.
+    pub collection: String,
+    /// The commit that was searched.
+    pub generation: u64,
+    /// Best first.
+    pub sources: Vec<Source>,
+    /// Milliseconds by stage.
+    pub timings_ms: Timings,
+    /// What was cut short or missing, in words a person understands.
+    pub degraded: Vec<String>,
+}

@@ -1,0 +1,128 @@
+//! The re-ranker's scores and the fused ones to one order. Pure.
+
+use super::fusion::min_max;
+
+/// Orders candidates by what the re-ranker's `scores` are `worth`
+/// ([`Reranker::worth`](cairn_models::Reranker::worth), times the configured weight) +
+/// their `shares` ([`FusedLists`](super::lists::FusedLists)): where the searches disagree
+/// about the best one, no share is near 1, and the re-ranker counts for more. Both are
+/// taken as they are, and not from the worst to the best of those that were read: the
+/// order of two candidates does not depend on the others, and a deeper reading, with
+/// worse candidates at its end, moves none of them.
+///
+/// The rest follows in fused order. Gives positions in `fused` (which is in fused
+/// order) and scores: those that were read in 0.5..=1, the others below.
+pub fn blend(
+    fused: &[f32],
+    shares: &[f32],
+    scores: &[Option<f32>],
+    worth: impl Fn(f32) -> f32,
+) -> Vec<(usize, f32)> {
+    let is_read = |at: &usize| scores.get(*at).is_some_and(Option::is_some);
+    let (read, unread): (Vec<usize>, Vec<usize>) = (0..fused.len()).partition(is_read);
+    let mixed = min_max(
+        read.iter()
+            .filter_map(|&at| scores[at].map(|score| worth(score) + shares[at])),
+    );
+    let mut ranked: Vec<(usize, f32)> = read
+        .into_iter()
+        .zip(mixed.into_iter().map(|score| 0.5 + 0.5 * score))
+        .collect();
+    // Stable: equal scores keep their fused order.
+    ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let rest = min_max(unread.iter().map(|&at| fused[at]));
+    // Below every candidate that was read, also when all of the rest are equal.
+    ranked.extend(
+        unread
+            .into_iter()
+            .zip(rest.into_iter().map(|score| 0.49 * score)),
+    );
+    ranked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn as_it_is(score: f32) -> f32 {
+        score
+    }
+
+    /// The order by shares and what scores are worth.
+    fn order(shares: &[f32], worth: &[Option<f32>]) -> Vec<usize> {
+        let ranked = blend(shares, shares, worth, as_it_is);
+        ranked.into_iter().map(|(at, _)| at).collect()
+    }
+
+    fn times(weight: f32, scores: &[f32]) -> Vec<Option<f32>> {
+        scores.iter().map(|score| Some(weight * score)).collect()
+    }
+
+    #[test]
+    fn blending_adds_both_scores() {
+        let shares = [0.8, 0.6, 0.4, 0.2];
+        let scores = [-3.0, 1.0, 5.0, 0.0];
+        assert_eq!(order(&shares, &times(0.0, &scores)), [0, 1, 2, 3]);
+        assert_eq!(order(&shares, &times(10.0, &scores)), [2, 1, 3, 0]);
+        // 0: .5, 1: .7, 2: .9, 3: .2
+        assert_eq!(order(&shares, &times(0.1, &scores)), [2, 1, 0, 3]);
+    }
+
+    #[test]
+    fn the_re_ranker_counts_for_more_where_no_share_is_near_1() {
+        let worth = [Some(0.0), Some(0.3)];
+        assert_eq!(order(&[1.0, 0.6], &worth), [0, 1]);
+        assert_eq!(order(&[0.5, 0.3], &worth), [1, 0]);
+    }
+
+    #[test]
+    fn shares_need_not_follow_the_fused_order() {
+        let ranked = blend(
+            &[0.9, 0.8, 0.7],
+            &[0.2, 0.9, 0.5],
+            &[Some(0.0), Some(0.0), None],
+            as_it_is,
+        );
+        let order: Vec<usize> = ranked.into_iter().map(|(at, _)| at).collect();
+        assert_eq!(order, [1, 0, 2]);
+    }
+
+    #[test]
+    fn a_candidate_more_moves_no_other() {
+        let shares = [0.9, 0.8, 0.7, 0.1];
+        let scores = [-1.0, 0.5, 0.4, -40.0];
+        for weight in [0.05, 0.1, 0.2] {
+            let worth = times(weight, &scores);
+            let few = order(&shares[..3], &worth[..3]);
+            let more = order(&shares, &worth);
+            assert_eq!(more[..3], few, "{weight}");
+            assert_eq!(more[3], 3);
+        }
+    }
+
+    #[test]
+    fn without_shares_the_re_ranker_decides() {
+        let worth = [Some(0.0), Some(2.0), Some(1.0)];
+        assert_eq!(order(&[0.0; 3], &worth), [1, 2, 0]);
+        assert_eq!(order(&[0.5, 0.4], &[Some(f32::NAN), Some(0.0)]), [1, 0]);
+    }
+
+    #[test]
+    fn what_was_not_read_keeps_its_order_below() {
+        let fused = [0.9, 0.8, 0.7, 0.6, 0.5];
+        let ranked = blend(
+            &fused,
+            &fused,
+            &[None, Some(0.0), None, Some(9.0)],
+            as_it_is,
+        );
+        let order: Vec<_> = ranked.iter().map(|&(at, _)| at).collect();
+        assert_eq!(order, [3, 1, 0, 2, 4]);
+        assert!(
+            ranked.windows(2).all(|pair| pair[0].1 > pair[1].1),
+            "{ranked:?}"
+        );
+        assert_eq!(blend(&fused, &fused, &[], as_it_is).len(), 5);
+        assert!(blend(&[], &[], &[], as_it_is).is_empty());
+    }
+}

@@ -1,0 +1,259 @@
+//! The door of this room: an engine holds the open collections and the models,
+//! and runs searches.
+
+use std::sync::Arc;
+
+use cairn_indexer::Index;
+use cairn_models::{Cancel, Embedder, RerankQueue, Reranker};
+
+use super::api::{SearchRequest, SearchResponse};
+use super::collections::{self, Collections};
+use super::error::{SearchError, SearchErrorKind};
+use super::overview::Overviews;
+use super::question;
+use super::search;
+use super::settings::index_settings;
+use super::vectors::QueryVectors;
+use cairn_settings::config::{Config, Retrieval};
+
+/// Searches collections. Clones share everything and cost nothing.
+#[derive(Clone)]
+pub struct Engine(Arc<Parts>);
+
+/// What one search works with.
+pub(super) struct Parts {
+    pub(super) collections: Collections,
+    pub(super) vectors: Option<QueryVectors>,
+    pub(super) reranker: Option<Reranking>,
+    /// Whether a missing re-ranker is worth a word: the operator wants one.
+    pub(super) expects_reranker: bool,
+    pub(super) options: Retrieval,
+    pub(super) max_query_bytes: usize,
+    overviews: Overviews,
+}
+
+impl Engine {
+    /// An engine over the data folder of `config`. Without an embedder every
+    /// search is lexical, without a re-ranker the fused order stands; responses
+    /// say so in `degraded`. Each model gets a thread of its own, behind a
+    /// queue of `models.queue` places.
+    ///
+    /// # Errors
+    ///
+    /// When the machine has no thread for a model.
+    pub fn new(
+        config: &Config,
+        embedder: Option<Arc<dyn Embedder>>,
+        reranker: Option<Arc<dyn Reranker>>,
+    ) -> cairn_models::Result<Self> {
+        let data_dir = &config.storage.data_dir;
+        let waiting = config.models.queue;
+        let vectors = embedder.map(|model| QueryVectors::new(model, waiting));
+        let reranker = reranker.map(|model| Reranking::new(model, waiting));
+        Ok(Self(Arc::new(Parts {
+            collections: Collections::new(data_dir, index_settings(config)),
+            vectors: vectors.transpose()?,
+            reranker: reranker.transpose()?,
+            expects_reranker: config.models.reranker != "none",
+            options: config.retrieval.clone(),
+            max_query_bytes: config.server.max_query_bytes,
+            overviews: Overviews::default(),
+        })))
+    }
+
+    /// Searches without blocking the caller's thread. Dropping the future
+    /// cancels the work, and so does `cancel`.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchErrorKind::BadRequest`] names the field that is wrong;
+    /// [`SearchErrorKind::NotFound`]: no such collection;
+    /// [`SearchErrorKind::Overloaded`]: the embedder's queue is full;
+    /// [`SearchErrorKind::Cancelled`]; [`SearchErrorKind::Internal`].
+    pub async fn search(
+        &self,
+        request: SearchRequest,
+        cancel: Cancel,
+    ) -> Result<SearchResponse, SearchError> {
+        self.refresh_in_background(&request.collection);
+        let engine = self.clone();
+        let guard = CancelOnDrop(Some(cancel.clone()));
+        let search = tokio::task::spawn_blocking(move || engine.search_blocking(&request, &cancel));
+        let result = search.await;
+        guard.disarm();
+        result.unwrap_or_else(|_| {
+            Err(SearchError::new(
+                SearchErrorKind::Internal,
+                "the search stopped in the middle; the log of the service says why",
+            ))
+        })
+    }
+
+    /// The same search on the caller's thread, for the command line and the
+    /// evaluation. Does not look for commits of other processes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::search`].
+    pub fn search_blocking(
+        &self,
+        request: &SearchRequest,
+        cancel: &Cancel,
+    ) -> Result<SearchResponse, SearchError> {
+        search::run(&self.0, request, cancel)
+    }
+
+    /// Whether `request` can be searched, without searching: its limits, its
+    /// collection and the fields of its filter. Opens the collection, so it may
+    /// block.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchErrorKind::BadRequest`], [`SearchErrorKind::NotFound`],
+    /// [`SearchErrorKind::Internal`].
+    pub fn check(&self, request: &SearchRequest) -> Result<(), SearchError> {
+        question::check_limits(request)?;
+        question::clean(&request.query, self.0.max_query_bytes)?;
+        let snapshot = self.collection(&request.collection)?.snapshot();
+        if request.filter.is_some() {
+            snapshot.select(request.filter.as_ref(), &request.access)?;
+        }
+        Ok(())
+    }
+
+    /// Whether `name` may be a collection's name.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchErrorKind::BadRequest`] says what a name may be.
+    pub fn check_collection_name(&self, name: &str) -> Result<(), SearchError> {
+        collections::check_name(name)
+    }
+
+    /// The collection `name`, which must exist.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchErrorKind::BadRequest`] for a name that none can have,
+    /// [`SearchErrorKind::NotFound`], [`SearchErrorKind::Internal`].
+    pub fn collection(&self, name: &str) -> Result<Index, SearchError> {
+        self.0.collections.get(name)
+    }
+
+    /// The collection `name`, empty when there was none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::collection`], without `NotFound`.
+    pub fn create_collection(&self, name: &str) -> Result<Index, SearchError> {
+        self.0.collections.create(name)
+    }
+
+    /// The folder of the collection `name`, whether it is there or not.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchErrorKind::BadRequest`] for a name that none can have.
+    pub fn collection_folder(&self, name: &str) -> Result<std::path::PathBuf, SearchError> {
+        self.0.collections.folder(name)
+    }
+
+    /// The names of all collections, sorted.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchErrorKind::Internal`] when the data folder cannot be read.
+    pub fn collections(&self) -> Result<Vec<String>, SearchError> {
+        self.0.collections.list()
+    }
+
+    /// The embedder itself, if one is loaded: for indexing, which is long and
+    /// must not stand in the way of questions.
+    pub fn embedder(&self) -> Option<&Arc<dyn Embedder>> {
+        self.0.vectors.as_ref().map(QueryVectors::embedder)
+    }
+
+    /// The embedder behind its queue, for texts that somebody waits for.
+    pub fn question_embedder(&self) -> Option<Arc<dyn Embedder>> {
+        let vectors = self.0.vectors.as_ref()?;
+        Some(Arc::clone(vectors.queue()) as Arc<dyn Embedder>)
+    }
+
+    /// The re-ranker itself, if one is loaded.
+    pub fn reranker(&self) -> Option<&Arc<dyn Reranker>> {
+        self.0.reranker.as_ref().map(|reranking| &reranking.model)
+    }
+
+    /// The re-ranker behind its queue, for texts that somebody waits for.
+    pub fn question_reranker(&self) -> Option<Arc<dyn Reranker>> {
+        let reranking = self.0.reranker.as_ref()?;
+        Some(Arc::clone(&reranking.queue) as Arc<dyn Reranker>)
+    }
+
+    /// The question's unit vector, none without an embedder. Blocks while the
+    /// model runs; the last questions are remembered.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchErrorKind::BadRequest`], [`SearchErrorKind::Overloaded`],
+    /// [`SearchErrorKind::Cancelled`], [`SearchErrorKind::Internal`].
+    pub fn embed_query(
+        &self,
+        text: &str,
+        cancel: &Cancel,
+    ) -> Result<Option<Arc<[f32]>>, SearchError> {
+        let text = question::clean(text, self.0.max_query_bytes)?;
+        match &self.0.vectors {
+            Some(vectors) => Ok(Some(vectors.embed(&text, cancel)?)),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn overviews(&self) -> &Overviews {
+        &self.0.overviews
+    }
+
+    /// Opening a new generation may take long, so no search waits for it.
+    fn refresh_in_background(&self, name: &str) {
+        let Some(index) = self.0.collections.due_for_refresh(name) else {
+            return;
+        };
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = index.refresh() {
+                tracing::warn!(%error, "a new commit could not be opened; the last one is served");
+            }
+        });
+    }
+}
+
+/// A re-ranker, and the queue that searches go through.
+pub(super) struct Reranking {
+    model: Arc<dyn Reranker>,
+    pub(super) queue: Arc<RerankQueue>,
+}
+
+impl Reranking {
+    fn new(model: Arc<dyn Reranker>, waiting: usize) -> cairn_models::Result<Self> {
+        Ok(Self {
+            queue: Arc::new(RerankQueue::start(Arc::clone(&model), waiting)?),
+            model,
+        })
+    }
+}
+
+/// Cancels the work of a future that is dropped before its end.
+struct CancelOnDrop(Option<Cancel>);
+
+impl CancelOnDrop {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if let Some(cancel) = &self.0 {
+            cancel.cancel();
+        }
+    }
+}

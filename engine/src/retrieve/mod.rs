@@ -1,0 +1,36 @@
+//! Question in, ranked chunks out: lexical and dense search in parallel, then
+//! fusion, then re-ranking, each timed, under one deadline.
+//!
+//! [`Engine`] is the door. Behind it, one search runs through `question` (what
+//! may be asked), `search` (the stages in their order), `find` (words and
+//! vectors), `lists` with `fusion`, `rerank` with `windows`, and `blend`. `overview` says
+//! what is in a collection, and `suggest` what can be asked of it, by the rules of
+//! `drafting`.
+
+mod api;
+mod blend;
+mod collections;
+pub mod drafting;
+mod engine;
+mod error;
+mod find;
+pub mod fusion;
+mod lists;
+mod overview;
+mod question;
+mod rerank;
+mod search;
+mod settings;
+pub mod stages;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod timing;
+mod vectors;
+mod windows;
+
+pub use api::{Mode, Ranks, SearchRequest, SearchResponse, Source, Timings};
+pub use engine::Engine;
+pub use error::{SearchError, SearchErrorKind};
+pub use overview::Overview;
+pub use settings::{bm25, index_settings};

@@ -1,0 +1,332 @@
+//! The ledger: one thread that writes what calls took, in batches, so that no
+//! call waits for the disk.
+//!
+//! A call is written twice: `open` when it is admitted, and whole when it is
+//! settled. Only the first settlement of a call counts.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use rusqlite::{Connection, Transaction, params};
+use uuid::Uuid;
+
+use super::call::{CallRecord, Outcome};
+use super::caller::KeyId;
+use super::clock::{Now, unix_millis};
+use super::limits::{Amount, Spent};
+use super::money::Nanos;
+use super::sample::Sample;
+use cairn_settings::telemetry::metrics as names;
+
+/// Entries that may wait for the disk. More are lost, and counted: a disk that
+/// fails must not stop answers.
+const QUEUE: usize = 1 << 16;
+
+/// Most entries of one commit.
+const BATCH: usize = 1024;
+
+/// How long the first entry of a batch waits for others. A commit is a flush of
+/// the disk, so this bounds them to some forty a second.
+const GATHER: Duration = Duration::from_millis(25);
+
+/// How often the thread looks whether keys changed, and tries again what could
+/// not be written.
+const TICK: Duration = Duration::from_millis(400);
+
+/// How often old samples and calls without an end are looked for.
+const SWEEP: Duration = Duration::from_secs(600);
+
+/// No call lasts that long: one that is still open then belongs to a process
+/// that was killed.
+const ABANDONED: Duration = Duration::from_secs(3600);
+
+/// What is written.
+pub(super) enum Entry {
+    /// A call was admitted; the record holds its estimate.
+    Opened(Box<CallRecord>),
+    /// A call ended.
+    Settled(Box<CallRecord>),
+    /// What became of the answer that the calls of a request wrote.
+    Judged {
+        request_id: String,
+        refused: bool,
+        citations: u32,
+    },
+    /// The texts of a call, not masked yet.
+    Sampled(Box<Sample>),
+    /// Everything before it is to be on the disk.
+    Flush(SyncSender<()>),
+}
+
+/// The way to the ledger's thread. Dropping it writes what waits, and ends it.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    sender: Option<SyncSender<Entry>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ledger {
+    /// Starts the thread. It calls `tick` several times in a second.
+    pub(super) fn start(
+        connection: Connection,
+        path: PathBuf,
+        keep_samples: Duration,
+        tick: impl FnMut(&Connection) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let (sender, receiver) = sync_channel(QUEUE);
+        let writer = Writer {
+            connection,
+            path,
+            keep_samples,
+            pending: Vec::new(),
+            failing: false,
+            swept: None,
+        };
+        let thread = std::thread::Builder::new()
+            .name("ledger".into())
+            .spawn(move || writer.run(&receiver, tick))?;
+        Ok(Self {
+            sender: Some(sender),
+            thread: Some(thread),
+        })
+    }
+
+    /// Hands an entry over. Never waits.
+    pub(super) fn send(&self, entry: Entry) {
+        let Some(sender) = &self.sender else { return };
+        match sender.try_send(entry) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => metrics::counter!(names::LEDGER_LOST).increment(1),
+            Err(TrySendError::Disconnected(_)) => {
+                tracing::error!("the ledger's thread is gone: a call is not recorded");
+                metrics::counter!(names::LEDGER_LOST).increment(1);
+            }
+        }
+    }
+
+    /// Waits until everything that was handed over is on the disk, or failed.
+    pub(super) fn flush(&self) {
+        let (done, wait) = sync_channel(1);
+        if let Some(sender) = &self.sender
+            && sender.send(Entry::Flush(done)).is_ok()
+        {
+            wait.recv().ok();
+        }
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.sender = None;
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+struct Writer {
+    connection: Connection,
+    path: PathBuf,
+    keep_samples: Duration,
+    pending: Vec<Entry>,
+    /// Whether the last write failed, so that one failure is told once.
+    failing: bool,
+    swept: Option<Instant>,
+}
+
+impl Writer {
+    fn run(mut self, receiver: &Receiver<Entry>, mut tick: impl FnMut(&Connection)) {
+        let mut ticked = Instant::now();
+        loop {
+            let connected = self.gather(receiver, TICK.saturating_sub(ticked.elapsed()));
+            self.write();
+            if !connected {
+                return;
+            }
+            if ticked.elapsed() >= TICK {
+                ticked = Instant::now();
+                tick(&self.connection);
+                self.sweep();
+            }
+        }
+    }
+
+    /// Waits for a first entry, at most `patience`, and then a moment for more.
+    /// False once nobody can send any.
+    fn gather(&mut self, receiver: &Receiver<Entry>, patience: Duration) -> bool {
+        let full = |pending: &[Entry]| {
+            pending.len() >= BATCH || matches!(pending.last(), Some(Entry::Flush(_)))
+        };
+        // What could not be written waits for its next try.
+        if self.pending.len() >= QUEUE {
+            std::thread::sleep(patience);
+            return true;
+        }
+        let mut wait = patience;
+        let mut until = None;
+        loop {
+            match receiver.recv_timeout(wait) {
+                Ok(entry) => self.pending.push(entry),
+                Err(RecvTimeoutError::Timeout) => return true,
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+            if full(&self.pending) {
+                return true;
+            }
+            let until = *until.get_or_insert_with(|| Instant::now() + GATHER);
+            wait = until.saturating_duration_since(Instant::now());
+        }
+    }
+
+    /// Writes what waits in one transaction. What cannot be written waits on.
+    fn write(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let result = self.connection.transaction().and_then(|transaction| {
+            put_all(&transaction, &self.pending)?;
+            transaction.commit()
+        });
+        match result {
+            Ok(()) => {
+                self.failing = false;
+                for entry in self.pending.drain(..) {
+                    reply(entry);
+                }
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::error!(%error, file = %self.path.display(), "the ledger cannot be written; trying again");
+                }
+                // Who waits for the disk must not wait for ever.
+                let (waiting, kept): (Vec<Entry>, Vec<Entry>) = std::mem::take(&mut self.pending)
+                    .into_iter()
+                    .partition(|entry| matches!(entry, Entry::Flush(_)));
+                self.pending = kept;
+                waiting.into_iter().for_each(reply);
+            }
+        }
+    }
+
+    /// Deletes old samples, and ends calls of processes that were killed.
+    fn sweep(&mut self) {
+        if self.swept.is_some_and(|at| at.elapsed() < SWEEP) {
+            return;
+        }
+        self.swept = Some(Instant::now());
+        let before = |age: Duration| unix_millis(SystemTime::now() - age);
+        let swept = self
+            .connection
+            .execute(
+                "DELETE FROM samples WHERE at < ?1",
+                [before(self.keep_samples)],
+            )
+            .and_then(|_| {
+                let sql = "UPDATE calls SET outcome = ?2, finish = 'process ended' \
+                           WHERE outcome = ?3 AND at < ?1";
+                let (broken, open) = (Outcome::Broken.as_str(), Outcome::Open.as_str());
+                self.connection
+                    .execute(sql, params![before(ABANDONED), broken, open])
+            });
+        if let Err(error) = swept {
+            tracing::warn!(%error, "old entries of the ledger could not be swept");
+        }
+    }
+}
+
+fn reply(entry: Entry) {
+    if let Entry::Flush(done) = entry {
+        done.send(()).ok();
+    }
+}
+
+fn put_all(transaction: &Transaction<'_>, entries: &[Entry]) -> rusqlite::Result<()> {
+    let settled: HashSet<Uuid> = entries
+        .iter()
+        .filter_map(|entry| match entry {
+            Entry::Settled(record) => Some(record.call_id),
+            _ => None,
+        })
+        .collect();
+    for entry in entries {
+        match entry {
+            // Its end is in the same batch.
+            Entry::Opened(record) if settled.contains(&record.call_id) => {}
+            Entry::Opened(record) | Entry::Settled(record) => put(transaction, record)?,
+            Entry::Judged {
+                request_id,
+                refused,
+                citations,
+            } => {
+                let sql = "UPDATE calls SET refused = ?2, citations = ?3 WHERE request_id = ?1";
+                transaction
+                    .prepare_cached(sql)?
+                    .execute(params![request_id, refused, citations])?;
+            }
+            Entry::Sampled(sample) => sample.put(transaction)?,
+            Entry::Flush(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Writes a call, unless it is settled already.
+fn put(transaction: &Transaction<'_>, record: &CallRecord) -> rusqlite::Result<()> {
+    const SQL: &str = "INSERT INTO calls (call_id, at, request_id, key_id, tenant, route, provider, \
+        model, prompt_tokens, cached_prompt_tokens, completion_tokens, cost_nanousd, latency_ms, \
+        ttft_ms, cache, retries, fallbacks, outcome, finish) \
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19) \
+        ON CONFLICT (call_id) DO UPDATE SET provider = excluded.provider, model = excluded.model, \
+        prompt_tokens = excluded.prompt_tokens, \
+        cached_prompt_tokens = excluded.cached_prompt_tokens, \
+        completion_tokens = excluded.completion_tokens, cost_nanousd = excluded.cost_nanousd, \
+        latency_ms = excluded.latency_ms, ttft_ms = excluded.ttft_ms, cache = excluded.cache, \
+        retries = excluded.retries, fallbacks = excluded.fallbacks, outcome = excluded.outcome, \
+        finish = excluded.finish WHERE calls.outcome = 'open'";
+    let milliseconds = |duration: Duration| duration.as_secs_f64() * 1e3;
+    let count = |tokens: usize| i64::try_from(tokens).unwrap_or(i64::MAX);
+    transaction.prepare_cached(SQL)?.execute(params![
+        record.call_id.to_string(),
+        unix_millis(record.at),
+        record.request_id,
+        record.key.as_ref().map(KeyId::as_str),
+        record.tenant,
+        record.route,
+        record.provider,
+        record.model,
+        count(record.usage.prompt_tokens),
+        count(record.usage.cached_prompt_tokens),
+        count(record.usage.completion_tokens),
+        Nanos::from_usd(record.usage.cost_usd).0,
+        milliseconds(record.latency),
+        record.ttft.map(milliseconds),
+        record.cache.as_str(),
+        record.retries,
+        record.fallbacks,
+        record.outcome.as_str(),
+        record.finish,
+    ])?;
+    Ok(())
+}
+
+/// What the key spent in this day and month, as the ledger has it.
+pub(super) fn spent(connection: &Connection, key: &KeyId, now: Now) -> rusqlite::Result<Spent> {
+    let since = |start: i64| {
+        let sql = "SELECT coalesce(sum(prompt_tokens + completion_tokens), 0), \
+                   coalesce(sum(cost_nanousd), 0) FROM calls WHERE key_id = ?1 AND at >= ?2";
+        let mut statement = connection.prepare_cached(sql)?;
+        statement.query_row(params![key.as_str(), start], |row| {
+            Ok(Amount {
+                tokens: row.get::<_, i64>(0)?.unsigned_abs(),
+                cost: Nanos(row.get(1)?),
+            })
+        })
+    };
+    Ok(Spent {
+        day: since(now.day_start())?,
+        month: since(now.month_start())?,
+    })
+}

@@ -1,0 +1,239 @@
+//! The door of this room.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::call::{CallInfo, CallRecord, Estimate};
+use super::caller::{Caller, KeyId};
+use super::clock::Now;
+use super::database;
+use super::error::{AccountsError, AuthError, LimitError};
+use super::headers::RateHeaders;
+use super::ledger::{Entry, Ledger};
+use super::limits::{Amount, Meter};
+use super::money::Nanos;
+use super::prices::Prices;
+use super::reservation::Reservation;
+use super::table::KeyTable;
+use crate::Usage;
+use cairn_settings::config::{Config, Samples};
+use cairn_settings::telemetry::metrics as names;
+use cairn_settings::telemetry::redact::Redactor;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Keys, limits, prices and the ledger of one data folder. Clones share
+/// everything.
+#[derive(Clone)]
+pub struct Accounts(Arc<Inner>);
+
+struct Inner {
+    table: Arc<KeyTable>,
+    prices: Prices,
+    samples: Samples,
+    /// Whether traces carry masked texts.
+    traced_text: bool,
+    redactor: Arc<Redactor>,
+    /// None: nothing is kept.
+    ledger: Option<Ledger>,
+}
+
+impl Accounts {
+    /// The accounts in the data folder of `config`. A change of a key by
+    /// another process is seen within half a second.
+    ///
+    /// # Errors
+    /// When the database cannot be made, read or brought to today's format.
+    pub fn open(config: &Config) -> Result<Self, AccountsError> {
+        let folder = &config.storage.data_dir;
+        let connection = database::open(folder)?;
+        let path = folder.join(database::FILE);
+        let table = Arc::new(KeyTable::default());
+        let limits = config.limits;
+        table
+            .refresh(&connection, limits)
+            .map_err(|cause| AccountsError::Database {
+                path: path.clone(),
+                cause,
+            })?;
+        let keep = DAY
+            .saturating_mul(u32::try_from(config.telemetry.samples.keep_days).unwrap_or(u32::MAX));
+        let seen = Arc::clone(&table);
+        let ledger = Ledger::start(connection, path, keep, move |connection| {
+            if let Err(error) = seen.refresh(connection, limits) {
+                tracing::error!(%error, "the API keys cannot be read again; the last ones stand");
+            }
+        })
+        .map_err(AccountsError::Thread)?;
+        Ok(Self::new(config, table, Some(ledger)))
+    }
+
+    /// Accounts that keep nothing, and know no key: for a command that may not
+    /// write, and for tests. Prices, metrics and log lines are as usual.
+    pub fn without_storage(config: &Config) -> Self {
+        Self::new(config, Arc::default(), None)
+    }
+
+    fn new(config: &Config, table: Arc<KeyTable>, ledger: Option<Ledger>) -> Self {
+        let telemetry = &config.telemetry;
+        Self(Arc::new(Inner {
+            table,
+            prices: Prices::new(config.prices.clone()),
+            redactor: Arc::new(Redactor::new(&telemetry.samples.names)),
+            traced_text: telemetry.otel.is_on() && telemetry.otel.text,
+            samples: telemetry.samples.clone(),
+            ledger,
+        }))
+    }
+
+    /// Whether there is any key, be it revoked: then every route asks for one.
+    pub fn has_keys(&self) -> bool {
+        !self.0.table.is_empty()
+    }
+
+    /// Whose key `text` is.
+    ///
+    /// # Errors
+    /// Why it is not accepted.
+    pub fn authenticate(&self, text: &str) -> Result<Caller, AuthError> {
+        self.0.table.authenticate(text)
+    }
+
+    /// The holder of the key `id`, for work that goes on without a request.
+    ///
+    /// # Errors
+    /// Why the key is not accepted any more.
+    pub fn caller(&self, id: &KeyId) -> Result<Caller, AuthError> {
+        self.0.table.caller(id)
+    }
+
+    /// Counts one request of `caller` at the door of the service. The caller
+    /// that is returned is not counted again by [`Accounts::admit`].
+    ///
+    /// # Errors
+    /// When the key's requests a minute are used up.
+    pub fn enter(&self, caller: &Caller) -> Result<(Caller, RateHeaders), LimitError> {
+        let headers = match self.meter(caller) {
+            Some(meter) => meter.enter(Now::get()).inspect_err(refused)?,
+            None => RateHeaders::default(),
+        };
+        let mut counted = caller.clone();
+        counted.counted = true;
+        Ok((counted, headers))
+    }
+
+    /// Lets a call through if the limits of the key allow its estimate, which
+    /// is held until the reservation is settled or dropped. Never waits.
+    ///
+    /// # Errors
+    /// Which limit is reached, and when it is free again.
+    pub fn admit(
+        &self,
+        caller: &Caller,
+        estimate: Estimate,
+        call: CallInfo,
+    ) -> Result<Reservation, LimitError> {
+        let most = Usage {
+            prompt_tokens: estimate.prompt_tokens,
+            completion_tokens: estimate.max_completion_tokens,
+            ..Usage::default()
+        };
+        let held = Amount {
+            tokens: estimate.tokens(),
+            cost: Nanos::from_usd(self.price(&call.provider, &call.model, &most)),
+        };
+        let meter = self.meter(caller);
+        let headers = match &meter {
+            Some(meter) => meter
+                .reserve(held, caller.counted, Now::get())
+                .inspect_err(refused)?,
+            None => RateHeaders::default(),
+        };
+        Ok(Reservation::new(
+            self.clone(),
+            meter,
+            held,
+            headers,
+            CallRecord::open(caller, estimate, call),
+        ))
+    }
+
+    /// US dollars for `usage` of a provider's model; 0 where the configuration
+    /// has no price for it.
+    pub fn price(&self, provider: &str, model: &str, usage: &Usage) -> f64 {
+        self.0.prices.price(provider, model, usage)
+    }
+
+    /// Notes what became of the answer that the calls of `request_id` wrote.
+    pub fn judge(&self, request_id: &str, refused: bool, citations: usize) {
+        self.record(Entry::Judged {
+            request_id: request_id.to_owned(),
+            refused,
+            citations: u32::try_from(citations).unwrap_or(u32::MAX),
+        });
+    }
+
+    /// Waits until everything that was recorded so far is on the disk. Blocks.
+    pub fn flush(&self) {
+        if let Some(ledger) = &self.0.ledger {
+            ledger.flush();
+        }
+    }
+
+    pub(super) fn record(&self, entry: Entry) {
+        if let Some(ledger) = &self.0.ledger {
+            ledger.send(entry);
+        }
+    }
+
+    pub(super) fn redactor(&self) -> &Arc<Redactor> {
+        &self.0.redactor
+    }
+
+    /// Whether texts of a sampled call have somewhere to be kept.
+    pub(super) fn sample_share(&self) -> f64 {
+        match self.0.ledger {
+            Some(_) => self.0.samples.share,
+            None => 0.0,
+        }
+    }
+
+    pub(super) fn traces_text(&self) -> bool {
+        self.0.traced_text
+    }
+
+    fn meter(&self, caller: &Caller) -> Option<Arc<Meter>> {
+        self.0.table.meter(caller.key()?)
+    }
+}
+
+impl CallRecord {
+    /// A call that begins now, with what it surely takes: its prompt.
+    fn open(caller: &Caller, estimate: Estimate, call: CallInfo) -> Self {
+        Self {
+            call_id: uuid::Uuid::now_v7(),
+            at: SystemTime::now(),
+            request_id: call.request_id,
+            key: caller.key().cloned(),
+            tenant: caller.tenant().to_owned(),
+            route: call.route,
+            provider: call.provider,
+            model: call.model,
+            usage: Usage {
+                prompt_tokens: estimate.prompt_tokens,
+                ..Usage::default()
+            },
+            latency: Duration::ZERO,
+            ttft: None,
+            cache: Default::default(),
+            retries: 0,
+            fallbacks: 0,
+            outcome: Default::default(),
+            finish: String::new(),
+        }
+    }
+}
+
+fn refused(error: &LimitError) {
+    metrics::counter!(names::LIMITED, "limit" => error.kind.as_str()).increment(1);
+}

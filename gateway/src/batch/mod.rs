@@ -1,0 +1,118 @@
+//! Many chats to be answered in their own time: submitted at once, kept in
+//! SQLite, worked off a few at a time, polled for.
+//!
+//! An item is `waiting` until its result is on the disk, so a service that is
+//! stopped or killed goes on where it was. An item that was under way then is
+//! asked again.
+
+mod runner;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::accounts::{AccountsError, Caller, KeyId};
+
+pub use runner::Batches;
+
+/// How long an item is tried again while limits are reached.
+pub const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
+
+/// Most items of one batch.
+pub const MAX_ITEMS: usize = 10_000;
+
+/// One chat of a batch that is submitted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewItem {
+    /// The caller's own name for it, unique in its batch.
+    pub custom_id: String,
+    /// What to do, as the executor understands it.
+    pub request: Value,
+}
+
+/// What became of one item, for now.
+#[derive(Clone, Debug)]
+pub enum ItemOutcome {
+    /// The response.
+    Done(Value),
+    /// The error; trying again does not help.
+    Failed(Value),
+    /// A limit is reached, which the error describes: try again after a while.
+    Later(Duration, Value),
+}
+
+/// Does what an item asks for. Dropping the future cancels it.
+pub type Execute = dyn Fn(Caller, Value) -> BoxFuture<'static, ItemOutcome> + Send + Sync + 'static;
+
+/// How far a batch is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct BatchInfo {
+    /// Its id.
+    pub id: String,
+    /// `in_progress`, `completed` or `cancelled`.
+    pub status: &'static str,
+    /// Milliseconds since 1970, like the time below.
+    pub created_at: i64,
+    /// When the last item ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<i64>,
+    /// Items by what became of them.
+    pub counts: BatchCounts,
+    /// Who submitted it.
+    #[serde(skip)]
+    pub key: Option<KeyId>,
+}
+
+/// Items of a batch by what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct BatchCounts {
+    /// All of them.
+    pub total: u64,
+    /// Not ended yet.
+    pub waiting: u64,
+    /// Answered.
+    pub done: u64,
+    /// Without an answer.
+    pub failed: u64,
+    /// Cancelled before they were answered.
+    pub cancelled: u64,
+}
+
+/// One item and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct BatchItem {
+    /// The caller's own name for it.
+    pub custom_id: String,
+    /// `waiting`, `done`, `failed` or `cancelled`.
+    pub state: String,
+    /// The response of an item that is `done`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub response: Option<Value>,
+    /// The error of an item that `failed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub error: Option<Value>,
+}
+
+/// What can go wrong with batches.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    /// The batch makes no sense; the message is for clients.
+    #[error("{0}")]
+    Invalid(String),
+    /// There is no such batch, or not of this caller.
+    #[error("there is no batch `{0}`")]
+    NotFound(String),
+    /// The database fails.
+    #[error(transparent)]
+    Storage(#[from] AccountsError),
+    /// A thread of the service died.
+    #[error("a thread of the service died")]
+    Internal,
+}

@@ -1,0 +1,252 @@
+//! The shape of the configuration. What each key means, and its default, is
+//! said in `config/default.toml`, once.
+#![allow(missing_docs)]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::accounts::{Batches, KeyLimits, Otel, PriceConfig, Samples};
+pub use super::gateway::*;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub storage: Storage,
+    pub models: Models,
+    pub chunking: Chunking,
+    pub indexing: Indexing,
+    pub retrieval: Retrieval,
+    pub answer: Answer,
+    #[serde(default)]
+    pub providers: Vec<ProviderConfig>,
+    #[serde(default)]
+    pub prices: Vec<PriceConfig>,
+    #[serde(default)]
+    pub limits: KeyLimits,
+    pub batches: Batches,
+    pub deadlines: BTreeMap<String, Deadlines>,
+    pub routes: BTreeMap<String, RouteConfig>,
+    pub cache: Cache,
+    pub server: Server,
+    pub telemetry: Telemetry,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Storage {
+    pub data_dir: PathBuf,
+    pub collection: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Models {
+    pub embedder: String,
+    pub reranker: String,
+    pub generator: String,
+    pub threads: usize,
+    pub precision: cairn_models::Precision,
+    pub device: cairn_models::DeviceChoice,
+    pub queue: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chunking {
+    pub tokens: usize,
+    pub overlap: usize,
+    pub embed_window: usize,
+    pub context: bool,
+    pub language: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Indexing {
+    pub max_file_mb: u64,
+    pub graph_min_rows: usize,
+    pub commit_seconds: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retrieval {
+    pub mode: Mode,
+    pub top_k: usize,
+    pub candidates: usize,
+    pub ef_search: usize,
+    pub bm25_k1: f32,
+    pub bm25_b: f32,
+    pub fusion: Fusion,
+    pub rerank: Rerank,
+}
+
+impl Rerank {
+    /// Candidates that a re-ranker is to read: without weight none, since it would
+    /// change nothing.
+    pub fn reads(&self) -> usize {
+        if self.weight > 0.0 { self.depth } else { 0 }
+    }
+}
+
+/// Which searches run.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// BM25 and vectors, fused.
+    #[default]
+    Hybrid,
+    /// BM25 alone.
+    Lexical,
+    /// Vectors alone.
+    Dense,
+}
+
+/// How two ranked lists become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FusionMethod {
+    /// Reciprocal rank fusion.
+    Rrf,
+    /// Weighted sum of min-max normalised scores.
+    Weighted,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fusion {
+    pub method: FusionMethod,
+    pub k: f32,
+    pub lexical_weight: f32,
+    pub dense_weight: f32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rerank {
+    pub enabled: bool,
+    pub depth: usize,
+    pub weight: f32,
+    pub lexical_boost: f32,
+    pub budget_ms: u64,
+    pub windows: usize,
+    pub cache_mb: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    pub provider: String,
+    pub max_tokens: usize,
+    pub temperature: f32,
+    pub source_tokens: usize,
+    pub local_source_tokens: usize,
+    pub refuse_below: f32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    pub bind: String,
+    pub max_body_mb: usize,
+    pub max_query_bytes: usize,
+    pub max_concurrency: usize,
+    pub request_seconds: u64,
+    pub drain_seconds: u64,
+    pub cors_origins: Vec<String>,
+    pub allowed_hosts: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Telemetry {
+    pub level: String,
+    pub format: String,
+    pub log_questions: bool,
+    pub samples: Samples,
+    pub otel: Otel,
+}
+
+impl Config {
+    /// Ranges that the types do not express. The error names the key.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let unit = 0.0..=1.0;
+        let rules = [
+            (
+                "chunking.tokens must be at least 16",
+                self.chunking.tokens >= 16,
+            ),
+            (
+                "chunking.overlap must be less than half of chunking.tokens",
+                self.chunking.overlap * 2 < self.chunking.tokens,
+            ),
+            (
+                "chunking.embed_window must be at least 16",
+                self.chunking.embed_window >= 16,
+            ),
+            (
+                "retrieval.top_k must be at least 1",
+                self.retrieval.top_k >= 1,
+            ),
+            (
+                "retrieval.candidates must be at least 1",
+                self.retrieval.candidates >= 1,
+            ),
+            (
+                "retrieval.bm25_k1 must not be negative",
+                self.retrieval.bm25_k1 >= 0.0,
+            ),
+            (
+                "retrieval.bm25_b must lie in 0..=1",
+                unit.contains(&self.retrieval.bm25_b),
+            ),
+            (
+                "retrieval.fusion.k must be positive",
+                self.retrieval.fusion.k > 0.0,
+            ),
+            (
+                "retrieval.rerank.weight must lie in 0..=10",
+                (0.0..=10.0).contains(&self.retrieval.rerank.weight),
+            ),
+            (
+                "retrieval.rerank.lexical_boost must lie in 0..=10",
+                (0.0..=10.0).contains(&self.retrieval.rerank.lexical_boost),
+            ),
+            (
+                "server.max_concurrency must be at least 1",
+                self.server.max_concurrency >= 1,
+            ),
+            ("models.queue must be at least 1", self.models.queue >= 1),
+            (
+                "cache.threshold must lie in 0.5..=1",
+                (0.5..=1.0).contains(&self.cache.threshold),
+            ),
+            (
+                "telemetry.samples.share must lie in 0..=1",
+                (0.0..=1.0).contains(&self.telemetry.samples.share),
+            ),
+            (
+                "telemetry.otel.sample must lie in 0..=1",
+                (0.0..=1.0).contains(&self.telemetry.otel.sample),
+            ),
+        ];
+        for (rule, holds) in rules {
+            anyhow::ensure!(holds, "{rule}");
+        }
+        for price in &self.prices {
+            anyhow::ensure!(
+                price.is_sound(),
+                "the prices of `{}` must be numbers that are not negative",
+                price.model
+            );
+        }
+        if let Some(limit) = self.limits.problem() {
+            anyhow::bail!("limits.{limit} must be positive; leave it out for no limit");
+        }
+        Ok(())
+    }
+}
