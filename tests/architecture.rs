@@ -5,8 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Names, and the names that each may use.
+type Arrows = &'static [(&'static str, &'static [&'static str])];
+
 /// Workspace crates and the workspace crates each may depend on.
-const CRATES: &[(&str, &[&str])] = &[
+const CRATES: Arrows = &[
     ("cairn-models", &[]),
     ("cairn-eval", &[]),
     ("cairn-settings", &["cairn-models"]),
@@ -35,11 +38,11 @@ const CRATES: &[(&str, &[&str])] = &[
 ];
 
 /// What must not be anywhere beneath a crate: calls to language models need no index.
-const FREE_OF: &[(&str, &[&str])] = &[("cairn-gateway", &["tantivy", "pdfium-render", "axum"])];
+const FREE_OF: Arrows = &[("cairn-gateway", &["tantivy", "pdfium-render", "axum"])];
 
 /// Folders with rooms, and the rooms that each room may use. What points from one crate
 /// to another is held by cargo.
-const ROOMS: &[(&str, &[(&str, &[&str])])] = &[
+const ROOMS: &[(&str, Arrows)] = &[
     ("src", &[("server", &[]), ("cli", &["server"])]),
     (
         "engine/src",

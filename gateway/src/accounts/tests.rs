@@ -252,7 +252,7 @@ fn writes_until_it_is_killed() {
 #[test]
 fn a_killed_process_loses_nothing_that_was_flushed() {
     let dir = tempfile::tempdir().unwrap();
-    let name = "gateway::accounts::tests::writes_until_it_is_killed";
+    let name = "accounts::tests::writes_until_it_is_killed";
     let mut victim = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture"])
         .env(VICTIM, dir.path())

@@ -43,7 +43,7 @@ pub(crate) async fn ready(
 ) -> (StatusCode, Json<Readiness>) {
     let mut readiness = service.lifecycle().readiness();
     // How much there is, is the business of who may read all of it.
-    if !caller.is_some_and(|Extension(caller)| caller.labels().is_none()) {
+    if caller.is_none_or(|Extension(caller)| caller.labels().is_some()) {
         readiness.indexing = None;
     }
     let status = match readiness.ready {
