@@ -3,6 +3,7 @@
 mod accounts;
 mod answers;
 mod architecture;
+mod backup;
 mod chunking;
 mod cli;
 mod command;

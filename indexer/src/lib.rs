@@ -28,6 +28,6 @@ pub use run::{
 pub use store::doctor;
 pub use store::{
     Bm25, ChunkRef, Fingerprint, Index, IndexSettings, PutReport, Scored, Selection, Snapshot,
-    StoredChunk, StoredDocument, Writer,
+    StoredChunk, StoredDocument, Writer, copy_commit,
 };
 pub use walk::{SkipReason, SkippedFile, Walk, WalkOptions, WalkedFile, walk};

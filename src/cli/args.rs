@@ -89,6 +89,10 @@ pub(super) enum Command {
     Usage(super::usage::Args),
     /// Check the data folder, the collections and the models
     Doctor,
+    /// Copy collections, keys and ledger into a folder; also while a service runs
+    Backup(super::backup::BackupArgs),
+    /// Put a backup back into an empty data folder
+    Restore(super::backup::RestoreArgs),
     /// Write a completion script for a shell
     Completions(super::completions::Args),
     /// Write the manual page (`cairn man | man -l -`)

@@ -2,6 +2,7 @@
 //! they share (arguments, output, progress, Ctrl-C, errors).
 
 mod args;
+mod backup;
 mod cache;
 mod completions;
 mod context;
@@ -76,6 +77,8 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Eval(args) => eval::run(&load(false)?, args),
         Command::Models { action } => models::run(&load(false)?, action),
         Command::Cache { action } => cache::run(&load(false)?, action),
+        Command::Backup(args) => backup::backup(&load(false)?, args),
+        Command::Restore(args) => backup::restore(&load(false)?, args),
         Command::Keys { action } => keys::run(&load(false)?, action),
         Command::Usage(args) => usage::run(&load(false)?, args),
         Command::Doctor => doctor::run(&load(false)?),

@@ -26,7 +26,7 @@ const KNOWN: u32 = MIGRATIONS.len() as u32;
 
 /// Opens the database in `folder`, making both when they are not there.
 pub(crate) fn open(folder: &Path) -> Result<Connection, AccountsError> {
-    std::fs::create_dir_all(folder).map_err(|cause| AccountsError::Folder {
+    cairn_files::create_folders(folder).map_err(|cause| AccountsError::Folder {
         path: folder.to_owned(),
         cause,
     })?;

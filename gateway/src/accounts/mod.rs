@@ -9,6 +9,7 @@
 //! Keys and the ledger are in `gateway.sqlite` in the data folder. [`Keys`]
 //! changes keys, also while a service runs; [`usage`] reads the ledger.
 
+mod backup;
 mod buckets;
 mod call;
 mod caller;
@@ -31,6 +32,7 @@ mod tests;
 mod trace;
 pub mod usage;
 
+pub use backup::back_up;
 pub use call::{CacheUse, CallInfo, CallRecord, Estimate, Outcome};
 pub use caller::{Caller, EVERY_LABEL, KeyId, Scope, Scopes};
 pub use error::{AccountsError, AuthError, LimitError, LimitKind};

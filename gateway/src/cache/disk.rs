@@ -73,7 +73,7 @@ pub(super) fn open(folder: &Path) -> Result<Connection, CacheError> {
         path: path.clone(),
         cause,
     };
-    std::fs::create_dir_all(folder).map_err(machine)?;
+    cairn_files::create_folders(folder).map_err(machine)?;
     let failed = |cause| CacheError::Database {
         path: path.clone(),
         cause,

@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use tantivy::index::SegmentComponent;
-
 use crate::vectors::{Segment, SegmentMeta};
 use crate::{Access, Error, ErrorKind, Result};
 
@@ -13,20 +11,9 @@ use super::index::{META_FILE, VECTORS_DIR, WORDS_DIR};
 use super::lock::WriterLock;
 use super::payload::Payload;
 use super::segments::MAX_DEAD_SHARE;
-use super::{Index, fault};
+use super::{Index, copy, fault};
 
 const REINDEX: &str = "delete the collection's folder and index again";
-
-/// The files of a segment of the word index.
-const COMPONENTS: [SegmentComponent; 7] = [
-    SegmentComponent::Postings,
-    SegmentComponent::Positions,
-    SegmentComponent::FastFields,
-    SegmentComponent::FieldNorms,
-    SegmentComponent::Terms,
-    SegmentComponent::Store,
-    SegmentComponent::Delete,
-];
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -172,37 +159,26 @@ fn guarded<T>(
 fn check_words(dir: &Path, found: &mut Diagnosis) -> Result<()> {
     let index = tantivy::Index::open_in_dir(dir).map_err(|error| fault::convert(error, dir))?;
     for file in damaged_files(&index, dir)? {
-        found.add(
-            Severity::Error,
-            "the file's checksum is wrong",
-            Some(file),
-            REINDEX,
-        );
+        let what = match file.exists() {
+            true => "the file's checksum is wrong",
+            false => "the file is missing",
+        };
+        found.add(Severity::Error, what, Some(file), REINDEX);
     }
     Ok(())
 }
 
-/// Files of the last commit of a word index whose checksum is wrong.
+/// Files of the last commit of a word index that are missing or whose checksum is wrong.
 pub(super) fn damaged_files(index: &tantivy::Index, dir: &Path) -> Result<Vec<PathBuf>> {
     let convert = |error| fault::convert(error, dir);
-    let mut damaged = BTreeSet::new();
-    for segment in index.searchable_segment_metas().map_err(convert)? {
-        for component in COMPONENTS {
-            let file = segment.relative_path(component);
-            // A segment has only some of the files that one can have.
-            if !dir.join(&file).exists() {
-                continue;
-            }
-            match index.directory().validate_checksum(&file) {
-                Ok(true) => {}
-                // Too short to hold a checksum, or a wrong one.
-                Ok(false) | Err(_) => {
-                    damaged.insert(dir.join(&file));
-                }
-            }
-        }
-    }
-    Ok(damaged.into_iter().collect())
+    let segments = index.searchable_segment_metas().map_err(convert)?;
+    let files: BTreeSet<PathBuf> = segments.iter().flat_map(copy::files).collect();
+    Ok(files
+        .into_iter()
+        // Too short to hold a checksum is an error.
+        .filter(|file| !matches!(index.directory().validate_checksum(file), Ok(true)))
+        .map(|file| dir.join(file))
+        .collect())
 }
 
 fn read_payload(words: &Path) -> Result<Option<Payload>> {

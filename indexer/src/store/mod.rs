@@ -11,10 +11,12 @@
 //! commit before, and files that no payload names are garbage.
 
 mod chunks;
+mod copy;
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
 mod damage_tests;
+mod directory;
 pub mod doctor;
 mod facets;
 mod fault;
@@ -24,6 +26,8 @@ mod payload;
 mod pending;
 mod plan;
 mod postings;
+#[cfg(test)]
+mod power_tests;
 mod roots;
 mod schema;
 mod search;
@@ -36,6 +40,7 @@ mod tests;
 mod types;
 mod writer;
 
+pub use copy::copy_commit;
 pub use index::Index;
 pub(crate) use roots::{KnownFailure, Root};
 pub use selection::Selection;

@@ -56,7 +56,7 @@ pub struct Writer {
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, embedder: Arc<dyn Embedder>) -> Result<Self> {
         let vectors_dir = shared.vectors_dir();
-        std::fs::create_dir_all(&vectors_dir)
+        cairn_files::create_folders(&vectors_dir)
             .map_err(|error| Error::from(error).at(&vectors_dir))?;
         let lock = WriterLock::acquire(&shared.dir)?;
         shared.refresh()?;

@@ -220,17 +220,13 @@ fn save(
         out.out.seek(SeekFrom::Start(0))?;
         out.out.write_all(&header)?;
         out.out.flush()?;
-        out.out.get_ref().sync_all()?;
         Ok((layout, checksum))
     };
     let (layout, checksum) = write().map_err(|error| Error::from(error).at(temporary.path()))?;
     // Named by its content: a name never stands for two different segments.
     let file = format!("{}.vec", &checksum[..32]);
     let path = dir.join(&file);
-    temporary
-        .persist(&path)
-        .map_err(|error| Error::from(error.error).at(&path))?;
-    sync_folder(dir).map_err(at_dir)?;
+    cairn_files::publish(temporary, &path).map_err(|error| Error::from(error).at(&path))?;
     Ok(SegmentMeta {
         file,
         rows: layout.rows as u64,
@@ -239,13 +235,4 @@ fn save(
         bytes: out.at as u64,
         checksum,
     })
-}
-
-/// Makes a rename in `dir` durable.
-fn sync_folder(dir: &Path) -> std::io::Result<()> {
-    // Windows cannot open a folder as a file, and needs no such call.
-    if cfg!(unix) {
-        File::open(dir)?.sync_all()?;
-    }
-    Ok(())
 }

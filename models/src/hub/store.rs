@@ -100,10 +100,8 @@ pub(super) fn place(mut partial: NamedTempFile, target: &Path, file: &ArtifactFi
 /// Makes a temporary file durable and moves it to its place.
 pub(super) fn publish(partial: NamedTempFile, target: &Path) -> Result<()> {
     let here = |cause| disk_error(target, cause);
-    partial.as_file().sync_all().map_err(here)?;
     make_readable_by_all(partial.as_file()).map_err(here)?;
-    partial.persist(target).map_err(|cause| here(cause.error))?;
-    Ok(())
+    cairn_files::publish(partial, target).map_err(here)
 }
 
 /// A temporary file beside `target`, so that moving it there is one rename.
@@ -156,7 +154,7 @@ pub(super) fn lock(path: &Path, waiting: impl FnOnce()) -> Result<Lock> {
 
 /// Creates a folder and those above it.
 pub(super) fn create_folder(path: &Path) -> Result<()> {
-    std::fs::create_dir_all(path).map_err(|cause| disk_error(path, cause))
+    cairn_files::create_folders(path).map_err(|cause| disk_error(path, cause))
 }
 
 /// Copies everything and returns the number of bytes and their SHA-256.

@@ -1,0 +1,104 @@
+//! Files and folders that survive a power cut.
+//!
+//! Flushing a file makes its bytes durable, not its name: a file that was created or
+//! renamed is found after a power cut only if the folder that names it was flushed too.
+//! Whoever acknowledges a write calls these functions before the reply.
+
+#[cfg(feature = "observe")]
+pub mod observe;
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+/// Makes what was created, renamed or removed in `folder` durable.
+///
+/// # Errors
+/// Those of the disk.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    // Windows cannot open a folder as a file, and needs no such call.
+    if cfg!(unix) {
+        // The parent of a relative name is the empty path.
+        let folder = match folder.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => folder,
+        };
+        File::open(folder)?.sync_all()?;
+        #[cfg(feature = "observe")]
+        observe::tell(observe::Event::Folder(folder));
+    }
+    Ok(())
+}
+
+/// Creates `folder` and the parents that are missing, durably. That it exists already is
+/// no error.
+///
+/// # Errors
+/// Those of the disk, and that something on the way is not a folder.
+pub fn create_folders(folder: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = folder
+        .ancestors()
+        .take_while(|path| !path.as_os_str().is_empty() && !path.is_dir())
+        .collect();
+    for path in missing.iter().rev() {
+        match std::fs::create_dir(path) {
+            // Another process may have been faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+            other => other?,
+        }
+        sync_folder(path.parent().unwrap_or(Path::new("")))?;
+    }
+    Ok(())
+}
+
+/// Flushes `temporary`, moves it to `target` in one step, replacing what is there, and
+/// flushes the folder. Both must be on one file system.
+///
+/// # Errors
+/// Those of the disk; then `target` is as it was, or the new file whose name is not
+/// durable yet.
+pub fn publish(temporary: NamedTempFile, target: &Path) -> io::Result<()> {
+    temporary.as_file().sync_all()?;
+    temporary.persist(target).map_err(|failed| failed.error)?;
+    #[cfg(feature = "observe")]
+    observe::tell(observe::Event::File(target));
+    sync_folder(target.parent().unwrap_or(Path::new("")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_folders_are_made_and_existing_ones_stay() {
+        let place = tempfile::tempdir().unwrap();
+        let deep = place.path().join("a/b/c");
+        create_folders(&deep).unwrap();
+        std::fs::write(deep.join("file"), "kept").unwrap();
+        create_folders(&deep).unwrap();
+        assert_eq!(std::fs::read_to_string(deep.join("file")).unwrap(), "kept");
+    }
+
+    #[test]
+    fn a_file_in_the_way_is_an_error() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("a"), "").unwrap();
+        create_folders(&place.path().join("a/b")).unwrap_err();
+        create_folders(&place.path().join("a")).unwrap_err();
+    }
+
+    #[test]
+    fn publishing_replaces_what_is_there() {
+        let place = tempfile::tempdir().unwrap();
+        let target = place.path().join("file");
+        for text in ["old", "new"] {
+            let temporary = NamedTempFile::new_in(place.path()).unwrap();
+            std::fs::write(temporary.path(), text).unwrap();
+            publish(temporary, &target).unwrap();
+            assert_eq!(std::fs::read_to_string(&target).unwrap(), text);
+        }
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,34 @@
+//! A copy of the keys and the ledger, taken while a service writes to them.
+
+use std::path::Path;
+
+use super::AccountsError;
+use super::database::{FILE, open_existing};
+
+/// Copies the database of the data folder `from` into the folder `to`. Returns whether
+/// there is one.
+///
+/// # Errors
+/// When it cannot be read, or the copy cannot be written.
+pub fn back_up(from: &Path, to: &Path) -> Result<bool, AccountsError> {
+    let Some(connection) = open_existing(from)? else {
+        return Ok(false);
+    };
+    let target = to.join(FILE);
+    // One read transaction: what is written meanwhile is not in the copy.
+    connection
+        .execute("VACUUM INTO ?1", [target.to_string_lossy()])
+        .map_err(|cause| AccountsError::Database {
+            path: target.clone(),
+            cause,
+        })?;
+    let sync = || {
+        std::fs::File::open(&target)?.sync_all()?;
+        cairn_files::sync_folder(to)
+    };
+    sync().map_err(|cause| AccountsError::Folder {
+        path: target.clone(),
+        cause,
+    })?;
+    Ok(true)
+}
