@@ -19,6 +19,7 @@ pub mod batch;
 pub mod cache;
 mod call;
 mod chat;
+mod check;
 mod error;
 #[allow(
     clippy::module_inception,
@@ -40,6 +41,7 @@ pub use chat::{
     ChatEvent, ChatMessage, ChatRequest, ChatRole, ChatStream, Finish, Provider, ProviderError,
     ProviderErrorKind, ProviderEvent, ProviderStream, Served, Tool, ToolCall, ToolChoice, Usage,
 };
+pub use check::{DatabaseCheck, check_databases};
 pub use error::GatewayError;
 pub use gateway::Gateway;
 pub use providers::{LocalProvider, open_provider};

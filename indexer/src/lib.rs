@@ -5,6 +5,7 @@
 //!
 //! [`Snapshot`]: crate::Snapshot
 
+mod caught;
 mod chunk;
 mod document;
 mod error;
@@ -17,6 +18,7 @@ pub mod vectors;
 mod walk;
 pub mod words;
 
+pub use caught::silence_caught_panics;
 pub use chunk::chunk_document;
 pub use document::{Access, Chunk, Document, DocumentId, Metadata, Page, Section};
 pub use error::{Error, ErrorKind, Result};

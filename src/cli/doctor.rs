@@ -44,6 +44,7 @@ struct Diagnosis {
 pub(super) fn run(context: &Context) -> anyhow::Result<Outcome> {
     let mut findings = Vec::new();
     check_data_folder(&context.config.storage.data_dir, &mut findings);
+    check_databases(&context.config.storage.data_dir, &mut findings);
     check_collections(context, &mut findings)?;
     check_device(context, &mut findings);
     check_models(context, &Hub::new(None)?, &mut findings);
@@ -104,6 +105,28 @@ fn check_data_folder(folder: &Path, findings: &mut Vec<Finding>) {
         Err(error) => {
             let message = format!("cannot be written ({error}); check its owner and free space");
             note(findings, Severity::Error, &subject, message);
+        }
+    }
+}
+
+/// Keys, ledger and cached answers.
+fn check_databases(folder: &Path, findings: &mut Vec<Finding>) {
+    for checked in cairn_gateway::check_databases(folder) {
+        let subject = format!("database {}", checked.file.display());
+        match (checked.fault, checked.is_cache) {
+            (None, _) => note(findings, Severity::Ok, &subject, "all of it was read"),
+            (Some(fault), true) => {
+                let message =
+                    format!("damaged ({fault}); delete the file, it holds cached answers only");
+                note(findings, Severity::Error, &subject, message);
+            }
+            (Some(fault), false) => {
+                let message = format!(
+                    "damaged ({fault}); stop the service and restore a backup \
+                     (`cairn restore`): it holds the keys and the ledger"
+                );
+                note(findings, Severity::Error, &subject, message);
+            }
         }
     }
 }

@@ -47,6 +47,7 @@ enum Outcome {
 /// Parses the arguments of the process, runs the command and returns the exit
 /// code: 0 done, 1 failed, 2 bad usage.
 pub fn main() -> ExitCode {
+    cairn_indexer::silence_caught_panics();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         // `--help` and `--version` are "errors" of clap that end with 0.

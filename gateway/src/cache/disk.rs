@@ -17,7 +17,7 @@ use super::{Millis, now};
 use cairn_settings::config;
 
 /// The file in the data folder.
-const FILE: &str = "cache.sqlite";
+pub(crate) const FILE: &str = "cache.sqlite";
 /// Answers that may wait to be written; more are not kept on the disk.
 const WAITING: usize = 1024;
 /// How often the thread looks whether another process purged the file.

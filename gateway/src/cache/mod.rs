@@ -32,6 +32,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use cairn_models::{Cancel, Embedder};
 
 pub use admin::{CacheStats, purge, stats};
+pub(crate) use disk::FILE;
 pub use guard::same_question;
 
 pub(super) use answer::Answer;

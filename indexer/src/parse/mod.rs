@@ -31,13 +31,13 @@ mod testing;
 mod xml;
 
 use std::borrow::Cow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use detect::{SNIFF_BYTES, binary_kind};
 pub use format::{is_known_binary_name, is_known_name};
 
+use crate::caught::catch;
 use crate::{Document, Error, ErrorKind, Result};
 use draft::Draft;
 use format::Format;
@@ -186,7 +186,7 @@ fn nested(
 
 /// Runs a parser; its panic becomes an error.
 fn run(format: &Format, source: &Source<'_>, draft: &mut Draft) -> Result<()> {
-    catch_unwind(AssertUnwindSafe(|| (format.parse)(source, draft))).unwrap_or_else(|panic| {
+    catch(|| (format.parse)(source, draft)).unwrap_or_else(|panic| {
         Err(malformed(
             format.name,
             panic_message(panic.as_ref()).unwrap_or("the reader gave up"),

@@ -1,9 +1,9 @@
 //! Examines a collection on disk and says what is wrong with it.
 
 use std::collections::BTreeSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use crate::caught::catch;
 use crate::vectors::{Segment, SegmentMeta};
 use crate::{Access, Error, ErrorKind, Result};
 
@@ -141,7 +141,7 @@ fn guarded<T>(
     found: &mut Diagnosis,
     examine: impl FnOnce(&mut Diagnosis) -> Result<T>,
 ) -> Option<T> {
-    match catch_unwind(AssertUnwindSafe(|| examine(found))) {
+    match catch(|| examine(found)) {
         Ok(Ok(value)) => Some(value),
         Ok(Err(error)) => {
             found.add_error(&error);

@@ -1,12 +1,12 @@
 //! Tantivy's errors as ours: whose fault it is, and which file.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use tantivy::TantivyError;
 use tantivy::directory::error::{OpenReadError, OpenWriteError};
 
+use crate::caught::catch;
 use crate::{Error, ErrorKind, Result};
 
 const DAMAGED: &str = "the word index is damaged; run `cairn doctor`";
@@ -63,7 +63,7 @@ fn os_error(message: &str) -> Option<io::Error> {
 /// Tantivy trusts its files and panics over some damaged ones: that is an error
 /// here, whose message says what to do.
 pub(super) fn guarded<T>(dir: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
-    match catch_unwind(AssertUnwindSafe(read)) {
+    match catch(read) {
         Ok(result) => result.map_err(|error| error.inside(dir)),
         Err(_) => Err(Error::new(ErrorKind::Corrupt, DAMAGED)),
     }
