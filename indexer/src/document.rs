@@ -63,6 +63,9 @@ pub struct Document {
     pub metadata: Metadata,
     /// Who may read it; none means everyone. See [`Access`].
     pub labels: BTreeSet<String>,
+    /// What could not be read and was left out, for the report of the run that
+    /// parsed it. Not stored.
+    pub warnings: Vec<String>,
 }
 
 impl Document {

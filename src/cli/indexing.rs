@@ -27,6 +27,9 @@ pub(super) fn options(context: &Context, limits: ParseLimits, exclude: Vec<PathB
     }
 }
 
+/// Warnings that a summary lists unless it is asked for all.
+const MAX_WARNINGS: usize = 10;
+
 const BAR: &str = "Indexing [{bar:30}] {pos}/{len} files, {msg}, {elapsed} so far, {eta} left";
 
 /// Shows how far a run is.
@@ -149,6 +152,21 @@ fn summary(context: &Context, report: &RunReport) -> String {
             .map(|(reason, files)| format!("{files} {}", word(reason)))
             .collect();
         text.push_str(&format!("  skipped    {}\n", reasons.join(", ")));
+    }
+    if !report.warnings.is_empty() {
+        text.push_str(&format!("  warnings   {}\n", report.warnings.len()));
+        let shown = match context.verbose {
+            0 => MAX_WARNINGS,
+            _ => usize::MAX,
+        };
+        for warning in report.warnings.iter().take(shown) {
+            let path = printable(&warning.path);
+            text.push_str(&format!("    {path}: {}\n", printable(&warning.message)));
+        }
+        if report.warnings.len() > shown {
+            let more = report.warnings.len() - shown;
+            text.push_str(&format!("    and {more} more; -v or --json lists all\n"));
+        }
     }
     if !report.failed.is_empty() {
         let head = format!("  failed     {}", count(report.failed.len(), "file"));

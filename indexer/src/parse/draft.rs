@@ -39,6 +39,7 @@ pub(super) struct Draft {
     open_sections: usize,
     open_pages: usize,
     metadata: Metadata,
+    warnings: Vec<String>,
 }
 
 impl Draft {
@@ -56,6 +57,7 @@ impl Draft {
             open_sections: 0,
             open_pages: 0,
             metadata: Metadata::new(),
+            warnings: Vec::new(),
         }
     }
 
@@ -63,6 +65,11 @@ impl Draft {
     /// [`Draft::finish`] fails, so a parser may stop.
     pub(super) fn is_full(&self) -> bool {
         self.overflowed
+    }
+
+    /// What has been written.
+    pub(super) fn text(&self) -> &str {
+        &self.text
     }
 
     /// Whether nothing visible has been written.
@@ -191,6 +198,12 @@ impl Draft {
         }
         self.push(&text[at..]);
         self.overflowed |= other.overflowed;
+        self.warnings.extend(other.warnings);
+    }
+
+    /// Notes something that could not be read and is left out of the text.
+    pub(super) fn warn(&mut self, warning: impl Into<String>) {
+        self.warnings.push(warning.into());
     }
 
     /// Records a fact; empty ones and the names of the document's own fields
@@ -266,6 +279,7 @@ impl Draft {
             pages: self.pages,
             metadata: self.metadata,
             labels: Default::default(),
+            warnings: self.warnings,
         })
     }
 

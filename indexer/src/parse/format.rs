@@ -1,7 +1,10 @@
 //! The table of formats, and which names stand for which.
 
 use super::draft::Draft;
-use super::{Source, code, delimited, docx, email, epub, html, json, markdown, pdf, plain, rst};
+use super::{
+    Source, code, compressed, delimited, docx, email, epub, html, json, markdown, notebook, pdf,
+    plain, rst,
+};
 use crate::Result;
 
 /// Every format that Cairn reads. Where two claim a name, the first wins.
@@ -12,8 +15,10 @@ pub(super) static FORMATS: &[&Format] = &[
     &docx::FORMAT,
     &epub::FORMAT,
     &rst::FORMAT,
+    &email::mbox::FORMAT,
     &email::FORMAT,
     &delimited::FORMAT,
+    &notebook::FORMAT,
     &json::FORMAT,
     &json::LINES,
     &plain::FORMAT,
@@ -102,15 +107,17 @@ pub(super) fn extension(name: &str) -> Option<&str> {
         .map(|(_, extension)| extension)
 }
 
-/// Whether the name belongs to a format that Cairn reads.
+/// Whether the name belongs to a format that Cairn reads, compressed or not.
 pub fn is_known_name(name: &str) -> bool {
-    by_name(name).is_some()
+    by_name(compressed::inner_name(name).unwrap_or(name)).is_some()
 }
 
 /// Whether the name belongs to a format that is known to hold no text: images,
 /// sound, film, fonts, archives, programs, databases, models.
 pub fn is_known_binary_name(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
+    let name = compressed::inner_name(name)
+        .unwrap_or(name)
+        .to_ascii_lowercase();
     extension(&name).is_some_and(|extension| BINARY_EXTENSIONS.binary_search(&extension).is_ok())
 }
 
@@ -127,7 +134,6 @@ const BINARY_EXTENSIONS: &[&str] = &[
     "bin",
     "bmp",
     "br",
-    "bz2",
     "cab",
     "class",
     "cur",
@@ -222,9 +228,7 @@ const BINARY_EXTENSIONS: &[&str] = &[
     "xcf",
     "xls",
     "xlsx",
-    "xz",
     "zip",
-    "zst",
 ];
 
 #[cfg(test)]
@@ -262,5 +266,14 @@ mod tests {
         assert!(by_name(".md").is_none());
         assert!(by_name("x.unheard-of").is_none());
         assert!(is_known_binary_name("photo.JPG") && !is_known_binary_name("jpg"));
+    }
+
+    #[test]
+    fn compressed_names_stand_for_what_is_inside() {
+        assert!(is_known_name("a.csv.gz") && is_known_name("a.MD.ZST"));
+        assert!(!is_known_name("a.gz") && !is_known_name(".gz"));
+        for name in ["a.tar.gz", "a.png.bz2", "a.tgz"] {
+            assert!(is_known_binary_name(name) && !is_known_name(name), "{name}");
+        }
     }
 }

@@ -7,6 +7,7 @@
 
 mod archive;
 mod code;
+mod compressed;
 mod dates;
 mod delimited;
 mod detect;
@@ -21,6 +22,7 @@ mod html;
 mod json;
 mod language;
 mod markdown;
+mod notebook;
 mod pdf;
 mod plain;
 #[cfg(test)]
@@ -157,10 +159,8 @@ pub fn parse(input: &ParseInput<'_>, limits: &ParseLimits) -> Result<Document> {
         limits,
         depth: 0,
     };
-    let format = detect::detect(&source, input.content_type)?;
-    let mut draft = Draft::new(limits.max_text_bytes);
-    run(format, &source, &mut draft)?;
-    draft.finish(input.uri, name, format)
+    let read = read(&source, input.content_type)?;
+    read.draft.finish(input.uri, &read.name, read.format)
 }
 
 /// Reads a document inside `source`, such as an attachment.
@@ -178,10 +178,44 @@ fn nested(
         limits: source.limits,
         depth: source.depth + 1,
     };
-    let format = detect::detect(&inner, content_type)?;
+    Ok(read(&inner, content_type)?.draft)
+}
+
+/// What was read of a source.
+struct Read {
+    draft: Draft,
+    format: &'static Format,
+    /// The file's name, without what says how it was compressed.
+    name: String,
+}
+
+/// Reads a source in whatever format it is; what is compressed is read as what
+/// it was before.
+fn read(source: &Source<'_>, content_type: Option<&str>) -> Result<Read> {
     let mut draft = Draft::new(source.limits.max_text_bytes);
+    let unpacked = compressed::unpack(source)?;
+    let inner = match &unpacked {
+        Some(unpacked) => Source {
+            name: &unpacked.name,
+            bytes: &unpacked.bytes,
+            ..*source
+        },
+        None => *source,
+    };
+    let format = detect::detect(&inner, content_type)?;
+    if let Some(damage) = unpacked.as_ref().and_then(|inner| inner.damage.as_deref()) {
+        if format.binary {
+            return Err(malformed(format.name, damage));
+        }
+        draft.warn(damage);
+    }
     run(format, &inner, &mut draft)?;
-    Ok(draft)
+    let name = inner.name.to_owned();
+    Ok(Read {
+        draft,
+        format,
+        name,
+    })
 }
 
 /// Runs a parser; its panic becomes an error.

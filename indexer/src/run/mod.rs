@@ -21,7 +21,7 @@ use cairn_models::{Cancel, Embedder};
 use crate::{Index, Metadata, ParseLimits, Result};
 
 pub use progress::{Phase, RunProgress, RunState};
-pub use report::{FileFailure, RunReport};
+pub use report::{FileFailure, FileWarning, RunReport};
 pub use watch::watch;
 
 /// What a run adds to every document, and its bounds.
@@ -63,8 +63,8 @@ impl Default for RunOptions {
 /// A file is unchanged when its size and time of change are what they were, or
 /// else its contents are. One bad file never stops a run: it is in
 /// [`RunReport::failed`], and is not tried again until it changes. A document
-/// whose file can no longer be parsed is removed; one whose file cannot be read
-/// at the moment stays.
+/// whose file can no longer be parsed is removed, which [`RunReport::warnings`]
+/// says; one whose file cannot be read at the moment stays.
 ///
 /// Cancelling commits what is whole and returns the report with
 /// [`RunReport::cancelled`].

@@ -23,6 +23,9 @@ pub struct RunReport {
     pub skipped: BTreeMap<SkipReason, usize>,
     /// Files that should have become a document and did not.
     pub failed: Vec<FileFailure>,
+    /// What could not be read of files that were, and documents whose file can no
+    /// longer be parsed.
+    pub warnings: Vec<FileWarning>,
     /// Chunks of new and changed documents.
     pub chunks: usize,
     /// Chunks that the embedder read.
@@ -33,6 +36,15 @@ pub struct RunReport {
     pub seconds: f64,
     /// Whether it was stopped before its end.
     pub cancelled: bool,
+}
+
+/// Something that was left out of a document, or taken out of the index.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct FileWarning {
+    /// The file.
+    pub path: String,
+    /// What is missing and why.
+    pub message: String,
 }
 
 /// A file that did not become a document.

@@ -13,7 +13,7 @@ use crate::{Document, DocumentId, Error, ErrorKind, Fingerprint, Index, Result, 
 
 use super::pipeline::{Job, Outcome, Pipeline, is_about_contents};
 use super::scope::{Scope, is_within, resolve};
-use super::{FileFailure, Phase, RunOptions, RunProgress, RunReport, RunState};
+use super::{FileFailure, FileWarning, Phase, RunOptions, RunProgress, RunReport, RunState};
 
 /// A batch is put into the collection at this much text or this many documents:
 /// enough for the embedder to sort by length.
@@ -319,6 +319,12 @@ impl Run<'_> {
             } else {
                 &mut self.report.updated
             }) += 1;
+            for message in &document.warnings {
+                self.report.warnings.push(FileWarning {
+                    path: job.path.display().to_string(),
+                    message: message.clone(),
+                });
+            }
             self.report.chunks += report.chunks;
             self.report.embedded += report.embedded;
             self.report.reused += report.reused;
@@ -348,6 +354,13 @@ impl Run<'_> {
         if is_about_contents(error.kind()) {
             if self.writer.delete(DocumentId::of_uri(&job.uri))? {
                 self.report.deleted += 1;
+                self.report.warnings.push(FileWarning {
+                    path: job.path.display().to_string(),
+                    message: format!(
+                        "its earlier version was removed from the index: {}",
+                        error.message()
+                    ),
+                });
             }
             if let (Some(root), Some(modified_ns)) = (self.roots.get_mut(root), job.modified_ns) {
                 root.note_failure(

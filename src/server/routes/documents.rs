@@ -123,6 +123,9 @@ pub(crate) struct StoredUpload {
     pub embedded: usize,
     /// Chunks whose vector was there already.
     pub reused: usize,
+    /// What could not be read of it and was left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// A file that could not be stored.
@@ -361,6 +364,7 @@ pub(crate) async fn upload(
                 document.id().to_string(),
                 document.uri.clone(),
                 document.title.clone(),
+                document.warnings.clone(),
             )
         })
         .collect();
@@ -373,13 +377,14 @@ pub(crate) async fn upload(
         collection,
         generation: receipt.generation,
         documents: stored
-            .map(|((id, uri, title), put)| StoredUpload {
+            .map(|((id, uri, title, warnings), put)| StoredUpload {
                 id,
                 uri,
                 title,
                 chunks: put.chunks,
                 embedded: put.embedded,
                 reused: put.reused,
+                warnings,
             })
             .collect(),
         failed: failed

@@ -1,12 +1,24 @@
 //! Markdown (CommonMark and the usual extensions): words without markup, code as
 //! it stands, front matter as facts.
+//!
+//! What dialects write beside it ([`blocks`], [`mdx`]) is made into plain Markdown
+//! first.
 
-use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
+mod blocks;
+mod jsx;
+mod links;
+mod mdx;
+mod remarks;
+#[cfg(test)]
+mod tests;
+
+use pulldown_cmark::{Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd};
 
 use super::draft::Draft;
 use super::format::Format;
-use super::{Source, front_matter, html};
+use super::{Source, front_matter, html, is_known_binary_name};
 use crate::Result;
+use links::Link;
 
 /// Markdown files.
 pub(super) const FORMAT: Format = Format {
@@ -25,7 +37,11 @@ const MAX_INDENT: usize = 16;
 
 fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
     let text = source.text();
-    push(front_matter::take(&text, draft), draft)
+    let body = front_matter::take(&text, draft);
+    match mdx::is_mdx(source.name, body) {
+        true => push(&mdx::to_markdown(body), draft),
+        false => push(body, draft),
+    }
 }
 
 /// Writes Markdown into `draft`.
@@ -36,9 +52,10 @@ pub(super) fn push(markdown: &str, draft: &mut Draft) -> Result<()> {
         | Options::ENABLE_TASKLISTS
         | Options::ENABLE_HEADING_ATTRIBUTES
         | Options::ENABLE_DEFINITION_LIST
-        | Options::ENABLE_GFM;
+        | Options::ENABLE_WIKILINKS;
+    let markdown = blocks::to_markdown(markdown);
     let mut writer = Writer::new(draft);
-    for event in Parser::new_ext(markdown, options) {
+    for event in Parser::new_ext(&markdown, options) {
         writer.event(event)?;
         if writer.draft.is_full() {
             break;
@@ -60,10 +77,15 @@ struct Writer<'a> {
     /// Cells of the table row that is being read.
     cells: usize,
     in_cell: bool,
-    /// Open links, and images inside them: those are badges and buttons, whose
-    /// description says nothing about the subject.
-    links: usize,
+    /// Open links.
+    links: Vec<Link>,
+    /// Addresses of links in the heading that is being read.
+    heading_addresses: Vec<String>,
+    /// Open images without words: those inside of links are badges and buttons,
+    /// whose description says nothing about the subject.
     badges: usize,
+    /// What of an open image is no badge.
+    images: Vec<bool>,
     in_code: bool,
 }
 
@@ -77,8 +99,10 @@ impl<'a> Writer<'a> {
             html: None,
             cells: 0,
             in_cell: false,
-            links: 0,
+            links: Vec::new(),
+            heading_addresses: Vec::new(),
             badges: 0,
+            images: Vec::new(),
             in_code: false,
         }
     }
@@ -86,6 +110,9 @@ impl<'a> Writer<'a> {
     fn text(&mut self, text: &str) {
         if self.badges > 0 {
             return;
+        }
+        if let Some(link) = self.links.last_mut() {
+            link.label.push_str(text);
         }
         if let Some((_, heading)) = &mut self.heading {
             heading.push_str(text);
@@ -116,22 +143,17 @@ impl<'a> Writer<'a> {
         match event {
             Event::Start(tag) => self.start(tag),
             Event::End(tag) => return self.end(tag),
-            Event::Text(text) => self.text(&text),
+            Event::Text(text) => match self.links.last() {
+                Some(link) if link.is_page_name => self.text(&links::page_name(&text)),
+                _ => self.text(&text),
+            },
             Event::Code(code) => self.text(&code),
             Event::InlineMath(math) | Event::DisplayMath(math) => self.text(&math),
             Event::Html(text) => match &mut self.html {
                 Some(html) => html.push_str(&text),
                 None => html::fragment(&text, self.draft)?,
             },
-            Event::InlineHtml(tag) => {
-                let name = tag.trim_start_matches(['<', '/']);
-                if name
-                    .get(..2)
-                    .is_some_and(|name| name.eq_ignore_ascii_case("br"))
-                {
-                    self.hard_break();
-                }
-            }
+            Event::InlineHtml(tag) => self.inline_html(&tag),
             Event::FootnoteReference(label) => self.text(&format!("[{label}]")),
             // How a paragraph was wrapped in the file says nothing.
             Event::SoftBreak => self.text(" "),
@@ -140,6 +162,45 @@ impl<'a> Writer<'a> {
             Event::TaskListMarker(done) => self.text(if done { "[x] " } else { "[ ] " }),
         }
         Ok(())
+    }
+
+    /// A tag inside of a paragraph.
+    fn inline_html(&mut self, tag: &str) {
+        match links::tag_name(tag).as_str() {
+            "br" => self.hard_break(),
+            "a" => self.links.push(Link::to(links::attribute(tag, "href"))),
+            "/a" => self.end_link(),
+            "img" if self.links.is_empty() => {
+                let text = links::attribute(tag, "alt").unwrap_or_default();
+                self.text(&text);
+            }
+            _ => {}
+        }
+    }
+
+    /// Writes where a link leads, if its text does not say it.
+    fn end_link(&mut self) {
+        let Some(address) = self.links.pop().and_then(Link::address_to_tell) else {
+            return;
+        };
+        match self.heading {
+            // A heading is the name of its section, not the place for it.
+            Some(_) => self.heading_addresses.push(address),
+            None => self.text(&format!(" ({address})")),
+        }
+    }
+
+    fn start_image(&mut self, link_type: LinkType, file: &str) {
+        let is_wordless = match link_type {
+            LinkType::WikiLink { has_pothole } => !has_pothole && is_known_binary_name(file),
+            _ => !self.links.is_empty(),
+        };
+        self.badges += usize::from(is_wordless);
+        self.images.push(is_wordless);
+    }
+
+    fn end_image(&mut self) {
+        self.badges -= usize::from(self.images.pop().unwrap_or(false));
     }
 
     fn hard_break(&mut self) {
@@ -182,14 +243,24 @@ impl<'a> Writer<'a> {
                 self.cells += 1;
                 self.in_cell = true;
             }
-            Tag::Link { .. } => self.links += 1,
-            Tag::Image { .. } if self.links > 0 => self.badges += 1,
+            Tag::Link {
+                link_type,
+                dest_url,
+                ..
+            } => self.links.push(match link_type {
+                LinkType::WikiLink { has_pothole } => Link::to_page(!has_pothole),
+                _ => Link::to(Some(dest_url.into_string())),
+            }),
+            Tag::Image {
+                link_type,
+                dest_url,
+                ..
+            } => self.start_image(link_type, &dest_url),
             Tag::Emphasis
             | Tag::Strong
             | Tag::Strikethrough
             | Tag::Superscript
             | Tag::Subscript
-            | Tag::Image { .. }
             | Tag::MetadataBlock(_) => {}
         }
     }
@@ -200,6 +271,10 @@ impl<'a> Writer<'a> {
                 if let Some((level, heading)) = self.heading.take() {
                     self.marker.clear();
                     self.draft.heading(level, &heading);
+                    for address in std::mem::take(&mut self.heading_addresses) {
+                        self.draft.break_line();
+                        self.draft.push(&address);
+                    }
                 }
             }
             TagEnd::HtmlBlock => {
@@ -217,8 +292,8 @@ impl<'a> Writer<'a> {
                 self.draft.break_line();
             }
             TagEnd::TableCell => self.in_cell = false,
-            TagEnd::Link => self.links = self.links.saturating_sub(1),
-            TagEnd::Image => self.badges = self.badges.saturating_sub(1),
+            TagEnd::Link => self.end_link(),
+            TagEnd::Image => self.end_image(),
             TagEnd::Paragraph | TagEnd::BlockQuote(_) | TagEnd::CodeBlock | TagEnd::Table => {
                 self.in_code = false;
                 self.block();
@@ -250,96 +325,5 @@ fn depth(level: HeadingLevel) -> u8 {
         HeadingLevel::H4 => 4,
         HeadingLevel::H5 => 5,
         HeadingLevel::H6 => 6,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::parse::{ParseInput, ParseLimits, parse};
-
-    fn read(text: &str) -> crate::Document {
-        parse(
-            &ParseInput::new("guide.md", text.as_bytes()),
-            &ParseLimits::default(),
-        )
-        .unwrap()
-    }
-
-    #[test]
-    fn markup_goes_and_words_stay() {
-        let document = read(
-            "Intro with *stress*, `code()`, a [link](http://x \"t\") and ![a cat](c.png)[^1].\n\n\
-             # Set *up*\n\n> quoted\n> text\n\n```rust\nfn main() {\n\n    body();\n}\n```\n\n\
-             Two  \nlines\n\n[^1]: The note.\n",
-        );
-        assert_eq!(
-            document.text,
-            "Intro with stress, code(), a link and a cat[1].\n\nSet up\n\nquoted text\n\n\
-             fn main() {\n\n    body();\n}\n\nTwo\nlines\n\n[1] The note."
-        );
-        assert_eq!(document.title, "Set up");
-    }
-
-    #[test]
-    fn badges_say_nothing() {
-        let document =
-            read("[![Build status](b.svg)](http://ci) ![A chart](c.png)\n\n# Name\n\ntext\n");
-        assert_eq!(document.text, "A chart\n\nName\n\ntext");
-    }
-
-    #[test]
-    fn lists_and_tables_are_readable() {
-        let document = read(
-            "- one\n- two\n  - inner\n\n    more\n- [x] done\n\n3. c\n4. d\n\n\
-             | A | B |\n|---|---|\n| 1 | |\n| `x` | y<br>z |\n",
-        );
-        assert_eq!(
-            document.text,
-            "- one\n- two\n  - inner\nmore\n- [x] done\n\n3. c\n4. d\n\nA | B\n1 |\nx | y z"
-        );
-    }
-
-    #[test]
-    fn sections_hold_their_subsections() {
-        let document = read("# A\na\n## B\nb\n# C\nc\n");
-        let spans: Vec<_> = document
-            .sections
-            .iter()
-            .map(|s| (s.heading.as_str(), s.level, &document.text[s.span.clone()]))
-            .collect();
-        assert_eq!(
-            spans,
-            [
-                ("A", 1, "A\n\na\n\nB\n\nb\n\n"),
-                ("B", 2, "B\n\nb\n\n"),
-                ("C", 1, "C\n\nc")
-            ]
-        );
-    }
-
-    #[test]
-    fn html_inside_is_read_as_html() {
-        let document = read(
-            "<h1 align=center>Logo &amp; name</h1>\n\n<!-- hidden -->\n\n<p>In a <b>block</b></p>\n\n\
-             Press <kbd>Ctrl</kbd><br>now\n\n<script>alert(1)</script>\n",
-        );
-        assert_eq!(
-            document.text,
-            "Logo & name\n\nIn a block\n\nPress Ctrl\nnow"
-        );
-        assert_eq!(document.sections[0].heading, "Logo & name");
-    }
-
-    #[test]
-    fn deep_nesting_ends() {
-        for text in [
-            "> ".repeat(50_000) + "x",
-            "- ".repeat(20_000) + "x",
-            "[".repeat(50_000) + "x",
-            "*a ".repeat(50_000) + "x",
-            "<div>".repeat(50_000) + "x",
-        ] {
-            assert!(read(&text).text.contains('x'));
-        }
     }
 }

@@ -1,11 +1,17 @@
 //! Mail (RFC 5322): who wrote what to whom, and what was attached.
 
+mod body;
+mod flowed;
+pub(super) mod mbox;
+#[cfg(test)]
+mod tests;
+
 use mail_parser::{Address, Message, MessageParser, MessagePart, MimeHeaders, PartType};
 use serde_json::Value;
 
 use super::draft::{Draft, one_line};
 use super::format::Format;
-use super::{Source, front_matter, html, malformed, nested};
+use super::{Source, front_matter, malformed, nested};
 use crate::Result;
 
 /// One mail, as mail programs save it.
@@ -24,12 +30,16 @@ const MAX_DEPTH: u8 = 3;
 const MAX_ATTACHMENTS: usize = 50;
 
 fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
-    let message = MessageParser::default()
-        .parse(source.bytes)
-        .filter(|message| !message.headers().is_empty())
-        .ok_or_else(|| malformed("a mail", "it has no header"))?;
+    let message = read(mbox::without_envelope(source.bytes))?;
     facts(&message, draft);
     write(source, &message, draft)
+}
+
+fn read(bytes: &[u8]) -> Result<Message<'_>> {
+    MessageParser::default()
+        .parse(bytes)
+        .filter(|message| !message.headers().is_empty())
+        .ok_or_else(|| malformed("a mail", "it has no header"))
 }
 
 fn facts(message: &Message<'_>, draft: &mut Draft) {
@@ -89,7 +99,7 @@ fn write(source: &Source<'_>, message: &Message<'_>, draft: &mut Draft) -> Resul
         }
     }
     draft.blank_line();
-    body(message, draft)?;
+    body::write(source, message, draft)?;
     for (index, part) in message.attachments().enumerate() {
         draft.blank_line();
         let name = name_of(part);
@@ -97,19 +107,6 @@ fn write(source: &Source<'_>, message: &Message<'_>, draft: &mut Draft) -> Resul
         draft.blank_line();
         if index < MAX_ATTACHMENTS && source.depth < MAX_DEPTH && !draft.is_full() {
             attachment(source, part, &name, draft)?;
-        }
-    }
-    Ok(())
-}
-
-/// The text that the writer meant to be read: plain where there is one.
-fn body(message: &Message<'_>, draft: &mut Draft) -> Result<()> {
-    for part in message.text_bodies() {
-        draft.blank_line();
-        match &part.body {
-            PartType::Text(text) => draft.push(text),
-            PartType::Html(page) => html::fragment(page, draft)?,
-            _ => {}
         }
     }
     Ok(())
@@ -196,88 +193,4 @@ fn looks_like(text: &str) -> bool {
         hits += usize::from(known.iter().any(|name| line.starts_with(name)));
     }
     hits >= 3
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::parse::testing::{headings, read, read_err};
-
-    const HEADER: &str = "From: =?utf-8?q?Ann_L=C3=A9e?= <ann@example.org>\r\n\
-        To: Bo <bo@example.org>, team@example.org\r\nSubject: Plans for\r\n May\r\n\
-        Date: Wed, 1 May 2024 10:00:00 +0200\r\nMessage-ID: <1@example.org>\r\nMIME-Version: 1.0\r\n";
-
-    #[test]
-    fn header_and_body_become_facts_and_text() {
-        let mail = format!(
-            "{HEADER}Content-Type: text/plain; charset=iso-8859-1\r\n\
-             Content-Transfer-Encoding: quoted-printable\r\n\r\nD=E9j=E0 vu.\r\n> quoted\r\n"
-        );
-        let document = read("a.eml", &mail);
-        assert_eq!(
-            document.text,
-            "Subject: Plans for May\nFrom: Ann Lée <ann@example.org>\n\
-             To: Bo <bo@example.org>, team@example.org\nDate: 2024-05-01T10:00:00+02:00\n\n\
-             Déjà vu.\n> quoted"
-        );
-        assert_eq!(document.title, "Plans for May");
-        let facts = serde_json::to_value(&document.metadata).unwrap();
-        assert_eq!(
-            facts,
-            serde_json::json!({"author": "Ann Lée <ann@example.org>", "date": "2024-05-01",
-                "to": ["Bo <bo@example.org>", "team@example.org"], "format": "email",
-                "message_id": "1@example.org"})
-        );
-        assert_eq!(read("upload", &mail).metadata["format"], "email");
-    }
-
-    #[test]
-    fn html_bodies_and_attachments_are_read() {
-        let mail = format!(
-            "{HEADER}Content-Type: multipart/mixed; boundary=b\r\n\r\n\
-             --b\r\nContent-Type: multipart/alternative; boundary=c\r\n\r\n\
-             --c\r\nContent-Type: text/html\r\n\r\n<p>Hello <b>there</b></p><script>x</script>\r\n--c--\r\n\
-             --b\r\nContent-Type: text/markdown; name=plan.md\r\n\
-             Content-Disposition: attachment; filename=plan.md\r\n\r\n# Plan\r\n\r\nBuild *it*.\r\n\
-             --b\r\nContent-Type: image/png\r\nContent-Disposition: attachment; filename=cat.png\r\n\
-             Content-Transfer-Encoding: base64\r\n\r\niVBORw0KGgoAAAAN\r\n\
-             --b\r\nContent-Type: message/rfc822\r\n\r\nSubject: Inner\r\nFrom: x@y.z\r\n\r\nInner text.\r\n\
-             --b--\r\n"
-        );
-        let document = read("a.eml", &mail);
-        let (_, body) = document.text.split_once("\n\n").unwrap();
-        assert_eq!(
-            body,
-            "Hello there\n\nAttachment: plan.md\n\nPlan\n\nBuild it.\n\nAttachment: cat.png\n\n\
-             Attachment: Inner\n\nSubject: Inner\nFrom: x@y.z\n\nInner text."
-        );
-        assert_eq!(
-            headings(&document),
-            [(1, "plan.md"), (2, "Plan"), (1, "Inner")]
-        );
-        assert_eq!(
-            document.metadata["attachments"],
-            serde_json::json!(["plan.md", "cat.png", "Inner"])
-        );
-    }
-
-    #[test]
-    fn mails_inside_mails_end() {
-        let mut mail = format!("{HEADER}\r\ninnermost");
-        for i in 0..200 {
-            mail = format!(
-                "{HEADER}Content-Type: multipart/mixed; boundary=b{i}\r\n\r\n--b{i}\r\n\
-                 Content-Type: message/rfc822\r\n\r\n{mail}\r\n--b{i}--\r\n"
-            );
-        }
-        assert!(read("a.eml", &mail).text.contains("Plans for May"));
-    }
-
-    #[test]
-    fn text_without_header_is_no_mail() {
-        assert_eq!(
-            read("notes", "From: here\nto there").metadata["format"],
-            "text"
-        );
-        assert!(read_err("a.eml", "\r\n\r\n").to_string().contains("a mail"));
-    }
 }

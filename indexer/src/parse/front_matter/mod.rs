@@ -1,9 +1,13 @@
 //! Front matter: the facts that a Markdown file opens with.
 
-use serde_json::Value;
+mod loose;
+#[cfg(test)]
+mod tests;
+
+use serde_json::{Map, Value};
 
 use super::draft::Draft;
-use super::{dates, language};
+use super::{dates, json, language};
 
 /// Longest front matter that is read; what is longer is text.
 const MAX_BYTES: usize = 64 * 1024;
@@ -13,45 +17,105 @@ const MAX_FACTS: usize = 64;
 const MAX_VALUE_BYTES: usize = 1024;
 
 /// Reads the facts at the start of `text` into `draft`; returns what follows.
-/// YAML stands between `---` lines, TOML between `+++` lines. What does not
-/// parse as either is text.
+///
+/// YAML stands between `---` lines, TOML between `+++` lines, JSON between `;;;`
+/// lines or in braces of its own. A block that breaks the rules of its language
+/// is read line by line: what was meant as facts is never text. What does not
+/// look like facts at all is.
 pub(super) fn take<'a>(text: &'a str, draft: &mut Draft) -> &'a str {
     let text = text.trim_start_matches('\u{feff}');
-    let Some((fence, block, rest)) = split(text) else {
+    if text.starts_with('{') {
+        return take_braces(text, draft).unwrap_or(text);
+    }
+    let Some(block) = split(text) else {
         return text;
     };
-    let value: Option<Value> = if fence == "---" {
-        serde_yaml_ng::from_str(block).ok()
-    } else {
-        toml::from_str::<toml::Table>(block).ok().map(toml_table)
+    let facts = match block.language {
+        Language::Yaml => serde_yaml_ng::from_str(block.content).ok(),
+        Language::Toml => toml::from_str::<toml::Table>(block.content)
+            .ok()
+            .map(toml_table),
+        Language::Json => json::read_first(block.content).map(|(value, _)| value),
     };
-    match value {
-        Some(Value::Object(facts)) => {
-            for (name, value) in facts.iter().take(MAX_FACTS) {
-                fact(name, value, draft, 0);
-            }
-            rest
+    let facts = match facts {
+        Some(Value::Null) => return block.rest,
+        Some(Value::Object(facts)) => facts,
+        _ => match loose::read(block.content) {
+            Some(facts) => facts,
+            None => return text,
+        },
+    };
+    record(&facts, draft);
+    block.rest
+}
+
+fn record(facts: &Map<String, Value>, draft: &mut Draft) {
+    for (name, value) in facts.iter().take(MAX_FACTS) {
+        if !is_template(value) {
+            fact(name, value, draft, 0);
         }
-        Some(Value::Null) => rest,
-        _ => text,
     }
 }
 
-/// The fence, what is inside, what is after.
-fn split(text: &str) -> Option<(&str, &str, &str)> {
-    let (first, body) = text.split_once('\n')?;
-    let fence = first.trim_end();
-    if fence != "---" && fence != "+++" {
+/// Whether a value is a place that a template fills in.
+fn is_template(value: &Value) -> bool {
+    let text = value.as_str().unwrap_or_default();
+    ["{{", "{%", "<%", "${"].iter().any(|mark| text.contains(mark))
+}
+
+/// JSON in braces of its own, up to the end of a line.
+fn take_braces<'a>(text: &'a str, draft: &mut Draft) -> Option<&'a str> {
+    let block = &text[..text.floor_char_boundary(MAX_BYTES)];
+    let (Value::Object(facts), rest) = json::read_first(block)? else {
+        return None;
+    };
+    let rest = &text[block.len() - rest.len()..];
+    let line_end = rest.find('\n').unwrap_or(rest.len());
+    if facts.is_empty() || !rest[..line_end].trim().is_empty() {
         return None;
     }
+    record(&facts, draft);
+    Some(&rest[line_end..])
+}
+
+/// What front matter is written in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Language {
+    Yaml,
+    Toml,
+    Json,
+}
+
+/// Front matter and what follows it.
+struct Block<'a> {
+    language: Language,
+    content: &'a str,
+    rest: &'a str,
+}
+
+fn split(text: &str) -> Option<Block<'_>> {
+    let (first, body) = text.split_once('\n')?;
+    // Some programs name the language behind the fence.
+    let (fence, language) = match first.trim_end() {
+        "---" | "---yaml" | "--- yaml" | "---yml" => ("---", Language::Yaml),
+        "---toml" | "--- toml" => ("---", Language::Toml),
+        "---json" | "--- json" => ("---", Language::Json),
+        "+++" => ("+++", Language::Toml),
+        ";;;" => (";;;", Language::Json),
+        _ => return None,
+    };
     let mut at = 0;
     for line in body.split_inclusive('\n') {
         if at > MAX_BYTES {
             return None;
         }
         let end = line.trim_end();
-        if end == fence || (fence == "---" && end == "...") {
-            return Some((fence, &body[..at], &body[at + line.len()..]));
+        if end == fence || (language == Language::Yaml && end == "...") {
+            return Some(Block {
+                language,
+                content: &body[..at],
+                rest: &body[at + line.len()..],
+            });
         }
         at += line.len();
     }
@@ -178,69 +242,5 @@ fn toml_value(value: toml::Value) -> Value {
         toml::Value::Datetime(date) => date.to_string().into(),
         toml::Value::Array(items) => items.into_iter().map(toml_value).collect(),
         toml::Value::Table(table) => toml_table(table),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::parse::{ParseInput, ParseLimits, parse};
-    use serde_json::json;
-
-    fn read(text: &str) -> crate::Document {
-        parse(
-            &ParseInput::new("a.md", text.as_bytes()),
-            &ParseLimits::default(),
-        )
-        .unwrap()
-    }
-
-    #[test]
-    fn yaml_becomes_facts() {
-        let document = read(
-            "---\ntitle: 'Deploy: a guide'\ndate: 2024-05-01 10:30:00\nauthors: [Ann, {name: Bo}]\n\
-             tags: infra, ops\nlang: en-GB\ndraft: false\nweight: 7\nformat: evil\nseries: {name: X, deep: {y: 1}}\n---\n\nBody\n",
-        );
-        assert_eq!(document.title, "Deploy: a guide");
-        assert_eq!(document.text, "Body");
-        assert_eq!(
-            serde_json::to_value(&document.metadata).unwrap(),
-            json!({"date": "2024-05-01", "author": ["Ann", "Bo"], "tags": ["infra", "ops"],
-                "language": "en", "draft": false, "weight": 7, "format": "markdown",
-                "series.name": "X", "series.deep.y": 1})
-        );
-    }
-
-    #[test]
-    fn toml_becomes_facts() {
-        let document =
-            read("+++\ntitle = \"T\"\ndate = 2023-02-03T04:05:06Z\ntags = [\"a\"]\n+++\nBody");
-        assert_eq!(document.title, "T");
-        assert_eq!(document.metadata["date"], "2023-02-03");
-        assert_eq!(document.metadata["tags"], json!(["a"]));
-    }
-
-    #[test]
-    fn what_does_not_parse_is_text() {
-        assert_eq!(
-            read("---\n[broken: yaml\n---\nBody").text.lines().last(),
-            Some("Body")
-        );
-        assert!(
-            read("---\njust a rule above\n")
-                .text
-                .contains("just a rule")
-        );
-        assert!(read("+++\nno toml\n+++\nBody").text.contains("no toml"));
-    }
-
-    #[test]
-    fn an_alias_bomb_ends() {
-        let mut bomb = String::from("---\na0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
-        for i in 1..30 {
-            let previous = format!("*a{}", i - 1);
-            bomb += &format!("a{i}: &a{i} [{}]\n", [previous.as_str(); 10].join(","));
-        }
-        bomb += "---\nBody";
-        assert!(read(&bomb).text.ends_with("Body"));
     }
 }
