@@ -95,6 +95,15 @@ pub struct Page {
     pub span: Range<usize>,
 }
 
+/// Where a page begins in a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageStart {
+    /// The page, counted from 1.
+    pub number: u32,
+    /// Byte of the chunk's text.
+    pub start: usize,
+}
+
 /// A piece of a document: what is embedded, found and cited.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunk {
@@ -108,6 +117,9 @@ pub struct Chunk {
     pub heading_path: Vec<String>,
     /// Page at the chunk's start.
     pub page: Option<u32>,
+    /// Pages that begin behind its start, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub page_starts: Vec<PageStart>,
     /// Tokens of `text` with the embedder's tokenizer, special tokens not
     /// counted.
     pub token_count: u32,

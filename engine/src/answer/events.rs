@@ -50,7 +50,7 @@ pub struct Citation {
     /// Where it ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_end: Option<usize>,
-    /// The page that the source begins on, for paged formats.
+    /// The page of the source that says it, for paged formats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page: Option<u32>,
 }

@@ -1,6 +1,6 @@
 //! One answer while it is written: what was sent, its citations and timings.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
 use tokio::sync::mpsc;
@@ -36,13 +36,23 @@ pub(super) struct Run {
     pub(super) answerability: f32,
     /// Places of what is quoted, of marks that are still to come.
     places: VecDeque<Place>,
+    /// The sources that have pages, by their chunk.
+    paged: HashMap<String, Source>,
 }
 
 /// Where a quotation stands in its source, in Unicode scalar values.
 struct Place {
     start: usize,
     end: usize,
-    page: Option<u32>,
+}
+
+/// The end of `text` from its last sentence on, without marks.
+fn last_sentence(text: &str) -> &str {
+    let marks = |c: char| c.is_whitespace() || c.is_ascii_digit() || matches!(c, '[' | ']');
+    let said = text.trim_end_matches(marks);
+    let ends = |c: char| matches!(c, '.' | '!' | '?' | '\n' | '。' | '！' | '？');
+    let said = said.trim_end_matches(ends);
+    said.rfind(ends).map_or(said, |at| &said[at..])
 }
 
 impl Run {
@@ -67,6 +77,12 @@ impl Run {
             cache: CacheUse::None,
             answerability: 0.0,
             places: VecDeque::new(),
+            paged: found
+                .sources
+                .iter()
+                .filter(|source| source.page.is_some())
+                .map(|source| (source.chunk_id.clone(), source.clone()))
+                .collect(),
         }
     }
 
@@ -129,7 +145,6 @@ impl Run {
             self.places.push_back(Place {
                 start: count(extract.span.start),
                 end: count(extract.span.end),
-                page: source.page,
             });
             self.write(&format!("{gap}{}", extract.text)).await;
         }
@@ -185,10 +200,15 @@ impl Run {
                     AnswerEvent::Delta { text }
                 }
                 Checked::Citation(mut citation) => {
-                    if let Some(place) = self.places.pop_front() {
+                    let place = self.places.pop_front();
+                    let source = self.paged.get(&citation.chunk_id);
+                    citation.page = source.and_then(|source| match &place {
+                        Some(place) => source.page_at(place.start),
+                        None => source.page_saying(last_sentence(&self.answer)),
+                    });
+                    if let Some(place) = place {
                         citation.source_start = Some(place.start);
                         citation.source_end = Some(place.end);
-                        citation.page = place.page;
                     }
                     self.citations.push(citation.clone());
                     AnswerEvent::Citation(citation)

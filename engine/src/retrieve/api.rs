@@ -64,6 +64,15 @@ pub struct Ranks {
     pub rerank: Option<u32>,
 }
 
+/// Where a page begins in a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PageStart {
+    /// The page, counted from 1.
+    pub number: u32,
+    /// Where its text begins in the source's `text`, in Unicode scalar values.
+    pub start: usize,
+}
+
 /// One ranked chunk, ready to be cited.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Source {
@@ -79,9 +88,13 @@ pub struct Source {
     pub title: String,
     /// Headings above the chunk.
     pub heading_path: Vec<String>,
-    /// Page at the chunk's start, for paged formats.
+    /// For paged formats, the page of the chunk that says most of what was asked; the one
+    /// at its start if none says more than it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub page: Option<u32>,
+    /// The pages of a chunk that lies on several, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub pages: Vec<PageStart>,
     /// Byte offset of the chunk in the parsed document.
     pub start: usize,
     /// Byte offset of its end.

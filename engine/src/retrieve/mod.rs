@@ -17,6 +17,7 @@ mod find;
 pub mod fusion;
 mod lists;
 mod overview;
+mod pages;
 mod question;
 mod rerank;
 mod search;
@@ -29,7 +30,7 @@ mod timing;
 mod vectors;
 mod windows;
 
-pub use api::{Mode, Ranks, SearchRequest, SearchResponse, Source, Timings};
+pub use api::{Mode, PageStart, Ranks, SearchRequest, SearchResponse, Source, Timings};
 pub use engine::Engine;
 pub use error::{SearchError, SearchErrorKind};
 pub use overview::Overview;

@@ -13,6 +13,7 @@ use super::error::SearchError;
 use super::find::{Found, Search};
 use super::fusion::Fused;
 use super::lists::{FusedLists, fuse_lists};
+use super::pages;
 use super::question;
 use super::rerank::{self, Cut, Passage};
 use super::timing::{Clock, timed};
@@ -167,7 +168,7 @@ impl Search<'_> {
             .take(self.request.top_k)
             .map(|(n, candidate)| {
                 let cosine = cosine(candidate.chunk)?;
-                Ok(source(n, candidate, cosine))
+                Ok(source(n, candidate, cosine, self.question))
             })
             .collect()
     }
@@ -210,8 +211,9 @@ fn explain(cut: Cut, scores: &[Option<f32>]) -> String {
     format!("{what} after {read} of {all} candidates: the others keep their fused order")
 }
 
-fn source(n: u32, candidate: Candidate, cosine: Option<f32>) -> Source {
+fn source(n: u32, candidate: Candidate, cosine: Option<f32>, question: &str) -> Source {
     let stored = candidate.stored;
+    let pages = pages::of_chunk(&stored.chunk);
     Source {
         n,
         chunk_id: stored.chunk_id,
@@ -219,7 +221,8 @@ fn source(n: u32, candidate: Candidate, cosine: Option<f32>) -> Source {
         uri: stored.uri,
         title: stored.title,
         heading_path: stored.chunk.heading_path,
-        page: stored.chunk.page,
+        page: pages::saying(question, &stored.chunk.text, &pages).or(stored.chunk.page),
+        pages,
         start: stored.chunk.span.start,
         end: stored.chunk.span.end,
         text: stored.chunk.text,

@@ -33,6 +33,15 @@ impl Terms {
                 .collect(),
         }
     }
+
+    /// What the words weigh that `text` holds.
+    pub(super) fn weight_in(&self, text: &str) -> f32 {
+        let held: HashSet<String> = words(text)
+            .map(|(_, word)| word)
+            .filter(|word| self.weights.contains_key(word))
+            .collect();
+        weight_of(held.iter().map(String::as_str).collect(), self)
+    }
 }
 
 /// The best windows of `text` as byte ranges, best first: at most `count`, each

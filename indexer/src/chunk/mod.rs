@@ -23,7 +23,7 @@ mod tests;
 
 use cairn_models::Embedder;
 
-use crate::{Chunk, Document, IndexSettings, Result};
+use crate::{Chunk, Document, IndexSettings, PageStart, Result};
 use boundary::Boundaries;
 use context::{CONTEXT_TOKENS, Headings, context, shortened};
 use grid::Grid;
@@ -142,6 +142,7 @@ pub(crate) fn chunk(
                 ordinal: pieces.len() as u32,
                 text: text[span.clone()].to_owned(),
                 page: page(document, span.start),
+                page_starts: page_starts(document, &span),
                 span,
                 heading_path,
                 token_count: (end - start) as u32,
@@ -203,6 +204,20 @@ fn page(document: &Document, byte: usize) -> Option<u32> {
         .pages
         .partition_point(|page| page.span.start <= byte);
     Some(document.pages[after.checked_sub(1)?].number)
+}
+
+/// The pages that begin inside `span`, behind its first byte.
+fn page_starts(document: &Document, span: &std::ops::Range<usize>) -> Vec<PageStart> {
+    let pages = &document.pages;
+    let first = pages.partition_point(|page| page.span.start <= span.start);
+    pages[first..]
+        .iter()
+        .take_while(|page| page.span.start < span.end)
+        .map(|page| PageStart {
+            number: page.number,
+            start: page.span.start - span.start,
+        })
+        .collect()
 }
 
 /// Equal for inputs that have equal vectors: BLAKE3 of the embedder, its window

@@ -281,6 +281,15 @@ fn chunks_know_their_headings_and_pages() {
     let pages: Vec<_> = pieces.iter().map(|piece| piece.chunk.page).collect();
     // The second chunk begins with the overlap, on the page before.
     assert_eq!(pages, [Some(7), Some(7), Some(8)]);
+    let chunk = &pieces[1].chunk;
+    let [next] = &chunk.page_starts[..] else {
+        panic!("{:?}", chunk.page_starts);
+    };
+    assert_eq!(
+        (next.number, chunk.span.start + next.start),
+        (8, first.len())
+    );
+    assert!(pieces[2].chunk.page_starts.is_empty());
     // Its own text opens with its heading, which is not put before it again.
     let contexts: Vec<_> = pieces.iter().map(|piece| piece.context.as_str()).collect();
     assert_eq!(contexts, ["Book", "Book", "Book\nPart"]);

@@ -1,28 +1,30 @@
 //! From what stands on pages to text that reads on: words that were divided at
-//! line ends are joined, running heads and page numbers go.
+//! line ends are joined, running titles and page numbers go.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Pages from which a repeated line counts as running.
-const MIN_PAGES: usize = 4;
-/// Lines at the top and at the bottom that may be running.
-const EDGE_LINES: usize = 2;
+use super::layout::Page;
+use super::running;
 
-/// Cleans the text of all pages.
-pub(super) fn pages(pages: Vec<String>) -> Vec<String> {
-    let pages: Vec<String> = pages.iter().map(|page| characters(page)).collect();
-    let running = running_lines(&pages);
-    pages
-        .iter()
-        .map(|page| {
-            let joined = join_words(&without_running(page, &running));
-            without_leaders(&joined).into_owned()
-        })
-        .collect()
+/// Cleans the lines of all pages, and takes running ones out.
+pub(super) fn pages(pages: &mut [Page]) {
+    for line in pages.iter_mut().flat_map(|page| &mut page.lines) {
+        line.text = characters(&line.text);
+    }
+    running::remove(pages);
+}
+
+/// The text of a cleaned page.
+pub(super) fn text(page: &Page) -> String {
+    let mut lines = String::new();
+    for line in &page.lines {
+        lines.push_str(running::plain(&line.text).trim_end());
+        lines.push('\n');
+    }
+    without_leaders(&join_words(&lines)).into_owned()
 }
 
 /// Ligatures and pdfium's marks for divided words, as usual characters.
@@ -39,80 +41,6 @@ fn characters(page: &str) -> String {
             '\r' => {}
             '\u{2}' | '\u{fffe}' => out.push('\u{ad}'),
             c => out.push(c),
-        }
-    }
-    out
-}
-
-/// What a line is apart from the numbers in it.
-fn shape(line: &str) -> String {
-    let mut shape = String::new();
-    for c in line.trim().chars() {
-        let c = if c.is_ascii_digit() { '0' } else { c };
-        if c != '0' || !shape.ends_with('0') {
-            shape.push(c);
-        }
-    }
-    shape
-}
-
-/// The non-blank lines at the edges of a page, with their positions.
-fn edges(page: &str) -> Vec<(usize, &str)> {
-    let lines: Vec<(usize, &str)> = page
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty())
-        .collect();
-    if lines.len() <= 2 * EDGE_LINES {
-        // A short page is all edge; its first and last line may still be running.
-        let ends = [lines.first(), lines.last().filter(|_| lines.len() > 1)];
-        return ends.into_iter().flatten().copied().collect();
-    }
-    let tail = lines.len() - EDGE_LINES;
-    lines[..EDGE_LINES]
-        .iter()
-        .chain(&lines[tail..])
-        .copied()
-        .collect()
-}
-
-/// Shapes that stand at the edge of at least every third page (left and right
-/// pages often differ).
-fn running_lines(pages: &[String]) -> Vec<String> {
-    if pages.len() < MIN_PAGES {
-        return Vec::new();
-    }
-    let mut counts: HashMap<String, usize> = HashMap::new();
-    for page in pages {
-        let mut shapes: Vec<String> = edges(page)
-            .into_iter()
-            .map(|(_, line)| shape(line))
-            .collect();
-        shapes.sort();
-        shapes.dedup();
-        for shape in shapes {
-            *counts.entry(shape).or_default() += 1;
-        }
-    }
-    let enough = (pages.len() / 3).max(MIN_PAGES - 1);
-    counts
-        .into_iter()
-        .filter(|(_, count)| *count >= enough)
-        .map(|(shape, _)| shape)
-        .collect()
-}
-
-fn without_running(page: &str, running: &[String]) -> String {
-    let dropped: Vec<usize> = edges(page)
-        .into_iter()
-        .filter(|(_, line)| running.contains(&shape(line)))
-        .map(|(number, _)| number)
-        .collect();
-    let mut out = String::with_capacity(page.len());
-    for (number, line) in page.lines().enumerate() {
-        if !dropped.contains(&number) {
-            out.push_str(line.trim_end());
-            out.push('\n');
         }
     }
     out
@@ -184,39 +112,36 @@ fn letters(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::layout::Line;
     use super::*;
+
+    fn cleaned(text: &str) -> String {
+        let line = |text: &str| Line {
+            text: text.into(),
+            ..Line::default()
+        };
+        let mut one = [Page {
+            lines: text.lines().map(line).collect(),
+            notes: Vec::new(),
+        }];
+        pages(&mut one);
+        super::text(&one[0])
+    }
 
     #[test]
     fn divided_words_are_joined() {
         let page = "an exam-\nple of well-\nKnown and x-\ny, twenty-\n3 and soft\u{2}\nened ﬁt\n";
-        let joined = pages(vec![page.to_owned()]).remove(0);
         assert_eq!(
-            joined,
+            cleaned(page),
             "an example of well-\nKnown and x-\ny, twenty-\n3 and softened fit\n"
         );
     }
 
     #[test]
-    fn running_heads_go_and_content_stays() {
-        let book: Vec<String> = (1..=9)
-            .map(|n| {
-                format!(
-                    "Chapter {n}  The Guide\nUnique line {0}\nbody\nmore\nlast {0}\n- {n} -\n",
-                    "x".repeat(n)
-                )
-            })
-            .collect();
-        let cleaned = pages(book);
-        assert_eq!(cleaned[2], "Unique line xxx\nbody\nmore\nlast xxx\n");
-        let few = pages(vec!["1\na\n".into(), "2\na\n".into()]);
-        assert_eq!(few, ["1\na\n", "2\na\n"]);
-    }
-
-    #[test]
     fn leaders_become_three_dots() {
         let page = "1.2 Scope . . . . . . . 12\nAnd so on... x......3\n";
-        let cleaned = pages(vec![page.to_owned()]).remove(0);
-        assert_eq!(cleaned, "1.2 Scope ... 12\nAnd so on... x ...3\n");
+        let expected = "1.2 Scope ... 12\nAnd so on... x ...3\n";
+        assert_eq!(cleaned(page), expected);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! PDF: the text of each page in reading order, bookmarks as sections.
+//! PDF: the text of each page in reading order, with form values, notes and
+//! addresses; bookmarks as sections.
 //!
 //! pdfium reads, loaded from [`ParseLimits::pdfium`], on a thread of its own
 //! with a time limit. Measured on 64 real manuals against pdftotext, it and
@@ -9,15 +10,24 @@
 //!
 //! [`ParseLimits::pdfium`]: crate::ParseLimits::pdfium
 
+mod annotations;
 mod bomb;
 mod clean;
+mod columns;
+mod glyphs;
+mod layout;
+mod numbers;
 mod pdfium;
+mod running;
+mod title;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 
 use serde_json::Value;
+
+use layout::Page;
 
 use super::draft::Draft;
 use super::format::Format;
@@ -46,8 +56,8 @@ const STACK_BYTES: usize = 64 << 20;
 /// What a reader finds in a PDF.
 #[derive(Default)]
 struct Contents {
-    /// The text of every page.
-    pages: Vec<String>,
+    /// Every page.
+    pages: Vec<Page>,
     /// Names and values of the document's properties.
     facts: Vec<(&'static str, String)>,
     /// Bookmarks in order: level from 1, title, index of the page.
@@ -55,14 +65,20 @@ struct Contents {
 }
 
 fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
-    let contents = read_on_thread(source)?;
+    let mut contents = read_on_thread(source)?;
+    clean::pages(&mut contents.pages);
     for (name, value) in contents.facts {
-        front_matter::fact(name, &Value::String(value), draft, 0);
+        if name != "title" || title::telling(&value).is_some() {
+            front_matter::fact(name, &Value::String(value), draft, 0);
+        }
     }
-    let pages = clean::pages(contents.pages);
+    if let Some(heading) = title::heading(&contents.pages) {
+        draft.propose_title(&heading);
+    }
     let mut outline = contents.outline.into_iter().peekable();
-    for (index, text) in pages.iter().enumerate() {
+    for (index, page) in contents.pages.iter().enumerate() {
         draft.start_page(u32::try_from(index + 1).unwrap_or(u32::MAX));
+        let text = clean::text(page);
         let mut written = 0;
         while let Some((level, title, _)) = outline.next_if(|(_, _, page)| *page <= index) {
             // A bookmark points to a page; its title's line is where the
@@ -73,6 +89,10 @@ fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
             written = at;
         }
         draft.push(&text[written..]);
+        for note in &page.notes {
+            draft.blank_line();
+            draft.push(note);
+        }
         if draft.is_full() {
             break;
         }
@@ -88,11 +108,9 @@ fn read_on_thread(source: &Source<'_>) -> Result<Contents> {
             "the library that reads PDFs is missing; run `cairn models pull pdfium`",
         ));
     };
-    if bomb::is_bomb(source.bytes) {
-        return Err(Error::new(
-            ErrorKind::TooLarge,
-            "a page unfolds to more memory than any page needs; print the PDF anew",
-        ));
+    if let Some(found) = bomb::find(source.bytes) {
+        let message = format!("{found}; print the PDF anew or split it");
+        return Err(Error::new(ErrorKind::TooLarge, message));
     }
     let (sender, receiver) = sync_channel(1);
     let stop = Arc::new(AtomicBool::new(false));

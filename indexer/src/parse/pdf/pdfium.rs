@@ -1,5 +1,6 @@
 //! PDF through pdfium, the reader inside Chromium, loaded at run time.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +9,7 @@ use pdfium_render::prelude::{
     PdfBookmark, PdfDocument, PdfDocumentMetadataTagType, Pdfium, PdfiumError, PdfiumInternalError,
 };
 
-use super::Contents;
+use super::{Contents, annotations, glyphs, layout};
 use crate::parse::{archive, malformed};
 use crate::{Error, ErrorKind, Result};
 
@@ -30,14 +31,18 @@ pub(super) fn read(library: &Path, bytes: &[u8], stop: &AtomicBool) -> Result<Co
         facts: facts(&document),
         ..Contents::default()
     };
+    let mut linked = HashSet::new();
     for page in document.pages().iter() {
         if stop.load(Ordering::Relaxed) {
             break;
         }
+        let attached = annotations::read(&page);
         // A page that cannot be read is a page without text.
+        let glyphs = page.text().map(|text| glyphs::read(&page, &text));
+        let glyphs = glyphs.unwrap_or_default();
         contents
             .pages
-            .push(page.text().map(|text| text.all()).unwrap_or_default());
+            .push(layout::compose(&glyphs, attached, &mut linked));
     }
     outline(&document, &mut contents);
     Ok(contents)

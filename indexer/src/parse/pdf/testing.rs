@@ -60,6 +60,82 @@ pub(in crate::parse) fn pdf(pages: &[&str]) -> Vec<u8> {
     file(&objects, "/Root 1 0 R /Info 4 0 R")
 }
 
+/// One page, drawn by hand.
+#[derive(Clone, Default)]
+pub(in crate::parse) struct Sheet {
+    /// Its content stream.
+    pub content: String,
+    /// Entries of its dictionary; an A4 page when none.
+    pub entries: &'static str,
+    /// Dictionaries of its annotations.
+    pub annotations: Vec<String>,
+}
+
+impl Sheet {
+    /// Lines of 11 points at these places.
+    pub(in crate::parse) fn lines<T: AsRef<str>>(lines: &[(f32, f32, T)]) -> Self {
+        let content = lines
+            .iter()
+            .map(|(x, y, text)| show(*x, *y, 11.0, text.as_ref()));
+        Self {
+            content: content.collect(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Draws one line of text.
+pub(in crate::parse) fn show(x: f32, y: f32, size: f32, text: &str) -> String {
+    let escaped = text
+        .replace('\\', "\\\\")
+        .replace('(', "\\(")
+        .replace(')', "\\)");
+    format!("BT /F1 {size} Tf {x} {y} Td ({escaped}) Tj ET\n")
+}
+
+/// A PDF of pages that are drawn by hand; `info` is what its properties say.
+pub(in crate::parse) fn sheets(pages: &[Sheet], info: &str) -> Vec<u8> {
+    let mut objects = vec![
+        String::new(),
+        String::new(),
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>".into(),
+        format!("<< {info} >>"),
+    ];
+    let (mut kids, mut fields) = (String::new(), String::new());
+    for page in pages {
+        let mut annotations = String::new();
+        for annotation in &page.annotations {
+            let number = objects.len() + 1;
+            let _ = write!(annotations, "{number} 0 R ");
+            if annotation.contains("/Widget") {
+                let _ = write!(fields, "{number} 0 R ");
+            }
+            objects.push(format!("<< /Type /Annot {annotation} >>"));
+        }
+        let entries = match page.entries {
+            "" => "/MediaBox [0 0 595 842]",
+            entries => entries,
+        };
+        let number = objects.len() + 1;
+        let _ = write!(kids, "{number} 0 R ");
+        objects.push(format!(
+            "<< /Type /Page /Parent 2 0 R {entries} /Resources << /Font << /F1 3 0 R >> >> \
+             /Contents {} 0 R /Annots [{annotations}] >>",
+            number + 1
+        ));
+        objects.push(format!(
+            "<< /Length {} >>\nstream\n{}\nendstream",
+            page.content.len(),
+            page.content
+        ));
+    }
+    objects[0] = format!(
+        "<< /Type /Catalog /Pages 2 0 R /AcroForm << /Fields [{fields}] /DA (/F1 11 Tf) >> >>"
+    );
+    objects[1] = format!("<< /Type /Pages /Kids [{kids}] /Count {} >>", pages.len());
+    file(&objects, "/Root 1 0 R /Info 4 0 R")
+}
+
 /// The objects, numbered from 1, with their table and trailer.
 pub(in crate::parse) fn file(objects: &[String], trailer: &str) -> Vec<u8> {
     let mut out = String::from("%PDF-1.4\n");

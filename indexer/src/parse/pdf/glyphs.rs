@@ -1,0 +1,233 @@
+//! What pdfium knows of the characters on a page, cut into fragments: runs of
+//! characters on one line that no wide gap divides.
+
+use pdfium_render::prelude::{PdfPage, PdfPageText, PdfPageTextChar, PdfRect};
+
+/// A gap of more than this many font sizes may be the space between two columns.
+const WIDE_GAP: f32 = 0.9;
+/// Height of a capital letter in font sizes, for fonts that do not say theirs.
+const CAPITAL_HEIGHT: f32 = 0.72;
+/// A turned line has ended when the next word stands this many font sizes off it.
+const LINE_SHIFT: f32 = 0.6;
+
+/// A rectangle in the page's own coordinates: y grows upwards.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Area {
+    pub(super) left: f32,
+    pub(super) bottom: f32,
+    pub(super) right: f32,
+    pub(super) top: f32,
+}
+
+impl Area {
+    pub(super) fn of(rect: &PdfRect) -> Self {
+        Self {
+            left: rect.left().value.min(rect.right().value),
+            bottom: rect.bottom().value.min(rect.top().value),
+            right: rect.right().value.max(rect.left().value),
+            top: rect.top().value.max(rect.bottom().value),
+        }
+    }
+
+    fn touches(&self, other: &Self) -> bool {
+        self.left <= other.right
+            && other.left <= self.right
+            && self.bottom <= other.top
+            && other.bottom <= self.top
+    }
+
+    /// Whether the middle of `other` lies inside.
+    pub(super) fn holds(&self, other: &Self) -> bool {
+        let (x, y) = (
+            (other.left + other.right) / 2.0,
+            (other.bottom + other.top) / 2.0,
+        );
+        (self.left..=self.right).contains(&x) && (self.bottom..=self.top).contains(&y)
+    }
+}
+
+/// The direction in which a line is read, as degrees clockwise from the x axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) struct Turn(pub(super) u16);
+
+impl Turn {
+    fn of(char: &PdfPageTextChar<'_>) -> Self {
+        let degrees = char.angle_degrees().unwrap_or(0.0).round();
+        Self(degrees.rem_euclid(360.0) as u16)
+    }
+
+    /// `area` as someone sees it who reads this line: x grows along the line.
+    pub(super) fn see(self, area: &Area) -> Area {
+        let (sin, cos) = match self.0 {
+            0 => return *area,
+            90 => (1.0, 0.0),
+            180 => (0.0, -1.0),
+            270 => (-1.0, 0.0),
+            degrees => f32::from(degrees).to_radians().sin_cos(),
+        };
+        let turned = |x: f32, y: f32| (x * cos - y * sin, x * sin + y * cos);
+        let (a, b) = turned(area.left, area.bottom);
+        let (c, d) = turned(area.right, area.top);
+        Area {
+            left: a.min(c),
+            bottom: b.min(d),
+            right: a.max(c),
+            top: b.max(d),
+        }
+    }
+}
+
+/// One character; white space has no area.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Glyph {
+    pub(super) char: char,
+    pub(super) area: Option<Area>,
+}
+
+/// A run of characters on one line.
+#[derive(Clone, Debug)]
+pub(super) struct Fragment {
+    /// Its glyphs.
+    pub(super) glyphs: std::ops::Range<usize>,
+    pub(super) turn: Turn,
+    /// Where it lies, seen along the line.
+    pub(super) left: f32,
+    pub(super) right: f32,
+    /// The line that its letters stand on.
+    pub(super) base: f32,
+    /// Font size.
+    pub(super) size: f32,
+    /// Whether the fragment before it stands on the same line.
+    pub(super) continues: bool,
+}
+
+/// The characters of a page, in the order in which they are drawn.
+#[derive(Default)]
+pub(super) struct Glyphs {
+    pub(super) all: Vec<Glyph>,
+    pub(super) fragments: Vec<Fragment>,
+}
+
+/// Reads the characters of a page that lie on it.
+pub(super) fn read(page: &PdfPage<'_>, text: &PdfPageText<'_>) -> Glyphs {
+    // What is cut off is not seen.
+    let visible = page.boundaries().bounding();
+    let visible = visible.ok().map(|found| Area::of(&found.bounds));
+    let mut cutter = Cutter::default();
+    let chars = text.chars();
+    for index in 0..chars.len() {
+        let Ok(char) = chars.get(index) else { break };
+        match char.unicode_char() {
+            None | Some('\0' | '\r') => {}
+            Some('\n') => cutter.end_line(),
+            Some(c) if c.is_whitespace() => cutter.space(c),
+            Some(c) => {
+                let area = char.tight_bounds().map(|bounds| Area::of(&bounds));
+                let area = area.unwrap_or_default();
+                if visible.is_none_or(|visible| visible.touches(&area)) {
+                    cutter.letter(c, area, &char);
+                }
+            }
+        }
+    }
+    cutter.end_line();
+    cutter.glyphs
+}
+
+#[derive(Default)]
+struct Cutter {
+    glyphs: Glyphs,
+    open: Option<Fragment>,
+    /// Whether the next letter starts a word.
+    after_space: bool,
+}
+
+impl Cutter {
+    fn space(&mut self, c: char) {
+        if self.open.is_some() {
+            self.glyphs.all.push(Glyph {
+                char: c,
+                area: None,
+            });
+            self.after_space = true;
+        }
+    }
+
+    fn letter(&mut self, c: char, area: Area, char: &PdfPageTextChar<'_>) {
+        if self.after_space {
+            self.divide(&area, char);
+        }
+        self.after_space = false;
+        let at = self.glyphs.all.len();
+        self.glyphs.all.push(Glyph {
+            char: c,
+            area: Some(area),
+        });
+        let fragment = self.open.get_or_insert_with(|| start(at, &area, char));
+        let seen = fragment.turn.see(&area);
+        fragment.left = fragment.left.min(seen.left);
+        fragment.right = fragment.right.max(seen.right);
+        fragment.glyphs.end = at + 1;
+    }
+
+    /// Ends the fragment where the next word does not stand beside it.
+    fn divide(&mut self, area: &Area, char: &PdfPageTextChar<'_>) {
+        let Some(fragment) = &self.open else { return };
+        let seen = fragment.turn.see(area);
+        let ends_line = if fragment.turn == Turn(0) {
+            Turn::of(char) != fragment.turn
+        } else {
+            // pdfium knows where upright lines end; turned ones it may join.
+            Turn::of(char) != fragment.turn
+                || (base(char, fragment.turn, area) - fragment.base).abs()
+                    > LINE_SHIFT * fragment.size
+        };
+        if ends_line {
+            self.end_line();
+        } else if seen.left - fragment.right > WIDE_GAP * fragment.size {
+            self.end_line();
+            let at = self.glyphs.all.len();
+            let mut next = start(at, area, char);
+            next.continues = true;
+            self.open = Some(next);
+        }
+    }
+
+    fn end_line(&mut self) {
+        self.glyphs.fragments.extend(self.open.take());
+        self.after_space = false;
+    }
+}
+
+fn start(at: usize, area: &Area, char: &PdfPageTextChar<'_>) -> Fragment {
+    let turn = Turn::of(char);
+    let seen = turn.see(area);
+    let named = match turn {
+        Turn(0) => char.scaled_font_size().value.abs(),
+        _ => 0.0,
+    };
+    let size = if named >= 1.0 {
+        named
+    } else {
+        ((seen.top - seen.bottom) / CAPITAL_HEIGHT).max(1.0)
+    };
+    Fragment {
+        glyphs: at..at,
+        turn,
+        left: seen.left,
+        right: seen.right,
+        base: base(char, turn, area),
+        size,
+        continues: false,
+    }
+}
+
+fn base(char: &PdfPageTextChar<'_>, turn: Turn, area: &Area) -> f32 {
+    let origin = char.origin().map(|(x, y)| Area {
+        left: x.value,
+        bottom: y.value,
+        right: x.value,
+        top: y.value,
+    });
+    turn.see(&origin.unwrap_or(*area)).bottom
+}
