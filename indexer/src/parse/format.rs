@@ -1,7 +1,10 @@
 //! The table of formats, and which names stand for which.
 
 use super::draft::Draft;
-use super::{Source, code, delimited, docx, email, epub, html, json, markdown, pdf, plain, rst};
+use super::{
+    Source, code, delimited, docx, email, epub, html, json, markdown, odt, pdf, plain, pptx, rst,
+    rtf, xlsx,
+};
 use crate::Result;
 
 /// Every format that Cairn reads. Where two claim a name, the first wins.
@@ -10,6 +13,10 @@ pub(super) static FORMATS: &[&Format] = &[
     &html::FORMAT,
     &pdf::FORMAT,
     &docx::FORMAT,
+    &pptx::FORMAT,
+    &xlsx::FORMAT,
+    &odt::FORMAT,
+    &rtf::FORMAT,
     &epub::FORMAT,
     &rst::FORMAT,
     &email::FORMAT,
@@ -175,7 +182,6 @@ const BINARY_EXTENSIONS: &[&str] = &[
     "odg",
     "odp",
     "ods",
-    "odt",
     "ogg",
     "ogv",
     "onnx",
@@ -188,7 +194,6 @@ const BINARY_EXTENSIONS: &[&str] = &[
     "pkl",
     "png",
     "ppt",
-    "pptx",
     "psd",
     "pt",
     "pth",
@@ -221,7 +226,6 @@ const BINARY_EXTENSIONS: &[&str] = &[
     "woff2",
     "xcf",
     "xls",
-    "xlsx",
     "xz",
     "zip",
     "zst",
