@@ -50,7 +50,7 @@ fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
         };
         number += 1;
         draft.start_page(number);
-        self::slide(&mut archive, &slide.target, &mut seen, draft)?;
+        self::slide(&mut archive, &slide.target, number, &mut seen, draft)?;
         if draft.is_full() {
             break;
         }
@@ -74,6 +74,7 @@ fn slide_ids(main: &str) -> Result<Vec<String>> {
 fn slide(
     archive: &mut Archive<'_>,
     path: &str,
+    number: u32,
     seen: &mut HashSet<String>,
     draft: &mut Draft,
 ) -> Result<()> {
@@ -82,8 +83,10 @@ fn slide(
     };
     let relations = Relations::read(archive, path, "PPTX")?;
     let shapes = read_shapes(&text, &relations)?;
-    if let Some(title) = &shapes.title {
-        draft.heading(1, title);
+    match &shapes.title {
+        Some(title) => draft.heading(1, title),
+        // Else it would belong to the slide before.
+        None => draft.open_section(1, &format!("Slide {number}")),
     }
     write(&shapes.blocks, draft);
     for id in &shapes.diagrams {

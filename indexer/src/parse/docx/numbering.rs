@@ -108,7 +108,7 @@ impl Numbering {
         }
     }
 
-    fn level(&self, list: &List, level: usize) -> Option<&Level> {
+    fn level<'a>(&'a self, list: &'a List, level: usize) -> Option<&'a Level> {
         let own = list.overrides.get(level)?.as_ref();
         own.or_else(|| self.abstracts.get(&list.base)?.levels.get(level)?.as_ref())
     }

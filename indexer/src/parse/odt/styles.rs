@@ -96,13 +96,13 @@ impl Styles {
     /// The list of a paragraph style.
     pub(super) fn list_of(&self, style: &str) -> Option<&str> {
         let mut chain = self.chain(style);
-        let list = chain.find_map(|(_, style)| style.list.as_deref())?;
+        let list = chain.find_map(|style| style.list.as_deref())?;
         Some(list).filter(|list| !list.is_empty())
     }
 
     pub(super) fn is_hidden(&self, style: &str) -> bool {
         let mut chain = self.chain(style);
-        chain.find_map(|(_, style)| style.hidden).unwrap_or(false)
+        chain.find_map(|style| style.hidden).unwrap_or(false)
     }
 
     /// Whether a paragraph style is that of titles.
@@ -110,15 +110,13 @@ impl Styles {
         style == "Title"
             || self
                 .chain(style)
-                .any(|(_, s)| s.parent.as_deref() == Some("Title"))
+                .any(|style| style.parent.as_deref() == Some("Title"))
     }
 
     /// A style and those that it is based on.
-    fn chain<'a>(&'a self, style: &'a str) -> impl Iterator<Item = (&'a str, &'a Style)> {
-        let first = self.styles.get(style).map(|found| (style, found));
-        std::iter::successors(first, |(_, style)| {
-            let parent = style.parent.as_deref()?;
-            Some((parent, self.styles.get(parent)?))
+    fn chain(&self, style: &str) -> impl Iterator<Item = &Style> + use<'_> {
+        std::iter::successors(self.styles.get(style), |style| {
+            self.styles.get(style.parent.as_deref()?)
         })
         .take(MAX_CHAIN)
     }

@@ -201,8 +201,9 @@ impl Reader {
     /// Adds text to whatever the group is for.
     fn push(&mut self, text: &str) {
         self.surrogate = None;
-        match self.group().purpose {
-            Purpose::Text if !self.group().hidden => self.paragraph.text.push_str(text),
+        let (purpose, hidden) = (self.group().purpose, self.group().hidden);
+        match purpose {
+            Purpose::Text if !hidden => self.paragraph.text.push_str(text),
             Purpose::Text | Purpose::None | Purpose::Fonts => {}
             _ if self.aside.len() < 64 * 1024 => self.aside.push_str(text),
             _ => {}
