@@ -1,4 +1,4 @@
-//! Reading the ZIP archives that DOCX and EPUB are, with limits against bombs.
+//! Reading the ZIP archives that office documents and books are, with limits against bombs.
 
 use std::io::{Cursor, Read};
 
@@ -82,9 +82,17 @@ impl<'a> Archive<'a> {
 
 /// Whether `bytes` are an archive with a file of this name.
 pub(super) fn holds(bytes: &[u8], name: &str) -> bool {
+    holds_any(bytes, &[name])
+}
+
+/// Whether `bytes` are an archive with a file of one of these names.
+pub(super) fn holds_any(bytes: &[u8], names: &[&str]) -> bool {
     bytes.starts_with(MAGIC)
-        && ZipArchive::new(Cursor::new(bytes))
-            .is_ok_and(|archive| archive.index_for_name(name).is_some())
+        && ZipArchive::new(Cursor::new(bytes)).is_ok_and(|archive| {
+            names
+                .iter()
+                .any(|name| archive.index_for_name(name).is_some())
+        })
 }
 
 pub(super) fn encrypted() -> Error {

@@ -77,6 +77,11 @@ impl Draft {
         self.text.is_empty()
     }
 
+    /// The text so far.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Whether a heading has been written.
     pub(super) fn has_sections(&self) -> bool {
         self.open_sections > 0

@@ -2,8 +2,8 @@
 
 use super::draft::Draft;
 use super::{
-    Source, code, compressed, delimited, docx, email, epub, html, json, markdown, notebook, pdf,
-    plain, rst,
+    Source, code, compressed, delimited, docx, email, epub, html, json, markdown, notebook, odt,
+    pdf, plain, pptx, rst, rtf, xlsx,
 };
 use crate::Result;
 
@@ -13,6 +13,10 @@ pub(super) static FORMATS: &[&Format] = &[
     &html::FORMAT,
     &pdf::FORMAT,
     &docx::FORMAT,
+    &pptx::FORMAT,
+    &xlsx::FORMAT,
+    &odt::FORMAT,
+    &rtf::FORMAT,
     &epub::FORMAT,
     &rst::FORMAT,
     &email::mbox::FORMAT,
@@ -181,7 +185,6 @@ const BINARY_EXTENSIONS: &[&str] = &[
     "odg",
     "odp",
     "ods",
-    "odt",
     "ogg",
     "ogv",
     "onnx",
@@ -194,7 +197,6 @@ const BINARY_EXTENSIONS: &[&str] = &[
     "pkl",
     "png",
     "ppt",
-    "pptx",
     "psd",
     "pt",
     "pth",
@@ -227,7 +229,6 @@ const BINARY_EXTENSIONS: &[&str] = &[
     "woff2",
     "xcf",
     "xls",
-    "xlsx",
     "zip",
 ];
 

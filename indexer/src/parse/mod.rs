@@ -21,15 +21,24 @@ mod front_matter;
 mod html;
 mod json;
 mod language;
+mod links;
 mod markdown;
 mod notebook;
+mod numerals;
+mod odt;
+mod ooxml;
 mod pdf;
 mod plain;
+mod pptx;
 #[cfg(test)]
 mod robustness;
 mod rst;
+mod rtf;
+mod running;
+mod tables;
 #[cfg(test)]
 mod testing;
+mod xlsx;
 mod xml;
 
 use std::borrow::Cow;
@@ -94,7 +103,7 @@ pub struct ParseLimits {
     /// Most text of one document, and most bytes that a compressed one may
     /// unfold to.
     pub max_text_bytes: usize,
-    /// Most files inside an archive (DOCX and EPUB are archives).
+    /// Most files inside an archive (office documents and books are archives).
     pub max_archive_entries: usize,
     /// Time for a parser that may hang on hostile input (PDF).
     pub max_time: Duration,

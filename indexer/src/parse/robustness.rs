@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::format::FORMATS;
-use super::testing::zip;
+use super::testing::{stored_zip, zip};
 use super::{ParseInput, ParseLimits, parse};
 use crate::Document;
 
@@ -64,7 +64,104 @@ const PIECES: &[&str] = &[
     "x",
     " ",
     "\\",
+    "{\\rtf1 ",
+    "\\par ",
+    "\\intbl x\\cell ",
+    "\\row ",
+    "{\\field{\\*\\fldinst HYPERLINK \"https://a.example\"}{\\fldrslt x}}",
+    "{\\footnote x}",
+    "}",
+    ".. list-table:: x\n",
+    "   * - a\n",
+    "     - b\n",
+    ".. csv-table::\n\n   a, \"b\n",
+    "====  ====\n",
+    "+---+--+\n",
+    "| a | b|\n",
+    ".. |sub| replace:: |sub| x\n",
+    "`text`__\n",
 ];
+
+/// Elements that mean something in one office format or another.
+const ELEMENTS: &[&str] = &[
+    "p", "r", "t", "tbl", "tr", "tc", "pPr", "rPr", "trPr", "tcPr", "vanish", "del", "ins", "numPr",
+    "numId", "ilvl", "pStyle", "vMerge", "gridSpan", "gridBefore", "hyperlink", "fldSimple", "fldChar",
+    "instrText", "sdt", "sdtPr", "sdtContent", "AlternateContent", "Choice", "Fallback", "footnote",
+    "footnoteReference", "comment", "sym", "br", "tab", "sp", "txBody", "ph", "buAutoNum", "graphicFrame",
+    "row", "c", "v", "is", "mergeCell", "col", "style", "lvl", "abstractNum", "num", "h", "span", "list",
+    "list-item", "table", "table-row", "table-cell", "covered-table-cell", "note", "annotation", "a", "s",
+    "list-style", "page-number", "header", "footer", "body", "master-styles", "sectPr",
+];
+const ATTRIBUTES: &[&str] = &[
+    "",
+    "w:val='1'",
+    "w:val='99999999999999999999'",
+    "w:val='restart'",
+    "w:fldCharType='begin'",
+    "w:fldCharType='separate'",
+    "w:fldCharType='end'",
+    "w:instr='HYPERLINK \"https://a.example\"'",
+    "r:id='r1'",
+    "r='B2'",
+    "ref='A1:XFD1048576'",
+    "t='s'",
+    "min='1' max='99999999'",
+    "gridSpan='3' rowSpan='2'",
+    "table:number-columns-repeated='99999999' table:number-rows-spanned='2'",
+    "text:outline-level='3' text:style-name='1'",
+    "w:numId='1' w:abstractNumId='1' w:ilvl='1' w:styleId='1'",
+    "type='title' lvl='9'",
+];
+
+/// Well-formed XML of such elements.
+fn markup() -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(&["", "x", "a b", "é", "1", "\u{1}"][..]).prop_map(str::to_owned);
+    leaf.prop_recursive(6, 60, 6, |inner| {
+        let element = prop::sample::select(ELEMENTS);
+        let attribute = prop::sample::select(ATTRIBUTES);
+        (element, attribute, prop::collection::vec(inner, 0..6)).prop_map(
+            |(name, attribute, inside)| format!("<w:{name} {attribute}>{}</w:{name}>", inside.concat()),
+        )
+    })
+}
+
+/// The parts that each office format reads, all filled with the same markup.
+fn office(kind: usize, body: &str) -> Vec<u8> {
+    let relations = "<Relationships>\
+        <Relationship Id='r1' Type='x/slide' Target='part.xml'/>\
+        <Relationship Id='r2' Type='x/header' Target='part.xml'/></Relationships>";
+    let workbook = "<workbook><sheet name='a' r:id='r1'/></workbook>";
+    let sheet = relations.replace("x/slide", "x/worksheet");
+    let files: &[(&str, &str)] = match kind {
+        0 => &[
+            ("word/document.xml", body),
+            ("word/styles.xml", body),
+            ("word/numbering.xml", body),
+            ("word/footnotes.xml", body),
+            ("word/comments.xml", body),
+            ("word/part.xml", body),
+            ("word/_rels/document.xml.rels", relations),
+        ],
+        1 => &[
+            ("ppt/presentation.xml", "<sldId id='1' r:id='r1'/>"),
+            ("ppt/_rels/presentation.xml.rels", relations),
+            ("ppt/part.xml", body),
+        ],
+        2 => &[
+            ("xl/workbook.xml", workbook),
+            ("xl/_rels/workbook.xml.rels", &sheet),
+            ("xl/part.xml", body),
+            ("xl/styles.xml", body),
+            ("xl/sharedStrings.xml", body),
+        ],
+        _ => &[
+            ("mimetype", "application/vnd.oasis.opendocument.text"),
+            ("content.xml", body),
+            ("styles.xml", body),
+        ],
+    };
+    stored_zip(files)
+}
 
 fn names() -> impl Strategy<Value = String> {
     let extensions: Vec<&str> = FORMATS
@@ -160,6 +257,11 @@ proptest! {
             ]
         };
         check("file", &zip(&files))?;
+    }
+
+    #[test]
+    fn office_files_keep_the_promises(kind in 0usize..4, body in markup()) {
+        check("file", &office(kind, &format!("<w:body>{body}</w:body>")))?;
     }
 
     #[test]

@@ -3,7 +3,12 @@
 //! Read line by line. Indentation is only looked at where it says what belongs
 //! to a directive, a comment or a literal block.
 
+mod directives;
 mod inline;
+mod names;
+mod tables;
+
+use std::borrow::Cow;
 
 use serde_json::Value;
 
@@ -11,6 +16,7 @@ use super::draft::Draft;
 use super::format::Format;
 use super::{Source, front_matter};
 use crate::Result;
+use names::Names;
 
 /// reStructuredText files.
 pub(super) const FORMAT: Format = Format {
@@ -22,86 +28,18 @@ pub(super) const FORMAT: Format = Format {
     ..Format::new(parse)
 };
 
-/// Directives whose content is code or preformatted.
-const LITERAL: &[&str] = &[
-    "code",
-    "code-block",
-    "sourcecode",
-    "parsed-literal",
-    "productionlist",
-    "math",
-    "doctest",
-    "testcode",
-    "testoutput",
-    "prompt",
-    "highlight-block",
-    "graphviz",
-    "ipython",
-];
-
-/// Directives that say nothing to a reader of the text.
-const SILENT: &[&str] = &[
-    "toctree",
-    "contents",
-    "include",
-    "literalinclude",
-    "highlight",
-    "index",
-    "default-role",
-    "role",
-    "raw",
-    "currentmodule",
-    "sectnum",
-    "tabularcolumns",
-    "only",
-    "cssclass",
-    "class",
-    "target-notes",
-    "testsetup",
-    "testcleanup",
-    "automodule",
-    "autosummary",
-    "ifconfig",
-    "unicode",
-];
-
-/// Directives whose argument is part of the text.
-const TITLED: &[&str] = &[
-    "note",
-    "warning",
-    "tip",
-    "hint",
-    "important",
-    "caution",
-    "danger",
-    "attention",
-    "error",
-    "seealso",
-    "admonition",
-    "topic",
-    "sidebar",
-    "rubric",
-    "deprecated",
-    "versionadded",
-    "versionchanged",
-    "versionremoved",
-    "centered",
-    "figure-caption",
-    "glossary",
-    "describe",
-    "table",
-    "list-table",
-    "csv-table",
-    "epigraph",
-    "todo",
-];
+/// Most lines over which one piece of markup reaches.
+const MAX_MARKUP_LINES: usize = 4;
 
 fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
     let text = source.text();
     let lines: Vec<String> = text.lines().map(expand_tabs).collect();
+    let names = Names::collect(&lines);
     let mut reader = Reader {
         lines: &lines,
+        names: &names,
         adornments: Vec::new(),
+        depth: 0,
         draft,
     };
     reader.read();
@@ -127,15 +65,37 @@ fn expand_tabs(line: &str) -> String {
 
 struct Reader<'a> {
     lines: &'a [String],
+    names: &'a Names,
     /// Kinds of heading in the order of their levels: the character, and
     /// whether it stands above too.
     adornments: Vec<(char, bool)>,
+    /// Tables around what is read.
+    depth: usize,
     draft: &'a mut Draft,
 }
 
 impl<'a> Reader<'a> {
     fn line(&self, at: usize) -> &'a str {
         self.lines.get(at).map_or("", String::as_str)
+    }
+
+    /// Markup inside a line.
+    fn clean(&self, text: &str) -> String {
+        inline::clean(text, self.names)
+    }
+
+    /// What a part of the text, such as a cell, comes to by itself.
+    fn inner(&self, lines: &[String]) -> Draft {
+        let mut draft = Draft::new(lines.iter().map(|line| 4 * line.len() + 64).sum());
+        let mut reader = Reader {
+            lines,
+            names: self.names,
+            adornments: Vec::new(),
+            depth: self.depth + 1,
+            draft: &mut draft,
+        };
+        reader.read();
+        draft
     }
 
     fn read(&mut self) {
@@ -150,9 +110,14 @@ impl<'a> Reader<'a> {
                 next
             } else if line.trim_start().starts_with(".. ") || line.trim() == ".." {
                 self.explicit(at)
+            } else if let Some(next) = self.table(at) {
+                next
             } else if is_adornment(line) || is_simple_border(line) {
-                // A transition, or the border of a simple table.
+                // A transition, or the border of what is no whole table.
                 self.draft.break_line();
+                at + 1
+            } else if line.starts_with("__ ") {
+                // The target of a link without a name.
                 at + 1
             } else if let Some(next) = self.field(at) {
                 next
@@ -164,6 +129,18 @@ impl<'a> Reader<'a> {
             blank_above = self.line(next.saturating_sub(1)).is_empty()
                 || is_adornment(self.line(next.saturating_sub(1)));
             at = next;
+        }
+    }
+
+    /// A drawn table here, if there is one; returns the line after it.
+    fn table(&mut self, at: usize) -> Option<usize> {
+        if !is_simple_border(self.line(at)) {
+            return None;
+        }
+        if self.line(at).trim_start().starts_with('+') {
+            self.grid_table(at)
+        } else {
+            self.simple_table(at)
         }
     }
 
@@ -191,17 +168,17 @@ impl<'a> Reader<'a> {
                 self.adornments.len() - 1
             }
         };
-        let title = inline::clean(title);
+        let title = self.clean(title);
         self.draft
             .heading(u8::try_from(level + 1).unwrap_or(u8::MAX), &title);
         Some(at + if over { 3 } else { 2 })
     }
 
     /// A line of ordinary text; a `::` at its end starts a literal block.
-    fn text(&mut self, at: usize) -> usize {
-        let line = self.line(at);
-        let indent = indent_of(line);
-        let mut body = line.trim_start();
+    fn text(&mut self, mut at: usize) -> usize {
+        let indent = indent_of(self.line(at));
+        let whole = self.markup_lines(&mut at);
+        let mut body = whole.trim_start();
         for marker in ["* ", "+ ", "• "] {
             if let Some(rest) = body.strip_prefix(marker) {
                 self.draft.push(&" ".repeat(indent));
@@ -221,13 +198,36 @@ impl<'a> Reader<'a> {
         if self.draft.at_line_start() {
             self.draft.push(&" ".repeat(indent));
         }
-        self.draft.push(&inline::clean(body));
+        let text = self.clean(body);
+        self.draft.push(&text);
         if !literal {
             self.draft.push("\n");
             return at + 1;
         }
         self.draft.push(if body.is_empty() { "\n" } else { ":\n" });
         self.literal(at + 1, indent)
+    }
+
+    /// The line at `at` and those below it in which its markup ends; `at` moves
+    /// to the last of them.
+    fn markup_lines(&self, at: &mut usize) -> Cow<'a, str> {
+        let mut text = Cow::Borrowed(self.line(*at));
+        if is_balanced(&text) {
+            return text;
+        }
+        for next in *at + 1..=*at + MAX_MARKUP_LINES {
+            let line = self.line(next).trim();
+            if line.is_empty() || line.starts_with(".. ") {
+                break;
+            }
+            text.to_mut().push(' ');
+            text.to_mut().push_str(line);
+            if is_balanced(&text) {
+                *at = next;
+                return text;
+            }
+        }
+        Cow::Borrowed(self.line(*at))
     }
 
     /// An indented block as it stands; returns the line after it.
@@ -284,7 +284,7 @@ impl<'a> Reader<'a> {
         if name.is_empty() || name.contains('`') || name.len() > 100 {
             return None;
         }
-        let (name, value) = (name.to_owned(), inline::clean(value.trim()));
+        let (name, value) = (name.to_owned(), self.clean(value.trim()));
         let fact = matches!(
             name.to_ascii_lowercase().as_str(),
             "author" | "authors" | "date" | "language" | "tags" | "keywords" | "version" | "status"
@@ -305,154 +305,36 @@ impl<'a> Reader<'a> {
         let indent = indent_of(line);
         let body = line.trim_start().trim_start_matches("..").trim().to_owned();
         let end = self.block_end(at + 1, indent);
-        if let Some((name, argument)) = directive(&body) {
+        if let Some((name, argument)) = directives::parts(&body) {
             return self.directive(at + 1, end, name, argument);
         }
         // `.. [1] note` and `.. [Name2020] reference`.
         if let Some((label, note)) = body.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             self.draft.blank_line();
             let label = label.trim_start_matches('#');
-            self.draft
-                .push(&inline::clean(&format!("[{label}] {}", note.trim())));
+            let note = self.clean(&format!("[{label}] {}", note.trim()));
+            self.draft.push(&note);
             self.draft.push("\n");
             return at + 1;
         }
         // A target, a substitution or a comment: nothing that is read.
         end
     }
+}
 
-    /// Writes a directive whose block is `at..end`; returns where to go on.
-    fn directive(&mut self, mut at: usize, end: usize, name: &str, argument: &str) -> usize {
-        // Names may carry a domain: `py:function`, `c:macro`.
-        let bare = name.rsplit(':').next().unwrap_or(name);
-        let options = at;
-        while at < end && is_option(self.line(at)) {
-            at += 1;
-        }
-        if bare == "meta" {
-            for line in options..at {
-                if let Some((name, value)) = self
-                    .line(line)
-                    .trim()
-                    .trim_start_matches(':')
-                    .split_once(':')
-                {
-                    let value = Value::String(value.trim().to_owned());
-                    if matches!(name, "description" | "keywords" | "author" | "date") {
-                        front_matter::fact(name, &value, self.draft, 0);
-                    }
-                }
-            }
-            return end;
-        }
-        if bare == "image" || bare == "figure" {
-            let alt = (options..at).find_map(|line| {
-                self.line(line)
-                    .trim()
-                    .strip_prefix(":alt:")
-                    .map(str::to_owned)
-            });
-            if let Some(alt) = alt {
-                self.draft.blank_line();
-                self.draft.push(alt.trim());
-            }
-            self.draft.blank_line();
-            return if bare == "image" { end } else { at };
-        }
-        if SILENT.contains(&bare) {
-            return end;
-        }
-        self.draft.blank_line();
-        if LITERAL.contains(&bare) {
-            while at < end && self.line(at).is_empty() {
-                at += 1;
-            }
-            let indent = self.lines[at..end]
-                .iter()
-                .filter(|l| !l.is_empty())
-                .map(|l| indent_of(l));
-            let indent = indent.min().unwrap_or(0);
-            for line in at..end {
-                self.draft
-                    .push(self.lines[line].get(indent..).unwrap_or(""));
-                self.draft.push("\n");
-            }
-            self.draft.blank_line();
-            return end;
-        }
-        if matches!(
-            bare,
-            "note"
-                | "warning"
-                | "tip"
-                | "hint"
-                | "important"
-                | "caution"
-                | "danger"
-                | "attention"
-                | "error"
-                | "seealso"
-                | "deprecated"
-                | "versionadded"
-                | "versionchanged"
-                | "todo"
-        ) {
-            self.draft.push(label(bare));
-            self.draft
-                .push(if argument.is_empty() { ":\n" } else { ": " });
-        }
-        // Signatures (`function`, `option`, `envvar`, …) and titles are text;
-        // what follows is read like the rest of the page.
-        let argument = if TITLED.contains(&bare) {
-            inline::clean(argument)
-        } else {
-            argument.to_owned()
-        };
-        if !argument.is_empty() {
-            self.draft.push(&argument);
-            self.draft.push("\n");
-        }
-        at
+/// Whether backquotes and bars that open in `text` also close.
+fn is_balanced(text: &str) -> bool {
+    if !text.contains('`') {
+        return true;
     }
+    let quotes = text.replace("``", "").matches('`').count();
+    let literals = text.matches("``").count();
+    quotes % 2 == 0 && literals % 2 == 0
 }
 
-fn label(directive: &str) -> &'static str {
-    match directive {
-        "warning" => "Warning",
-        "tip" => "Tip",
-        "hint" => "Hint",
-        "important" => "Important",
-        "caution" => "Caution",
-        "danger" => "Danger",
-        "attention" => "Attention",
-        "error" => "Error",
-        "seealso" => "See also",
-        "deprecated" => "Deprecated since version",
-        "versionadded" => "Added in version",
-        "versionchanged" => "Changed in version",
-        "todo" => "To do",
-        _ => "Note",
-    }
-}
-
-/// The name and argument of `name:: argument`.
-fn directive(body: &str) -> Option<(&str, &str)> {
-    let (name, argument) = body.split_once("::")?;
-    // `|name| image:: x` defines a substitution.
-    let valid = !name.is_empty()
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-_:.+".contains(&b));
-    valid.then_some((name, argument.trim()))
-}
-
-fn is_option(line: &str) -> bool {
-    let line = line.trim_start();
-    line.strip_prefix(':').is_some_and(|rest| {
-        rest.split_once(':').is_some_and(|(name, value)| {
-            !name.is_empty() && !name.contains(' ') && (value.is_empty() || value.starts_with(' '))
-        })
-    })
+/// `text` with every run of white space as one space.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A line of one punctuation mark, at least two of it.

@@ -34,11 +34,19 @@ pub(super) fn headings(document: &Document) -> Vec<(u8, &str)> {
 
 /// A ZIP archive of these files.
 pub(super) fn zip(files: &[(&str, &str)]) -> Vec<u8> {
+    write_zip(files, zip::CompressionMethod::Deflated)
+}
+
+/// The same without compression, as the first file of some formats has to be.
+pub(super) fn stored_zip(files: &[(&str, &str)]) -> Vec<u8> {
+    write_zip(files, zip::CompressionMethod::Stored)
+}
+
+fn write_zip(files: &[(&str, &str)], method: zip::CompressionMethod) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default().compression_method(method);
     for (name, content) in files {
-        writer
-            .start_file(*name, zip::write::SimpleFileOptions::default())
-            .unwrap();
+        writer.start_file(*name, options).unwrap();
         writer.write_all(content.as_bytes()).unwrap();
     }
     writer.finish().unwrap().into_inner()

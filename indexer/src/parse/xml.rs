@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesStart, Event};
+use quick_xml::name::QName;
 
 use super::malformed;
 use crate::Result;
@@ -27,12 +28,22 @@ pub(super) struct Attributes<'a>(&'a BytesStart<'a>);
 impl Attributes<'_> {
     /// The value of the attribute with this name, whatever its prefix.
     pub(super) fn get(&self, name: &str) -> Option<String> {
+        self.find(|key| key.local_name().into_inner() == name)
+    }
+
+    /// The value of the attribute with this name and a prefix, such as `r:id`
+    /// beside `id`.
+    pub(super) fn get_prefixed(&self, name: &str) -> Option<String> {
+        self.find(|key| key.prefix().is_some() && key.local_name().into_inner() == name)
+    }
+
+    fn find(&self, is_wanted: impl Fn(QName<'_>) -> bool) -> Option<String> {
         let attribute = self
             .0
             .attributes()
             .with_checks(false)
             .flatten()
-            .find(|attribute| attribute.key.local_name().into_inner() == name)?;
+            .find(|attribute| is_wanted(attribute.key))?;
         let value = quick_xml::escape::unescape(&attribute.value)
             .ok()
             .map(Cow::into_owned);

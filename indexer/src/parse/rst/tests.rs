@@ -52,6 +52,68 @@ fn tables_lose_their_borders() {
         "=====  =====\nA      B\n=====  =====\n1      2\n=====  =====\n\n\
          +---+---+\n| a | b |\n+===+===+\n| 1 | 2 |\n+---+---+\n",
     );
-    assert_eq!(document.text, "A      B\n1      2\n\na | b\n1 | 2");
+    assert_eq!(document.text, "A | B\n1 | 2\n\na | b\n1 | 2");
     assert!(document.sections.is_empty());
+}
+
+#[test]
+fn list_tables_and_csv_tables_have_rows() {
+    let document = read(
+        "a.rst",
+        ".. list-table:: Winches\n   :header-rows: 1\n   :widths: 10 20\n\n   * - Model\n     - Pull\n   * - W2\n     - 900 kg\n\n       at most\n\
+         \n   * -\n     - * one\n       * two\n\n\
+         .. csv-table:: Ropes\n   :header: \"Name\",\n      \"Load\"\n\n   \"Blue, long\", 300 kg\n   Red, \"700\n   kg\"\n\n\
+         .. csv-table::\n   :delim: ;\n\n   a,b;c\n\nEnd.\n",
+    );
+    assert_eq!(
+        document.text,
+        "Winches\n\nModel | Pull\nW2 | 900 kg at most\n | - one - two\n\n\
+         Ropes\n\nName | Load\nBlue, long | 300 kg\nRed | 700 kg\n\na,b | c\n\nEnd."
+    );
+}
+
+#[test]
+fn drawn_tables_have_rows() {
+    let document = read(
+        "a.rst",
+        "=====  =====  ======\n   Inputs     Output\n------------  ------\n  A      B    A or B\n=====  =====  ======\n\
+         False  on     yes\n              or no\n\\      two    x\n=====  =====  ======\n\n\
+         +-------+-----------+\n| Port  | Fee       |\n+=======+=====+=====+\n| Kiel  | 4   | 5   |\n|       +-----+-----+\n\
+         |       | 6   | 7 a |\n|       |     | day |\n+-------+-----+-----+\n\n\
+         +------+--+\n| 港口 | x|\n+------+--+\n| 上海 | y|\n+------+--+\n",
+    );
+    assert_eq!(
+        document.text,
+        "Inputs |  | Output\nA | B | A or B\nFalse | on | yes or no\n | two | x\n\n\
+         Port | Fee | Fee\nKiel | 4 | 5\nKiel | 6 | 7 a day\n\n港口 | x\n上海 | y"
+    );
+}
+
+#[test]
+fn conditional_content_is_read() {
+    let document = read(
+        "a.rst",
+        ".. only:: html\n\n   Twelve.\n\n.. ifconfig:: release\n\n   Fourteen.\n\n.. container:: x\n\n   Fifteen.\n\n\
+         .. class:: wide\n\n   Sixteen.\n\n.. code-block:: sh\n   :caption: run it\n\n   make\n",
+    );
+    assert_eq!(
+        document.text,
+        "Twelve.\n\n   Fourteen.\n\n   Fifteen.\n\n   Sixteen.\n\nrun it\nmake".replacen(
+            "Twelve",
+            "   Twelve",
+            1
+        )
+    );
+}
+
+#[test]
+fn links_keep_their_address() {
+    let document = read(
+        "a.rst",
+        "Use |v| or `the\nportal <https://a.example/x>`_ and docs_.\n\n.. |v| replace:: 3.11\n.. _docs: https://b.example/\n",
+    );
+    assert_eq!(
+        document.text,
+        "Use 3.11 or the portal (https://a.example/x) and docs (https://b.example/)."
+    );
 }
