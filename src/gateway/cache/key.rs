@@ -44,7 +44,7 @@ pub(in crate::gateway) fn lookup(
         Access::Labels(labels) => json!(labels),
     };
     let targets: Vec<String> = plan.targets.iter().map(|target| target.label()).collect();
-    let shared = json!({
+    let mut shared = json!({
         "version": VERSION,
         "tenant": call.caller.tenant(),
         "labels": labels,
@@ -59,6 +59,9 @@ pub(in crate::gateway) fn lookup(
         "tools": request.tools,
         "tool_choice": request.tool_choice,
     });
+    if !request.parameters.is_empty() {
+        shared["parameters"] = json!(request.parameters);
+    }
     let mut turns: Vec<Value> = Vec::new();
     let mut question = None;
     match &call.reuse.basis {
