@@ -348,3 +348,59 @@ fn tool_choice(choice: Option<&Value>) -> Result<ToolChoice, ApiError> {
         },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn request(more: &Value) -> Result<ChatRequest, ApiError> {
+        let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "Hi"}]});
+        for (name, value) in more.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        serde_json::from_value::<ChatBody>(body).unwrap().into_request()
+    }
+
+    #[test]
+    fn what_the_gateway_does_not_know_is_passed_on() {
+        let given = json!({
+            "logit_bias": {"7": -100}, "presence_penalty": 0.5, "frequency_penalty": -1,
+            "reasoning_effort": "low", "parallel_tool_calls": false, "top_k": 40,
+            "user": "me", "metadata": {"a": "b"}, "store": true,
+        });
+        let parameters = request(&given).unwrap().parameters;
+        assert_eq!(Value::Object(parameters), given);
+    }
+
+    #[test]
+    fn what_asks_for_nothing_is_not() {
+        let given = json!({
+            "logit_bias": {}, "presence_penalty": 0, "frequency_penalty": 0.0, "store": false,
+            "parallel_tool_calls": true, "metadata": null, "user": "", "service_tier": "auto",
+            "n": 1, "logprobs": false, "response_format": {"type": "text"}, "top_logprobs": null,
+            "stream_options": {"include_usage": true, "include_obfuscation": false},
+        });
+        assert!(request(&given).unwrap().parameters.is_empty());
+    }
+
+    #[test]
+    fn what_no_answer_could_show_is_refused_by_name() {
+        for (field, value) in [
+            ("n", json!(2)),
+            ("logprobs", json!(true)),
+            ("top_logprobs", json!(3)),
+            ("response_format", json!({"type": "json_object"})),
+            ("functions", json!([{"name": "x"}])),
+            ("modalities", json!(["text", "audio"])),
+            ("audio", json!({"voice": "x"})),
+        ] {
+            let error = request(&json!({field: value})).unwrap_err();
+            assert_eq!(error.param.as_deref(), Some(field));
+            assert!(error.message.contains(field), "{}", error.message);
+        }
+        let error = request(&json!({"stream_options": {"x": 1}})).unwrap_err();
+        assert_eq!(error.param.as_deref(), Some("stream_options.x"));
+    }
+}
