@@ -227,7 +227,9 @@ impl CitationChecker {
 
     /// Whether source `n` says `word`, and nowhere with an index.
     fn says(&self, n: u32, word: &str) -> bool {
-        let text = (n as usize).checked_sub(1).and_then(|at| self.texts.get(at));
+        let text = (n as usize)
+            .checked_sub(1)
+            .and_then(|at| self.texts.get(at));
         let Some(text) = text else { return false };
         let same = |other: &str| {
             let (short, long) = match other.len() < word.len() {

@@ -18,15 +18,73 @@ const CLOSING: &[&str] = &[
 
 /// How models begin to think aloud, in small letters.
 const BEGINNINGS: &[&str] = &[
-    "okay", "ok,", "ok.", "hmm", "hm,", "hm.", "alright", "all right", "let me", "let's",
-    "let us", "the user", "the question asks", "the question is", "user asks", "user wants",
-    "we need", "we have to", "we should", "we must", "we are asked", "we are given", "i need",
-    "i should", "i have to", "i must", "i'll", "i will", "i think", "i'm", "first, i",
-    "first i ", "first, let", "first, we", "so the user", "so, the user", "so i ", "so we ",
-    "so, i ", "so, we ", "wait", "now, i", "got it", "thinking", "thought", "reasoning",
-    "analysis", "looking at the sources", "looking at the question", "to answer this",
-    "checking", "der nutzer", "der benutzer", "die frage", "gut,", "l'utilisateur", "d'accord",
-    "el usuario", "l'utente", "o usuário", "好的", "嗯", "用户", "首先", "我们", "让我", "ユーザー",
+    "okay",
+    "ok,",
+    "ok.",
+    "hmm",
+    "hm,",
+    "hm.",
+    "alright",
+    "all right",
+    "let me",
+    "let's",
+    "let us",
+    "the user",
+    "the question asks",
+    "the question is",
+    "user asks",
+    "user wants",
+    "we need",
+    "we have to",
+    "we should",
+    "we must",
+    "we are asked",
+    "we are given",
+    "i need",
+    "i should",
+    "i have to",
+    "i must",
+    "i'll",
+    "i will",
+    "i think",
+    "i'm",
+    "first, i",
+    "first i ",
+    "first, let",
+    "first, we",
+    "so the user",
+    "so, the user",
+    "so i ",
+    "so we ",
+    "so, i ",
+    "so, we ",
+    "wait",
+    "now, i",
+    "got it",
+    "thinking",
+    "thought",
+    "reasoning",
+    "analysis",
+    "looking at the sources",
+    "looking at the question",
+    "to answer this",
+    "checking",
+    "der nutzer",
+    "der benutzer",
+    "die frage",
+    "gut,",
+    "l'utilisateur",
+    "d'accord",
+    "el usuario",
+    "l'utente",
+    "o usuário",
+    "好的",
+    "嗯",
+    "用户",
+    "首先",
+    "我们",
+    "让我",
+    "ユーザー",
 ];
 
 /// Bytes of reasoning that are held back; what is longer is taken for the answer.
@@ -118,7 +176,10 @@ fn ends_with(text: &str, tag: &str) -> bool {
 
 /// Whether `text` is the beginning of a closing tag.
 fn may_close(text: &str) -> bool {
-    let begins = |tag: &&str| tag.get(..text.len()).is_some_and(|head| head.eq_ignore_ascii_case(text));
+    let begins = |tag: &&str| {
+        tag.get(..text.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(text))
+    };
     CLOSING.iter().any(begins)
 }
 
@@ -138,7 +199,10 @@ mod tests {
     #[test]
     fn reasoning_without_its_beginning() {
         for (text, expected) in [
-            ("The user asks [1]. Let me see.</think>\n\nMonday [1].", "\n\nMonday [1]."),
+            (
+                "The user asks [1]. Let me see.</think>\n\nMonday [1].",
+                "\n\nMonday [1].",
+            ),
             ("Okay, so.\n</thinking>Monday.", "Monday."),
             ("\nHmm.[/THINK]Monday.", "Monday."),
             ("</think>Monday.", "Monday."),

@@ -78,8 +78,8 @@ impl Run {
     /// Only these sources can be cited from now on: `chunk_ids[n - 1]` is `n`.
     pub(super) fn can_cite(&mut self, chunk_ids: &[String]) {
         let texts = self.texts.iter().take(chunk_ids.len());
-        self.checker = CitationChecker::new(chunk_ids.iter().cloned())
-            .reading(texts.map(String::as_str));
+        self.checker =
+            CitationChecker::new(chunk_ids.iter().cloned()).reading(texts.map(String::as_str));
     }
 
     /// A model wrote it, and this is what it took.

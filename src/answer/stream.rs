@@ -183,7 +183,8 @@ impl Parts {
             );
             match written.await? {
                 Written::Text(finish_reason) => {
-                    let grounded = is_grounded(&run.cited_answer(), question, &evidence, &self.words);
+                    let grounded =
+                        is_grounded(&run.cited_answer(), question, &evidence, &self.words);
                     run.done(finish_reason, false, grounded).await;
                     return Ok(());
                 }

@@ -25,9 +25,29 @@ const TYPES: &[&str] = &[
 ];
 /// Words before an interval.
 const INTERVAL_WORDS: &[&str] = &[
-    "range", "ranges", "interval", "intervals", "domain", "bounds", "between", "bereich",
-    "intervall", "zwischen", "plage", "intervalle", "entre", "rango", "intervalo", "intervallo",
-    "tra", "bereik", "indices", "array", "list", "vector", "matrix",
+    "range",
+    "ranges",
+    "interval",
+    "intervals",
+    "domain",
+    "bounds",
+    "between",
+    "bereich",
+    "intervall",
+    "zwischen",
+    "plage",
+    "intervalle",
+    "entre",
+    "rango",
+    "intervalo",
+    "intervallo",
+    "tra",
+    "bereik",
+    "indices",
+    "array",
+    "list",
+    "vector",
+    "matrix",
 ];
 /// Signs of formulas that are nothing in prose.
 const SIGNS: &[char] = &[
@@ -83,7 +103,7 @@ pub(super) fn before(seen: &[char]) -> Before {
         // `.[1]` of a query, `Monday.[1]` of a sentence.
         '.' if prior.is_none_or(|c| c.is_whitespace() || c == '`') => Before::Code,
         ':' if prior == Some(':') => Before::Code,
-        '>' if matches!(prior, Some('-' | '=')) => Before::Code,
+        '>' if matches!(prior, Some('-' | '=')) || is_generic(seen) => Before::Code,
         '-' if named(prior) => Before::Code,
         '*' if prior.is_none_or(char::is_whitespace) => Before::Free,
         '"' | '”' | '\'' | '’' | '`' | '»' | '*' => Before::Loose,
@@ -97,10 +117,21 @@ fn joins_words(c: char) -> bool {
         | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }
 
+/// Whether `seen` ends with a type such as `Vec<u8>`, and not with a tag of HTML.
+fn is_generic(seen: &[char]) -> bool {
+    let Some(at) = opener(seen).filter(|at| *at > 0) else {
+        return false;
+    };
+    let inside: String = seen[at + 1..seen.len() - 1].iter().collect();
+    let is_tag = inside.starts_with('/') || inside.trim_end_matches(['/', ' ']) == "br";
+    !is_tag && (seen[at - 1].is_alphanumeric() || seen[at - 1] == '_')
+}
+
 /// Where the bracket opens that ends `seen`.
 fn opener(seen: &[char]) -> Option<usize> {
     let (open, close) = match seen.last()? {
         ')' => ('(', ')'),
+        '>' => ('<', '>'),
         _ => ('[', ']'),
     };
     let mut depth = 0;
@@ -119,14 +150,18 @@ fn opener(seen: &[char]) -> Option<usize> {
 
 /// The word that ends `seen`.
 fn word(seen: &[char]) -> Before {
-    let is_part = |c: &&char| !c.is_whitespace() && !matches!(c, '(' | '"' | '“' | '*' | '[' | '|' | '`');
+    let is_part =
+        |c: &&char| !c.is_whitespace() && !matches!(c, '(' | '"' | '“' | '*' | '[' | '|' | '`');
     let all: String = seen.iter().rev().take_while(is_part).collect();
     let all: String = all.chars().rev().collect();
     if all.contains("://") {
         return Before::Loose;
     }
     let word = all.trim_matches('_');
-    if word.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | ',' | '-')) {
+    if word
+        .chars()
+        .all(|c| c.is_ascii_digit() || matches!(c, '.' | ',' | '-'))
+    {
         // A number has no entries.
         return Before::Loose;
     }
@@ -139,7 +174,10 @@ fn word(seen: &[char]) -> Before {
         true => Before::Code,
         false => {
             // The last part of `the/word` or `so.then` is what stands before.
-            let part = word.rsplit(['.', '/', ',', ';', ':', '-']).next().unwrap_or(word);
+            let part = word
+                .rsplit(['.', '/', ',', ';', ':', '-'])
+                .next()
+                .unwrap_or(word);
             Before::Word(part.to_lowercase())
         }
     }
@@ -182,7 +220,9 @@ pub(super) fn after(rest: &[char], begins: bool, end: bool) -> Option<After> {
         }
         ' ' | '\t' | '\u{a0}' => {
             let spaces = rest.iter().take(MAX_WORD_CHARS);
-            let gap = spaces.take_while(|c| matches!(c, ' ' | '\t' | '\u{a0}')).count();
+            let gap = spaces
+                .take_while(|c| matches!(c, ' ' | '\t' | '\u{a0}'))
+                .count();
             match rest.get(gap) {
                 _ if gap == MAX_WORD_CHARS => found.ends = true,
                 None if end => found.ends = true,
@@ -193,7 +233,8 @@ pub(super) fn after(rest: &[char], begins: bool, end: bool) -> Option<After> {
                     let next = *next(rest, gap + 1, end)?;
                     found.sign = next == ' ';
                 }
-                Some(c) if c.is_alphabetic() || matches!(c, '%' | '‰' | '°' | '€' | '$' | '£') => {
+                Some(c) if c.is_alphabetic() || matches!(c, '%' | '‰' | '°' | '€' | '$' | '£') =>
+                {
                     let word = whole_word(&rest[gap..], end)?;
                     found.unit = is_unit(&word, rest.get(gap + word.chars().count()));
                     found.goes_on = c.is_lowercase();
@@ -209,7 +250,10 @@ pub(super) fn after(rest: &[char], begins: bool, end: bool) -> Option<After> {
 /// Whether `word`, after a space, is a unit: the short ones are words too.
 fn is_unit(word: &str, next: Option<&char>) -> bool {
     let known = UNITS.contains(&word.to_lowercase().as_str());
-    let word_too = matches!(word, "a" | "A" | "s" | "t" | "min" | "sec" | "bar" | "ma" | "pa" | "pt");
+    let word_too = matches!(
+        word,
+        "a" | "A" | "s" | "t" | "min" | "sec" | "bar" | "ma" | "pa" | "pt"
+    );
     let ends = next.is_none_or(|c| matches!(c, '.' | ',' | ';' | ')' | '\n'));
     known && (ends || (!word_too && !matches!(next, Some('\'' | '’'))))
 }
@@ -223,8 +267,13 @@ fn next(rest: &[char], at: usize, end: bool) -> Option<&char> {
 }
 
 fn whole_word(rest: &[char], end: bool) -> Option<String> {
-    let is_part = |c: &&char| c.is_alphanumeric() || matches!(c, '_' | '%' | '‰' | '°' | '€' | '$' | '£');
-    let word: String = rest.iter().take(MAX_WORD_CHARS).take_while(is_part).collect();
+    let is_part =
+        |c: &&char| c.is_alphanumeric() || matches!(c, '_' | '%' | '‰' | '°' | '€' | '$' | '£');
+    let word: String = rest
+        .iter()
+        .take(MAX_WORD_CHARS)
+        .take_while(is_part)
+        .collect();
     let whole = end || word.chars().count() < rest.len() || rest.len() >= MAX_WORD_CHARS;
     whole.then_some(word)
 }
@@ -262,8 +311,16 @@ pub(super) fn target(rest: &[char], end: bool) -> Option<Option<usize>> {
 
 /// Whether what follows `[1]:` is an address.
 fn defines(rest: &[char], end: bool) -> Option<bool> {
-    let gap = rest.iter().take(MAX_WORD_CHARS).take_while(|c| **c == ' ').count();
-    let word: String = rest[gap..].iter().take(12).take_while(|c| !c.is_whitespace()).collect();
+    let gap = rest
+        .iter()
+        .take(MAX_WORD_CHARS)
+        .take_while(|c| **c == ' ')
+        .count();
+    let word: String = rest[gap..]
+        .iter()
+        .take(12)
+        .take_while(|c| !c.is_whitespace())
+        .collect();
     let whole = end || rest.len() > gap + word.chars().count() || word.chars().count() >= 12;
     let starts = ["http", "www.", "/", "./", "../", "<", "#", "mailto:", "ftp"];
     whole.then(|| starts.iter().any(|start| word.starts_with(start)))
@@ -325,8 +382,8 @@ fn is_list_of_marks(mark: &Mark, place: Place<'_>, after: After, count: usize) -
         // Of made up numbers only those that nothing else can be.
         return after_sentence && after.ends;
     }
-    let two = mark.form == Form::Range
-        || (mark.numbers.len() == 2 && mark.numbers[0] < mark.numbers[1]);
+    let two =
+        mark.form == Form::Range || (mark.numbers.len() == 2 && mark.numbers[0] < mark.numbers[1]);
     let begins = is_blank(place.seen) || ends_sentence(place.seen);
     if two && (follows_interval_word(place.seen) || (after.goes_on && begins)) {
         return false;
@@ -345,7 +402,11 @@ fn is_blank(seen: &[char]) -> bool {
 }
 
 fn last_letter(seen: &[char]) -> Option<(usize, char)> {
-    let (at, c) = seen.iter().enumerate().rev().find(|(_, c)| !c.is_whitespace())?;
+    let (at, c) = seen
+        .iter()
+        .enumerate()
+        .rev()
+        .find(|(_, c)| !c.is_whitespace())?;
     Some((at, *c))
 }
 
@@ -359,7 +420,10 @@ fn follows_sign(seen: &[char]) -> bool {
 }
 
 fn ends_sentence(seen: &[char]) -> bool {
-    matches!(last_letter(seen), Some((_, '.' | '!' | '?' | '。' | '！' | '？')))
+    matches!(
+        last_letter(seen),
+        Some((_, '.' | '!' | '?' | '。' | '！' | '？'))
+    )
 }
 
 fn follows_interval_word(seen: &[char]) -> bool {

@@ -7,11 +7,52 @@ const MAX_RANGE: u32 = 10;
 
 /// What comes before the number, in the languages that models cite in.
 const LABELS: &[&str] = &[
-    "sources", "source", "src", "documents", "document", "docs", "doc", "ids", "id", "references",
-    "reference", "refs", "ref", "citations", "citation", "cite", "passages", "passage", "chunks",
-    "chunk", "context", "excerpts", "excerpt", "snippet", "quellen", "quelle", "dokument",
-    "fuentes", "fuente", "documentos", "documento", "sources", "fonti", "fonte", "fontes",
-    "bronnen", "bron", "источник", "документ", "来源", "文档", "资料", "引用", "出典", "資料", "文書",
+    "sources",
+    "source",
+    "src",
+    "documents",
+    "document",
+    "docs",
+    "doc",
+    "ids",
+    "id",
+    "references",
+    "reference",
+    "refs",
+    "ref",
+    "citations",
+    "citation",
+    "cite",
+    "passages",
+    "passage",
+    "chunks",
+    "chunk",
+    "context",
+    "excerpts",
+    "excerpt",
+    "snippet",
+    "quellen",
+    "quelle",
+    "dokument",
+    "fuentes",
+    "fuente",
+    "documentos",
+    "documento",
+    "sources",
+    "fonti",
+    "fonte",
+    "fontes",
+    "bronnen",
+    "bron",
+    "источник",
+    "документ",
+    "来源",
+    "文档",
+    "资料",
+    "引用",
+    "出典",
+    "資料",
+    "文書",
     "출처",
 ];
 /// Words between two numbers.
@@ -20,9 +61,33 @@ const JOINTS: &[&str] = &[
 ];
 /// What tells where in a source something stands, after its number.
 const PLACES: &[&str] = &[
-    "page", "pages", "p", "pp", "pg", "section", "sections", "sec", "§", "line", "lines", "l",
-    "chapter", "ch", "paragraph", "para", "seite", "seiten", "s", "abschnitt", "página", "pagina",
-    "pág", "section", "页", "頁", "第",
+    "page",
+    "pages",
+    "p",
+    "pp",
+    "pg",
+    "section",
+    "sections",
+    "sec",
+    "§",
+    "line",
+    "lines",
+    "l",
+    "chapter",
+    "ch",
+    "paragraph",
+    "para",
+    "seite",
+    "seiten",
+    "s",
+    "abschnitt",
+    "página",
+    "pagina",
+    "pág",
+    "section",
+    "页",
+    "頁",
+    "第",
 ];
 
 /// How a mark is written.
@@ -64,7 +129,23 @@ pub(super) fn may_hold(open: char, c: char) -> bool {
     wide || c.is_alphanumeric()
         || matches!(
             c,
-            ' ' | ',' | ';' | '-' | '–' | '^' | '†' | '#' | ':' | '.' | '&' | '|' | '=' | '§' | '、' | '，' | '；' | '_'
+            ' ' | ','
+                | ';'
+                | '-'
+                | '–'
+                | '^'
+                | '†'
+                | '#'
+                | ':'
+                | '.'
+                | '&'
+                | '|'
+                | '='
+                | '§'
+                | '、'
+                | '，'
+                | '；'
+                | '_'
         )
 }
 
@@ -83,7 +164,9 @@ pub(super) fn read(open: char, inside: &str) -> Option<Mark> {
     let mut items = 0;
     let mut form = Form::Single;
     for item in inside.split([',', ';', '、']) {
-        for item in joined(item.trim()) {
+        let (parts, by_words) = joined(item.trim());
+        labelled |= by_words;
+        for item in parts {
             if items > 0 && is_place(item) {
                 labelled = true;
                 continue;
@@ -106,7 +189,6 @@ pub(super) fn read(open: char, inside: &str) -> Option<Mark> {
             }
             items += 1;
         }
-        labelled |= joined(item.trim()).len() > 1;
     }
     if items > 1 {
         form = Form::List;
@@ -119,9 +201,11 @@ pub(super) fn read(open: char, inside: &str) -> Option<Mark> {
         return None;
     }
     let mut seen = Vec::new();
-    numbers.retain(|n| !seen.contains(n) && {
-        seen.push(*n);
-        true
+    numbers.retain(|n| {
+        !seen.contains(n) && {
+            seen.push(*n);
+            true
+        }
     });
     (!numbers.is_empty()).then_some(Mark { form, numbers })
 }
@@ -140,8 +224,8 @@ fn narrow(text: &str) -> String {
     text.chars().map(narrow).collect()
 }
 
-/// The parts of an item that words join: `1 and 2`.
-fn joined(item: &str) -> Vec<&str> {
+/// The parts of an item, and whether words join them: `1 and 2`.
+fn joined(item: &str) -> (Vec<&str>, bool) {
     let mut parts = Vec::new();
     let mut start = 0;
     for (at, word) in words(item) {
@@ -152,9 +236,14 @@ fn joined(item: &str) -> Vec<&str> {
         }
     }
     parts.push(item[start..].trim());
+    let by_words = parts.len() > 1;
     // `[1, and 2]` has an empty one.
-    let some: Vec<&str> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
-    if some.is_empty() { parts } else { some }
+    let some: Vec<&str> = parts
+        .iter()
+        .copied()
+        .filter(|part| !part.is_empty())
+        .collect();
+    (if some.is_empty() { parts } else { some }, by_words)
 }
 
 /// Words with their places.
@@ -184,7 +273,9 @@ fn unlabelled(item: &str) -> (&str, bool) {
 
 /// Whether an item tells a place: `page 3`, `p. 3-4`, `§ 2`.
 fn is_place(item: &str) -> bool {
-    let end = item.find(|c: char| c.is_ascii_digit()).unwrap_or(item.len());
+    let end = item
+        .find(|c: char| c.is_ascii_digit())
+        .unwrap_or(item.len());
     let (word, number) = item.split_at(end);
     let word = word.trim().trim_end_matches('.').to_lowercase();
     let is_number = |c: char| c.is_ascii_digit() || matches!(c, '-' | '–' | '.' | ' ');
@@ -193,10 +284,15 @@ fn is_place(item: &str) -> bool {
 
 /// A number after a label, which a title may follow: `1: Manual`, `1 - Manual`.
 fn titled(item: &str) -> Option<u32> {
-    let end = item.find(|c: char| !c.is_ascii_digit()).unwrap_or(item.len());
+    let end = item
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(item.len());
     let (digits, rest) = item.split_at(end);
     let rest = rest.trim_start();
-    let ends = rest.is_empty() || [":", "|", "- ", "– "].iter().any(|mark| rest.starts_with(mark));
+    let ends = rest.is_empty()
+        || [":", "|", "- ", "– "]
+            .iter()
+            .any(|mark| rest.starts_with(mark));
     number(digits).filter(|_| ends)
 }
 
@@ -268,16 +364,45 @@ mod tests {
         }
         for inside in ["1", "１", "1†source", "1、2", "1†L3-L5"] {
             let mark = read('【', inside).unwrap();
-            assert_eq!((mark.form, mark.numbers[0]), (Form::Labelled, 1), "{inside}");
+            assert_eq!(
+                (mark.form, mark.numbers[0]),
+                (Form::Labelled, 1),
+                "{inside}"
+            );
         }
     }
 
     #[test]
     fn what_is_none() {
         for inside in [
-            "", " ", "a", "x1", "2024", "1.5", "1/2", "-1", "1:3", "1..3", "1-900", "3-1", "1-2-3",
-            "page 3", "step 1", "table 2", "Source", "Source: a.md", "note", "and", ",", "1,", "^",
-            "1, x", "^1, 2", "Source 1 of 3", "i", "see 1",
+            "",
+            " ",
+            "a",
+            "x1",
+            "2024",
+            "1.5",
+            "1/2",
+            "-1",
+            "1:3",
+            "1..3",
+            "1-900",
+            "3-1",
+            "1-2-3",
+            "page 3",
+            "step 1",
+            "table 2",
+            "Source",
+            "Source: a.md",
+            "note",
+            "and",
+            ",",
+            "1,",
+            "^",
+            "1, x",
+            "^1, 2",
+            "Source 1 of 3",
+            "i",
+            "see 1",
         ] {
             assert_eq!(numbers(inside), None, "{inside}");
         }

@@ -4,7 +4,7 @@
 use super::context::target;
 
 /// Letters of a span of code or a formula; more is ordinary text.
-const MAX_SPAN_CHARS: usize = 1000;
+const MAX_SPAN_CHARS: usize = 600;
 /// Letters of what closes one, at most.
 const MAX_CLOSE_CHARS: usize = 16;
 /// Letters of a line that are read to know what it is.
@@ -172,7 +172,9 @@ impl Blocks {
         }
         let tail = &rest[at + count..];
         let spaces = tail.iter().take(MAX_LINE_CHARS);
-        let gap = spaces.take_while(|c| matches!(c, ' ' | '\t' | '\r')).count();
+        let gap = spaces
+            .take_while(|c| matches!(c, ' ' | '\t' | '\r'))
+            .count();
         let may_close = count >= fence.count && count < MAX_LINE_CHARS;
         if may_close && indent <= fence.indent + 3 {
             match tail.get(gap) {
@@ -199,7 +201,10 @@ fn prefix(rest: &[char], end: bool, items: &[usize], may_indent: bool) -> Option
     let mut base = 0;
     loop {
         let start = found.len;
-        let space = |at: usize| rest.get(at).filter(|c| matches!(c, ' ' | '\t') && at < MAX_LINE_CHARS);
+        let space = |at: usize| {
+            rest.get(at)
+                .filter(|c| matches!(c, ' ' | '\t') && at < MAX_LINE_CHARS)
+        };
         while let Some(c) = space(found.len) {
             found.indent += if *c == '\t' { 4 - found.indent % 4 } else { 1 };
             found.len += 1;
@@ -208,7 +213,11 @@ fn prefix(rest: &[char], end: bool, items: &[usize], may_indent: bool) -> Option
             found.start = found.indent;
         }
         if found.items.is_empty() && found.quotes == 0 {
-            base = items.iter().copied().rfind(|column| *column <= found.indent).unwrap_or(0);
+            base = items
+                .iter()
+                .copied()
+                .rfind(|column| *column <= found.indent)
+                .unwrap_or(0);
         }
         let decided = end || found.len >= MAX_LINE_CHARS;
         let Some(&c) = rest.get(found.len) else {
@@ -258,7 +267,11 @@ fn list_sign(rest: &[char], end: bool) -> Option<usize> {
     let len = match rest.first() {
         Some('-' | '*' | '+') => 1,
         Some(c) if c.is_ascii_digit() => {
-            let digits = rest.iter().take(10).take_while(|c| c.is_ascii_digit()).count();
+            let digits = rest
+                .iter()
+                .take(10)
+                .take_while(|c| c.is_ascii_digit())
+                .count();
             match rest.get(digits) {
                 None if !end => return None,
                 Some('.' | ')') if digits < 10 => digits + 1,
@@ -289,7 +302,11 @@ fn fence(text: &[char], end: bool) -> Option<Option<(char, usize)>> {
         return Some(None);
     }
     let rest = &text[count..];
-    let line = rest.iter().take(MAX_LINE_CHARS).take_while(|c| **c != '\n').count();
+    let line = rest
+        .iter()
+        .take(MAX_LINE_CHARS)
+        .take_while(|c| **c != '\n')
+        .count();
     if letter == '`' && rest[..line].contains(&'`') {
         return Some(None);
     }
@@ -427,7 +444,10 @@ fn dollars(rest: &[char], end: bool) -> Option<Step> {
 
 /// An address in angle brackets, or an element of code; else the bracket alone.
 fn angle(rest: &[char], end: bool) -> Option<Step> {
-    let head = rest[1..].iter().take(12).take_while(|c| c.is_ascii_alphanumeric() || **c == ':');
+    let head = rest[1..]
+        .iter()
+        .take(12)
+        .take_while(|c| c.is_ascii_alphanumeric() || **c == ':');
     let head: String = head.collect();
     if head.chars().count() + 1 == rest.len() && !end && head.len() < 12 {
         return None;
@@ -441,11 +461,18 @@ fn angle(rest: &[char], end: bool) -> Option<Step> {
             _ => Some(Step::Prose(1)),
         };
     }
-    if matches!(name.as_str(), "code" | "pre" | "kbd" | "samp" | "tt" | "math" | "var") {
+    if matches!(
+        name.as_str(),
+        "code" | "pre" | "kbd" | "samp" | "tt" | "math" | "var"
+    ) {
         let close: Vec<char> = format!("</{name}>").chars().collect();
         let ends = |tail: &[char]| {
-            let same = tail.len() >= close.len()
-                && tail.iter().zip(&close).all(|(a, b)| a.eq_ignore_ascii_case(b));
+            let same = tail[0] == '<'
+                && tail.len() >= close.len()
+                && tail
+                    .iter()
+                    .zip(&close)
+                    .all(|(a, b)| a.eq_ignore_ascii_case(b));
             same.then_some(close.len())
         };
         return Some(match closes(rest, 1, end, ends)? {

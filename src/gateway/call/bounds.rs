@@ -34,9 +34,10 @@ fn most_read(request: &ChatRequest) -> usize {
             .sum();
         message.content.len() + calls
     });
-    let tools = request.tools.iter().map(|tool| {
-        tool.name.len() + tool.description.len() + tool.parameters.to_string().len()
-    });
+    let tools = request
+        .tools
+        .iter()
+        .map(|tool| tool.name.len() + tool.description.len() + tool.parameters.to_string().len());
     let each = (request.messages.len() + request.tools.len()) * TOKENS_EACH;
     messages.sum::<usize>() + tools.sum::<usize>() + each + HIDDEN_TOKENS
 }

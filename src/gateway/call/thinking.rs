@@ -346,7 +346,10 @@ mod tests {
     #[test]
     fn reasoning_is_no_answer() {
         for (text, expected) in [
-            ("<think>The user asks [1].</think>\n\nMonday [1].", "Monday [1]."),
+            (
+                "<think>The user asks [1].</think>\n\nMonday [1].",
+                "Monday [1].",
+            ),
             ("\n <think>\nhm\n</think>Monday.", "Monday."),
             ("<thinking>a < b</thinking> Monday.", "Monday."),
             ("<Reasoning>hm</Reasoning>Monday.", "Monday."),
@@ -360,8 +363,14 @@ mod tests {
             ("<|begin_of_thought|>a<|end_of_thought|>Monday.", "Monday."),
             ("<think>never closed", ""),
             ("<think>cut in its end</thi", ""),
-            ("Monday.\n\n<think>check</think>\n\nTuesday.", "Monday.\n\nTuesday."),
-            ("Monday [1]. <think>check</think> Tuesday.", "Monday [1]. Tuesday."),
+            (
+                "Monday.\n\n<think>check</think>\n\nTuesday.",
+                "Monday.\n\nTuesday.",
+            ),
+            (
+                "Monday [1]. <think>check</think> Tuesday.",
+                "Monday [1]. Tuesday.",
+            ),
             ("Monday.\n<think>never closed", "Monday.\n"),
         ] {
             assert_eq!(split(&[text]), expected, "{text}");

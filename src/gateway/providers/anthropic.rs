@@ -8,9 +8,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::chat::{
-    ChatMessage, ChatRequest, ChatRole, Finish, ProviderEvent, ToolChoice,
-};
+use super::super::chat::{ChatMessage, ChatRequest, ChatRole, Finish, ProviderEvent, ToolChoice};
 use super::super::{GatewayError, Secret};
 use super::address::{base_url, sensitive};
 use super::counts::{self, list};
@@ -192,7 +190,10 @@ impl Reader for AnthropicReader {
             } => self.block(index, content_block, out)?,
             Event::ContentBlockDelta { index, delta } => match delta {
                 BlockDelta::Text { text } => {
-                    out.extend(text.filter(|text| !text.is_empty()).map(ProviderEvent::Delta));
+                    out.extend(
+                        text.filter(|text| !text.is_empty())
+                            .map(ProviderEvent::Delta),
+                    );
                 }
                 BlockDelta::Json { partial_json } => {
                     let piece = partial_json.unwrap_or_default();
@@ -246,7 +247,10 @@ impl AnthropicReader {
     ) -> Result<(), Fault> {
         match block {
             Block::Text { text } => {
-                out.extend(text.filter(|text| !text.is_empty()).map(ProviderEvent::Delta));
+                out.extend(
+                    text.filter(|text| !text.is_empty())
+                        .map(ProviderEvent::Delta),
+                );
             }
             Block::ToolUse { id, name, input } => {
                 let call = self.calls.at(index)?;

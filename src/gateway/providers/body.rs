@@ -168,7 +168,8 @@ fn take_whole(
     out: &mut Vec<ProviderEvent>,
 ) -> Result<(), Fault> {
     let body = body.trim_start_matches('\u{feff}').trim();
-    let several = body.starts_with('[') || serde_json::from_str::<serde::de::IgnoredAny>(body).is_err();
+    let several =
+        body.starts_with('[') || serde_json::from_str::<serde::de::IgnoredAny>(body).is_err();
     if !several {
         return reader.take(body, out);
     }

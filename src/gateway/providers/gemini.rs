@@ -10,9 +10,7 @@ use reqwest::header::{HeaderMap, HeaderName};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::chat::{
-    ChatMessage, ChatRequest, ChatRole, Finish, ProviderEvent, ToolChoice,
-};
+use super::super::chat::{ChatMessage, ChatRequest, ChatRole, Finish, ProviderEvent, ToolChoice};
 use super::super::{GatewayError, Secret};
 use super::address::{base_url, sensitive};
 use super::counts::{self, list};

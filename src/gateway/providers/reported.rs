@@ -92,7 +92,10 @@ pub(super) fn kind(error: &Value) -> Option<Kind> {
 /// Whether `error` says that prompt and answer do not fit the model.
 pub(super) fn says_too_long(error: &Value) -> bool {
     let codes = codes(error);
-    if codes.iter().any(|code| TOO_LONG_CODES.contains(&code.as_str())) {
+    if codes
+        .iter()
+        .any(|code| TOO_LONG_CODES.contains(&code.as_str()))
+    {
         return true;
     }
     let text = words(error).to_lowercase();
@@ -131,15 +134,34 @@ fn by_name(code: &str) -> Option<Kind> {
     let has = |words: &[&str]| words.iter().any(|word| code.contains(word));
     // From the special to the general: `invalid_request_error` is also the type of many
     // errors whose code says more.
-    if has(&["rate_limit", "ratelimit", "resource_exhausted", "overloaded", "quota", "throttl"]) {
+    if has(&[
+        "rate_limit",
+        "ratelimit",
+        "resource_exhausted",
+        "overloaded",
+        "quota",
+        "throttl",
+    ]) {
         Some(Kind::RateLimited)
-    } else if has(&["authentication", "permission", "invalid_api_key", "unauthorized", "unauthenticated"]) {
+    } else if has(&[
+        "authentication",
+        "permission",
+        "invalid_api_key",
+        "unauthorized",
+        "unauthenticated",
+    ]) {
         Some(Kind::Unauthorized)
     } else if has(&["model_not_found", "not_found"]) {
         Some(Kind::NoModel)
     } else if has(&["timeout", "deadline_exceeded"]) {
         Some(Kind::Timeout)
-    } else if has(&["invalid_request", "badrequest", "bad_request", "invalid_argument", "unsupported_"]) {
+    } else if has(&[
+        "invalid_request",
+        "badrequest",
+        "bad_request",
+        "invalid_argument",
+        "unsupported_",
+    ]) {
         Some(Kind::Rejected)
     } else {
         None
@@ -148,7 +170,15 @@ fn by_name(code: &str) -> Option<Kind> {
 
 /// Every code of an error in lower case, the most telling first.
 fn codes(error: &Value) -> Vec<String> {
-    let fields = ["code", "type", "status", "status_code", "http_code", "errorCode", "reason"];
+    let fields = [
+        "code",
+        "type",
+        "status",
+        "status_code",
+        "http_code",
+        "errorCode",
+        "reason",
+    ];
     let mut found = Vec::new();
     let mut level = Some(error);
     for _ in 0..MAX_DEPTH {
@@ -235,14 +265,35 @@ mod tests {
     #[test]
     fn other_errors_are_not() {
         for (error, expected) in [
-            (json!({"message": "Rate limit reached: the request exceeds 6000 tokens per minute", "code": "rate_limit_exceeded"}), Some(Kind::RateLimited)),
-            (json!({"message": "You exceeded your current quota", "code": "insufficient_quota"}), Some(Kind::RateLimited)),
-            (json!({"message": "max_tokens is too large: 5000. This model supports at most 4096 completion tokens", "code": 400}), Some(Kind::Rejected)),
-            (json!({"message": "max_tokens: 9000 > 8192, which is the maximum allowed number of output tokens", "type": "invalid_request_error"}), Some(Kind::Rejected)),
-            (json!({"message": "busy", "type": "overloaded_error"}), Some(Kind::RateLimited)),
-            (json!({"message": "wrong", "code": "401"}), Some(Kind::Unauthorized)),
+            (
+                json!({"message": "Rate limit reached: the request exceeds 6000 tokens per minute", "code": "rate_limit_exceeded"}),
+                Some(Kind::RateLimited),
+            ),
+            (
+                json!({"message": "You exceeded your current quota", "code": "insufficient_quota"}),
+                Some(Kind::RateLimited),
+            ),
+            (
+                json!({"message": "max_tokens is too large: 5000. This model supports at most 4096 completion tokens", "code": 400}),
+                Some(Kind::Rejected),
+            ),
+            (
+                json!({"message": "max_tokens: 9000 > 8192, which is the maximum allowed number of output tokens", "type": "invalid_request_error"}),
+                Some(Kind::Rejected),
+            ),
+            (
+                json!({"message": "busy", "type": "overloaded_error"}),
+                Some(Kind::RateLimited),
+            ),
+            (
+                json!({"message": "wrong", "code": "401"}),
+                Some(Kind::Unauthorized),
+            ),
             (json!({"message": "x", "type": "server_error"}), None),
-            (json!({"status": "RESOURCE_EXHAUSTED", "code": 429}), Some(Kind::RateLimited)),
+            (
+                json!({"status": "RESOURCE_EXHAUSTED", "code": 429}),
+                Some(Kind::RateLimited),
+            ),
             (json!("out of memory"), None),
         ] {
             assert_eq!(kind(&error), expected, "{error}");

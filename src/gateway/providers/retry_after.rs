@@ -71,9 +71,15 @@ mod tests {
         for (headers, expected) in [
             (&[("retry-after", "7")][..], Some(7_000)),
             (&[("retry-after", " 0.5 ")], Some(500)),
-            (&[("retry-after-ms", "250"), ("retry-after", "9")], Some(250)),
+            (
+                &[("retry-after-ms", "250"), ("retry-after", "9")],
+                Some(250),
+            ),
             (&[("x-ms-retry-after-ms", "1500")], Some(1_500)),
-            (&[("retry-after-ms", "x"), ("retry-after", "1")], Some(1_000)),
+            (
+                &[("retry-after-ms", "x"), ("retry-after", "1")],
+                Some(1_000),
+            ),
             (&[("retry-after", "-1")], None),
             (&[("retry-after", "soon")], None),
             (&[], None),

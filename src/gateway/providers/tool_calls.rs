@@ -250,19 +250,113 @@ mod tests {
         let one = vec![call("a", "tide", kiel)];
         let two = vec![call("a", "tide", kiel), call("b", "tide", rostock)];
         for (what, fragments, expected) in [
-            ("no index", json!([[null, "a", "tide", ""], [null, null, null, "{\"port\":"], [null, null, null, "\"Kiel\"}"]]), &one),
-            ("the id again and again", json!([[null, "a", "tide", ""], [null, "a", null, "{\"port\":"], [null, "a", "", "\"Kiel\"}"]]), &one),
-            ("the name again and again", json!([[0, "a", "tide", ""], [0, "a", "tide", "{\"port\":"], [0, "a", "tide", "\"Kiel\"}"], [0, "a", "tide", ""]]), &one),
-            ("another id with each piece", json!([[0, "a", "tide", ""], [0, "x", null, "{\"port\":"], [0, "y", null, "\"Kiel\"}"]]), &one),
-            ("a name in pieces", json!([[0, "a", "ti", ""], [0, null, "de", ""], [0, null, null, kiel]]), &one),
-            ("a name that grows", json!([[0, "a", "ti", ""], [0, null, "tide", ""], [0, null, null, kiel]]), &one),
-            ("an object", json!([[0, "a", "tide", {"port": "Kiel"}]]), &one),
-            ("an object twice", json!([[0, "a", "tide", {}], [0, "a", null, {"port": "Kiel"}]]), &one),
-            ("one index", json!([[0, "a", "tide", kiel], [0, "b", "tide", rostock]]), &two),
-            ("one index, in pieces", json!([[0, "a", "tide", ""], [0, null, null, kiel], [0, "b", "tide", ""], [0, null, null, "{\"port\":"], [0, null, null, "\"Rostock\"}"]]), &two),
-            ("one index, by turns", json!([[0, "a", "tide", ""], [0, "b", "tide", ""], [0, "a", null, "{\"port\":"], [0, "b", null, rostock], [0, "a", null, "\"Kiel\"}"]]), &two),
-            ("no index, by id", json!([[null, "a", "tide", ""], [null, "b", "tide", ""], [null, "a", null, kiel], [null, "b", null, rostock]]), &two),
-            ("indices out of order", json!([[1, "b", "tide", rostock], [0, "a", "tide", kiel]]), &two),
+            (
+                "no index",
+                json!([
+                    [null, "a", "tide", ""],
+                    [null, null, null, "{\"port\":"],
+                    [null, null, null, "\"Kiel\"}"]
+                ]),
+                &one,
+            ),
+            (
+                "the id again and again",
+                json!([
+                    [null, "a", "tide", ""],
+                    [null, "a", null, "{\"port\":"],
+                    [null, "a", "", "\"Kiel\"}"]
+                ]),
+                &one,
+            ),
+            (
+                "the name again and again",
+                json!([
+                    [0, "a", "tide", ""],
+                    [0, "a", "tide", "{\"port\":"],
+                    [0, "a", "tide", "\"Kiel\"}"],
+                    [0, "a", "tide", ""]
+                ]),
+                &one,
+            ),
+            (
+                "another id with each piece",
+                json!([
+                    [0, "a", "tide", ""],
+                    [0, "x", null, "{\"port\":"],
+                    [0, "y", null, "\"Kiel\"}"]
+                ]),
+                &one,
+            ),
+            (
+                "a name in pieces",
+                json!([
+                    [0, "a", "ti", ""],
+                    [0, null, "de", ""],
+                    [0, null, null, kiel]
+                ]),
+                &one,
+            ),
+            (
+                "a name that grows",
+                json!([
+                    [0, "a", "ti", ""],
+                    [0, null, "tide", ""],
+                    [0, null, null, kiel]
+                ]),
+                &one,
+            ),
+            (
+                "an object",
+                json!([[0, "a", "tide", {"port": "Kiel"}]]),
+                &one,
+            ),
+            (
+                "an object twice",
+                json!([[0, "a", "tide", {}], [0, "a", null, {"port": "Kiel"}]]),
+                &one,
+            ),
+            (
+                "one index",
+                json!([[0, "a", "tide", kiel], [0, "b", "tide", rostock]]),
+                &two,
+            ),
+            (
+                "one index, in pieces",
+                json!([
+                    [0, "a", "tide", ""],
+                    [0, null, null, kiel],
+                    [0, "b", "tide", ""],
+                    [0, null, null, "{\"port\":"],
+                    [0, null, null, "\"Rostock\"}"]
+                ]),
+                &two,
+            ),
+            (
+                "one index, by turns",
+                json!([
+                    [0, "a", "tide", ""],
+                    [0, "b", "tide", ""],
+                    [0, "a", null, "{\"port\":"],
+                    [0, "b", null, rostock],
+                    [0, "a", null, "\"Kiel\"}"]
+                ]),
+                &two,
+            ),
+            (
+                "no index, by id",
+                json!([
+                    [null, "a", "tide", ""],
+                    [null, "b", "tide", ""],
+                    [null, "a", null, kiel],
+                    [null, "b", null, rostock]
+                ]),
+                &two,
+            ),
+            (
+                "indices out of order",
+                json!([[1, "b", "tide", rostock], [0, "a", "tide", kiel]]),
+                &two,
+            ),
         ] {
             assert_eq!(joined(fragments), *expected, "{what}");
         }
@@ -284,7 +378,10 @@ mod tests {
         // The same id twice is made another.
         let found = joined(json!([[0, "x", "tide", "{}"], [1, "x", "wind", "{}"]]));
         assert_ne!(found[0].0, found[1].0);
-        assert_eq!(joined(json!([[0, "a", "now", null]])), [call("a", "now", "{}")]);
+        assert_eq!(
+            joined(json!([[0, "a", "now", null]])),
+            [call("a", "now", "{}")]
+        );
     }
 
     #[test]

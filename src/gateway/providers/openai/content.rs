@@ -30,7 +30,11 @@ fn gather(content: &Value, depth: usize, said: &mut Said) {
         Value::Object(part) if depth > 0 => {
             let kind = part.get("type").and_then(Value::as_str).unwrap_or("text");
             let has = |word: &str| kind.contains(word);
-            if has("think") || has("reason") || has("thought") || part.get("thought") == Some(&Value::Bool(true)) {
+            if has("think")
+                || has("reason")
+                || has("thought")
+                || part.get("thought") == Some(&Value::Bool(true))
+            {
                 said.reasoning = true;
             } else if has("text") || has("refusal") {
                 // Some servers wrap the text once more, as `{"value": ..}`.

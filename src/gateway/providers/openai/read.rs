@@ -16,7 +16,12 @@ use super::content::{Said, said};
 /// What some servers send, as data, to keep a connection open.
 const PINGS: &[&str] = &["ping", "pong", "keepalive", "keep-alive", "heartbeat"];
 /// Fields that hold the model's reasoning; servers that send two say the same twice.
-const REASONING: &[&str] = &["reasoning_content", "reasoning", "reasoning_text", "thinking"];
+const REASONING: &[&str] = &[
+    "reasoning_content",
+    "reasoning",
+    "reasoning_text",
+    "thinking",
+];
 
 /// What has been read of one answer.
 #[derive(Default)]
@@ -154,7 +159,11 @@ impl OpenAiReader {
         }
         if let Some(Value::Array(fragments)) = fields.get("tool_calls") {
             for fragment in fragments {
-                self.join(fragment["index"].clone(), &fragment["id"], &fragment["function"])?;
+                self.join(
+                    fragment["index"].clone(),
+                    &fragment["id"],
+                    &fragment["function"],
+                )?;
                 self.by_delta |= is_delta;
             }
         }
@@ -222,7 +231,9 @@ mod tests {
     fn read(chunks: &[Value]) -> Result<(String, Vec<String>, Ending), Fault> {
         let (mut reader, mut out) = (OpenAiReader::default(), Vec::new());
         for chunk in chunks {
-            let data = chunk.as_str().map_or_else(|| chunk.to_string(), str::to_owned);
+            let data = chunk
+                .as_str()
+                .map_or_else(|| chunk.to_string(), str::to_owned);
             reader.take(&data, &mut out)?;
         }
         let ending = reader.end(&mut out)?;
@@ -230,7 +241,9 @@ mod tests {
         for event in out {
             match event {
                 ProviderEvent::Delta(delta) => text.push_str(&delta),
-                ProviderEvent::ToolCall(call) => calls.push(format!("{}{}", call.name, call.arguments)),
+                ProviderEvent::ToolCall(call) => {
+                    calls.push(format!("{}{}", call.name, call.arguments))
+                }
                 ProviderEvent::Done { .. } => {}
             }
         }
@@ -260,51 +273,97 @@ mod tests {
             json!({"choices": [{"delta": {"content": null, "tool_calls": null}}]}),
             json!({"error": null, "choices": null}),
         ] {
-            let got = read(&[nothing.clone(), text(), nothing.clone(), stop(), nothing.clone()]);
+            let got = read(&[
+                nothing.clone(),
+                text(),
+                nothing.clone(),
+                stop(),
+                nothing.clone(),
+            ]);
             let (said, _, ending) = got.unwrap();
-            assert_eq!((said.as_str(), ending.finish), ("Hi.", Finish::Stop), "{nothing}");
+            assert_eq!(
+                (said.as_str(), ending.finish),
+                ("Hi.", Finish::Stop),
+                "{nothing}"
+            );
         }
-        assert!(matches!(read(&[json!({"status": "ok"})]), Err(Fault::Garbled(_))));
+        assert!(matches!(
+            read(&[json!({"status": "ok"})]),
+            Err(Fault::Garbled(_))
+        ));
         assert!(matches!(read(&[json!(7)]), Err(Fault::Garbled(_))));
     }
 
     #[test]
     fn parts_and_reasoning() {
         for (first, expected) in [
-            (json!({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]}), ""),
-            (json!({"content": [{"type": "reasoning", "text": "hm"}, {"type": "text", "text": "Yes. "}]}), "Yes. "),
-            (json!({"content": ["Yes", {"type": "output_text", "text": ". "}]}), "Yes. "),
-            (json!({"content": {"type": "text", "text": "Yes. "}}), "Yes. "),
+            (
+                json!({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]}),
+                "",
+            ),
+            (
+                json!({"content": [{"type": "reasoning", "text": "hm"}, {"type": "text", "text": "Yes. "}]}),
+                "Yes. ",
+            ),
+            (
+                json!({"content": ["Yes", {"type": "output_text", "text": ". "}]}),
+                "Yes. ",
+            ),
+            (
+                json!({"content": {"type": "text", "text": "Yes. "}}),
+                "Yes. ",
+            ),
             (json!({"reasoning_content": "hm", "content": ""}), ""),
             (json!({"reasoning": "hm", "content": null}), ""),
             (json!({"thinking": {"content": "hm"}}), ""),
             (json!({"content": 7}), ""),
             (json!({"refusal": "No. "}), "No. "),
         ] {
-            let (text, ..) = read(&[delta(first.clone()), delta(json!({"content": "Hi."})), stop()]).unwrap();
+            let (text, ..) = read(&[
+                delta(first.clone()),
+                delta(json!({"content": "Hi."})),
+                stop(),
+            ])
+            .unwrap();
             assert_eq!(text, format!("{expected}Hi."), "{first}");
             let whole = json!({"choices": [{"message": first, "finish_reason": "stop"}]});
             assert_eq!(read(&[whole]).unwrap().0, expected, "{first}");
         }
         // A whole message after its deltas says nothing new.
         let last = json!({"choices": [{"delta": {}, "message": {"content": "Hi."}, "finish_reason": "stop"}]});
-        assert_eq!(read(&[delta(json!({"content": "Hi."})), last]).unwrap().0, "Hi.");
+        assert_eq!(
+            read(&[delta(json!({"content": "Hi."})), last]).unwrap().0,
+            "Hi."
+        );
     }
 
     #[test]
     fn counts_in_any_form() {
         for (usage, expected) in [
-            (json!({"prompt_tokens": 5, "completion_tokens": 3}), (Some(5), Some(3))),
-            (json!({"prompt_tokens": 5.0, "completion_tokens": null}), (Some(5), None)),
+            (
+                json!({"prompt_tokens": 5, "completion_tokens": 3}),
+                (Some(5), Some(3)),
+            ),
+            (
+                json!({"prompt_tokens": 5.0, "completion_tokens": null}),
+                (Some(5), None),
+            ),
             (json!({"input_tokens": "5"}), (Some(5), None)),
-            (json!({"prompt_tokens": -5, "completion_tokens": 1e19}), (None, Some(10_000_000_000_000_000_000))),
+            (
+                json!({"prompt_tokens": -5, "completion_tokens": 1e19}),
+                (None, Some(10_000_000_000_000_000_000)),
+            ),
             (json!({"prompt_tokens_details": null}), (None, None)),
             (json!(3), (None, None)),
         ] {
             let mut last = stop();
             last["usage"] = usage.clone();
             let (_, _, ending) = read(&[last]).unwrap();
-            assert_eq!((ending.counts.prompt, ending.counts.completion), expected, "{usage}");
+            assert_eq!(
+                (ending.counts.prompt, ending.counts.completion),
+                expected,
+                "{usage}"
+            );
         }
     }
 
@@ -314,12 +373,22 @@ mod tests {
         for reason in [json!(""), json!(null), json!(" "), json!("null"), json!(0)] {
             let got = read(&[with(reason.clone())]);
             assert!(matches!(got, Err(Fault::Cut)), "{reason}");
-            assert_eq!(read(&[with(reason), json!("[DONE]")]).unwrap().2.finish, Finish::Stop);
+            assert_eq!(
+                read(&[with(reason), json!("[DONE]")]).unwrap().2.finish,
+                Finish::Stop
+            );
         }
-        for (reason, finish) in [("stop", Finish::Stop), ("LENGTH", Finish::Length), ("eos", Finish::Stop)] {
+        for (reason, finish) in [
+            ("stop", Finish::Stop),
+            ("LENGTH", Finish::Length),
+            ("eos", Finish::Stop),
+        ] {
             assert_eq!(read(&[with(json!(reason))]).unwrap().2.finish, finish);
         }
-        assert!(matches!(read(&[with(json!("error"))]), Err(Fault::Reported { .. })));
+        assert!(matches!(
+            read(&[with(json!("error"))]),
+            Err(Fault::Reported { .. })
+        ));
     }
 
     #[test]
@@ -332,7 +401,10 @@ mod tests {
             json!({"type": "error", "error": {"type": "overloaded_error"}}),
             json!({"detail": "Not found"}),
         ] {
-            assert!(matches!(read(&[error.clone()]), Err(Fault::Reported { .. })), "{error}");
+            assert!(
+                matches!(read(&[error.clone()]), Err(Fault::Reported { .. })),
+                "{error}"
+            );
         }
     }
 

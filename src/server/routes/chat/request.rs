@@ -208,7 +208,11 @@ impl ChatBody {
             return refuse("logprobs", "`logprobs` are not given; leave it out");
         }
         for (field, message) in UNHEARD {
-            if self.parameters.get(*field).is_some_and(|value| !says_nothing(field, value)) {
+            if self
+                .parameters
+                .get(*field)
+                .is_some_and(|value| !says_nothing(field, value))
+            {
                 return refuse(field, message);
             }
         }
@@ -219,7 +223,10 @@ impl ChatBody {
                 return refuse(&format!("stream_options.{name}"), &message);
             }
         }
-        let format = self.response_format.as_ref().filter(|format| !format.is_null());
+        let format = self
+            .response_format
+            .as_ref()
+            .filter(|format| !format.is_null());
         if format.is_some_and(|format| format["type"] != "text") {
             let message = "`response_format` must be text; ask for JSON with a tool";
             return refuse("response_format", message);
@@ -241,9 +248,18 @@ impl ChatBody {
 
 /// Parameters whose effect no answer of the gateway could show.
 const UNHEARD: &[(&str, &str)] = &[
-    ("top_logprobs", "`logprobs` are not given; leave `top_logprobs` out"),
-    ("functions", "`functions` are called `tools` now; send them as these"),
-    ("function_call", "`function_call` is called `tool_choice` now"),
+    (
+        "top_logprobs",
+        "`logprobs` are not given; leave `top_logprobs` out",
+    ),
+    (
+        "functions",
+        "`functions` are called `tools` now; send them as these",
+    ),
+    (
+        "function_call",
+        "`function_call` is called `tool_choice` now",
+    ),
     ("modalities", "answers are text; leave `modalities` out"),
     ("audio", "answers are text; leave `audio` out"),
     ("best_of", "`best_of` must be 1; leave it out"),
@@ -266,7 +282,9 @@ fn says_nothing(name: &str, value: &Value) -> bool {
         }
         "repetition_penalty" | "best_of" => value.is_null() || value.as_f64() == Some(1.0),
         "parallel_tool_calls" => value.is_null() || value.as_bool() == Some(true),
-        "store" | "echo" | "include_obfuscation" => value.is_null() || value.as_bool() == Some(false),
+        "store" | "echo" | "include_obfuscation" => {
+            value.is_null() || value.as_bool() == Some(false)
+        }
         "service_tier" => value.is_null() || is("auto") || is("default"),
         "function_call" => value.is_null() || is("auto") || is("none"),
         "modalities" => value.is_null() || *value == serde_json::json!(["text"]),
@@ -360,7 +378,9 @@ mod tests {
         for (name, value) in more.as_object().unwrap() {
             body[name] = value.clone();
         }
-        serde_json::from_value::<ChatBody>(body).unwrap().into_request()
+        serde_json::from_value::<ChatBody>(body)
+            .unwrap()
+            .into_request()
     }
 
     #[test]
