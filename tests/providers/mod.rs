@@ -10,3 +10,4 @@ mod real_server;
 mod routing;
 mod scripted;
 mod tls;
+mod tolerance;

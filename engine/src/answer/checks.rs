@@ -1,6 +1,8 @@
 //! What the evaluation of answers looks at: the claims of an answer, as the answerer
 //! itself sees them, and the units that people read.
 
+use super::citations::only_marks;
+use super::events::Citation;
 use super::grounding;
 use super::markup::one_line;
 use super::sentences::{is_item, sentences};
@@ -13,9 +15,9 @@ pub struct Claim {
     pub cites: Vec<u32>,
 }
 
-/// The claims of `answer`.
-pub fn claims(answer: &str) -> Vec<Claim> {
-    grounding::claims(answer)
+/// The claims of `answer`, which has these citations.
+pub fn claims(answer: &str, citations: &[Citation]) -> Vec<Claim> {
+    grounding::claims(&only_marks(answer, citations))
         .into_iter()
         .map(|claim| Claim {
             text: claim.text,

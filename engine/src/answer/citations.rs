@@ -1,25 +1,42 @@
 //! The streaming citation checker: text goes in as it is written, checked text
 //! and citations come out.
 //!
-//! It reads `[1]`, `[1, 2]`, `[1-3]`, `[1][2]`, `[^1]`, `[source 1]` and `【1】`
-//! and writes all of them as `[1][2]`. A number that no source has is removed,
-//! with the spaces that it leaves behind. Marks inside code are text. It works
-//! character by character, so how the text was cut into deltas cannot change
-//! the result; what may still become a mark is held back until it is decided.
+//! It reads `[1]`, `[1, 2]`, `[1-3]`, `[1][2]`, `[Source: 1]`, `[1 and 2]`, `【1】` and
+//! their like ([`mark`]) and writes all of them as `[1][2]`. A number that no source has
+//! is removed, with the spaces that it leaves behind. Brackets of code, links, formulas
+//! and tables of contents ([`markdown`]), indices, types and intervals ([`context`]) are
+//! text, and stay as they are. A footnote `[^1]` stays as it is too; it cites source 1
+//! unless the text says itself what it stands for.
+//!
+//! What may still become one thing or another is held back until it is decided, so how
+//! the text was cut into deltas cannot change the result.
 
+mod context;
+mod mark;
+mod markdown;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use self::context::{After, Place};
+use self::mark::{Form, Mark};
+use self::markdown::{Blocks, Step};
 use super::events::Citation;
 
-/// Longest text between brackets that can be a mark; more is ordinary text.
-const MAX_MARK_CHARS: usize = 40;
-/// Most numbers that one range such as `[1-4]` may stand for.
-const MAX_RANGE: u32 = 10;
+/// Letters of a paragraph that are kept to know what stands before a bracket.
+const MAX_SEEN_CHARS: usize = 120;
+/// Letters of a list of lists.
+const MAX_LITERAL_CHARS: usize = 200;
+/// Letters that two forms of one word share at least.
+const STEM_CHARS: usize = 5;
 
 /// One checked step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Checked {
     /// Text of the answer, to be appended.
     Text(String),
-    /// A citation whose mark ends where the text stands now.
+    /// A citation whose mark ends where the text stands now, or before.
     Citation(Citation),
 }
 
@@ -27,30 +44,31 @@ pub(super) enum Checked {
 pub(super) struct CitationChecker {
     /// `chunk_ids[n - 1]` is the chunk of source `n`.
     chunk_ids: Vec<String>,
+    /// The texts of the sources, in small letters, where they are known.
+    texts: Vec<String>,
     out: Vec<Checked>,
+    /// What is not decided yet.
+    pending: Vec<char>,
+    blocks: Blocks,
+    /// The paragraph so far, as it was written.
+    seen: Vec<char>,
+    /// A mark ends where the text stands.
+    after_mark: bool,
+    /// A mark without a space before it was one: others are, too.
+    attaches: bool,
     /// Characters sent so far.
     position: usize,
     /// Last character sent, to know where a line begins.
     last: Option<char>,
     /// Spaces that a removed mark may take with it.
     spaces: String,
-    /// An open bracket and what follows it.
-    mark: Option<String>,
     /// A mark was removed and nothing was sent since.
     removed: bool,
-    code: Code,
     /// Marks that pointed nowhere.
     dropped: usize,
-}
-
-/// Where in Markdown code the text stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Code {
-    /// In prose, after this many backticks in a row.
-    Prose(usize),
-    /// Inside a span or block that this many backticks opened; the second
-    /// number counts the backticks just read.
-    Inside(usize, usize),
+    /// Footnotes that may be citations, and those that the text explains.
+    footnotes: Vec<Citation>,
+    explained: BTreeSet<u32>,
 }
 
 impl CitationChecker {
@@ -58,28 +76,62 @@ impl CitationChecker {
     pub(super) fn new(chunk_ids: impl IntoIterator<Item = String>) -> Self {
         Self {
             chunk_ids: chunk_ids.into_iter().collect(),
+            texts: Vec::new(),
             out: Vec::new(),
+            pending: Vec::new(),
+            blocks: Blocks::default(),
+            seen: Vec::new(),
+            after_mark: false,
+            attaches: false,
             position: 0,
             last: None,
             spaces: String::new(),
-            mark: None,
             removed: false,
-            code: Code::Prose(0),
             dropped: 0,
+            footnotes: Vec::new(),
+            explained: BTreeSet::new(),
         }
+    }
+
+    /// Knows what the sources say, which tells `Monday[1]` from `rows[1]`.
+    pub(super) fn reading<'a>(mut self, texts: impl IntoIterator<Item = &'a str>) -> Self {
+        self.texts = texts.into_iter().map(str::to_lowercase).collect();
+        self
     }
 
     /// Takes the next text and returns what is decided by now.
     pub(super) fn push(&mut self, delta: &str) -> Vec<Checked> {
-        delta.chars().for_each(|c| self.step(c));
+        self.pending.extend(delta.chars());
+        self.decide(false);
+        std::mem::take(&mut self.out)
+    }
+
+    /// Takes text that cites nothing, as it is.
+    pub(super) fn verbatim(&mut self, text: &str) -> Vec<Checked> {
+        self.decide(true);
+        text.chars().for_each(|c| self.send(c));
+        std::mem::take(&mut self.out)
+    }
+
+    /// Takes the mark of source `n`.
+    pub(super) fn cite(&mut self, n: u32) -> Vec<Checked> {
+        self.decide(true);
+        if (1..=self.known()).contains(&n) {
+            self.write_mark(n);
+        }
         std::mem::take(&mut self.out)
     }
 
     /// The end of the text: what was held back, as it is.
     pub(super) fn finish(&mut self) -> Vec<Checked> {
-        self.abandon_mark();
+        self.decide(true);
         // Spaces at the end carry nothing.
         self.spaces.clear();
+        for note in std::mem::take(&mut self.footnotes) {
+            if !self.explained.contains(&note.n) {
+                self.out.push(Checked::Citation(note));
+            }
+        }
         std::mem::take(&mut self.out)
     }
 
@@ -88,25 +140,165 @@ impl CitationChecker {
         self.dropped
     }
 
-    fn step(&mut self, c: char) {
-        if let Some(mark) = &mut self.mark {
-            let close = if mark.starts_with('【') { '】' } else { ']' };
-            if c == close {
-                let mark = self.mark.take().unwrap_or_default();
-                self.decide(&mark, close);
-                return;
+    fn known(&self) -> u32 {
+        u32::try_from(self.chunk_ids.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Works off what can be decided; everything at the `end` of the text.
+    fn decide(&mut self, end: bool) {
+        let pending = std::mem::take(&mut self.pending);
+        let mut at = 0;
+        while at < pending.len() {
+            let rest = &pending[at..];
+            let done = match self.blocks.next(rest, end) {
+                Some(Step::Verbatim(len)) => {
+                    rest[..len].iter().for_each(|c| self.keep(*c));
+                    Some(len)
+                }
+                Some(Step::Prose(len)) => {
+                    rest[..len].iter().for_each(|c| self.prose(*c));
+                    Some(len)
+                }
+                Some(Step::Open) => self.bracket(rest, end),
+                None => None,
+            };
+            match done {
+                Some(len) => at += len,
+                None => break,
             }
-            let fits = is_mark_character(c) || (close == '】' && c != '\n');
-            if fits && mark.chars().count() <= MAX_MARK_CHARS {
-                mark.push(c);
-                return;
-            }
-            self.abandon_mark();
         }
-        let in_code = self.follow_code(c);
-        if !in_code && matches!(c, '[' | '【') {
-            self.mark = Some(c.to_string());
-        } else if matches!(c, ' ' | '\t') {
+        self.pending = pending[at..].to_vec();
+    }
+
+    /// What begins with a bracket: how many letters of it are decided; none while that
+    /// depends on what follows.
+    fn bracket(&mut self, rest: &[char], end: bool) -> Option<usize> {
+        let open = rest[0];
+        if open == '[' {
+            match literal(rest, end)? {
+                0 => {}
+                len => {
+                    rest[..len].iter().for_each(|c| self.keep(*c));
+                    return Some(len);
+                }
+            }
+        }
+        let len = match enclosed(rest, end)? {
+            0 => {
+                self.prose(open);
+                return Some(1);
+            }
+            len => len,
+        };
+        let inside: String = rest[1..len - 1].iter().collect();
+        let Some(mark) = mark::read(open, &inside) else {
+            self.prose(open);
+            return Some(1);
+        };
+        let begins = self.seen.iter().all(|c| c.is_whitespace());
+        let after = context::after(&rest[len..], begins, end)?;
+        if mark.form == Form::Footnote {
+            self.footnote(&mark, &rest[..len], begins && rest.get(len) == Some(&':'));
+        } else if self.is_mark(&mark, after) {
+            self.write(&mark);
+            rest[..len].iter().for_each(|c| self.see(*c));
+            self.after_mark = true;
+        } else {
+            rest[..len].iter().for_each(|c| self.keep(*c));
+        }
+        Some(len)
+    }
+
+    fn is_mark(&mut self, mark: &Mark, after: After) -> bool {
+        let place = Place {
+            seen: &self.seen,
+            after_mark: self.after_mark,
+            known: self.known(),
+        };
+        let mut attached = false;
+        let found = context::is_mark(mark, place, after, |word| {
+            attached = true;
+            let plain = word.chars().count() > 3 && word.chars().all(char::is_alphabetic);
+            (self.attaches && plain) || mark.numbers.iter().any(|n| self.says(*n, word))
+        });
+        self.attaches |= attached && found;
+        found
+    }
+
+    /// Whether source `n` says `word`, and nowhere with an index.
+    fn says(&self, n: u32, word: &str) -> bool {
+        let text = (n as usize)
+            .checked_sub(1)
+            .and_then(|at| self.texts.get(at));
+        let Some(text) = text else { return false };
+        let same = |other: &str| {
+            let (short, long) = match other.len() < word.len() {
+                true => (other, word),
+                false => (word, other),
+            };
+            other == word || (short.chars().count() >= STEM_CHARS && long.starts_with(short))
+        };
+        let indexed = |text: &String| text.contains(&format!("{word}["));
+        !self.texts.iter().any(indexed) && text.split(|c: char| !c.is_alphanumeric()).any(same)
+    }
+
+    /// A footnote stays as it is; whether it cites is known at the end.
+    fn footnote(&mut self, mark: &Mark, letters: &[char], explains: bool) {
+        if explains {
+            self.explained.extend(&mark.numbers);
+        }
+        self.flush_spaces();
+        let start = self.position;
+        letters.iter().for_each(|c| self.keep(*c));
+        if explains {
+            return;
+        }
+        let known = self.known();
+        for n in mark.numbers.iter().filter(|n| (1..=known).contains(*n)) {
+            let note = self.citation(*n, start);
+            self.footnotes.push(note);
+        }
+    }
+
+    fn write(&mut self, mark: &Mark) {
+        let known = self.known();
+        let (kept, lost): (Vec<u32>, Vec<u32>) =
+            mark.numbers.iter().partition(|n| (1..=known).contains(*n));
+        self.dropped += lost.len();
+        if kept.is_empty() {
+            self.removed = true;
+            if self.at_line_start() {
+                self.spaces.clear();
+            }
+            return;
+        }
+        kept.into_iter().for_each(|n| self.write_mark(n));
+    }
+
+    fn write_mark(&mut self, n: u32) {
+        self.flush_spaces();
+        let start = self.position;
+        format!("[{n}]").chars().for_each(|c| self.append(c));
+        let citation = self.citation(n, start);
+        self.out.push(Checked::Citation(citation));
+    }
+
+    /// A citation of source `n` from `start` to where the text stands.
+    fn citation(&self, n: u32, start: usize) -> Citation {
+        Citation {
+            source_start: None,
+            source_end: None,
+            page: None,
+            n,
+            chunk_id: self.chunk_ids[n as usize - 1].clone(),
+            start,
+            end: self.position,
+        }
+    }
+
+    /// A letter of prose.
+    fn prose(&mut self, c: char) {
+        if matches!(c, ' ' | '\t') {
             if !(self.removed && self.at_line_start()) {
                 self.spaces.push(c);
             }
@@ -116,64 +308,25 @@ impl CitationChecker {
             }
             self.send(c);
         }
+        self.see(c);
     }
 
-    /// Keeps track of backticks; true when `c` is code or a backtick.
-    fn follow_code(&mut self, c: char) -> bool {
-        // A span that was never closed ends with its paragraph.
-        let paragraph_ends = c == '\n' && self.last == Some('\n');
-        self.code = match (self.code, c) {
-            (Code::Prose(run), '`') => Code::Prose(run + 1),
-            (Code::Prose(0), _) => Code::Prose(0),
-            (Code::Prose(run), _) => Code::Inside(run, 0),
-            (Code::Inside(open, run), '`') if run + 1 == open && open < 3 => Code::Prose(0),
-            (Code::Inside(open, run), '`') => Code::Inside(open, run + 1),
-            (Code::Inside(open, run), _) if open >= 3 && run >= open => Code::Prose(0),
-            (Code::Inside(open, _), _) if open < 3 && paragraph_ends => Code::Prose(0),
-            (Code::Inside(open, _), _) => Code::Inside(open, 0),
-        };
-        c == '`' || matches!(self.code, Code::Inside(..))
+    /// A letter that stays whatever it is.
+    fn keep(&mut self, c: char) {
+        self.send(c);
+        self.see(c);
     }
 
-    fn decide(&mut self, mark: &str, close: char) {
-        let Some(numbers) = parse_mark(mark) else {
-            self.flush_spaces();
-            mark.chars().chain([close]).for_each(|c| self.send(c));
-            return;
-        };
-        let known = self.chunk_ids.len() as u32;
-        let (kept, lost): (Vec<u32>, Vec<u32>) =
-            numbers.into_iter().partition(|n| (1..=known).contains(n));
-        self.dropped += lost.len();
-        if kept.is_empty() {
-            self.removed = true;
-            if self.at_line_start() {
-                self.spaces.clear();
-            }
+    fn see(&mut self, c: char) {
+        self.after_mark = false;
+        if c == '\n' {
+            self.seen.clear();
             return;
         }
-        self.flush_spaces();
-        for n in kept {
-            let start = self.position;
-            format!("[{n}]").chars().for_each(|c| self.send(c));
-            self.out.push(Checked::Citation(Citation {
-                source_start: None,
-                source_end: None,
-                page: None,
-                n,
-                chunk_id: self.chunk_ids[n as usize - 1].clone(),
-                start,
-                end: self.position,
-            }));
+        if self.seen.len() >= 2 * MAX_SEEN_CHARS {
+            self.seen.drain(..MAX_SEEN_CHARS);
         }
-    }
-
-    /// What looked like the start of a mark is text.
-    fn abandon_mark(&mut self) {
-        if let Some(mark) = self.mark.take() {
-            self.flush_spaces();
-            mark.chars().for_each(|c| self.send(c));
-        }
+        self.seen.push(c);
     }
 
     fn at_line_start(&self) -> bool {
@@ -205,8 +358,55 @@ impl CitationChecker {
     }
 }
 
-fn is_mark_character(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, ' ' | ',' | ';' | '-' | '–' | '^' | '†' | '#')
+/// The bytes of a mark that `text` begins with, whatever sources there are; none when it
+/// begins with something else. `before` is what stands before it.
+pub(super) fn mark_at(before: &str, text: &str) -> Option<usize> {
+    let near = before.ceil_char_boundary(before.len().saturating_sub(MAX_SEEN_CHARS));
+    let line = before[near..].rsplit('\n').next().unwrap_or_default();
+    let seen: Vec<char> = line.chars().collect();
+    let rest: Vec<char> = text.chars().take(MAX_SEEN_CHARS).collect();
+    if rest.first() == Some(&'[') && literal(&rest, true) != Some(0) {
+        return None;
+    }
+    let len = enclosed(&rest, true).filter(|len| *len > 0)?;
+    let inside: String = rest[1..len - 1].iter().collect();
+    let mark = mark::read(rest[0], &inside)?;
+    let begins = seen.iter().all(|c| c.is_whitespace());
+    let after = context::after(&rest[len..], begins, true)?;
+    let place = Place {
+        seen: &seen,
+        after_mark: false,
+        known: u32::MAX,
+    };
+    let found = mark.form == Form::Footnote || context::is_mark(&mark, place, after, |_| false);
+    found.then(|| rest[..len].iter().map(|c| c.len_utf8()).sum())
+}
+
+/// `answer` with its citations as the only marks, each after a space: brackets that
+/// stand for something else are round.
+pub(super) fn only_marks(answer: &str, citations: &[Citation]) -> String {
+    let marks = citations.iter().map(|it| (it.start, it.end, it.n));
+    let mut marks: Vec<(usize, usize, u32)> = marks.collect();
+    marks.sort_unstable();
+    let mut marks = marks.into_iter().peekable();
+    let mut plain = String::with_capacity(answer.len());
+    let mut inside = 0;
+    let mut letters = answer.chars().enumerate().peekable();
+    while let Some((at, c)) = letters.next() {
+        while let Some((_, end, n)) = marks.next_if(|(start, ..)| *start == at) {
+            if plain.ends_with(char::is_alphanumeric) {
+                plain.push(' ');
+            }
+            plain.push_str(&format!("[{n}]"));
+            inside = inside.max(end);
+        }
+        if at < inside {
+            continue;
+        }
+        let numbered = letters.peek().is_some_and(|(_, c)| c.is_ascii_digit());
+        plain.push(if c == '[' && numbered { '(' } else { c });
+    }
+    plain
 }
 
 /// Punctuation that no space precedes.
@@ -217,232 +417,41 @@ fn is_closing(c: char) -> bool {
     )
 }
 
-/// The numbers of a mark such as `[1, 2`, without its closing bracket; none
-/// when it is ordinary text. Years and other long numbers are text.
-fn parse_mark(mark: &str) -> Option<Vec<u32>> {
-    let mut inside = mark.get(mark.chars().next()?.len_utf8()..)?;
-    if mark.starts_with('【') {
-        inside = inside.split('†').next()?;
-    }
-    let mut numbers = Vec::new();
-    for item in inside.split([',', ';']) {
-        let item = item.trim().trim_start_matches(['^', '#']);
-        let item = ["sources", "source", "Sources", "Source"]
-            .iter()
-            .find_map(|word| item.strip_prefix(word))
-            .unwrap_or(item)
-            .trim();
-        match item.split_once(['-', '–']) {
-            Some((from, to)) => {
-                let (from, to) = (number(from)?, number(to)?);
-                if from > to || to - from >= MAX_RANGE {
-                    return None;
-                }
-                numbers.extend(from..=to);
-            }
-            None => numbers.push(number(item)?),
+/// The length of a pair of brackets that may be a mark; 0 when it is none, none while
+/// that is not decided.
+fn enclosed(rest: &[char], end: bool) -> Option<usize> {
+    let open = rest[0];
+    let close = mark::closing(open)?;
+    for (at, c) in rest.iter().enumerate().skip(1) {
+        if *c == close {
+            return Some(at + 1);
+        }
+        if at > mark::MAX_CHARS || !mark::may_hold(open, *c) {
+            return Some(0);
         }
     }
-    let mut seen = Vec::new();
-    numbers.retain(|n| {
-        !seen.contains(n) && {
-            seen.push(*n);
-            true
-        }
-    });
-    Some(numbers)
+    end.then_some(0)
 }
 
-fn number(text: &str) -> Option<u32> {
-    let text = text.trim();
-    let digits = (1..=3).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten()
-}
-
-/// Checks a whole text at once.
-#[cfg(test)]
-pub(super) fn check(text: &str, chunk_ids: &[String]) -> (String, Vec<Citation>) {
-    let mut checker = CitationChecker::new(chunk_ids.iter().cloned());
-    let mut steps = checker.push(text);
-    steps.extend(checker.finish());
-    let mut answer = String::new();
-    let mut citations = Vec::new();
-    for step in steps {
-        match step {
-            Checked::Text(text) => answer.push_str(&text),
-            Checked::Citation(citation) => citations.push(citation),
-        }
-    }
-    (answer, citations)
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn three() -> Vec<String> {
-        ["a-0000", "b-0001", "c-0002"].map(str::to_owned).to_vec()
-    }
-
-    fn answer(text: &str) -> String {
-        check(text, &three()).0
-    }
-
-    fn cited(text: &str) -> Vec<u32> {
-        check(text, &three())
-            .1
-            .iter()
-            .map(|citation| citation.n)
-            .collect()
-    }
-
-    #[test]
-    fn every_way_of_writing_a_mark() {
-        for mark in [
-            "[1, 2]",
-            "[1][2]",
-            "[1,2]",
-            "[1; 2]",
-            "[^1][^2]",
-            "【1】【2】",
-            "[1-2]",
-            "[Source 1, Source 2]",
-            "[source 1][2]",
-            "【1†a.md】[2]",
-            "[1–2]",
-            "[1, 1, 2]",
-        ] {
-            assert_eq!(
-                answer(&format!("So it is {mark}.")),
-                "So it is [1][2].",
-                "{mark}"
-            );
-            assert_eq!(cited(&format!("So it is {mark}.")), [1, 2], "{mark}");
-        }
-    }
-
-    #[test]
-    fn offsets_count_scalar_values_of_the_final_answer() {
-        let text = "Größe [9] zählt 【2】 — 👍🏽 [1, 3].";
-        let (answer, citations) = check(text, &three());
-        assert_eq!(answer, "Größe zählt [2] — 👍🏽 [1][3].");
-        let characters: Vec<char> = answer.chars().collect();
-        for citation in &citations {
-            let mark: String = characters[citation.start..citation.end].iter().collect();
-            assert_eq!(mark, format!("[{}]", citation.n));
-            assert_eq!(citation.chunk_id, three()[citation.n as usize - 1]);
-        }
-        assert_eq!(citations.len(), 3);
-    }
-
-    #[test]
-    fn marks_that_point_nowhere_leave_no_trace() {
-        assert_eq!(answer("It is so [9]. And so [0]!"), "It is so. And so!");
-        assert_eq!(answer("It [9] is"), "It is");
-        assert_eq!(answer("It [9][1] is"), "It [1] is");
-        assert_eq!(answer("It [1, 9] is"), "It [1] is");
-        assert_eq!(answer("[7] It is"), "It is");
-        assert_eq!(answer("a\n [7] It is"), "a\nIt is");
-        assert_eq!(answer("It is [9]\nso [8]"), "It is\nso");
-        assert_eq!(answer("one[9] two"), "one two");
-        assert_eq!(answer("one [9]two"), "one two");
-        assert_eq!(answer("one [8] [9] two"), "one two");
-        assert_eq!(answer("(see [9])"), "(see)");
-    }
-
-    #[test]
-    fn other_brackets_are_text() {
-        for text in [
-            "a [note] b",
-            "in [2024] it",
-            "[",
-            "x [1",
-            "x [1,",
-            "[]",
-            "[a][b]",
-            "[ ] todo",
-            "[1.5]",
-            "[link](url)",
-            "[[x]]",
-            "[1-900]",
-        ] {
-            assert_eq!(answer(text), text);
-            assert!(cited(text).is_empty(), "{text}");
-        }
-    }
-
-    #[test]
-    fn code_is_text() {
-        for text in [
-            "use `args[1]` here",
-            "```rust\nlet a = v[9];\n```\nend",
-            "``a`[9]`` b",
-        ] {
-            assert_eq!(answer(text), text);
-            assert!(cited(text).is_empty(), "{text}");
-        }
-        assert_eq!(answer("use `a[9]` here [9]."), "use `a[9]` here.");
-        assert_eq!(answer("```\nx\n```\ndone [2][9]"), "```\nx\n```\ndone [2]");
-        assert_eq!(
-            answer("a stray ` tick\n\nthen [9] text"),
-            "a stray ` tick\n\nthen text"
-        );
-    }
-
-    proptest! {
-        /// However the text arrives, the answer and its citations are the same.
-        #[test]
-        fn chunking_changes_nothing(
-            pieces in proptest::collection::vec(
-                prop_oneof![
-                    Just("[1]"), Just("[9]"), Just("["), Just("]"), Just(" "), Just("1, 2"),
-                    Just("【3】"), Just("`"), Just("```"), Just("\n"), Just("é"), Just("word"),
-                    Just("."), Just("[^2]"), Just("👍🏽"),
-                ],
-                0..40,
-            ),
-            cuts in proptest::collection::vec(0usize..120, 0..20),
-        ) {
-            let text = pieces.concat();
-            let whole = check(&text, &three());
-
-            let mut checker = CitationChecker::new(three());
-            let mut answer = String::new();
-            let mut citations = Vec::new();
-            let characters: Vec<char> = text.chars().collect();
-            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(characters.len())).collect();
-            cuts.extend([0, characters.len()]);
-            cuts.sort_unstable();
-            let mut steps = Vec::new();
-            for pair in cuts.windows(2) {
-                let delta: String = characters[pair[0]..pair[1]].iter().collect();
-                steps.extend(checker.push(&delta));
+/// The length of a list of lists of numbers, `[[1, 2], [3, 4]]`, which cites nothing; 0
+/// when `rest` begins with something else, none while that is not decided.
+fn literal(rest: &[char], end: bool) -> Option<usize> {
+    let (mut depth, mut several, mut nested) = (0, false, false);
+    for (at, c) in rest.iter().enumerate().take(MAX_LITERAL_CHARS) {
+        match c {
+            '[' => {
+                depth += 1;
+                nested |= depth > 1;
             }
-            steps.extend(checker.finish());
-            for step in steps {
-                match step {
-                    Checked::Text(text) => answer.push_str(&text),
-                    Checked::Citation(citation) => {
-                        prop_assert_eq!(citation.end, answer.chars().count());
-                        citations.push(citation);
-                    }
-                }
-            }
-            prop_assert_eq!((answer, citations), whole);
+            ']' => depth -= 1,
+            ',' => several = true,
+            ' ' | '\n' | '.' | '-' | '+' => {}
+            c if c.is_ascii_digit() => {}
+            _ => return Some(0),
         }
-
-        /// Every citation lies where it says, and cites a source that exists.
-        #[test]
-        fn citations_lie_on_their_marks(text in "[ a\\[\\]0-9,.`\n]{0,60}") {
-            let (answer, citations) = check(&text, &three());
-            let characters: Vec<char> = answer.chars().collect();
-            for citation in citations {
-                let mark: String = characters[citation.start..citation.end].iter().collect();
-                prop_assert_eq!(mark, format!("[{}]", citation.n));
-                prop_assert!((1..=3).contains(&citation.n));
-            }
+        if depth == 0 {
+            return Some(if nested && several { at + 1 } else { 0 });
         }
     }
+    (end || rest.len() >= MAX_LITERAL_CHARS).then_some(0)
 }

@@ -46,6 +46,8 @@ const SYNOPSIS: f32 = 2.0;
 pub(super) struct Extract {
     /// Markdown with its mark.
     pub(super) text: String,
+    /// Bytes of the mark.
+    pub(super) mark: Range<usize>,
     /// Whether it must stand on lines of its own.
     pub(super) is_block: bool,
     /// Position of its source.
@@ -321,6 +323,7 @@ fn pick(candidates: &[Candidate], words: &Words) -> Vec<Extract> {
         .into_iter()
         .map(|(candidate, _)| Extract {
             text: candidate.rendered.text.clone(),
+            mark: candidate.rendered.mark.clone(),
             is_block: candidate.rendered.is_block,
             source: candidate.page,
             span: candidate.rendered.span.clone(),

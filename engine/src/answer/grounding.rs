@@ -1,5 +1,6 @@
 //! What an answer claims, sentence by sentence, and whether its sources bear it.
 
+use super::citations::mark_at;
 use super::sentences::{mark_len, sentences};
 use super::support::{self, Evidence};
 use super::words::Words;
@@ -71,23 +72,27 @@ pub(super) fn is_grounded(
 }
 
 /// A sentence without its `[n]` marks, and their numbers. Code keeps its
-/// brackets.
+/// brackets, and so do indices and the like.
 pub(super) fn split_marks(sentence: &str) -> (String, Vec<u32>) {
     let mut text = String::with_capacity(sentence.len());
     let mut cites = Vec::new();
     let mut in_code = false;
     let mut at = 0;
+    // Where the last mark ended.
+    let mut after_mark = usize::MAX;
     while let Some(c) = sentence[at..].chars().next() {
         in_code ^= c == '`';
         if c == '['
             && !in_code
             && let Some(len) = mark_len(&sentence[at..])
+            && (after_mark == at || mark_at(&sentence[..at], &sentence[at..]).is_some())
         {
             if let Ok(n) = sentence[at + 1..at + len - 1].parse() {
                 cites.push(n);
             }
             text.truncate(text.trim_end_matches([' ', '\t']).len());
             at += len;
+            after_mark = at;
             continue;
         }
         text.push(c);
@@ -122,6 +127,10 @@ mod tests {
         assert_eq!(
             split_marks("It is `v[1]` so [1][2]."),
             ("It is `v[1]` so.".to_owned(), vec![1, 2])
+        );
+        assert_eq!(
+            split_marks("Read rows[1] first [2][1]."),
+            ("Read rows[1] first.".to_owned(), vec![2, 1])
         );
         assert_eq!(split_marks("So. [3]"), ("So.".to_owned(), vec![3]));
         assert_eq!(with_marks("It is so.", &[1, 2]), "It is so [1][2].");

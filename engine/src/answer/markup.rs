@@ -1,11 +1,14 @@
 //! A line of a document as it reads in an answer: without its own markup.
 
+use super::citations::mark_at;
+
 pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Without emphasis and without the source's own reference marks, which would
-/// read as citations of ours: `[12]` goes, `[text](url)` becomes `text`.
+/// read as citations of ours: `[12]` goes, `[text](url)` becomes `text`. Indices and
+/// intervals stay.
 pub(super) fn strip_marks(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -21,7 +24,7 @@ pub(super) fn strip_marks(text: &str) -> String {
                 continue;
             }
             if c == '['
-                && let Some((shown, after)) = link(rest)
+                && let Some((shown, after)) = link(&out, rest)
             {
                 if shown.is_empty() {
                     out.truncate(out.trim_end().len());
@@ -38,9 +41,9 @@ pub(super) fn strip_marks(text: &str) -> String {
     out.trim().to_owned()
 }
 
-/// What a bracket at the start of `text` shows, and the text after it; none
-/// when it is an ordinary bracket.
-fn link(text: &str) -> Option<(&str, &str)> {
+/// What a bracket at the start of `text`, after `before`, shows, and the text after it;
+/// none when it is an ordinary bracket.
+fn link<'a>(before: &str, text: &'a str) -> Option<(&'a str, &'a str)> {
     let inside = text.strip_prefix('[')?;
     let end = inside.find(']')?;
     let (shown, after) = (&inside[..end], &inside[end + 1..]);
@@ -50,7 +53,10 @@ fn link(text: &str) -> Option<(&str, &str)> {
     if let Some(target) = after.strip_prefix('(') {
         return Some((shown, &target[target.find(')')? + 1..]));
     }
-    if let Some(target) = after.strip_prefix('[') {
+    let is_index = before.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | ')' | ']'));
+    if let Some(target) = after.strip_prefix('[')
+        && !is_index
+    {
         return Some((shown, &target[target.find(']')? + 1..]));
     }
     let number = |part: &str| {
@@ -58,12 +64,24 @@ fn link(text: &str) -> Option<(&str, &str)> {
         (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit())
     };
     let is_reference = !shown.is_empty() && shown.split([',', ';', '-', '–']).all(number);
-    is_reference.then_some(("", after))
+    (is_reference && mark_at(before, text).is_some()).then_some(("", after))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn indices_and_intervals_do() {
+        for text in [
+            "Take args[1] and m[1][2] of it.",
+            "The range [3, 8] is safe.",
+            "It is int[3] or [3]int.",
+            "Take [5-9] mg of it.",
+        ] {
+            assert_eq!(strip_marks(text), text);
+        }
+    }
 
     #[test]
     fn marks_of_the_source_do_not_survive() {

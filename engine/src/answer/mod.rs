@@ -17,6 +17,7 @@ mod markup;
 mod mend;
 mod names;
 mod opening;
+mod orphan;
 mod prompt;
 mod reading;
 mod refusal;

@@ -7,6 +7,7 @@
 
 use cairn_models::{Message, Role};
 
+use super::citations::mark_at;
 use super::extractive::Excerpt;
 use super::markup::one_line;
 use super::sentences::sentences;
@@ -290,25 +291,22 @@ fn disarm_tokens(text: &str) -> String {
     text
 }
 
-/// `[12]` becomes `(12)`, except right after a name or a bracket, where it is
-/// an index.
+/// `[12]`, `[Source: 12]` and the like become round; indices, intervals and links are
+/// none.
 fn disarm_marks(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find(['[', '【']) {
+    while let Some(at) = rest.find(['[', '【', '［', '〔']) {
         out.push_str(&rest[..at]);
         rest = &rest[at..];
         let open = rest.chars().next().map_or(1, char::len_utf8);
-        let after_name =
-            out.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | ')' | ']'));
-        let end = rest.find([']', '】']);
-        match end {
-            Some(end) if !after_name && is_reference(&rest[open..end]) => {
-                out.push_str(&format!("({})", &rest[open..end]));
-                let close = rest[end..].chars().next().map_or(1, char::len_utf8);
-                rest = &rest[end + close..];
+        match mark_at(&out, rest) {
+            Some(len) => {
+                // Both brackets are of one width.
+                out.push_str(&format!("({})", &rest[open..len - open]));
+                rest = &rest[len..];
             }
-            _ => {
+            None => {
                 out.push_str(&rest[..open]);
                 rest = &rest[open..];
             }
@@ -316,14 +314,6 @@ fn disarm_marks(text: &str) -> String {
     }
     out.push_str(rest);
     out
-}
-
-fn is_reference(inside: &str) -> bool {
-    inside.len() <= 24
-        && inside.chars().any(|c| c.is_ascii_digit())
-        && inside
-            .chars()
-            .all(|c| c.is_ascii_digit() || matches!(c, ',' | ';' | '-' | '–' | ' ' | '^'))
 }
 
 #[cfg(test)]

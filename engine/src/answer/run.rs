@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use super::citations::{Checked, CitationChecker};
+use super::citations::{Checked, CitationChecker, only_marks};
 use super::events::{AnswerEvent, Citation, Done};
 use super::extractive::Extract;
 use crate::retrieve::{SearchResponse, Source, Timings};
@@ -20,6 +20,8 @@ pub(super) struct Run {
     query_id: String,
     start: Instant,
     checker: CitationChecker,
+    /// What the sources say.
+    texts: Vec<String>,
     answer: String,
     citations: Vec<Citation>,
     timings_ms: Timings,
@@ -62,11 +64,14 @@ impl Run {
         start: Instant,
         out: mpsc::Sender<AnswerEvent>,
     ) -> Self {
+        let texts: Vec<String> = found.sources.iter().map(|s| s.text.clone()).collect();
+        let chunk_ids = found.sources.iter().map(|s| s.chunk_id.clone());
         Self {
             out,
             query_id: found.query_id.clone(),
             start,
-            checker: CitationChecker::new(found.sources.iter().map(|s| s.chunk_id.clone())),
+            checker: CitationChecker::new(chunk_ids).reading(texts.iter().map(String::as_str)),
+            texts,
             answer: String::new(),
             citations: Vec::new(),
             timings_ms: found.timings_ms.clone(),
@@ -88,7 +93,9 @@ impl Run {
 
     /// Only these sources can be cited from now on: `chunk_ids[n - 1]` is `n`.
     pub(super) fn can_cite(&mut self, chunk_ids: &[String]) {
-        self.checker = CitationChecker::new(chunk_ids.iter().cloned());
+        let texts = self.texts.iter().take(chunk_ids.len());
+        self.checker =
+            CitationChecker::new(chunk_ids.iter().cloned()).reading(texts.map(String::as_str));
     }
 
     /// A model wrote it, and this is what it took.
@@ -120,9 +127,15 @@ impl Run {
         !self.answer.is_empty()
     }
 
-    /// The text so far.
-    pub(super) fn answer(&self) -> &str {
-        &self.answer
+    /// The text so far with its citations as the only marks.
+    pub(super) fn cited_answer(&self) -> String {
+        only_marks(&self.answer, &self.citations)
+    }
+
+    /// Appends text that cites nothing, as it is.
+    pub(super) async fn say(&mut self, text: &str) {
+        let steps = self.checker.verbatim(text);
+        self.send(steps).await;
     }
 
     /// Appends text and sends what of it is decided.
@@ -146,7 +159,12 @@ impl Run {
                 start: count(extract.span.start),
                 end: count(extract.span.end),
             });
-            self.write(&format!("{gap}{}", extract.text)).await;
+            let (before, rest) = extract.text.split_at(extract.mark.start);
+            let after = &rest[extract.mark.len()..];
+            self.say(&format!("{gap}{before}")).await;
+            let mark = self.checker.cite(source.n);
+            self.send(mark).await;
+            self.say(after).await;
         }
     }
 

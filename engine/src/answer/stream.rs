@@ -183,7 +183,8 @@ impl Parts {
             );
             match written.await? {
                 Written::Text(finish_reason) => {
-                    let grounded = is_grounded(run.answer(), question, &evidence, &self.words);
+                    let grounded =
+                        is_grounded(&run.cited_answer(), question, &evidence, &self.words);
                     run.done(finish_reason, false, grounded).await;
                     return Ok(());
                 }
@@ -306,7 +307,7 @@ impl Parts {
 }
 
 async fn refuse(mut run: Run, request: &AnswerRequest, found: &SearchResponse) {
-    run.write(&refusal(&request.search, found)).await;
+    run.say(&refusal(&request.search, found)).await;
     run.close().await;
     run.done("refused", true, false).await;
 }

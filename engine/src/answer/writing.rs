@@ -6,6 +6,7 @@ use futures::StreamExt as _;
 use super::extractive::Excerpt;
 use super::mend::Mender;
 use super::opening::Opening;
+use super::orphan::Orphan;
 use super::prompt::{Prompt, PromptBudget, boundary, prompt};
 use super::request::{AnswerRequest, Failure};
 use super::run::Run;
@@ -215,10 +216,12 @@ fn basis(request: &AnswerRequest, question: &str, shown: &[Source]) -> Basis {
     }
 }
 
-/// What stands between a provider's deltas and the answer: the agreed word for "the
+/// What stands between a provider's deltas and the answer: reasoning whose beginning is
+/// missing is left out, the agreed word for "the
 /// sources do not say" is not shown, and a small local model is mended sentence by
 /// sentence.
 struct Text<'a> {
+    orphan: Orphan,
     opening: Opening,
     mender: Option<Mender<'a>>,
 }
@@ -226,20 +229,25 @@ struct Text<'a> {
 impl<'a> Text<'a> {
     fn new(local: bool, question: &str, evidence: &'a [Evidence], words: &'a Words) -> Self {
         Self {
+            orphan: Orphan::default(),
             opening: Opening::default(),
             mender: local.then(|| Mender::new(question, evidence, words)),
         }
     }
 
     fn push(&mut self, delta: &str) -> Vec<String> {
-        match (self.opening.push(delta), &mut self.mender) {
+        let answer = self.orphan.push(delta);
+        match (self.opening.push(&answer), &mut self.mender) {
             (Some(text), Some(mender)) => mender.push(&text),
             (text, _) => text.into_iter().collect(),
         }
     }
 
     fn finish(&mut self, cut_off: bool) -> Vec<String> {
-        let rest = self.opening.finish();
+        let answer = self.orphan.finish();
+        let mut rest = self.opening.push(&answer).unwrap_or_default();
+        rest.push_str(&self.opening.finish().unwrap_or_default());
+        let rest = (!rest.is_empty()).then_some(rest);
         match &mut self.mender {
             Some(mender) => {
                 let mut shown = rest.map(|text| mender.push(&text)).unwrap_or_default();

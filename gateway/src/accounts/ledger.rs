@@ -315,8 +315,11 @@ fn put(transaction: &Transaction<'_>, record: &CallRecord) -> rusqlite::Result<(
 /// What the key spent in this day and month, as the ledger has it.
 pub(super) fn spent(connection: &Connection, key: &KeyId, now: Now) -> rusqlite::Result<Spent> {
     let since = |start: i64| {
-        let sql = "SELECT coalesce(sum(prompt_tokens + completion_tokens), 0), \
-                   coalesce(sum(cost_nanousd), 0) FROM calls WHERE key_id = ?1 AND at >= ?2";
+        // `total` does not fail where the numbers are too large for a sum, and the cast
+        // stops at the largest whole number.
+        let sql = "SELECT cast(total(prompt_tokens) + total(completion_tokens) AS INTEGER), \
+                   cast(total(cost_nanousd) AS INTEGER) \
+                   FROM calls WHERE key_id = ?1 AND at >= ?2";
         let mut statement = connection.prepare_cached(sql)?;
         statement.query_row(params![key.as_str(), start], |row| {
             Ok(Amount {

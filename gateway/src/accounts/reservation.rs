@@ -144,7 +144,7 @@ impl Reservation {
         if let Some(meter) = self.meter.take() {
             let usage = &record.usage;
             let used = Amount {
-                tokens: (usage.prompt_tokens + usage.completion_tokens) as u64,
+                tokens: usage.total_tokens() as u64,
                 cost: Nanos::from_usd(usage.cost_usd),
             };
             meter.settle(self.held, used, Now::get());

@@ -75,6 +75,37 @@ fn done(reservation: Reservation, prompt: usize, completion: usize, accounts: &A
 }
 
 #[test]
+fn absurd_counts_break_no_sum() {
+    let dir = tempfile::tempdir().unwrap();
+    let accounts = Accounts::open(&config(dir.path())).unwrap();
+    let limits = KeyLimits {
+        tokens_per_day: Some(1000),
+        ..KeyLimits::default()
+    };
+    let keys = Keys::open(dir.path()).unwrap();
+    let (_, secret) = keys.create(&new_key(limits)).unwrap();
+    eventually(|| accounts.authenticate(secret.expose()).is_ok());
+    let caller = accounts.authenticate(secret.expose()).unwrap();
+    for _ in 0..3 {
+        let reservation = accounts
+            .admit(&Caller::anonymous(), estimate(1, 1), call())
+            .unwrap();
+        done(reservation, usize::MAX, usize::MAX, &accounts);
+    }
+    let reservation = accounts.admit(&caller, estimate(1, 1), call()).unwrap();
+    done(reservation, usize::MAX, usize::MAX, &accounts);
+    accounts.flush();
+    let reader = UsageReader::open(dir.path()).unwrap();
+    let sums = reader.sums(Group::Route, Period::default()).unwrap();
+    assert_eq!((sums[0].calls, sums[0].prompt_tokens), (4, i64::MAX as u64));
+    // What was spent is read again by the next process.
+    drop(accounts);
+    let accounts = Accounts::open(&config(dir.path())).unwrap();
+    let caller = accounts.authenticate(secret.expose()).unwrap();
+    assert!(accounts.admit(&caller, estimate(1, 1), call()).is_err());
+}
+
+#[test]
 fn a_call_is_booked_once_with_what_it_took() {
     let dir = tempfile::tempdir().unwrap();
     let accounts = Accounts::open(&config(dir.path())).unwrap();

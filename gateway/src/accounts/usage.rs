@@ -194,8 +194,10 @@ impl UsageReader {
     pub fn sums(&self, group: Group, period: Period) -> Result<Vec<UsageRow>, AccountsError> {
         let sql = format!(
             "SELECT {}, count(*), sum(c.outcome <> 'done'), sum(c.cache <> 'none'), \
-             sum(c.prompt_tokens), sum(c.cached_prompt_tokens), sum(c.completion_tokens), \
-             sum(c.cost_nanousd), avg(iif(c.outcome = 'done', c.latency_ms, NULL)), \
+             cast(total(c.prompt_tokens) AS INTEGER), \
+             cast(total(c.cached_prompt_tokens) AS INTEGER), \
+             cast(total(c.completion_tokens) AS INTEGER), \
+             cast(total(c.cost_nanousd) AS INTEGER), avg(iif(c.outcome = 'done', c.latency_ms, NULL)), \
              avg(c.ttft_ms) \
              FROM calls c LEFT JOIN keys k ON k.id = c.key_id \
              WHERE c.at >= ?1 AND c.at < ?2 GROUP BY 1 ORDER BY 1",

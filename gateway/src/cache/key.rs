@@ -34,7 +34,7 @@ pub(crate) struct Lookup {
 /// something random then. White space at the ends of a message does not count.
 pub(crate) fn lookup(plan: &Plan, request: &ChatRequest, call: &Call, semantic: bool) -> Lookup {
     let targets: Vec<String> = plan.targets.iter().map(|target| target.label()).collect();
-    let shared = json!({
+    let mut shared = json!({
         "version": VERSION,
         "tenant": call.caller.tenant(),
         "labels": call.caller.labels(),
@@ -49,6 +49,9 @@ pub(crate) fn lookup(plan: &Plan, request: &ChatRequest, call: &Call, semantic: 
         "tools": request.tools,
         "tool_choice": request.tool_choice,
     });
+    if !request.parameters.is_empty() {
+        shared["parameters"] = json!(request.parameters);
+    }
     let mut turns: Vec<Value> = Vec::new();
     let mut question = None;
     match &call.reuse.basis {

@@ -6,7 +6,7 @@ use cairn_models::Cancel;
 use metrics::counter;
 use tokio::time::Instant;
 
-use super::attempt::attempt;
+use super::attempt::{Patience, attempt};
 use super::backoff::wait;
 use super::metering::Metered;
 use super::{Call, estimate};
@@ -69,17 +69,22 @@ pub(super) async fn begin(
     if order.is_empty() {
         return Err(no_target(&plan.route.name, &skipped));
     }
+    let order = taking(plan, order, request)?;
     let mut tried = Tried::default();
     for (place, at) in order.iter().enumerate() {
         let target = &plan.targets[*at];
         let left = u32::try_from(order.len() - place).unwrap_or(u32::MAX);
         let share = first_by.saturating_duration_since(Instant::now()) / left;
-        let until = Instant::now() + share;
+        let patience = Patience {
+            until: Instant::now() + share,
+            pause: limits.token,
+            end,
+        };
         let asked = ask(
             target,
             request,
             &id,
-            until,
+            patience,
             left > 1,
             plan,
             cancel,
@@ -124,6 +129,34 @@ pub(super) async fn begin(
     Err(all_failed(tried.errors))
 }
 
+/// The targets that know every parameter of `request`: none may be dropped in silence.
+///
+/// # Errors
+/// `Rejected`, with the parameter's name, when there is no such target.
+fn taking(
+    plan: &Plan,
+    order: Vec<usize>,
+    request: &ChatRequest,
+) -> Result<Vec<usize>, ProviderError> {
+    let refuses = |at: &usize| plan.targets[*at].provider.refuses(request);
+    let takes: Vec<usize> = order
+        .iter()
+        .copied()
+        .filter(|at| refuses(at).is_none())
+        .collect();
+    let Some(first) = order.first().filter(|_| takes.is_empty()) else {
+        return Ok(takes);
+    };
+    let name = plan.targets[*first].provider.name();
+    let parameter = refuses(first).unwrap_or_default();
+    let message = format!("{name} does not know `{parameter}`; leave it out or ask another model");
+    Err(ProviderError::new(
+        ProviderErrorKind::Rejected,
+        name,
+        message,
+    ))
+}
+
 type Asked = (ProviderEvent, ProviderStream, Permit);
 
 /// One target with its attempts.
@@ -132,7 +165,7 @@ async fn ask(
     target: &Target,
     request: &ChatRequest,
     id: &str,
-    until: Instant,
+    patience: Patience,
     others: bool,
     plan: &Plan,
     cancel: &Cancel,
@@ -145,7 +178,7 @@ async fn ask(
             .admit(Instant::now())
             .map_err(|wait| left_alone(target, wait))?;
         let start = Instant::now();
-        let error = match attempt(target, request, until, cancel).await {
+        let error = match attempt(target, request, patience, cancel).await {
             Ok((first, stream)) => {
                 permit.first_token(start.elapsed(), Instant::now());
                 count(target, "begun");
@@ -166,7 +199,7 @@ async fn ask(
         let wait = wait(id, retry, error.retry_after);
         // One that asks to be left alone is left alone, where there are others.
         let asks = others && error.retry_after.is_some_and(|wait| !wait.is_zero());
-        if asks || Instant::now() + wait >= until {
+        if asks || Instant::now() + wait >= patience.until {
             return Err(error);
         }
         tokio::select! {

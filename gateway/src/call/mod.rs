@@ -10,12 +10,14 @@
 mod attempt;
 mod backoff;
 mod begin;
-mod estimate;
+mod bounds;
+pub(crate) mod estimate;
 mod flight;
 mod metering;
 mod relay;
 mod replay;
 mod run;
+mod thinking;
 
 use super::accounts::{Accounts, Caller, RateHeaders};
 use super::cache::Cache;

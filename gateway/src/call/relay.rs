@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::attempt::ended;
 use super::begin::Begun;
+use super::bounds::bounded;
 use super::estimate;
 use crate::accounts::CacheUse;
 use crate::cancelled;
@@ -30,6 +31,8 @@ pub(super) fn relay<'a>(
         tokio::pin!(cancelled, silence);
         let error = loop {
             match event {
+                // The model is at work.
+                Ok(ProviderEvent::Delta(text)) if text.is_empty() => {}
                 Ok(ProviderEvent::Delta(text)) => {
                     written.add(&text);
                     yield Ok(ChatEvent::Delta(text));
@@ -45,7 +48,10 @@ pub(super) fn relay<'a>(
                         provider: name.to_owned(),
                         model,
                         finish,
-                        usage: usage.unwrap_or_else(|| estimate::usage(request, written.tokens)),
+                        usage: match usage {
+                            Some(usage) => bounded(usage, request, written.bytes),
+                            None => estimate::usage(request, written.tokens),
+                        },
                         cache: CacheUse::None,
                         retries,
                         fallbacks,
@@ -78,12 +84,14 @@ pub(super) fn relay<'a>(
 #[derive(Default)]
 struct Written {
     characters: usize,
+    bytes: usize,
     tokens: usize,
 }
 
 impl Written {
     fn add(&mut self, text: &str) {
         self.characters += text.chars().count();
+        self.bytes += text.len();
         self.tokens += estimate::tokens(text);
     }
 

@@ -10,7 +10,7 @@ use super::{ChatRequest, Finish, ProviderError, ToolCall, Usage};
 /// What a provider sends.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ProviderEvent {
-    /// Some text.
+    /// Some text. Without a letter: the model is at work, on its reasoning for one.
     Delta(String),
     /// A function that the model asks for, whole.
     ToolCall(ToolCall),
@@ -35,6 +35,12 @@ pub trait Provider: Send + Sync {
 
     /// Tokens of prompt and answer that fit.
     fn context_tokens(&self) -> usize;
+
+    /// The first parameter of `request` that it could only pass over; it is not asked
+    /// then.
+    fn refuses<'a>(&self, _request: &'a ChatRequest) -> Option<&'a str> {
+        None
+    }
 
     /// Starts a completion. Dropping the stream, or `cancel`, ends the
     /// provider's work.

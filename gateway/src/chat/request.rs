@@ -25,6 +25,17 @@ pub struct ChatRequest {
     pub tools: Vec<Tool>,
     /// Whether it must.
     pub tool_choice: ToolChoice,
+    /// Further parameters by their names in OpenAI's format, for providers that know
+    /// them.
+    pub parameters: serde_json::Map<String, serde_json::Value>,
+}
+
+impl ChatRequest {
+    /// The first of the further parameters that is none of `spoken`.
+    pub(crate) fn parameter_besides(&self, spoken: &[&str]) -> Option<&str> {
+        let mut names = self.parameters.keys().map(String::as_str);
+        names.find(|name| !spoken.contains(name))
+    }
 }
 
 /// Who says a [`ChatMessage`].

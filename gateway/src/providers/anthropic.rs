@@ -8,17 +8,20 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::chat::{
-    ChatMessage, ChatRequest, ChatRole, Finish, ProviderErrorKind, ProviderEvent, ToolChoice, Usage,
-};
+use super::super::chat::{ChatMessage, ChatRequest, ChatRole, Finish, ProviderEvent, ToolChoice};
 use super::super::{GatewayError, Secret};
 use super::address::{base_url, sensitive};
+use super::counts::{self, list};
 use super::dialect::{Call, Dialect, Ending, Fault, Reader, parse};
 use super::tool_calls::{ToolCalls, arguments_object};
 use cairn_settings::config::ProviderConfig;
 
 /// The version of the API that this file is written for.
 const VERSION: &str = "2023-06-01";
+/// Whether several calls may come in one answer.
+const PARALLEL: &str = "parallel_tool_calls";
+/// Parameters of OpenAI's format that have a name here too.
+const SPOKEN: &[&str] = &["top_k", "user", PARALLEL];
 
 /// The dialect with its address and key.
 pub(super) fn anthropic(
@@ -53,6 +56,12 @@ impl Dialect for Anthropic {
         }
     }
 
+    fn refuses<'a>(&self, request: &'a ChatRequest) -> Option<&'a str> {
+        // The same seed twice would not give the same answer.
+        let seed = request.seed.map(|_| "seed");
+        seed.or_else(|| request.parameter_besides(SPOKEN))
+    }
+
     fn reader(&self) -> Box<dyn Reader> {
         Box::new(AnthropicReader::default())
     }
@@ -79,6 +88,12 @@ fn body(request: &ChatRequest, model: &str, stream: bool) -> Value {
     if let Some(top_p) = request.top_p {
         body["top_p"] = json!(top_p);
     }
+    if let Some(top_k) = request.parameters.get("top_k") {
+        body["top_k"] = top_k.clone();
+    }
+    if let Some(user) = request.parameters.get("user") {
+        body["metadata"] = json!({"user_id": user});
+    }
     if !request.stop.is_empty() {
         body["stop_sequences"] = json!(request.stop);
     }
@@ -97,6 +112,10 @@ fn body(request: &ChatRequest, model: &str, stream: bool) -> Value {
             ToolChoice::Required => json!({"type": "any"}),
             ToolChoice::Function(name) => json!({"type": "tool", "name": name}),
         };
+        let one_by_one = request.parameters.get(PARALLEL) == Some(&Value::Bool(false));
+        if one_by_one && request.tool_choice != ToolChoice::None {
+            body["tool_choice"]["disable_parallel_tool_use"] = json!(true);
+        }
     }
     body
 }
@@ -158,15 +177,7 @@ impl Reader for AnthropicReader {
     fn take(&mut self, data: &str, out: &mut Vec<ProviderEvent>) -> Result<(), Fault> {
         match parse(data)? {
             Event::Error { error } => {
-                return Err(Fault::Reported {
-                    kind: match error["type"].as_str() {
-                        Some("overloaded_error" | "rate_limit_error") => {
-                            ProviderErrorKind::RateLimited
-                        }
-                        _ => ProviderErrorKind::Failed,
-                    },
-                    error,
-                });
+                return Err(Fault::Reported { error });
             }
             Event::MessageStart { message } => self.message(message, out)?,
             Event::Message(message) => {
@@ -178,13 +189,19 @@ impl Reader for AnthropicReader {
                 content_block,
             } => self.block(index, content_block, out)?,
             Event::ContentBlockDelta { index, delta } => match delta {
-                BlockDelta::Text { text } if !text.is_empty() => {
-                    out.push(ProviderEvent::Delta(text));
+                BlockDelta::Text { text } => {
+                    out.extend(
+                        text.filter(|text| !text.is_empty())
+                            .map(ProviderEvent::Delta),
+                    );
                 }
                 BlockDelta::Json { partial_json } => {
-                    self.calls.at(index)?.arguments.push_str(&partial_json);
+                    let piece = partial_json.unwrap_or_default();
+                    self.calls.at(index)?.arguments.push_str(&piece);
                 }
-                _ => {}
+                // Reasoning is no answer, but a sign of life.
+                BlockDelta::Thinking => out.push(ProviderEvent::Delta(String::new())),
+                BlockDelta::Other => {}
             },
             Event::MessageDelta { delta, usage } => {
                 self.stopped(delta.stop_reason);
@@ -200,12 +217,12 @@ impl Reader for AnthropicReader {
         self.over
     }
 
-    fn end(&mut self, out: &mut Vec<ProviderEvent>) -> Option<Ending> {
-        let finish = self.finish?;
+    fn end(&mut self, out: &mut Vec<ProviderEvent>) -> Result<Ending, Fault> {
+        let finish = self.finish.ok_or(Fault::Cut)?;
         self.calls.finish(out);
-        Some(Ending {
+        Ok(Ending {
             finish,
-            usage: self.counts.usage(),
+            counts: self.counts.all(),
             model: self.model.take(),
         })
     }
@@ -229,7 +246,12 @@ impl AnthropicReader {
         out: &mut Vec<ProviderEvent>,
     ) -> Result<(), Fault> {
         match block {
-            Block::Text { text } if !text.is_empty() => out.push(ProviderEvent::Delta(text)),
+            Block::Text { text } => {
+                out.extend(
+                    text.filter(|text| !text.is_empty())
+                        .map(ProviderEvent::Delta),
+                );
+            }
             Block::ToolUse { id, name, input } => {
                 let call = self.calls.at(index)?;
                 (call.id, call.name) = (id, name);
@@ -238,13 +260,13 @@ impl AnthropicReader {
                     call.arguments = input.to_string();
                 }
             }
-            _ => {}
+            Block::Other => {}
         }
         Ok(())
     }
 
     fn stopped(&mut self, reason: Option<String>) {
-        if let Some(reason) = reason {
+        if let Some(reason) = reason.filter(|reason| !reason.is_empty()) {
             self.finish = Some(match reason.as_str() {
                 "max_tokens" | "model_context_window_exceeded" => Finish::Length,
                 "tool_use" => Finish::ToolCalls,
@@ -290,7 +312,7 @@ enum Event {
 struct Message {
     #[serde(default)]
     model: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list")]
     content: Vec<Block>,
     #[serde(default)]
     stop_reason: Option<String>,
@@ -302,7 +324,7 @@ struct Message {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Block {
     Text {
-        text: String,
+        text: Option<String>,
     },
     ToolUse {
         id: String,
@@ -319,9 +341,11 @@ enum Block {
 #[serde(tag = "type")]
 enum BlockDelta {
     #[serde(rename = "text_delta")]
-    Text { text: String },
+    Text { text: Option<String> },
     #[serde(rename = "input_json_delta")]
-    Json { partial_json: String },
+    Json { partial_json: Option<String> },
+    #[serde(rename = "thinking_delta")]
+    Thinking,
     #[serde(other)]
     Other,
 }
@@ -334,10 +358,15 @@ struct Stopped {
 
 /// Cumulative counts. Cached tokens are not part of `input_tokens`.
 #[derive(Default, Deserialize)]
+#[serde(default)]
 struct Counts {
+    #[serde(deserialize_with = "counts::field")]
     input_tokens: Option<usize>,
+    #[serde(deserialize_with = "counts::field")]
     cache_read_input_tokens: Option<usize>,
+    #[serde(deserialize_with = "counts::field")]
     cache_creation_input_tokens: Option<usize>,
+    #[serde(deserialize_with = "counts::field")]
     output_tokens: Option<usize>,
 }
 
@@ -358,15 +387,14 @@ impl Counts {
         replace(&mut self.output_tokens, later.output_tokens);
     }
 
-    fn usage(&self) -> Option<Usage> {
+    fn all(&self) -> counts::Counts {
         let cached = self.cache_read_input_tokens.unwrap_or(0);
-        Some(Usage {
-            prompt_tokens: self.input_tokens?
-                + cached
-                + self.cache_creation_input_tokens.unwrap_or(0),
-            completion_tokens: self.output_tokens?,
-            cached_prompt_tokens: cached,
-            ..Usage::default()
-        })
+        let created = self.cache_creation_input_tokens.unwrap_or(0);
+        let whole = |fresh: usize| fresh.saturating_add(cached).saturating_add(created);
+        counts::Counts {
+            prompt: self.input_tokens.map(whole),
+            completion: self.output_tokens,
+            cached: Some(cached),
+        }
     }
 }

@@ -4,7 +4,8 @@
 use reqwest::Url;
 use reqwest::header::HeaderMap;
 
-use super::super::chat::{ChatRequest, Finish, ProviderErrorKind, ProviderEvent, Usage};
+use super::super::chat::{ChatRequest, Finish, ProviderEvent};
+use super::counts::Counts;
 
 /// One HTTP request, ready to be sent.
 #[derive(Debug)]
@@ -20,6 +21,9 @@ pub(super) trait Dialect: Send + Sync {
     /// The request for a chat with `model`, streamed or in one piece.
     fn call(&self, request: &ChatRequest, model: &str, stream: bool) -> Call;
 
+    /// The first parameter of `request` that this format has no words for.
+    fn refuses<'a>(&self, request: &'a ChatRequest) -> Option<&'a str>;
+
     /// Reads one answer.
     fn reader(&self) -> Box<dyn Reader>;
 }
@@ -34,16 +38,19 @@ pub(super) trait Reader: Send {
     fn is_over(&self) -> bool;
 
     /// The end of the bytes: what was still being joined, and how the answer
-    /// ended; none when it broke off.
-    fn end(&mut self, out: &mut Vec<ProviderEvent>) -> Option<Ending>;
+    /// ended.
+    ///
+    /// # Errors
+    /// When it broke off, or nothing that came was part of an answer.
+    fn end(&mut self, out: &mut Vec<ProviderEvent>) -> Result<Ending, Fault>;
 }
 
 /// How a whole answer ended.
 #[derive(Debug)]
 pub(super) struct Ending {
     pub(super) finish: Finish,
-    /// None where the provider said nothing.
-    pub(super) usage: Option<Usage>,
+    /// What the provider counted.
+    pub(super) counts: Counts,
     /// The model that answered, where it was named.
     pub(super) model: Option<String>,
 }
@@ -55,10 +62,11 @@ pub(super) enum Fault {
     Garbled(String),
     /// The provider says that it failed.
     Reported {
-        kind: ProviderErrorKind,
         /// The provider's own words; for the log alone.
         error: serde_json::Value,
     },
+    /// It broke off.
+    Cut,
 }
 
 /// `data` as the format's own type.

@@ -2,17 +2,14 @@
 //! the kind, and what to do. The provider's own words may hold account names or
 //! parts of the key: they go to the log, never to the caller.
 
-use std::time::Duration;
-
 use reqwest::StatusCode;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::HeaderMap;
 use serde_json::Value;
 
 use super::super::chat::{ProviderError, ProviderErrorKind as Kind};
 use super::dialect::Fault;
-
-/// Longest that a provider's Retry-After is believed.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+use super::reported::{self, says_too_long};
+use super::retry_after::retry_after;
 
 /// A status other than success.
 pub(super) fn status(
@@ -34,36 +31,19 @@ pub(super) fn status(
         408 | 504 => Kind::Timeout,
         413 => Kind::TooLong,
         429 => Kind::RateLimited,
-        400..=499 if says_too_long(error) => Kind::TooLong,
+        // Some servers on one's own machine say it with 500.
+        400..=599 if says_too_long(error) => Kind::TooLong,
         400..=499 => Kind::Rejected,
         // 529 is Anthropic's "overloaded".
         529 => Kind::RateLimited,
         _ => Kind::Failed,
     };
-    let said = format!("(HTTP {number}{code})");
-    let message = match kind {
-        Kind::Redirected => {
-            format!(
-                "{name} answers with a redirect {said}, which is not followed; correct its base_url"
-            )
-        }
-        Kind::Unauthorized => {
-            // The code of a refused key can name the account.
-            format!("{name} refused the key (HTTP {number}); check the variable that key_env names")
-        }
-        Kind::NoModel => {
-            format!("{name} has no such model or address {said}; check its base_url and model")
-        }
-        Kind::Timeout => format!("{name} took too long {said}; try again"),
-        Kind::RateLimited => {
-            format!("{name} takes no more requests for now {said}; try again later")
-        }
-        Kind::TooLong => format!(
-            "{name} says that the request is too long {said}; send less, or set its context_tokens"
-        ),
-        Kind::Rejected => format!("{name} did not take the request {said}; the log has its reason"),
-        _ => format!("{name} failed {said}; try again"),
+    let said = match kind {
+        // The code of a refused key can name the account.
+        Kind::Unauthorized => format!("(HTTP {number})"),
+        _ => format!("(HTTP {number}{code})"),
     };
+    let message = message(name, kind, &said);
     if kind != Kind::Unauthorized {
         tracing::warn!(provider = name, status = number, detail = %detail(error), "the provider refused");
     }
@@ -77,12 +57,48 @@ pub(super) fn status(
 pub(super) fn fault(name: &str, fault: Fault) -> ProviderError {
     match fault {
         Fault::Garbled(what) => garbled(name, &what),
-        Fault::Reported { kind, error } => {
-            tracing::warn!(provider = name, detail = %detail(&error), "the provider failed while answering");
-            let code = code(&error);
-            let message = format!("{name} failed while it answered{code}; try again");
+        Fault::Cut => cut(name),
+        Fault::Reported { error } => {
+            let kind = reported::kind(&error).unwrap_or(Kind::Failed);
+            if kind != Kind::Unauthorized {
+                tracing::warn!(provider = name, detail = %detail(&error), "the provider failed while answering");
+            }
+            let code = match kind {
+                Kind::Unauthorized => String::new(),
+                _ => code(&error),
+            };
+            let message = match kind {
+                Kind::Failed => format!("{name} failed while it answered{code}; try again"),
+                _ => message(name, kind, &format!("(while it answered{code})")),
+            };
             ProviderError::new(kind, name, message)
         }
+    }
+}
+
+/// What happened and what to do; `said` is what may be told of the provider's reply.
+fn message(name: &str, kind: Kind, said: &str) -> String {
+    match kind {
+        Kind::Redirected => {
+            format!(
+                "{name} answers with a redirect {said}, which is not followed; correct its base_url"
+            )
+        }
+        Kind::Unauthorized => {
+            format!("{name} refused the key {said}; check the variable that key_env names")
+        }
+        Kind::NoModel => {
+            format!("{name} has no such model or address {said}; check its base_url and model")
+        }
+        Kind::Timeout => format!("{name} took too long {said}; try again"),
+        Kind::RateLimited => {
+            format!("{name} takes no more requests for now {said}; try again later")
+        }
+        Kind::TooLong => format!(
+            "{name} says that the request is too long {said}; send less, or set its context_tokens"
+        ),
+        Kind::Rejected => format!("{name} did not take the request {said}; the log has its reason"),
+        _ => format!("{name} failed {said}; try again"),
     }
 }
 
@@ -112,7 +128,7 @@ pub(super) fn transport(name: &str, error: &reqwest::Error) -> ProviderError {
 }
 
 /// The answer ended before its end.
-pub(super) fn cut(name: &str) -> ProviderError {
+fn cut(name: &str) -> ProviderError {
     let message = format!("{name} broke off in the middle of its answer; try again");
     ProviderError::new(Kind::Cut, name, message)
 }
@@ -127,39 +143,6 @@ pub(super) fn garbled(name: &str, what: &str) -> ProviderError {
 pub(super) fn too_large(name: &str) -> ProviderError {
     let message = format!("{name} sent more than an answer holds, and was stopped");
     ProviderError::new(Kind::TooLarge, name, message)
-}
-
-/// Seconds of `Retry-After`, or OpenAI's `retry-after-ms`. The header's date
-/// form is not used by any provider that we know, and is ignored.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let number = |name: &str| -> Option<f64> {
-        let value = headers.get(name)?.to_str().ok()?.trim().parse().ok()?;
-        (value >= 0.0 && f64::is_finite(value)).then_some(value)
-    };
-    let seconds = number("retry-after-ms")
-        .map(|milliseconds| milliseconds / 1e3)
-        .or_else(|| number(RETRY_AFTER.as_str()))?;
-    Some(Duration::from_secs_f64(
-        seconds.min(MAX_RETRY_AFTER.as_secs_f64()),
-    ))
-}
-
-/// Providers have no common code for a full context, but similar words.
-fn says_too_long(error: &Value) -> bool {
-    let text = detail(error).to_lowercase();
-    let code = error
-        .get("code")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    code == "context_length_exceeded"
-        || [
-            "context length",
-            "prompt is too long",
-            "context window",
-            "exceeds the maximum number of tokens",
-        ]
-        .iter()
-        .any(|words| text.contains(words))
 }
 
 /// `, code` of an error object, when it looks like a code.

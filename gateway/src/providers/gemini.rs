@@ -10,14 +10,20 @@ use reqwest::header::{HeaderMap, HeaderName};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::chat::{
-    ChatMessage, ChatRequest, ChatRole, Finish, ProviderErrorKind, ProviderEvent, ToolChoice, Usage,
-};
+use super::super::chat::{ChatMessage, ChatRequest, ChatRole, Finish, ProviderEvent, ToolChoice};
 use super::super::{GatewayError, Secret};
 use super::address::{base_url, sensitive};
+use super::counts::{self, list};
 use super::dialect::{Call, Dialect, Ending, Fault, Reader, parse};
 use super::tool_calls::{ToolCalls, arguments_object};
 use cairn_settings::config::ProviderConfig;
+
+/// Parameters of OpenAI's format that this one knows too, and their names in it.
+const SPOKEN: [(&str, &str); 3] = [
+    ("top_k", "topK"),
+    ("presence_penalty", "presencePenalty"),
+    ("frequency_penalty", "frequencyPenalty"),
+];
 
 /// The dialect with its address and key.
 pub(super) fn gemini(
@@ -59,6 +65,10 @@ impl Dialect for Gemini {
         }
     }
 
+    fn refuses<'a>(&self, request: &'a ChatRequest) -> Option<&'a str> {
+        request.parameter_besides(&SPOKEN.map(|(name, _)| name))
+    }
+
     fn reader(&self) -> Box<dyn Reader> {
         Box::new(GeminiReader::default())
     }
@@ -74,6 +84,11 @@ fn body(request: &ChatRequest) -> Value {
     }
     if let Some(seed) = request.seed {
         generation["seed"] = json!(seed);
+    }
+    for (name, own) in SPOKEN {
+        if let Some(value) = request.parameters.get(name) {
+            generation[own] = value.clone();
+        }
     }
     if !request.stop.is_empty() {
         generation["stopSequences"] = json!(request.stop);
@@ -165,7 +180,7 @@ fn contents(messages: &[ChatMessage]) -> Vec<Value> {
 struct GeminiReader {
     model: Option<String>,
     finish: Option<Finish>,
-    usage: Option<Usage>,
+    counts: counts::Counts,
     calls: ToolCalls,
 }
 
@@ -173,17 +188,11 @@ impl Reader for GeminiReader {
     fn take(&mut self, data: &str, out: &mut Vec<ProviderEvent>) -> Result<(), Fault> {
         let chunk: Chunk = parse(data)?;
         if let Some(error) = chunk.error {
-            return Err(Fault::Reported {
-                kind: match error["status"].as_str() {
-                    Some("RESOURCE_EXHAUSTED") => ProviderErrorKind::RateLimited,
-                    _ => ProviderErrorKind::Failed,
-                },
-                error,
-            });
+            return Err(Fault::Reported { error });
         }
         self.model = chunk.model_version.or(self.model.take());
         if let Some(counts) = chunk.usage_metadata {
-            self.usage = Some(counts.into());
+            self.counts.update(counts.all());
         }
         if chunk
             .prompt_feedback
@@ -202,14 +211,14 @@ impl Reader for GeminiReader {
                 joined.name = call.name;
                 joined.arguments = call.args.map(|args| args.to_string()).unwrap_or_default();
                 joined.signature = part.thought_signature;
-            } else if let Some(text) = part.text
-                && !part.thought
-                && !text.is_empty()
-            {
+            } else if part.thought == Some(true) {
+                // Reasoning is no answer, but a sign of life.
+                out.push(ProviderEvent::Delta(String::new()));
+            } else if let Some(text) = part.text.filter(|text| !text.is_empty()) {
                 out.push(ProviderEvent::Delta(text));
             }
         }
-        if let Some(reason) = candidate.finish_reason {
+        if let Some(reason) = candidate.finish_reason.filter(|reason| !reason.is_empty()) {
             self.finish = Some(match reason.as_str() {
                 "MAX_TOKENS" => Finish::Length,
                 "STOP" | "FINISH_REASON_UNSPECIFIED" => Finish::Stop,
@@ -228,15 +237,15 @@ impl Reader for GeminiReader {
         false
     }
 
-    fn end(&mut self, out: &mut Vec<ProviderEvent>) -> Option<Ending> {
-        let finish = match self.finish? {
+    fn end(&mut self, out: &mut Vec<ProviderEvent>) -> Result<Ending, Fault> {
+        let finish = match self.finish.ok_or(Fault::Cut)? {
             Finish::Stop if !self.calls.is_empty() => Finish::ToolCalls,
             finish => finish,
         };
         self.calls.finish(out);
-        Some(Ending {
+        Ok(Ending {
             finish,
-            usage: self.usage,
+            counts: self.counts,
             model: self.model.take(),
         })
     }
@@ -245,7 +254,7 @@ impl Reader for GeminiReader {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Chunk {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list")]
     candidates: Vec<Candidate>,
     #[serde(default)]
     usage_metadata: Option<Counts>,
@@ -275,7 +284,7 @@ struct Candidate {
 
 #[derive(Deserialize)]
 struct Content {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list")]
     parts: Vec<Part>,
 }
 
@@ -286,7 +295,7 @@ struct Part {
     text: Option<String>,
     /// The text is the model's reasoning, not its answer.
     #[serde(default)]
-    thought: bool,
+    thought: Option<bool>,
     #[serde(default)]
     function_call: Option<FunctionCall>,
     #[serde(default)]
@@ -306,23 +315,27 @@ struct FunctionCall {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Counts {
-    #[serde(default)]
-    prompt_token_count: usize,
-    #[serde(default)]
-    candidates_token_count: usize,
-    #[serde(default)]
-    thoughts_token_count: usize,
-    #[serde(default)]
-    cached_content_token_count: usize,
+    #[serde(default, deserialize_with = "counts::field")]
+    prompt_token_count: Option<usize>,
+    #[serde(default, deserialize_with = "counts::field")]
+    candidates_token_count: Option<usize>,
+    #[serde(default, deserialize_with = "counts::field")]
+    thoughts_token_count: Option<usize>,
+    #[serde(default, deserialize_with = "counts::field")]
+    cached_content_token_count: Option<usize>,
 }
 
-impl From<Counts> for Usage {
-    fn from(counts: Counts) -> Self {
-        Self {
-            prompt_tokens: counts.prompt_token_count,
-            completion_tokens: counts.candidates_token_count + counts.thoughts_token_count,
-            cached_prompt_tokens: counts.cached_content_token_count,
-            ..Self::default()
+impl Counts {
+    fn all(&self) -> counts::Counts {
+        let written = self.candidates_token_count;
+        let completion = match (written, self.thoughts_token_count) {
+            (written, None) => written,
+            (written, Some(thoughts)) => Some(written.unwrap_or(0).saturating_add(thoughts)),
+        };
+        counts::Counts {
+            prompt: self.prompt_token_count,
+            completion,
+            cached: self.cached_content_token_count,
         }
     }
 }

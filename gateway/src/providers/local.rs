@@ -49,6 +49,10 @@ impl Provider for LocalProvider {
         self.generator.context_tokens()
     }
 
+    fn refuses<'a>(&self, request: &'a ChatRequest) -> Option<&'a str> {
+        request.parameter_besides(&[])
+    }
+
     fn chat(&self, request: ChatRequest, cancel: Cancel) -> ProviderStream {
         if !request.tools.is_empty() {
             let message = "the local model knows no tools; leave them out or ask another provider";

@@ -3,13 +3,18 @@
 
 mod address;
 mod anthropic;
+mod body;
+mod counts;
 mod dialect;
 mod failure;
 mod gemini;
 mod http;
 mod local;
 mod openai;
+mod reported;
+mod retry_after;
 mod sse;
+mod tally;
 mod tool_calls;
 
 use std::sync::Arc;

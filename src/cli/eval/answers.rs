@@ -106,7 +106,7 @@ fn judge_one(
         answerability: done.answerability,
         ..JudgedAnswer::default()
     };
-    let claims = checks::claims(&done.answer);
+    let claims = checks::claims(&done.answer, &done.citations);
     let texts: Vec<&str> = claims.iter().map(|claim| claim.text.as_str()).collect();
     judged.answer = texts.join(" ");
     judged.units = checks::units(&done.answer);

@@ -162,7 +162,7 @@ impl<'a> ModelJudge<'a> {
                         let mut took = self.took.lock().unwrap_or_else(PoisonError::into_inner);
                         let usage = served.usage;
                         took.calls += 1;
-                        took.tokens += usage.prompt_tokens + usage.completion_tokens;
+                        took.tokens += usage.total_tokens();
                         took.cost_usd += usage.cost_usd;
                     }
                 }

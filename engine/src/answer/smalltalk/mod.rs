@@ -61,7 +61,7 @@ impl Parts {
         let mut run = Run::new(&found, start, out.clone());
         // It rests on the collection's own figures.
         run.answerability = 1.0;
-        run.write(&reply(talk, &found.collection, &overview)).await;
+        run.say(&reply(talk, &found.collection, &overview)).await;
         run.close().await;
         run.done("stop", false, true).await;
         Ok(true)

@@ -16,6 +16,8 @@ const MAX_TERM: usize = 90;
 pub(in crate::answer) struct Rendered {
     /// Markdown with the mark of its source.
     pub(in crate::answer) text: String,
+    /// Bytes of the mark: what is quoted may hold brackets of its own.
+    pub(in crate::answer) mark: Range<usize>,
     /// Whether it must stand on lines of its own.
     pub(in crate::answer) is_block: bool,
     /// Bytes of the source's text from the first to the last that is quoted.
@@ -51,21 +53,13 @@ pub(in crate::answer) fn render(
             }
             _ => format!("{about}{}", row.join(" | ")),
         };
-        return Rendered {
-            text: with_marks(&text, &[n]),
-            is_block: false,
-            span,
-        };
+        return Rendered::new(with_marks(&text, &[n]), n, false, span);
     }
     if unit.shape == Shape::Prose {
         let body: Vec<String> = unit.body.iter().map(|&at| prose(raw(at))).collect();
         let lead = lead.map(|lead| lead + " ").unwrap_or_default();
         let text = with_marks(&format!("{about}{lead}{}", body.join(" ")), &[n]);
-        return Rendered {
-            text,
-            is_block: false,
-            span,
-        };
+        return Rendered::new(text, n, false, span);
     }
     let lead = lead.unwrap_or_else(|| place.to_owned());
     let lead = lead.trim_end_matches([':', '.', ' ']);
@@ -94,10 +88,25 @@ pub(in crate::answer) fn render(
             items
         }
     };
+    let intro = Rendered::new(intro, n, true, span);
     Rendered {
-        text: format!("{intro}\n\n{body}"),
-        is_block: true,
-        span,
+        text: format!("{}\n\n{body}", intro.text),
+        ..intro
+    }
+}
+
+impl Rendered {
+    /// A text whose last `[n]` is the mark.
+    fn new(text: String, n: u32, is_block: bool, span: Range<usize>) -> Self {
+        let mark = format!("[{n}]");
+        let start = text.rfind(&mark).unwrap_or(text.len());
+        let end = (start + mark.len()).min(text.len());
+        Self {
+            text,
+            mark: start..end,
+            is_block,
+            span,
+        }
     }
 }
 

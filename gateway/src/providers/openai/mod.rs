@@ -4,6 +4,7 @@
 //! Written after OpenAI's API reference, "Create chat completion" and "The chat
 //! completion chunk object", and Azure's "Chat completions" reference.
 
+mod content;
 mod read;
 mod write;
 
@@ -100,6 +101,11 @@ impl Dialect for OpenAi {
             headers: self.headers.clone(),
             body: write::body(request, model, stream),
         }
+    }
+
+    fn refuses<'a>(&self, _: &'a ChatRequest) -> Option<&'a str> {
+        // Whatever a server does not know it refuses itself.
+        None
     }
 
     fn reader(&self) -> Box<dyn Reader> {

@@ -42,6 +42,12 @@ pub(super) fn body(request: &ChatRequest, model: &str, stream: bool) -> Value {
             }
         };
     }
+    for (name, value) in &request.parameters {
+        // What the gateway says itself is not said again.
+        if body.get(name).is_none() {
+            body[name.as_str()] = value.clone();
+        }
+    }
     body
 }
 
@@ -90,6 +96,19 @@ fn tool(tool: &Tool) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parameters_are_passed_on() {
+        let mut request = ChatRequest {
+            seed: Some(7),
+            ..ChatRequest::default()
+        };
+        let parameters = json!({"logit_bias": {"50256": -100}, "top_k": 40, "seed": 8});
+        request.parameters = parameters.as_object().unwrap().clone();
+        let body = body(&request, "m", true);
+        assert_eq!(body["logit_bias"], json!({"50256": -100}));
+        assert_eq!((&body["top_k"], &body["seed"]), (&json!(40), &json!(7)));
+    }
 
     #[test]
     fn reasoning_models_get_their_own_fields() {

@@ -62,6 +62,7 @@ pub(crate) async fn complete(
     let stream = body.stream;
     let with_usage = body
         .stream_options
+        .as_ref()
         .is_some_and(|options| options.include_usage);
     let request = body.into_request()?;
     let limits = LimitsCell::default();

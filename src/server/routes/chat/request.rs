@@ -1,11 +1,12 @@
 //! The body of `POST /v1/chat/completions`, and what of it the gateway takes.
 //!
-//! Fields that do not change the answer (`user`, `metadata`, ...) are passed
-//! over, as every server of this format does. Fields that would change it and
-//! that no provider behind the gateway could be asked for are refused by name.
+//! What the gateway has no words of its own for (`logit_bias`, `user`, ...) goes on to
+//! providers that know it; a call that no such provider may answer is refused, and so
+//! is what no answer of the gateway could hold (`n`, `logprobs`, ...). Nothing is
+//! dropped in silence.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::server::error::ApiError;
@@ -58,14 +59,23 @@ pub(crate) struct ChatBody {
     pub response_format: Option<Value>,
     /// Must be false.
     pub logprobs: Option<bool>,
+    /// Whatever else a provider knows: `logit_bias`, `presence_penalty`,
+    /// `frequency_penalty`, `reasoning_effort`, `parallel_tool_calls`, `top_k`, `user`,
+    /// `metadata`, `store`, ...
+    #[serde(flatten)]
+    #[schema(value_type = Object, additional_properties)]
+    pub parameters: Map<String, Value>,
 }
 
 /// What a stream holds besides the answer.
-#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 pub(crate) struct StreamOptions {
     /// A last chunk with the usage.
     #[serde(default)]
     pub include_usage: bool,
+    #[serde(flatten)]
+    #[schema(ignore)]
+    rest: Map<String, Value>,
 }
 
 /// One turn.
@@ -181,6 +191,7 @@ impl ChatBody {
             stop,
             tools: tools.collect(),
             tool_choice: tool_choice(self.tool_choice.as_ref())?,
+            parameters: parameters(self.parameters),
         })
     }
 
@@ -196,7 +207,26 @@ impl ChatBody {
         if self.logprobs == Some(true) {
             return refuse("logprobs", "`logprobs` are not given; leave it out");
         }
-        let format = self.response_format.as_ref();
+        for (field, message) in UNHEARD {
+            if self
+                .parameters
+                .get(*field)
+                .is_some_and(|value| !says_nothing(field, value))
+            {
+                return refuse(field, message);
+            }
+        }
+        let options = self.stream_options.iter().flat_map(|options| &options.rest);
+        for (name, value) in options {
+            if !says_nothing(name, value) {
+                let message = format!("`stream_options` knows no `{name}`; leave it out");
+                return refuse(&format!("stream_options.{name}"), &message);
+            }
+        }
+        let format = self
+            .response_format
+            .as_ref()
+            .filter(|format| !format.is_null());
         if format.is_some_and(|format| format["type"] != "text") {
             let message = "`response_format` must be text; ask for JSON with a tool";
             return refuse("response_format", message);
@@ -213,6 +243,58 @@ impl ChatBody {
             return refuse("top_p", "`top_p` must lie between 0 and 1");
         }
         Ok(())
+    }
+}
+
+/// Parameters whose effect no answer of the gateway could show.
+const UNHEARD: &[(&str, &str)] = &[
+    (
+        "top_logprobs",
+        "`logprobs` are not given; leave `top_logprobs` out",
+    ),
+    (
+        "functions",
+        "`functions` are called `tools` now; send them as these",
+    ),
+    (
+        "function_call",
+        "`function_call` is called `tool_choice` now",
+    ),
+    ("modalities", "answers are text; leave `modalities` out"),
+    ("audio", "answers are text; leave `audio` out"),
+    ("best_of", "`best_of` must be 1; leave it out"),
+    ("echo", "the prompt is not given back; leave `echo` out"),
+];
+
+/// What is passed on: everything that asks for something.
+fn parameters(given: Map<String, Value>) -> Map<String, Value> {
+    let asks = |(name, value): &(String, Value)| !says_nothing(name, value);
+    given.into_iter().filter(asks).collect()
+}
+
+/// Whether `value` is what a missing parameter means, so that clients which always send
+/// it can be answered by any provider.
+fn says_nothing(name: &str, value: &Value) -> bool {
+    let is = |text: &str| value.as_str() == Some(text);
+    match name {
+        "presence_penalty" | "frequency_penalty" | "top_logprobs" | "min_p" => {
+            value.is_null() || value.as_f64() == Some(0.0)
+        }
+        "repetition_penalty" | "best_of" => value.is_null() || value.as_f64() == Some(1.0),
+        "parallel_tool_calls" => value.is_null() || value.as_bool() == Some(true),
+        "store" | "echo" | "include_obfuscation" => {
+            value.is_null() || value.as_bool() == Some(false)
+        }
+        "service_tier" => value.is_null() || is("auto") || is("default"),
+        "function_call" => value.is_null() || is("auto") || is("none"),
+        "modalities" => value.is_null() || *value == serde_json::json!(["text"]),
+        _ => match value {
+            Value::Null => true,
+            Value::Object(fields) => fields.is_empty(),
+            Value::Array(items) => items.is_empty(),
+            Value::String(text) => text.is_empty(),
+            _ => false,
+        },
     }
 }
 
@@ -283,4 +365,62 @@ fn tool_choice(choice: Option<&Value>) -> Result<ToolChoice, ApiError> {
             }
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn request(more: &Value) -> Result<ChatRequest, ApiError> {
+        let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "Hi"}]});
+        for (name, value) in more.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        serde_json::from_value::<ChatBody>(body)
+            .unwrap()
+            .into_request()
+    }
+
+    #[test]
+    fn what_the_gateway_does_not_know_is_passed_on() {
+        let given = json!({
+            "logit_bias": {"7": -100}, "presence_penalty": 0.5, "frequency_penalty": -1,
+            "reasoning_effort": "low", "parallel_tool_calls": false, "top_k": 40,
+            "user": "me", "metadata": {"a": "b"}, "store": true,
+        });
+        let parameters = request(&given).unwrap().parameters;
+        assert_eq!(Value::Object(parameters), given);
+    }
+
+    #[test]
+    fn what_asks_for_nothing_is_not() {
+        let given = json!({
+            "logit_bias": {}, "presence_penalty": 0, "frequency_penalty": 0.0, "store": false,
+            "parallel_tool_calls": true, "metadata": null, "user": "", "service_tier": "auto",
+            "n": 1, "logprobs": false, "response_format": {"type": "text"}, "top_logprobs": null,
+            "stream_options": {"include_usage": true, "include_obfuscation": false},
+        });
+        assert!(request(&given).unwrap().parameters.is_empty());
+    }
+
+    #[test]
+    fn what_no_answer_could_show_is_refused_by_name() {
+        for (field, value) in [
+            ("n", json!(2)),
+            ("logprobs", json!(true)),
+            ("top_logprobs", json!(3)),
+            ("response_format", json!({"type": "json_object"})),
+            ("functions", json!([{"name": "x"}])),
+            ("modalities", json!(["text", "audio"])),
+            ("audio", json!({"voice": "x"})),
+        ] {
+            let error = request(&json!({field: value})).unwrap_err();
+            assert_eq!(error.param.as_deref(), Some(field));
+            assert!(error.message.contains(field), "{}", error.message);
+        }
+        let error = request(&json!({"stream_options": {"x": 1}})).unwrap_err();
+        assert_eq!(error.param.as_deref(), Some("stream_options.x"));
+    }
 }

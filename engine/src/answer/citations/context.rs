@@ -1,0 +1,437 @@
+//! Whether brackets with numbers are a mark where they stand: indices, intervals,
+//! links and types are written the same way.
+
+use super::mark::{Form, Mark};
+
+/// Letters after a bracket that are looked at.
+const MAX_WORD_CHARS: usize = 16;
+/// Letters of a link's target.
+const MAX_TARGET_CHARS: usize = 400;
+
+/// Units of measure that a number in brackets may have.
+const UNITS: &[&str] = &[
+    "%", "‰", "°", "°c", "°f", "mg", "µg", "μg", "g", "kg", "t", "ml", "cl", "dl", "l", "nm", "µm",
+    "μm", "mm", "cm", "dm", "m", "km", "ns", "µs", "μs", "ms", "s", "sec", "min", "h", "hz", "khz",
+    "mhz", "ghz", "mv", "v", "kv", "ma", "a", "mw", "w", "kw", "bar", "mbar", "pa", "hpa", "kpa",
+    "mpa", "psi", "nm", "j", "kj", "kb", "mb", "gb", "tb", "kib", "mib", "gib", "px", "pt", "rpm",
+    "mm²", "m²", "m³", "€", "$", "£", "eur", "usd", "ft", "lb", "lbs", "oz",
+];
+/// Types that brackets stand before, as in `[3]int`.
+const TYPES: &[&str] = &[
+    "int", "uint", "byte", "rune", "string", "bool", "float", "char", "double", "long", "short",
+    "void", "struct", "any", "str", "usize", "isize", "int8", "int16", "int32", "int64", "uint8",
+    "uint16", "uint32", "uint64", "float32", "float64", "i8", "i16", "i32", "i64", "u8", "u16",
+    "u32", "u64", "f32", "f64",
+];
+/// Words before an interval.
+const INTERVAL_WORDS: &[&str] = &[
+    "range",
+    "ranges",
+    "interval",
+    "intervals",
+    "domain",
+    "bounds",
+    "between",
+    "bereich",
+    "intervall",
+    "zwischen",
+    "plage",
+    "intervalle",
+    "entre",
+    "rango",
+    "intervalo",
+    "intervallo",
+    "tra",
+    "bereik",
+    "indices",
+    "array",
+    "list",
+    "vector",
+    "matrix",
+];
+/// Signs of formulas that are nothing in prose.
+const SIGNS: &[char] = &[
+    '=', '≠', '≈', '≤', '≥', '∈', '∉', '⊂', '⊆', '∪', '∩', '×', '÷', '±', '∖', '∘',
+];
+
+/// What stands right before a bracket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Before {
+    /// A space, punctuation, or the beginning.
+    Free,
+    /// Something that only code has.
+    Code,
+    /// This word, without a space.
+    Word(String),
+    /// Something that may be either.
+    Loose,
+}
+
+/// What stands after a bracket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct After {
+    /// A link's target, a definition, or something that only code has.
+    pub(super) is_text: bool,
+    /// A unit of measure.
+    pub(super) unit: bool,
+    /// A sign of a formula.
+    pub(super) sign: bool,
+    /// A letter or digit, without a space.
+    pub(super) suffix: bool,
+    /// A word in small letters, after a space.
+    pub(super) goes_on: bool,
+    /// The end of a clause.
+    pub(super) ends: bool,
+}
+
+/// What stands before a bracket after `seen`, the text of its paragraph so far.
+pub(super) fn before(seen: &[char]) -> Before {
+    let Some((&last, rest)) = seen.split_last() else {
+        return Before::Free;
+    };
+    let prior = rest.last().copied();
+    let named = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    match last {
+        c if c.is_whitespace() => Before::Free,
+        c if c.is_alphanumeric() && joins_words(c) => Before::Free,
+        c if c.is_alphanumeric() || c == '_' => word(seen),
+        ')' | ']' => match opener(seen) {
+            Some(at) if at > 0 && named(Some(seen[at - 1])) => Before::Code,
+            _ => Before::Loose,
+        },
+        '}' | '/' | '\\' | '$' | '@' | '#' | '&' | '~' | '^' | '<' => Before::Code,
+        // `.[1]` of a query, `Monday.[1]` of a sentence.
+        '.' if prior.is_none_or(|c| c.is_whitespace() || c == '`') => Before::Code,
+        ':' if prior == Some(':') => Before::Code,
+        '>' if matches!(prior, Some('-' | '=')) || is_generic(seen) => Before::Code,
+        '-' if named(prior) => Before::Code,
+        '*' if prior.is_none_or(char::is_whitespace) => Before::Free,
+        '"' | '”' | '\'' | '’' | '`' | '»' | '*' => Before::Loose,
+        _ => Before::Free,
+    }
+}
+
+/// Whether words of `c`'s script stand without spaces between them, as no code does.
+fn joins_words(c: char) -> bool {
+    matches!(c, '\u{e00}'..='\u{e7f}' | '\u{1000}'..='\u{109f}' | '\u{3040}'..='\u{30ff}'
+        | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
+}
+
+/// Whether `seen` ends with a type such as `Vec<u8>`, and not with a tag of HTML.
+fn is_generic(seen: &[char]) -> bool {
+    let Some(at) = opener(seen).filter(|at| *at > 0) else {
+        return false;
+    };
+    let inside: String = seen[at + 1..seen.len() - 1].iter().collect();
+    let is_tag = inside.starts_with('/') || inside.trim_end_matches(['/', ' ']) == "br";
+    !is_tag && (seen[at - 1].is_alphanumeric() || seen[at - 1] == '_')
+}
+
+/// Where the bracket opens that ends `seen`.
+fn opener(seen: &[char]) -> Option<usize> {
+    let (open, close) = match seen.last()? {
+        ')' => ('(', ')'),
+        '>' => ('<', '>'),
+        _ => ('[', ']'),
+    };
+    let mut depth = 0;
+    for (at, c) in seen.iter().enumerate().rev() {
+        if *c == close {
+            depth += 1;
+        } else if *c == open {
+            depth -= 1;
+            if depth == 0 {
+                return Some(at);
+            }
+        }
+    }
+    None
+}
+
+/// The word that ends `seen`.
+fn word(seen: &[char]) -> Before {
+    let is_part =
+        |c: &&char| !c.is_whitespace() && !matches!(c, '(' | '"' | '“' | '*' | '[' | '|' | '`');
+    let all: String = seen.iter().rev().take_while(is_part).collect();
+    let all: String = all.chars().rev().collect();
+    if all.contains("://") {
+        return Before::Loose;
+    }
+    let word = all.trim_matches('_');
+    if word
+        .chars()
+        .all(|c| c.is_ascii_digit() || matches!(c, '.' | ',' | '-'))
+    {
+        // A number has no entries.
+        return Before::Loose;
+    }
+    let is_code = word.chars().count() < 2
+        || TYPES.contains(&word)
+        || word.contains(['_', '=', '$', '@', '{', '<', '&', '\\'])
+        || word.contains("::")
+        || word.contains("->");
+    match is_code {
+        true => Before::Code,
+        false => {
+            // The last part of `the/word` or `so.then` is what stands before.
+            let part = word
+                .rsplit(['.', '/', ',', ';', ':', '-'])
+                .next()
+                .unwrap_or(word);
+            Before::Word(part.to_lowercase())
+        }
+    }
+}
+
+/// What follows a bracket, with which the line begins when `begins`; none while that is
+/// not decided, which it is at the `end` of the text.
+pub(super) fn after(rest: &[char], begins: bool, end: bool) -> Option<After> {
+    let mut found = After::default();
+    let Some(&first) = rest.first() else {
+        found.ends = true;
+        return end.then_some(found);
+    };
+    match first {
+        '(' => found.is_text = target(rest, end)?.is_some(),
+        ':' if begins => {
+            found.is_text = defines(&rest[1..], end)?;
+            found.ends = true;
+        }
+        // `[[1]](address)`.
+        ']' => {
+            let next = *next(rest, 1, end)?;
+            found.is_text = next == '(' && target(&rest[1..], end)?.is_some();
+            found.ends = true;
+        }
+        '{' | '+' => found.is_text = true,
+        '-' => found.is_text = *next(rest, 1, end)? == '>',
+        '.' => {
+            let next = *next(rest, 1, end)?;
+            found.is_text = next.is_ascii_lowercase() || next.is_ascii_digit() || next == '_';
+            found.ends = true;
+        }
+        c if SIGNS.contains(&c) => found.sign = true,
+        c if c.is_alphanumeric() && joins_words(c) => {}
+        c if c.is_alphanumeric() || matches!(c, '_' | '%' | '‰' | '°') => {
+            let word = whole_word(rest, end)?;
+            found.unit = UNITS.contains(&word.to_lowercase().as_str());
+            found.is_text = TYPES.contains(&word.as_str());
+            found.suffix = true;
+        }
+        ' ' | '\t' | '\u{a0}' => {
+            let spaces = rest.iter().take(MAX_WORD_CHARS);
+            let gap = spaces
+                .take_while(|c| matches!(c, ' ' | '\t' | '\u{a0}'))
+                .count();
+            match rest.get(gap) {
+                _ if gap == MAX_WORD_CHARS => found.ends = true,
+                None if end => found.ends = true,
+                None => return None,
+                Some('\n') => found.ends = true,
+                Some(c) if SIGNS.contains(c) => found.sign = true,
+                Some('+') => {
+                    let next = *next(rest, gap + 1, end)?;
+                    found.sign = next == ' ';
+                }
+                Some(c) if c.is_alphabetic() || matches!(c, '%' | '‰' | '°' | '€' | '$' | '£') =>
+                {
+                    let word = whole_word(&rest[gap..], end)?;
+                    found.unit = is_unit(&word, rest.get(gap + word.chars().count()));
+                    found.goes_on = c.is_lowercase();
+                }
+                Some(_) => {}
+            }
+        }
+        _ => found.ends = true,
+    }
+    Some(found)
+}
+
+/// Whether `word`, after a space, is a unit: the short ones are words too.
+fn is_unit(word: &str, next: Option<&char>) -> bool {
+    let known = UNITS.contains(&word.to_lowercase().as_str());
+    let word_too = matches!(
+        word,
+        "a" | "A" | "s" | "t" | "min" | "sec" | "bar" | "ma" | "pa" | "pt"
+    );
+    let ends = next.is_none_or(|c| matches!(c, '.' | ',' | ';' | ')' | '\n'));
+    known && (ends || (!word_too && !matches!(next, Some('\'' | '’'))))
+}
+
+/// The letter at `at`; one that is none at the end of the text.
+fn next(rest: &[char], at: usize, end: bool) -> Option<&char> {
+    match rest.get(at) {
+        None if end => Some(&'\n'),
+        found => found,
+    }
+}
+
+fn whole_word(rest: &[char], end: bool) -> Option<String> {
+    let is_part =
+        |c: &&char| c.is_alphanumeric() || matches!(c, '_' | '%' | '‰' | '°' | '€' | '$' | '£');
+    let word: String = rest
+        .iter()
+        .take(MAX_WORD_CHARS)
+        .take_while(is_part)
+        .collect();
+    let whole = end || word.chars().count() < rest.len() || rest.len() >= MAX_WORD_CHARS;
+    whole.then_some(word)
+}
+
+/// The length of a link's target in parentheses, with which `rest` begins; none inside
+/// when it is something else.
+#[allow(clippy::option_option)]
+pub(super) fn target(rest: &[char], end: bool) -> Option<Option<usize>> {
+    let mut depth = 0;
+    let mut quoted = None;
+    let mut spaced = false;
+    for (at, &c) in rest.iter().enumerate() {
+        if at > MAX_TARGET_CHARS || c == '\n' {
+            return Some(None);
+        }
+        match c {
+            _ if quoted == Some(c) => quoted = None,
+            _ if quoted.is_some() => {}
+            '"' | '\'' if spaced => quoted = Some(c),
+            '(' => depth += 1,
+            ')' => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some(Some(at + 1));
+                }
+            }
+            ' ' => spaced = true,
+            // Only a title may follow a space.
+            _ if spaced => return Some(None),
+            _ => {}
+        }
+    }
+    end.then_some(None)
+}
+
+/// Whether what follows `[1]:` is an address.
+fn defines(rest: &[char], end: bool) -> Option<bool> {
+    let gap = rest
+        .iter()
+        .take(MAX_WORD_CHARS)
+        .take_while(|c| **c == ' ')
+        .count();
+    let word: String = rest[gap..]
+        .iter()
+        .take(12)
+        .take_while(|c| !c.is_whitespace())
+        .collect();
+    let whole = end || rest.len() > gap + word.chars().count() || word.chars().count() >= 12;
+    let starts = ["http", "www.", "/", "./", "../", "<", "#", "mailto:", "ftp"];
+    whole.then(|| starts.iter().any(|start| word.starts_with(start)))
+}
+
+/// What the text so far says of a bracket.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    /// The paragraph so far.
+    pub(super) seen: &'a [char],
+    /// A mark ends right before.
+    pub(super) after_mark: bool,
+    /// Sources that can be cited.
+    pub(super) known: u32,
+}
+
+/// Whether `mark` is one, where `belongs` says of a word without a space before it
+/// whether the mark is about it, and not its index.
+pub(super) fn is_mark(
+    mark: &Mark,
+    place: Place<'_>,
+    after: After,
+    belongs: impl FnOnce(&str) -> bool,
+) -> bool {
+    if after.is_text {
+        return false;
+    }
+    if mark.form == Form::Labelled {
+        return true;
+    }
+    let known = |n: &&u32| (1..=place.known).contains(*n);
+    let count = mark.numbers.iter().filter(known).count();
+    if after.sign || after.unit || follows_sign(place.seen) {
+        return false;
+    }
+    let attached = match place.after_mark {
+        true => Before::Free,
+        false => before(place.seen),
+    };
+    match attached {
+        Before::Code => return false,
+        Before::Loose if count == 0 => return false,
+        Before::Word(word) => return count > 0 && belongs(&word),
+        Before::Loose | Before::Free => {}
+    }
+    if mark.form == Form::Single {
+        return !after.suffix || count > 0;
+    }
+    is_list_of_marks(mark, place, after, count)
+}
+
+/// Whether several numbers are a mark and no interval or list.
+fn is_list_of_marks(mark: &Mark, place: Place<'_>, after: After, count: usize) -> bool {
+    if mark.numbers.contains(&0) || after.suffix {
+        return false;
+    }
+    let after_sentence = place.after_mark || ends_sentence(place.seen);
+    if count == 0 {
+        // Of made up numbers only those that nothing else can be.
+        return after_sentence && after.ends;
+    }
+    let two =
+        mark.form == Form::Range || (mark.numbers.len() == 2 && mark.numbers[0] < mark.numbers[1]);
+    let begins = is_blank(place.seen) || ends_sentence(place.seen);
+    if two && (follows_interval_word(place.seen) || (after.goes_on && begins)) {
+        return false;
+    }
+    // `vec![1, 2]`.
+    if let [.., prior, '!'] = place.seen
+        && (prior.is_ascii_lowercase() || *prior == '_')
+    {
+        return false;
+    }
+    mark.form != Form::Range || count == mark.numbers.len() || after.ends
+}
+
+fn is_blank(seen: &[char]) -> bool {
+    seen.iter().all(|c| c.is_whitespace())
+}
+
+fn last_letter(seen: &[char]) -> Option<(usize, char)> {
+    let (at, c) = seen
+        .iter()
+        .enumerate()
+        .rev()
+        .find(|(_, c)| !c.is_whitespace())?;
+    Some((at, *c))
+}
+
+fn follows_sign(seen: &[char]) -> bool {
+    match last_letter(seen) {
+        // A list may begin with a plus.
+        Some((at, '+')) => !is_blank(&seen[..at]),
+        Some((_, c)) => SIGNS.contains(&c),
+        None => false,
+    }
+}
+
+fn ends_sentence(seen: &[char]) -> bool {
+    matches!(
+        last_letter(seen),
+        Some((_, '.' | '!' | '?' | '。' | '！' | '？'))
+    )
+}
+
+fn follows_interval_word(seen: &[char]) -> bool {
+    let Some((at, last)) = last_letter(seen) else {
+        return false;
+    };
+    let end = if last == ':' { at } else { at + 1 };
+    let letters = seen[..end].iter().rev().take_while(|c| c.is_alphabetic());
+    let word: String = letters.collect::<Vec<_>>().into_iter().rev().collect();
+    INTERVAL_WORDS.contains(&word.to_lowercase().as_str())
+}
