@@ -59,6 +59,8 @@ pub struct Document {
     pub sections: Vec<Section>,
     /// Pages, for formats that have them, in order.
     pub pages: Vec<Page>,
+    /// Tables whose columns have names, in order; none inside another.
+    pub tables: Vec<Table>,
     /// Facts for filters: `language`, `date`, `author`, `format`, front matter.
     pub metadata: Metadata,
     /// Who may read it; none means everyone. See [`Access`].
@@ -92,6 +94,16 @@ pub struct Page {
     pub span: Range<usize>,
 }
 
+/// A table and what its columns are called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// Its header as it stands in the text, a line for each row of it; cut between two
+    /// columns where it is very long.
+    pub columns: String,
+    /// From the header to the last row.
+    pub span: Range<usize>,
+}
+
 /// A piece of a document: what is embedded, found and cited.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunk {
@@ -105,6 +117,9 @@ pub struct Chunk {
     pub heading_path: Vec<String>,
     /// Page at the chunk's start.
     pub page: Option<u32>,
+    /// Columns of the table that the chunk begins inside of, below its header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<String>,
     /// Tokens of `text` with the embedder's tokenizer, special tokens not
     /// counted.
     pub token_count: u32,

@@ -12,6 +12,7 @@ pub(super) fn source(n: u32, text: &str) -> Source {
         title: format!("Page {}", char::from(b'A' + n as u8)),
         heading_path: Vec::new(),
         page: None,
+        columns: None,
         start: 0,
         end: text.len(),
         text: text.to_owned(),

@@ -82,6 +82,9 @@ pub struct Source {
     /// Page at the chunk's start, for paged formats.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub page: Option<u32>,
+    /// Columns of the table that the chunk continues; its header is in an earlier chunk.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub columns: Option<String>,
     /// Byte offset of the chunk in the parsed document.
     pub start: usize,
     /// Byte offset of its end.

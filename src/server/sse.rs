@@ -109,6 +109,7 @@ mod tests {
             title: "A".into(),
             heading_path: vec!["H".into()],
             page: None,
+            columns: None,
             start: 0,
             end: 4,
             text: "text".into(),

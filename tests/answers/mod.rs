@@ -47,6 +47,7 @@ fn source(n: u32, text: &str) -> Source {
         title: format!("Document {n}"),
         heading_path: Vec::new(),
         page: None,
+        columns: None,
         start: 0,
         end: text.len(),
         text: text.to_owned(),
