@@ -8,6 +8,7 @@ mod columns;
 
 use std::ops::Range;
 
+pub(super) use columns::first_row_names;
 use serde_json::Value;
 
 use super::format::Format;
@@ -77,6 +78,11 @@ impl Draft {
         self.text.is_empty()
     }
 
+    /// Bytes of the text.
+    pub(super) fn len(&self) -> usize {
+        self.text.len()
+    }
+
     /// Whether a heading has been written.
     pub(super) fn has_sections(&self) -> bool {
         self.open_sections > 0
@@ -85,6 +91,12 @@ impl Draft {
     /// Whether the next character starts a line.
     pub(super) fn at_line_start(&self) -> bool {
         self.text.is_empty() || self.newlines > 0 || self.min_newlines > 0
+    }
+
+    /// The last character, unless a space or a line end is to follow it.
+    pub(super) fn last_char(&self) -> Option<char> {
+        let is_open = !self.at_line_start() && self.spaces.is_empty();
+        self.text.chars().next_back().filter(|_| is_open)
     }
 
     /// Writes text as it stands, line breaks and indentation included.

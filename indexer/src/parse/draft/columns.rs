@@ -1,11 +1,17 @@
 //! Which lines of a text name the columns of the table below them.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use crate::document::Table;
 
 /// Longest line of columns that is kept with a table, in bytes: a chunk repeats it.
 const MAX_COLUMNS_BYTES: usize = 600;
+
+/// Longest name of a column where a table has to be guessed, in bytes.
+const MAX_NAME_BYTES: usize = 60;
+/// Rows that a guess looks at.
+const SAMPLED_ROWS: usize = 20;
 
 /// Remembers `line`, which has just been written, as the columns of what follows. A
 /// second line of names right below the first belongs to the same table.
@@ -33,6 +39,26 @@ pub(super) fn close(lines: &[Range<usize>], text: &str) -> Vec<Table> {
             })
         })
         .collect()
+}
+
+/// Whether the first of some rows names the columns of the others, in a table that does
+/// not say so: names are short and differ, and below some of them are only numbers.
+pub(in crate::parse) fn first_row_names(rows: &[Vec<String>]) -> bool {
+    let Some((first, rest)) = rows.split_first() else {
+        return false;
+    };
+    let has_digit = |cell: &str| cell.contains(|c: char| c.is_ascii_digit());
+    let is_name = |cell: &String| {
+        (1..=MAX_NAME_BYTES).contains(&cell.len()) && !has_digit(cell) && !cell.ends_with('.')
+    };
+    let differ: HashSet<&String> = first.iter().collect();
+    let is_number = |row: &Vec<String>, at: usize| row.get(at).is_some_and(|cell| has_digit(cell));
+    let rest = &rest[..rest.len().min(SAMPLED_ROWS)];
+    first.len() > 1
+        && rest.len() > 1
+        && differ.len() == first.len()
+        && first.iter().all(is_name)
+        && (0..first.len()).any(|at| rest.iter().all(|row| is_number(row, at)))
 }
 
 /// As many whole columns as may be repeated.
@@ -104,6 +130,29 @@ mod tests {
             tables(draft),
             [("A | B\na | b".into(), "A | B\na | b\n1 | 2".into())]
         );
+    }
+
+    #[test]
+    fn a_row_above_numbers_names_them() {
+        let rows = |text: &str| -> Vec<Vec<String>> {
+            let cells = |line: &str| line.split('|').map(str::to_owned).collect();
+            text.lines().map(cells).collect()
+        };
+        for text in ["Key|Copies\nK|1\nL|2", "a|b|c\n1|x|y\n2||z"] {
+            assert!(super::first_row_names(&rows(text)), "{text}");
+        }
+        for text in [
+            "",
+            "a|b",
+            "a|b\n1|2",
+            "a|b\nc|d\ne|f",
+            "a1|b\n1|2\n3|4",
+            "a|a\n1|2\n3|4",
+            "a|\n1|2\n3|4",
+            "a\n1\n2",
+        ] {
+            assert!(!super::first_row_names(&rows(text)), "{text}");
+        }
     }
 
     #[test]
