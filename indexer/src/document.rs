@@ -59,6 +59,8 @@ pub struct Document {
     pub sections: Vec<Section>,
     /// Pages, for formats that have them, in order.
     pub pages: Vec<Page>,
+    /// Tables whose columns have names, in order; none inside another.
+    pub tables: Vec<Table>,
     /// Facts for filters: `language`, `date`, `author`, `format`, front matter.
     pub metadata: Metadata,
     /// Who may read it; none means everyone. See [`Access`].
@@ -104,6 +106,16 @@ pub struct PageStart {
     pub start: usize,
 }
 
+/// A table and what its columns are called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// Its header as it stands in the text, a line for each row of it; cut between two
+    /// columns where it is very long.
+    pub columns: String,
+    /// From the header to the last row.
+    pub span: Range<usize>,
+}
+
 /// A piece of a document: what is embedded, found and cited.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunk {
@@ -120,6 +132,9 @@ pub struct Chunk {
     /// Pages that begin behind its start, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub page_starts: Vec<PageStart>,
+    /// Columns of the table that the chunk begins inside of, below its header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<String>,
     /// Tokens of `text` with the embedder's tokenizer, special tokens not
     /// counted.
     pub token_count: u32,

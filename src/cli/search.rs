@@ -75,6 +75,10 @@ fn print(context: &Context, query: &str, found: &SearchResponse) -> anyhow::Resu
                     .to_string(),
             )?;
         }
+        for line in source.columns.iter().flat_map(|columns| columns.lines()) {
+            let line = format!("   {}", printable(line));
+            output::line(palette.dim.apply_to(line).to_string())?;
+        }
         for line in snippet::lines(&source.text, &words, &palette.matched) {
             output::line(format!("   {line}"))?;
         }

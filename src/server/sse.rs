@@ -110,6 +110,7 @@ mod tests {
             heading_path: vec!["H".into()],
             page: None,
             pages: Vec::new(),
+            columns: None,
             start: 0,
             end: 4,
             text: "text".into(),

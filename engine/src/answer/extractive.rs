@@ -177,7 +177,8 @@ fn candidates(reading: &Reading, sources: &[Source], wanted: Wanted) -> Vec<Cand
         }
         let (read, source) = (&reading.pages[page], &sources[page]);
         let found = &read.segments[segment];
-        let composer = Composer::new(&source.text, &read.segments, source.start > 0);
+        let composer = Composer::new(&source.text, &read.segments, source.start > 0)
+            .continuing(source.columns.is_some());
         // An item by itself, and its whole list: the question decides.
         let wholes: &[bool] = match found.kind {
             Kind::Item => &[false, true],
@@ -201,6 +202,7 @@ fn candidates(reading: &Reading, sources: &[Source], wanted: Wanted) -> Vec<Cand
                 &read.segments,
                 source.n,
                 &place(source),
+                columns(source, &read.segments, &unit),
             );
             let plain = rendered.text.replace(&format!(" [{}]", source.n), "");
             let held = wanted.held_by(&plain);
@@ -386,6 +388,14 @@ fn heading(source: &Source, segments: &[Segment], unit: &Unit) -> String {
         Some(label) => source.text[label.range.clone()].to_owned(),
         None => place(source),
     }
+}
+
+/// Columns of a unit that belongs to the table that the source continues.
+fn columns<'s>(source: &'s Source, segments: &[Segment], unit: &Unit) -> Option<&'s str> {
+    let first = unit.body.first().and_then(|&at| segments.get(at))?;
+    let opening = segments.first()?;
+    let columns = source.columns.as_deref();
+    columns.filter(|_| first.block == opening.block)
 }
 
 /// What introduces a block that nothing in the text does: its last heading, or the title.

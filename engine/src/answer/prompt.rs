@@ -97,10 +97,16 @@ pub(super) fn prompt(
     let mut user = String::new();
     for (source, text) in &parts {
         let title = title_line(&place(source, " > "));
+        // The header of a table that began in an earlier passage.
+        let columns = source
+            .columns
+            .as_ref()
+            .map(|columns| format!("{columns}\n"));
+        let text = columns.unwrap_or_default() + text;
         user.push_str(&format!(
             "SOURCE {boundary} [{}] {title}\n{}\nEND {boundary}\n\n",
             source.n,
-            disarm(text).replace(boundary, "")
+            disarm(&text).replace(boundary, "")
         ));
     }
     user.push_str("Question: ");

@@ -13,6 +13,7 @@ pub(super) fn source(n: u32, text: &str) -> Source {
         heading_path: Vec::new(),
         page: None,
         pages: Vec::new(),
+        columns: None,
         start: 0,
         end: text.len(),
         text: text.to_owned(),

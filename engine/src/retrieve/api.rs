@@ -95,6 +95,9 @@ pub struct Source {
     /// The pages of a chunk that lies on several, in order.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub pages: Vec<PageStart>,
+    /// Columns of the table that the chunk continues; its header is in an earlier chunk.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub columns: Option<String>,
     /// Byte offset of the chunk in the parsed document.
     pub start: usize,
     /// Byte offset of its end.

@@ -1,6 +1,7 @@
 //! One search through its stages: select, find, fuse, re-rank, and the sources
 //! to cite.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use cairn_indexer::{ChunkRef, StoredChunk};
@@ -120,10 +121,12 @@ impl Search<'_> {
         };
         let options = &self.parts.options.rerank;
         let start = Instant::now();
+        let titles: Vec<Cow<'_, str>> = candidates[..depth].iter().map(title).collect();
         let passages: Vec<Passage<'_>> = candidates[..depth]
             .iter()
-            .map(|candidate| Passage {
-                title: &candidate.stored.title,
+            .zip(&titles)
+            .map(|(candidate, title)| Passage {
+                title,
                 text: &candidate.stored.chunk.text,
             })
             .collect();
@@ -171,6 +174,15 @@ impl Search<'_> {
                 Ok(source(n, candidate, cosine, self.question))
             })
             .collect()
+    }
+}
+
+/// What a passage is read under: its title, and the columns of the table it continues.
+fn title(candidate: &Candidate) -> Cow<'_, str> {
+    let title = &candidate.stored.title;
+    match &candidate.stored.chunk.columns {
+        Some(columns) => format!("{title}\n{columns}").into(),
+        None => title.into(),
     }
 }
 
@@ -223,6 +235,7 @@ fn source(n: u32, candidate: Candidate, cosine: Option<f32>, question: &str) -> 
         heading_path: stored.chunk.heading_path,
         page: pages::saying(question, &stored.chunk.text, &pages).or(stored.chunk.page),
         pages,
+        columns: stored.chunk.columns,
         start: stored.chunk.span.start,
         end: stored.chunk.span.end,
         text: stored.chunk.text,

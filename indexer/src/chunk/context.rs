@@ -1,5 +1,5 @@
 //! What stands before a chunk's text when it is embedded and indexed: the
-//! title and the headings above it.
+//! title, the headings above it, and the columns of the table that it continues.
 
 use cairn_models::Embedder;
 
@@ -50,12 +50,27 @@ fn same(a: &str, b: &str) -> bool {
     a.trim().eq_ignore_ascii_case(b.trim())
 }
 
-/// Title and headings, one on a line, without those that `text` itself starts
+/// Columns of the table that a chunk from `byte` on begins inside of, below the header:
+/// its rows mean nothing without.
+pub(crate) fn columns(document: &Document, byte: usize) -> Option<&str> {
+    let tables = &document.tables;
+    let after = tables.partition_point(|table| table.span.start < byte);
+    let table = &tables[after.checked_sub(1)?];
+    (byte < table.span.end).then_some(&*table.columns)
+}
+
+/// Title, headings and columns, one on a line, without those that `text` itself starts
 /// with: a chunk that opens with its heading does not need it twice.
-pub(crate) fn context(title: &str, heading_path: &[String], text: &str) -> String {
+pub(crate) fn context(
+    title: &str,
+    heading_path: &[String],
+    columns: Option<&str>,
+    text: &str,
+) -> String {
     let head = text.trim_start_matches(|c: char| !c.is_alphanumeric());
     let parts: Vec<_> = std::iter::once(title)
         .chain(heading_path.iter().map(String::as_str))
+        .chain(columns)
         .map(str::trim)
         .filter(|part| !part.is_empty() && !starts_with(head, part))
         .collect();

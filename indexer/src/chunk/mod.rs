@@ -9,7 +9,7 @@
 //! tokens and a cut would divide it: there the overlap is the next larger one.
 //! Spans put together cover every byte of the text.
 //!
-//! The context (title and headings, at most [`CONTEXT_TOKENS`] tokens) is
+//! The context (title, headings and columns of a table, at most [`CONTEXT_TOKENS`] tokens) is
 //! embedded in front of the text and pushes as many tokens off the end of a
 //! full window. These are in the next chunk's overlap; where the overlap is
 //! shorter than the context, and in the last chunk, the text is shorter
@@ -25,7 +25,7 @@ use cairn_models::Embedder;
 
 use crate::{Chunk, Document, IndexSettings, PageStart, Result};
 use boundary::Boundaries;
-use context::{CONTEXT_TOKENS, Headings, context, shortened};
+use context::{CONTEXT_TOKENS, Headings, columns, context, shortened};
 use grid::Grid;
 
 /// A chunk with what is indexed and embedded for it.
@@ -117,8 +117,9 @@ pub(crate) fn chunk(
     loop {
         let own = &text[grid.byte(covered)..];
         let heading_path = headings.path(grid.byte(covered));
+        let columns = columns(document, grid.byte(start));
         let context = if settings.context {
-            context(&document.title, &heading_path, own)
+            context(&document.title, &heading_path, columns, own)
         } else {
             String::new()
         };
@@ -143,6 +144,7 @@ pub(crate) fn chunk(
                 text: text[span.clone()].to_owned(),
                 page: page(document, span.start),
                 page_starts: page_starts(document, &span),
+                columns: columns.map(str::to_owned),
                 span,
                 heading_path,
                 token_count: (end - start) as u32,

@@ -5,6 +5,7 @@ use cairn_models::{Cancel, Embedder, TokenSpans};
 use proptest::prelude::*;
 
 use super::*;
+use crate::document::Table;
 use crate::{Page, Section};
 
 /// WordPiece in small: words of more than four characters are several tokens,
@@ -312,6 +313,40 @@ fn a_long_context_is_cut_to_its_budget() {
     // The last one leaves room for the context.
     let last = pieces.last().unwrap();
     assert!(last.chunk.token_count as usize + CONTEXT_TOKENS <= 510);
+}
+
+#[test]
+fn chunks_that_begin_inside_a_table_name_its_columns() {
+    let rows: String = (0..60).map(|n| format!("k{n} | shed{n} | 3\n")).collect();
+    let head = "Before.\n\nKey | Kept in | Copies\n";
+    let text = format!("{head}{rows}\n{}", words(0..120));
+    let table = Table {
+        columns: "Key | Kept in | Copies".into(),
+        span: "Before.\n\n".len()..head.len() + rows.len() - 1,
+    };
+    let end = table.span.end;
+    let document = Document {
+        title: "Keys".into(),
+        tables: vec![table],
+        text,
+        ..Document::default()
+    };
+    for context in [true, false] {
+        let settings = IndexSettings { context, ..small() };
+        let pieces = chunk(&document, &HashEmbedder, &settings).unwrap();
+        for piece in &pieces {
+            let start = piece.chunk.span.start;
+            let inside = start > 0 && start < end;
+            assert_eq!(
+                piece.chunk.columns.as_deref(),
+                inside.then_some("Key | Kept in | Copies")
+            );
+            let says = piece.inputs[0].starts_with("Keys\nKey | Kept in | Copies\n");
+            assert_eq!(says, inside && context);
+        }
+        let inside = pieces.iter().filter(|piece| piece.chunk.columns.is_some());
+        assert!(inside.count() > 3 && pieces.last().unwrap().chunk.columns.is_none());
+    }
 }
 
 #[test]

@@ -2,8 +2,13 @@
 //!
 //! Whatever a parser writes, the finished text has `\n` line ends, no control
 //! or invisible formatting characters, no spaces at line ends and at most two
-//! blank lines in a row; headings and pages keep their offsets.
+//! blank lines in a row; headings, pages and tables keep their offsets.
 
+mod columns;
+
+use std::ops::Range;
+
+pub(super) use columns::first_row_names;
 use serde_json::Value;
 
 use super::format::Format;
@@ -35,6 +40,8 @@ pub(super) struct Draft {
     spaces: String,
     sections: Vec<Section>,
     pages: Vec<Page>,
+    /// Lines that name columns, in order.
+    columns: Vec<Range<usize>>,
     /// Sections and pages from these on begin at the next visible character.
     open_sections: usize,
     open_pages: usize,
@@ -54,6 +61,7 @@ impl Draft {
             spaces: String::new(),
             sections: Vec::new(),
             pages: Vec::new(),
+            columns: Vec::new(),
             open_sections: 0,
             open_pages: 0,
             metadata: Metadata::new(),
@@ -82,6 +90,11 @@ impl Draft {
         &self.text
     }
 
+    /// Bytes of the text.
+    pub(super) fn len(&self) -> usize {
+        self.text.len()
+    }
+
     /// Whether a heading has been written.
     pub(super) fn has_sections(&self) -> bool {
         self.open_sections > 0
@@ -90,6 +103,12 @@ impl Draft {
     /// Whether the next character starts a line.
     pub(super) fn at_line_start(&self) -> bool {
         self.text.is_empty() || self.newlines > 0 || self.min_newlines > 0
+    }
+
+    /// The last character, unless a space or a line end is to follow it.
+    pub(super) fn last_char(&self) -> Option<char> {
+        let is_open = !self.at_line_start() && self.spaces.is_empty();
+        self.text.chars().next_back().filter(|_| is_open)
     }
 
     /// Writes text as it stands, line breaks and indentation included.
@@ -184,6 +203,16 @@ impl Draft {
         }
     }
 
+    /// Says that the line just written names the columns of the rows below it, up to
+    /// the next blank line, so that every chunk of the table can name them. A header of
+    /// several lines says it after each, before the line ends.
+    pub(super) fn name_columns(&mut self) {
+        if !self.at_line_start() {
+            let start = self.text.rfind('\n').map_or(0, |end| end + 1);
+            columns::add(&mut self.columns, start..self.text.len());
+        }
+    }
+
     /// Starts a page at the next visible character.
     pub(super) fn start_page(&mut self, number: u32) {
         self.blank_line();
@@ -192,16 +221,27 @@ impl Draft {
 
     /// Takes over what another draft holds, its headings `deeper` levels down.
     pub(super) fn append(&mut self, other: Draft, deeper: u8) {
-        let sections = other.sections.into_iter().take(other.open_sections);
-        let text = other.text;
+        let mut sections = other.sections.iter().take(other.open_sections).peekable();
+        let mut columns = other.columns.iter().peekable();
         let mut at = 0;
-        for section in sections {
-            let start = section.span.start;
-            self.push(&text[at..start]);
-            at = start;
-            self.open_section(section.level.saturating_add(deeper), &section.heading);
+        loop {
+            let section = sections.peek().map(|section| section.span.start);
+            let line = columns.peek().map(|line| line.end);
+            let Some(next) = section.into_iter().chain(line).min() else {
+                break;
+            };
+            self.push(&other.text[at..next]);
+            at = next;
+            // A line of columns ends before the section that begins there.
+            if line == Some(next) {
+                let line = columns.next().map_or(0, |line| line.len());
+                let start = self.text.len().saturating_sub(line);
+                columns::add(&mut self.columns, start..self.text.len());
+            } else if let Some(section) = sections.next() {
+                self.open_section(section.level.saturating_add(deeper), &section.heading);
+            }
         }
-        self.push(&text[at..]);
+        self.push(&other.text[at..]);
         self.overflowed |= other.overflowed;
         self.warnings.extend(other.warnings);
     }
@@ -255,6 +295,7 @@ impl Draft {
         close_sections(&mut self.sections, self.text.len());
         self.sections.retain(|section| !section.span.is_empty());
         close_pages(&mut self.pages, self.text.len());
+        let tables = columns::close(&self.columns, &self.text);
         let first_heading = || {
             let outermost = self.sections.iter().find(|section| section.level == 1);
             outermost
@@ -282,6 +323,7 @@ impl Draft {
             text: self.text,
             sections: self.sections,
             pages: self.pages,
+            tables,
             metadata: self.metadata,
             labels: Default::default(),
             warnings: self.warnings,

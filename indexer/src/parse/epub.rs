@@ -1,15 +1,19 @@
-//! EPUB books: the chapters in reading order, each a section.
+//! EPUB books: the chapters in reading order, with the sections that the table of contents
+//! names; lists of contents are left out.
+
+mod contents;
 
 use std::collections::HashMap;
 
 use serde_json::Value;
 
 use super::archive::{self, Archive};
-use super::draft::Draft;
+use super::draft::{Draft, one_line};
 use super::format::Format;
 use super::xml::{self, Xml};
 use super::{Source, front_matter, html, malformed};
 use crate::{Error, ErrorKind, Result};
+use contents::Contents;
 
 /// Electronic books.
 pub(super) const FORMAT: Format = Format {
@@ -25,6 +29,9 @@ pub(super) const FORMAT: Format = Format {
 
 const CONTAINER: &str = "META-INF/container.xml";
 
+/// A list of contents with more text than this, in bytes, is also something else.
+const SHORT_PAGE: usize = 400;
+
 fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
     let mut archive = Archive::open(source.bytes, "EPUB", source.limits)?;
     let package_path = package_path(&mut archive)?;
@@ -38,29 +45,57 @@ fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
         .map(|href| resolve(&package_path, href))
         .collect();
     refuse_encrypted(&mut archive, &chapters)?;
-    let labels = match &package.contents {
-        Some(href) => labels(&mut archive, &resolve(&package_path, href))?,
-        None => HashMap::new(),
-    };
+    let contents = read_contents(&mut archive, &package, &package_path)?;
+    let mut before = draft.title.clone().unwrap_or_default();
     for path in &chapters {
         let Some(text) = archive.text(path)? else {
             continue;
         };
         let mut chapter = Draft::new(source.limits.max_text_bytes);
-        html::page(&text, &mut chapter)?;
-        draft.blank_line();
-        if !chapter.has_sections() {
-            let label = labels.get(path).or(chapter.title.as_ref());
-            if let Some(label) = label.filter(|_| !chapter.is_empty()) {
-                draft.open_section(1, label);
-            }
+        let places = contents.places.get(path).map_or(&[][..], Vec::as_slice);
+        let page = html::chapter(&text, places, &mut chapter)?;
+        let is_list = contents.lists.contains(path) && chapter.len() < SHORT_PAGE;
+        if page.is_contents || is_list {
+            continue;
         }
+        draft.blank_line();
+        // A part of the chapter before it often has that chapter's title.
+        let title = one_line(&page.title);
+        if !chapter.has_sections() && !chapter.is_empty() && title != before {
+            draft.open_section(1, &title);
+        }
+        before = title;
         draft.append(chapter, 0);
         if draft.is_full() {
             break;
         }
     }
     Ok(())
+}
+
+/// The table of contents; the pages that are one count as lists.
+fn read_contents(
+    archive: &mut Archive<'_>,
+    package: &Package,
+    package_path: &str,
+) -> Result<Contents> {
+    let mut contents = Contents::default();
+    for href in package.navigation.iter().chain(&package.ncx) {
+        let path = resolve(package_path, href);
+        let text = archive.text(&path)?.unwrap_or_default();
+        let found = Contents::read(&path, &text);
+        contents.lists.extend(found.lists);
+        contents.lists.insert(path);
+        // Old books have the NCX alone, new ones both.
+        if contents.places.is_empty() {
+            contents.places = found.places;
+        }
+    }
+    let lists = package.lists.iter();
+    contents
+        .lists
+        .extend(lists.map(|href| resolve(package_path, href)));
+    Ok(contents)
 }
 
 /// Where the package file is.
@@ -99,8 +134,11 @@ fn refuse_encrypted(archive: &mut Archive<'_>, chapters: &[String]) -> Result<()
 #[derive(Default)]
 struct Package {
     chapters: Vec<String>,
-    /// The table of contents: EPUB 3's navigation page or EPUB 2's NCX.
-    contents: Option<String>,
+    /// EPUB 3's navigation page, and EPUB 2's NCX.
+    navigation: Option<String>,
+    ncx: Option<String>,
+    /// Pages that are a table of contents for readers.
+    lists: Vec<String>,
 }
 
 impl Package {
@@ -119,14 +157,21 @@ impl Package {
                         .is_some_and(|p| p.split_whitespace().any(|word| word == "nav"));
                     let is_ncx =
                         attributes.get("media-type").as_deref() == Some("application/x-dtbncx+xml");
-                    if is_nav || (is_ncx && package.contents.is_none()) {
-                        package.contents = Some(href.clone());
+                    if is_nav {
+                        package.navigation = Some(href.clone());
+                    } else if is_ncx {
+                        package.ncx = Some(href.clone());
                     }
                     items.insert(attributes.get("id").unwrap_or_default(), href);
                 }
                 Xml::Start("itemref", attributes) => {
                     let id = attributes.get("idref").unwrap_or_default();
                     package.chapters.extend(items.get(&id).cloned());
+                }
+                Xml::Start("reference", attributes) => {
+                    if attributes.get("type").as_deref() == Some("toc") {
+                        package.lists.extend(attributes.get("href"));
+                    }
                 }
                 Xml::Start(..) => value.clear(),
                 Xml::Text(text) => value.push_str(&text),
@@ -148,43 +193,6 @@ impl Package {
         front_matter::fact("tags", &Value::Array(subjects), draft, 0);
         Ok(package)
     }
-}
-
-/// The names that the table of contents gives to files.
-fn labels(archive: &mut Archive<'_>, path: &str) -> Result<HashMap<String, String>> {
-    let mut labels = HashMap::new();
-    let Some(text) = archive.text(path)? else {
-        return Ok(labels);
-    };
-    let (mut label, mut target) = (String::new(), None);
-    let read = xml::read(&text, "EPUB", |event| {
-        match event {
-            Xml::Start("a", attributes) => {
-                label.clear();
-                target = attributes.get("href");
-            }
-            Xml::Start("navLabel", _) => label.clear(),
-            Xml::Start("content", attributes) => {
-                if let Some(href) = attributes.get("src") {
-                    labels
-                        .entry(resolve(path, &href))
-                        .or_insert_with(|| label.trim().to_owned());
-                }
-            }
-            Xml::Text(text) => label.push_str(&text),
-            Xml::End("a") => {
-                if let Some(href) = target.take() {
-                    labels
-                        .entry(resolve(path, &href))
-                        .or_insert_with(|| label.trim().to_owned());
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    });
-    // A book without a readable table of contents is still a book.
-    Ok(read.map_or_else(|_| HashMap::new(), |()| labels))
 }
 
 /// The path inside the archive that `href` means in the file `base`.
@@ -276,6 +284,80 @@ mod tests {
             serde_json::json!({"author": ["Ann", "Bo"], "date": "2020-02-03", "format": "epub",
                 "language": "de", "tags": ["search"]})
         );
+    }
+
+    fn sections(document: &crate::Document) -> Vec<(&str, u8, &str)> {
+        let part = |s: &crate::Section| s.span.clone();
+        let sections = document.sections.iter();
+        sections
+            .map(|s| {
+                (
+                    s.heading.as_str(),
+                    s.level,
+                    document.text[part(s)].trim_end(),
+                )
+            })
+            .collect()
+    }
+
+    /// A book of one page, with this navigation page in front of it.
+    fn flat(nav: &str, page: &str) -> crate::Document {
+        let opf = r#"<package><metadata><title>Book</title></metadata><manifest>
+            <item id="n" href="nav.xhtml" properties="nav"/><item id="a" href="a.xhtml"/>
+            <item id="c" href="c.xhtml"/></manifest><spine><itemref idref="n"/>
+            <itemref idref="c"/><itemref idref="a"/></spine></package>"#;
+        let list = "<html><body><p>Contents</p><p><a href='a.xhtml#x'>First</a></p>\
+            <p><a href='a.xhtml#y'>Second</a></p><p><a href='a.xhtml#z'>Third</a></p></body></html>";
+        let container = r#"<container><rootfile full-path="book.opf"/></container>"#;
+        let files = [
+            (CONTAINER, container),
+            ("book.opf", opf),
+            ("nav.xhtml", nav),
+            ("a.xhtml", page),
+            ("c.xhtml", list),
+        ];
+        read("x.epub", zip(&files))
+    }
+
+    #[test]
+    fn sections_begin_where_the_contents_say() {
+        let nav = "<html><body><h1>Contents</h1><nav epub:type='toc'><ol>\
+            <li><a href='a.xhtml#one'>The sluice</a><ol><li><a href='a.xhtml#in'>Its gate</a></li></ol></li>\
+            <li><a href='a.xhtml#two'>The weir</a></li><li><a href='a.xhtml#three'>3. The lock</a></li>\
+            </ol></nav></body></html>";
+        let page = "<html><body><p>Before.</p><p class='h' id='one'>Sluice</p><p>S.</p>\
+            <p>Its <a id='in'/>gate.</p><h3>Old</h3><p>O.</p><a name='two'/><p>Weir</p>\
+            <h2><a id='three'/>The lock</h2><p>L.</p><h3>Key</h3><p>K.</p></body></html>";
+        let document = flat(nav, page);
+        assert_eq!(
+            document.text,
+            "Before.\n\nSluice\n\nS.\n\nIts gate.\n\nOld\n\nO.\n\nWeir\n\nThe lock\n\nL.\n\nKey\n\nK."
+        );
+        assert_eq!(
+            sections(&document),
+            [
+                ("The sluice", 1, "Sluice\n\nS.\n\nIts gate.\n\nOld\n\nO."),
+                ("Its gate", 2, "gate.\n\nOld\n\nO."),
+                ("Old", 5, "Old\n\nO."),
+                ("The weir", 1, "Weir"),
+                ("3. The lock", 1, "The lock\n\nL.\n\nKey\n\nK."),
+                ("Key", 2, "Key\n\nK."),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_page_that_is_more_than_its_list_of_contents_stays() {
+        let nav = "<html><body><nav epub:type='toc'><ol><li><a href='a.xhtml#q'>A</a></li></ol></nav>\
+            <p>Foreword.</p></body></html>";
+        let long = nav.replace("Foreword.", &"A long foreword. ".repeat(30));
+        assert_eq!(
+            flat(nav, "<html><body><p>Text.</p></body></html>").text,
+            "Text."
+        );
+        let document = flat(&long, "<html><body><p>Text.</p></body></html>");
+        assert!(document.text.starts_with("A long foreword.") && document.text.ends_with("Text."));
+        assert_eq!(sections(&document), [("A", 1, "Text.")]);
     }
 
     #[test]

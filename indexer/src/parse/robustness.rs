@@ -225,6 +225,13 @@ fn check_document(document: &Document) -> Result<(), TestCaseError> {
         prop_assert!(page.span.start >= page_end && text.get(page.span.clone()).is_some());
         page_end = page.span.end;
     }
+    let mut table_end = 0;
+    for table in &document.tables {
+        let rows = text.get(table.span.clone());
+        prop_assert!(table.span.start >= table_end && rows.is_some_and(|rows| !rows.is_empty()));
+        prop_assert!(!table.columns.is_empty());
+        table_end = table.span.end;
+    }
     Ok(())
 }
 

@@ -92,6 +92,9 @@ pub(crate) struct ChunkSpan {
     /// Page at its start, for paged formats.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<u32>,
+    /// Columns of the table that it continues.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub columns: Option<String>,
 }
 
 /// One document, with its text where that was asked for.
@@ -301,6 +304,7 @@ pub(crate) async fn show(
                 end: stored.chunk.span.end,
                 heading_path: stored.chunk.heading_path,
                 page: stored.chunk.page,
+                columns: stored.chunk.columns,
             };
             spans = Some(chunks.into_iter().map(span).collect());
         }

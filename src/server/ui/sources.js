@@ -77,6 +77,7 @@ export function sourceList(sources, question, open) {
         el("span", { class: "source-title" }, source.title || source.uri),
       ),
       path.length ? el("p", { class: "path" }, path.join(" › ")) : null,
+      source.columns ? el("p", { class: "path" }, source.columns) : null,
       el("p", { class: "snippet" }, marked(snippet(source.text, words), words)),
       el("p", { class: "facts uri", title: source.uri }, source.uri),
       el("p", { class: "facts", title: "Score, and the rank in each stage" }, `score ${source.score.toFixed(3)} · ${ranks(source.ranks)}`),

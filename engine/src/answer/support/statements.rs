@@ -79,11 +79,14 @@ impl Statement {
 
 /// The statements of `source`, in order.
 pub(super) fn statements(source: &Source, words: &Words) -> Vec<Statement> {
-    let title = keys(&terms(&place(source, ". "), words)).collect();
+    let columns = source.columns.as_deref().unwrap_or_default();
+    let title = format!("{}. {columns}", place(source, ". "));
+    let title = keys(&terms(&title, words)).collect();
     let found = segments(&source.text);
     let mut reader = Reader {
         text: &source.text,
-        composer: Composer::new(&source.text, &found, source.start > 0),
+        composer: Composer::new(&source.text, &found, source.start > 0)
+            .continuing(source.columns.is_some()),
         found: &found,
         words,
         all: Vec::new(),

@@ -50,6 +50,8 @@ pub(in crate::answer) struct Composer<'t> {
     segments: &'t [Segment],
     /// Whether the text may open in the middle of a line.
     is_cut: bool,
+    /// Whether the text opens with rows of a table whose header is elsewhere.
+    continues: bool,
 }
 
 impl<'t> Composer<'t> {
@@ -59,7 +61,14 @@ impl<'t> Composer<'t> {
             text,
             segments,
             is_cut,
+            continues: false,
         }
+    }
+
+    /// Says whether the text opens with rows of a table whose header is elsewhere.
+    pub(in crate::answer) fn continuing(mut self, continues: bool) -> Self {
+        self.continues = continues;
+        self
     }
 
     fn str(&self, at: usize) -> &'t str {
@@ -348,7 +357,8 @@ impl<'t> Composer<'t> {
         let mut cells = first.trim_matches('|').split('|').map(str::trim);
         let names = cells
             .all(|cell| cell.len() <= MAX_NAME && !cell.starts_with('-') && !cell.ends_with('.'));
-        if at == start || !names {
+        let headless = self.continues && start == 0;
+        if at == start || headless || !names {
             vec![at]
         } else {
             vec![start, at]

@@ -25,13 +25,14 @@ pub(in crate::answer) struct Rendered {
 }
 
 /// Writes `unit` of `text`, which is source `n`; `place` introduces a block that nothing
-/// in the text does.
+/// in the text does, and `columns` are those of a table whose header is not in the text.
 pub(in crate::answer) fn render(
     unit: &Unit,
     text: &str,
     segments: &[Segment],
     n: u32,
     place: &str,
+    columns: Option<&str>,
 ) -> Rendered {
     let raw = |at: usize| &text[segments[at].range.clone()];
     let start = unit.body.iter().map(|&at| segments[at].range.start).min();
@@ -43,7 +44,8 @@ pub(in crate::answer) fn render(
         false => format!("{}: ", terms.join(", ")),
     };
     let lead = unit.lead.map(|at| prose(raw(at)));
-    if unit.shape == Shape::Table && unit.body.len() == 1 {
+    let columns = columns.filter(|_| unit.shape == Shape::Table && unit.body.len() == 1);
+    if unit.shape == Shape::Table && unit.body.len() == 1 && columns.is_none() {
         // A row without names of columns: what it begins with, and what it says of it.
         let mut row = cells(raw(unit.body[0]));
         row.retain(|cell| !cell.is_empty());
@@ -71,7 +73,16 @@ pub(in crate::answer) fn render(
     };
     let body = match unit.shape {
         Shape::Code => fenced(text, segments, &unit.body),
-        Shape::Table => table(&unit.body.iter().map(|&at| raw(at)).collect::<Vec<_>>()),
+        Shape::Table => {
+            let rows = unit.body.iter().map(|&at| raw(at));
+            table(
+                &columns
+                    .into_iter()
+                    .flat_map(str::lines)
+                    .chain(rows)
+                    .collect::<Vec<_>>(),
+            )
+        }
         Shape::List | Shape::Prose => {
             let mut items = String::new();
             for (place, &at) in unit.body.iter().enumerate() {
@@ -209,7 +220,20 @@ mod tests {
     fn write(text: &str, needle: &str) -> String {
         let found = segments(text);
         let unit = Composer::new(text, &found, false).unit(holding(text, &found, needle), false);
-        render(&unit, text, &found, 2, "Page B").text
+        render(&unit, text, &found, 2, "Page B", None).text
+    }
+
+    #[test]
+    fn a_row_of_a_continued_table_gets_its_columns() {
+        let text = "K-1 | shed | 2\nK-2 | loft | 3\nK-3 | hall | 4\n";
+        let found = segments(text);
+        let composer = Composer::new(text, &found, true).continuing(true);
+        let unit = composer.unit(holding(text, &found, "K-2"), false);
+        let shown = render(&unit, text, &found, 2, "Keys", Some("Key | Place | Copies"));
+        assert_eq!(
+            shown.text,
+            "Keys [2]:\n\n| Key | Place | Copies |\n|---|---|---|\n| K-2 | loft | 3 |"
+        );
     }
 
     #[test]

@@ -1,18 +1,20 @@
 //! Which part of a page is its content, and what inside it is not.
 //!
-//! A page's `main` (or only `article`) is the content where there is one.
-//! Navigation, footers and the furniture that documentation generators put
-//! into pages are left out, unless nothing would be left.
+//! A page's `main` (or only `article`) is the content where there is one, with the page's
+//! title above it and the dialogs that it opens. What [`furniture`](super::furniture)
+//! knows is left out, unless nothing would be left.
 
-use html5ever::{LocalName, local_name};
+use html5ever::local_name;
 
-use super::is_inline;
+use super::furniture::Furniture;
 use super::tree::{Data, ROOT, Tree};
+use super::visible;
 
 /// What is rendered: everything under `root` but the skipped subtrees.
 pub(super) struct Selection {
     pub(super) root: usize,
     skipped: Vec<bool>,
+    weights: Vec<Weight>,
     /// How much text it has, in bytes without white space.
     pub(super) text_bytes: u32,
 }
@@ -21,131 +23,181 @@ impl Selection {
     pub(super) fn skips(&self, node: usize) -> bool {
         self.skipped[node]
     }
+
+    /// What a subtree weighs without the skipped ones.
+    pub(super) fn weight(&self, node: usize) -> Weight {
+        self.weights[node]
+    }
 }
-
-/// Classes, ids and roles of what never is content.
-const FURNITURE: &[&str] = &[
-    "anchorjs-link",
-    "boring",
-    "breadcrumb",
-    "breadcrumbs",
-    "colophon",
-    "contentinfo",
-    "copybtn",
-    "headerlink",
-    "hideme",
-    "line-numbers",
-    "linenos",
-    "mw-editsection",
-    "navigation",
-    "permalink",
-    "rst-versions",
-    "screen-reader-text",
-    "search",
-    "skip-link",
-    "skip-to-content",
-    "sphinxsidebar",
-    "sr-only",
-    "ttc",
-    "visually-hidden",
-];
-
-/// Classes, ids and roles of what is not content where it is mostly links.
-const LINK_BLOCKS: &[&str] = &[
-    "banner",
-    "bottom-nav",
-    "complementary",
-    "contents",
-    "footer",
-    "header",
-    "indices",
-    "links",
-    "menu",
-    "nav",
-    "nav-panel",
-    "navbar",
-    "navfooter",
-    "navheader",
-    "navpath",
-    "navrow",
-    "navtable",
-    "page-toc",
-    "pagination",
-    "pager",
-    "prev-next",
-    "related",
-    "share",
-    "shortcontents",
-    "side-nav",
-    "sidebar",
-    "sidenav",
-    "table-of-contents",
-    "tabs",
-    "toc",
-    "toolbar",
-    "top-nav",
-    "topbar",
-];
-
-const HEADINGS: &[&str] = &["h1", "h2", "h3", "h4", "h5", "h6"];
 
 /// Share of an element's text that stands in links, from which it is a block of
 /// links, in percent.
 const LINK_SHARE: u32 = 60;
+/// Links from which a page of links is a list of contents.
+const MIN_CONTENTS: usize = 3;
 /// Content shorter than this is doubted when the rest of the page has more.
-const SHORT_CONTENT: u32 = 200;
+pub(super) const SHORT_CONTENT: u32 = 200;
 
-/// How much text a subtree has, in bytes without white space.
+/// What a subtree holds.
 #[derive(Clone, Copy, Default)]
-struct Weight {
-    text: u32,
+pub(super) struct Weight {
+    /// Bytes of text without white space.
+    pub(super) text: u32,
     /// The part of it that stands inside links.
-    linked: u32,
+    pub(super) linked: u32,
+    /// Fields that a reader fills in, buttons, navigation, and headings of the first
+    /// level; large numbers are not exact.
+    pub(super) fields: u16,
+    pub(super) buttons: u16,
+    pub(super) navs: u16,
+    pub(super) titles: u16,
+}
+
+impl Weight {
+    /// Text outside of links.
+    pub(super) fn own(self) -> u32 {
+        self.text - self.linked
+    }
+
+    /// Whether it is mostly links.
+    pub(super) fn is_links(self) -> bool {
+        self.text > 0
+            && u64::from(self.linked) * 100 >= u64::from(self.text) * u64::from(LINK_SHARE)
+    }
+
+    fn add(&mut self, other: Self) {
+        self.text += other.text;
+        self.linked += other.linked;
+        self.fields = self.fields.saturating_add(other.fields);
+        self.buttons = self.buttons.saturating_add(other.buttons);
+        self.navs = self.navs.saturating_add(other.navs);
+        self.titles = self.titles.saturating_add(other.titles);
+    }
 }
 
 /// Everything that a reader sees.
 pub(super) fn everything(tree: &Tree) -> Selection {
-    let skipped: Vec<bool> = (0..tree.nodes.len())
-        .map(|node| is_invisible(tree, node))
-        .collect();
-    let text_bytes = weights(tree, &skipped)[ROOT].text;
+    let skipped = visible::hidden(tree);
+    let weights = weights(tree, &skipped);
     Selection {
         root: ROOT,
         skipped,
-        text_bytes,
+        text_bytes: weights[ROOT].text,
+        weights,
     }
 }
 
 /// The content of a page.
 pub(super) fn select(tree: &Tree) -> Selection {
-    let all = everything(tree);
-    let whole = weights(tree, &all.skipped);
+    select_from(tree, everything(tree))
+}
+
+/// The content of a page of a book, whose lists of contents are never text.
+pub(super) fn select_chapter(tree: &Tree) -> Selection {
+    let mut all = everything(tree);
+    for (index, node) in tree.nodes.iter().enumerate() {
+        all.skipped[index] |= node.name() == Some(&local_name!("nav"));
+    }
+    all.weights = weights(tree, &all.skipped);
+    all.text_bytes = all.weights[ROOT].text;
+    select_from(tree, all)
+}
+
+fn select_from(tree: &Tree, all: Selection) -> Selection {
+    let furniture = Furniture::new(tree, &all.weights);
     let skipped: Vec<bool> = (0..tree.nodes.len())
-        .map(|node| all.skipped[node] || (node != ROOT && is_furniture(tree, node, whole[node])))
+        .map(|node| all.skipped[node] || (node != ROOT && furniture.is_furniture(node)))
         .collect();
     let kept = weights(tree, &skipped);
-    let own = |weight: Weight| weight.text - weight.linked;
     let root = content_root(tree, &skipped, &kept);
-    for (root, skipped) in [(root, &skipped), (ROOT, &skipped)] {
-        let enough = own(kept[root]) >= SHORT_CONTENT
-            || (own(kept[root]) > 0 && own(kept[root]) * 2 >= own(whole[ROOT]));
+    for root in [root, ROOT] {
+        let own = kept[root].own();
+        let enough = own >= SHORT_CONTENT || (own > 0 && own * 2 >= all.weights[ROOT].own());
         if enough {
-            return Selection {
+            let selection = Selection {
                 root,
-                skipped: skipped.clone(),
+                skipped,
                 text_bytes: kept[root].text,
+                weights: kept,
             };
+            return with_surroundings(tree, selection, &furniture);
         }
     }
     all
 }
 
+/// Whether a page is a list of links to other pages: their names, and little else.
+pub(super) fn is_contents(tree: &Tree, selection: &Selection) -> bool {
+    let leads_on = |node: &super::tree::Node| {
+        let href = node.attribute(&local_name!("href"));
+        let is_link = node.name() == Some(&local_name!("a"));
+        is_link && href.is_some_and(|href| !href.starts_with('#') && !href.contains("://"))
+    };
+    selection.weight(selection.root).is_links()
+        && tree.nodes.iter().filter(|node| leads_on(node)).count() >= MIN_CONTENTS
+}
+
+/// Takes in what belongs to the content though it stands outside of its root: the title
+/// of the page, and dialogs.
+fn with_surroundings(
+    tree: &Tree,
+    mut selection: Selection,
+    furniture: &Furniture<'_>,
+) -> Selection {
+    if selection.root == ROOT {
+        return selection;
+    }
+    let hidden = inherited(tree, &selection.skipped);
+    let others: Vec<usize> = (0..tree.nodes.len())
+        .filter(|&node| !hidden[node] && selection.weights[node].text > 0)
+        .filter(|&node| furniture.is_title(node) || furniture.is_dialog(node))
+        .filter(|&node| !is_under(tree, node, selection.root))
+        .collect();
+    if others.is_empty() {
+        return selection;
+    }
+    let mut inside = vec![false; tree.nodes.len()];
+    inside[selection.root] = true;
+    others.iter().for_each(|&other| inside[other] = true);
+    for index in 1..tree.nodes.len() {
+        inside[index] |= inside[tree.nodes[index].parent as usize];
+    }
+    let mut around = vec![false; tree.nodes.len()];
+    for index in (1..tree.nodes.len()).rev() {
+        if inside[index] || around[index] {
+            around[tree.nodes[index].parent as usize] = true;
+        }
+    }
+    for index in 0..tree.nodes.len() {
+        selection.skipped[index] |= !inside[index] && !around[index];
+    }
+    selection.root = ROOT;
+    selection.weights = weights(tree, &selection.skipped);
+    selection.text_bytes = selection.weights[ROOT].text;
+    selection
+}
+
+fn is_under(tree: &Tree, mut node: usize, root: usize) -> bool {
+    while node != ROOT && node != root {
+        node = tree.nodes[node].parent as usize;
+    }
+    node == root
+}
+
+/// Which nodes are inside of a skipped one, or are one.
+pub(super) fn inherited(tree: &Tree, skipped: &[bool]) -> Vec<bool> {
+    let mut hidden = skipped.to_vec();
+    for index in 1..tree.nodes.len() {
+        hidden[index] |= hidden[tree.nodes[index].parent as usize];
+    }
+    hidden
+}
+
 /// The `main` or `article` with the most text, if it is the greater part.
 fn content_root(tree: &Tree, skipped: &[bool], kept: &[Weight]) -> usize {
-    let mut hidden = vec![false; tree.nodes.len()];
+    let hidden = inherited(tree, skipped);
     let (mut main, mut articles) = (ROOT, Vec::new());
     for (index, node) in tree.nodes.iter().enumerate() {
-        hidden[index] = skipped[index] || (index != ROOT && hidden[node.parent as usize]);
         if hidden[index] {
             continue;
         }
@@ -168,125 +220,40 @@ fn content_root(tree: &Tree, skipped: &[bool], kept: &[Weight]) -> usize {
 }
 
 /// The weight of every subtree without the skipped ones.
-fn weights(tree: &Tree, skipped: &[bool]) -> Vec<Weight> {
+pub(super) fn weights(tree: &Tree, skipped: &[bool]) -> Vec<Weight> {
     let mut weights = vec![Weight::default(); tree.nodes.len()];
     // Children come after their parents, so backwards each is complete.
     for (index, node) in tree.nodes.iter().enumerate().rev() {
+        let mut weight = weights[index];
         if skipped[index] {
-            weights[index] = Weight::default();
-            continue;
-        }
-        if let Data::Text(range) = &node.data {
+            weight = Weight::default();
+        } else if let Data::Text(range) = &node.data {
             let text = tree.text(range);
-            weights[index].text = text.bytes().filter(|b| !b.is_ascii_whitespace()).count() as u32;
+            weight.text = text.bytes().filter(|b| !b.is_ascii_whitespace()).count() as u32;
         }
-        if node.name() == Some(&local_name!("a")) && node.attribute(&local_name!("href")).is_some()
-        {
-            weights[index].linked = weights[index].text;
+        // Controls are no text, but tell what they stand in.
+        match node.name() {
+            Some(&local_name!("a")) if node.attribute(&local_name!("href")).is_some() => {
+                weight.linked = weight.text;
+            }
+            Some(&local_name!("input")) => {
+                let kind = node.attribute(&local_name!("type")).unwrap_or("text");
+                match kind.to_ascii_lowercase().as_str() {
+                    "hidden" => {}
+                    "submit" | "button" | "reset" | "image" => weight.buttons = 1,
+                    _ => weight.fields = 1,
+                }
+            }
+            Some(&local_name!("select")) => weight.fields = 1,
+            Some(&local_name!("button")) => weight.buttons = 1,
+            Some(&local_name!("nav")) => weight.navs = 1,
+            Some(&local_name!("h1")) if weight.text > 0 => weight.titles = 1,
+            _ => {}
         }
-        let weight = weights[index];
+        weights[index] = weight;
         if let Some(parent) = weights.get_mut(node.parent as usize) {
-            parent.text += weight.text;
-            parent.linked += weight.linked;
+            parent.add(weight);
         }
     }
     weights
-}
-
-/// Elements that no reader sees, or that are controls rather than text.
-fn is_invisible(tree: &Tree, node: usize) -> bool {
-    let node = &tree.nodes[node];
-    let Some(name) = node.name() else {
-        return false;
-    };
-    let hidden = node.attribute(&local_name!("hidden")).is_some()
-        || node.attribute(&local_name!("aria-hidden")) == Some("true");
-    let tab_panel = node.attribute(&local_name!("role")) == Some("tabpanel");
-    (hidden && !tab_panel)
-        || matches!(
-            &**name,
-            "template"
-                | "svg"
-                | "canvas"
-                | "object"
-                | "audio"
-                | "video"
-                | "button"
-                | "select"
-                | "input"
-                | "dialog"
-                | "datalist"
-                | "annotation"
-                | "rt"
-                | "rp"
-                | "map"
-        )
-}
-
-/// Whether a visible element surrounds the content rather than being part of it.
-fn is_furniture(tree: &Tree, index: usize, weight: Weight) -> bool {
-    let node = &tree.nodes[index];
-    let Some(name) = node.name() else {
-        return false;
-    };
-    if *name == local_name!("a") && is_tool_link(tree, index) {
-        return true;
-    }
-    // `data-nosnippet` is how a page tells search engines the same.
-    let no_snippet = node.attribute(&LocalName::from("data-nosnippet")).is_some();
-    if no_snippet || matches!(&**name, "nav" | "footer" | "noscript") {
-        return true;
-    }
-    if matches!(&**name, "header" | "aside") && !is_inside_content(tree, index) {
-        return true;
-    }
-    let attributes = [local_name!("class"), local_name!("id"), local_name!("role")];
-    let mut words = attributes
-        .iter()
-        .filter_map(|attribute| node.attribute(attribute))
-        .flat_map(str::split_ascii_whitespace);
-    // A heading that links to itself is mostly link, and content.
-    let is_block = !is_inline(name) && !HEADINGS.contains(&&**name);
-    let of_links = is_block && weight.text > 0 && weight.linked * 100 >= weight.text * LINK_SHARE;
-    words.any(|word| {
-        let word = word.to_ascii_lowercase();
-        FURNITURE.contains(&word.as_str()) || (of_links && LINK_BLOCKS.contains(&word.as_str()))
-    })
-}
-
-/// A link from a heading to itself, to the source code behind it, or to a note
-/// that opens over the page.
-fn is_tool_link(tree: &Tree, index: usize) -> bool {
-    let class = tree.nodes[index]
-        .attribute(&local_name!("class"))
-        .unwrap_or("");
-    if class.split_ascii_whitespace().any(|word| word == "src") {
-        return true;
-    }
-    let mut text = tree
-        .children(index)
-        .filter_map(|child| match &tree.nodes[child].data {
-            Data::Text(range) => Some(tree.text(range).trim()),
-            Data::Element(..) => None,
-        });
-    matches!(
-        text.next(),
-        Some("¶" | "§" | "#" | "🔗" | "¤" | "ⓘ" | "\u{f0c1}")
-    )
-}
-
-fn is_inside_content(tree: &Tree, index: usize) -> bool {
-    let mut at = tree.nodes[index].parent as usize;
-    while let Some(node) = tree.nodes.get(at) {
-        let role = node.attribute(&local_name!("role"));
-        if role == Some("main")
-            || node
-                .name()
-                .is_some_and(|n| matches!(&**n, "main" | "article"))
-        {
-            return true;
-        }
-        at = node.parent as usize;
-    }
-    false
 }

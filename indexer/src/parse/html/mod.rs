@@ -2,11 +2,21 @@
 //!
 //! html5ever's tokenizer feeds a light tree of our own ([`tree`]) that, unlike
 //! its tree builder, takes linear time and bounded depth on hostile nesting.
-//! [`content`] leaves out what surrounds the content; [`render`] writes it.
+//! [`visible`] tells what a reader can get to, [`content`] leaves out what surrounds the
+//! content, and [`render`] writes it, with [`line`] for what stands on one line and
+//! [`table`] for tables.
 
+mod attributes;
 mod content;
+mod furniture;
+mod line;
+mod links;
+mod outline;
+mod raised;
 mod render;
+mod table;
 mod tree;
+mod visible;
 
 use serde_json::Value;
 
@@ -15,6 +25,7 @@ use super::format::Format;
 use super::front_matter;
 use super::{Source, encoding};
 use crate::{Error, ErrorKind, Result};
+pub(super) use outline::Place;
 use tree::Tree;
 
 /// Bytes at the start in which an encoding may be declared.
@@ -22,6 +33,9 @@ const DECLARATION_BYTES: usize = 4096;
 
 /// A page that leads elsewhere and has less text of its own is no document.
 const MAX_REDIRECT_BYTES: u32 = 300;
+
+/// Longest `<br />` that is looked for.
+const MAX_BREAK_BYTES: usize = 16;
 
 /// Web pages.
 pub(super) const FORMAT: Format = Format {
@@ -49,7 +63,7 @@ fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
 /// Reads a whole page: its facts, its title, its main content.
 pub(super) fn page(html: &str, draft: &mut Draft) -> Result<()> {
     let tree = Tree::build(html)?;
-    draft.propose_title(&tree.title);
+    draft.propose_title(&title(&tree));
     if let Some(lang) = &tree.lang {
         front_matter::fact("language", &Value::String(lang.clone()), draft, 0);
     }
@@ -65,8 +79,47 @@ pub(super) fn page(html: &str, draft: &mut Draft) -> Result<()> {
             "a page that only leads to another one; there is nothing to index",
         ));
     }
-    render::render(&tree, &selection, draft);
+    render::render(&tree, &selection, &[], draft);
     Ok(())
+}
+
+/// The title of a page; the line breaks in it were meant for a heading.
+fn title(tree: &Tree) -> String {
+    let mut title = String::new();
+    let mut rest = tree.title.as_str();
+    while let Some(start) = rest.find('<') {
+        let (before, tag) = rest.split_at(start);
+        title.push_str(before);
+        let is_break = tag
+            .get(..3)
+            .is_some_and(|tag| tag.eq_ignore_ascii_case("<br"));
+        let head = &tag[..tag.floor_char_boundary(MAX_BREAK_BYTES)];
+        let end = head
+            .find('>')
+            .filter(|&end| is_break && head[3..end].trim_end_matches('/').trim().is_empty());
+        title.push_str(if end.is_some() { " " } else { "<" });
+        rest = &tag[end.unwrap_or(0) + 1..];
+    }
+    title + rest
+}
+
+/// What a page of a book is.
+pub(super) struct Chapter {
+    /// The page's own title.
+    pub(super) title: String,
+    /// Whether it is a list of links to other pages of the book.
+    pub(super) is_contents: bool,
+}
+
+/// Reads a page of a book, with the sections that begin at `places`.
+pub(super) fn chapter(html: &str, places: &[Place], draft: &mut Draft) -> Result<Chapter> {
+    let tree = Tree::build(html)?;
+    let selection = content::select_chapter(&tree);
+    render::render(&tree, &selection, places, draft);
+    Ok(Chapter {
+        title: title(&tree),
+        is_contents: content::is_contents(&tree, &selection),
+    })
 }
 
 /// Whether the browser goes on to another page by itself.
@@ -79,7 +132,7 @@ fn leads_elsewhere(tree: &Tree) -> bool {
 /// Writes a piece of HTML inside another text: everything that is visible.
 pub(super) fn fragment(html: &str, draft: &mut Draft) -> Result<()> {
     let tree = Tree::build(html)?;
-    render::render(&tree, &content::everything(&tree), draft);
+    render::render(&tree, &content::everything(&tree), &[], draft);
     Ok(())
 }
 
@@ -124,6 +177,10 @@ fn declared_charset(bytes: &[u8]) -> Option<&str> {
     } else {
         label(b"charset")
     }
+}
+
+fn is_heading(name: &html5ever::LocalName) -> bool {
+    matches!(name.as_bytes(), [b'h', b'1'..=b'6'])
 }
 
 /// Elements that are part of a line of text: all but those that the standard
@@ -189,4 +246,8 @@ fn is_inline(name: &html5ever::LocalName) -> bool {
 }
 
 #[cfg(test)]
+mod content_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod text_tests;

@@ -4,37 +4,46 @@
 use html5ever::{LocalName, local_name};
 
 use super::content::Selection;
-use super::is_inline;
+use super::line::View;
+use super::links::Links;
+use super::outline::{Outline, Place};
+use super::table::{self, Rows};
 use super::tree::{Data, Tree};
+use super::{is_heading, is_inline};
 use crate::parse::draft::Draft;
 
-/// Writes the selected part of `tree`.
-pub(super) fn render(tree: &Tree, selection: &Selection, draft: &mut Draft) {
-    let mut renderer = Renderer {
+/// Writes the selected part of `tree`, with the sections that begin at `places`.
+pub(super) fn render(tree: &Tree, selection: &Selection, places: &[Place], draft: &mut Draft) {
+    let view = View {
         tree,
         selection,
+        links: Links::find(tree, selection),
+    };
+    let mut renderer = Renderer {
+        view: &view,
         draft,
+        outline: Outline::new(tree, places),
         lists: Vec::new(),
         waiting: String::new(),
+        apart: false,
         pre: 0,
-        cell: 0,
         link: 0,
     };
     renderer.node(selection.root);
 }
 
 struct Renderer<'a> {
-    tree: &'a Tree,
-    selection: &'a Selection,
+    view: &'a View<'a>,
     draft: &'a mut Draft,
+    outline: Outline<'a>,
     /// Open lists: the next number, or none for bullets.
     lists: Vec<Option<u64>>,
-    /// A list marker or cell border that is written before the next text.
+    /// A list marker that is written before the next text.
     waiting: String,
+    /// Whether a word that follows must stand apart: beside a button or an address.
+    apart: bool,
     /// Depth of elements that keep white space.
     pre: usize,
-    /// Depth of table cells that are one line.
-    cell: usize,
     /// Depth of links: images inside are buttons and logos.
     link: usize,
 }
@@ -42,17 +51,18 @@ struct Renderer<'a> {
 impl Renderer<'_> {
     // Recursion is bounded by `tree::MAX_DEPTH`.
     fn node(&mut self, index: usize) {
-        if self.selection.skips(index) || self.draft.is_full() {
+        if self.view.selection.skips(index) || self.draft.is_full() {
             return;
         }
-        match &self.tree.nodes[index].data {
-            Data::Text(range) => self.text(self.tree.text(range)),
+        self.outline.pass(index);
+        match &self.view.tree.nodes[index].data {
+            Data::Text(range) => self.text(self.view.tree.text(range)),
             Data::Element(name, _) => self.element(index, name),
         }
     }
 
     fn children(&mut self, index: usize) {
-        for child in self.tree.children(index) {
+        for child in self.view.tree.children(index) {
             self.node(child);
         }
     }
@@ -64,14 +74,15 @@ impl Renderer<'_> {
             }
             return;
         }
+        self.outline.open(self.draft);
         if !self.waiting.is_empty() {
-            if self.cell > 0 {
-                self.draft.space();
-            }
             let waiting = std::mem::take(&mut self.waiting);
             self.draft.push(&waiting);
         }
-        if self.pre > 0 && self.cell == 0 {
+        if std::mem::take(&mut self.apart) && text.starts_with(char::is_alphanumeric) {
+            self.draft.space();
+        }
+        if self.pre > 0 {
             self.draft.push(text);
         } else {
             self.draft.push_words(text);
@@ -79,15 +90,15 @@ impl Renderer<'_> {
     }
 
     fn break_line(&mut self) {
-        if self.cell > 0 {
-            self.draft.space();
-        } else if self.waiting.is_empty() {
+        self.apart = false;
+        if self.waiting.is_empty() {
             self.draft.break_line();
         }
     }
 
     fn blank_line(&mut self) {
-        if self.cell > 0 || !self.lists.is_empty() {
+        self.apart = false;
+        if !self.lists.is_empty() {
             self.break_line();
         } else if self.waiting.is_empty() {
             self.draft.blank_line();
@@ -95,50 +106,33 @@ impl Renderer<'_> {
     }
 
     fn element(&mut self, index: usize, name: &LocalName) {
-        match *name {
-            local_name!("h1")
-            | local_name!("h2")
-            | local_name!("h3")
-            | local_name!("h4")
-            | local_name!("h5")
-            | local_name!("h6")
-                if self.cell == 0 =>
-            {
-                self.heading(index, name.as_bytes()[1] - b'0');
-            }
-            local_name!("br") => {
-                if self.cell > 0 {
-                    self.draft.space();
-                } else {
-                    self.draft.push("\n");
-                }
-            }
-            local_name!("hr") => self.blank_line(),
-            local_name!("img") if self.link > 0 => {}
-            local_name!("img") => self.image(index),
-            local_name!("a") => {
-                self.link += 1;
+        if is_heading(name) {
+            return self.heading(index, name.as_bytes()[1] - b'0');
+        }
+        match &**name {
+            "br" => self.draft.push("\n"),
+            "hr" => self.blank_line(),
+            "img" if self.link > 0 => {}
+            "img" => self.image(index),
+            "a" => self.link(index),
+            "sup" | "sub" => self.raised(index, name),
+            "button" => {
+                self.apart = self.draft.last_char().is_some_and(char::is_alphanumeric);
                 self.children(index);
-                self.link -= 1;
+                self.apart = true;
             }
-            local_name!("pre") | local_name!("listing") | local_name!("xmp") => {
+            "pre" | "listing" | "xmp" => {
                 self.blank_line();
                 self.pre += 1;
                 self.children(index);
                 self.pre -= 1;
                 self.blank_line();
             }
-            local_name!("ul") | local_name!("ol") | local_name!("menu") => self.list(index, name),
-            local_name!("li") => self.item(index),
-            local_name!("table") => self.table(index),
-            local_name!("p")
-            | local_name!("blockquote")
-            | local_name!("dl")
-            | local_name!("figure")
-            | local_name!("section")
-            | local_name!("article")
-            | local_name!("details")
-            | local_name!("fieldset") => {
+            "ul" | "ol" | "menu" => self.list(index, name),
+            "li" => self.item(index),
+            "table" => self.table(index),
+            "p" | "blockquote" | "dl" | "figure" | "section" | "article" | "details"
+            | "fieldset" | "dialog" => {
                 self.blank_line();
                 self.children(index);
                 self.blank_line();
@@ -153,46 +147,44 @@ impl Renderer<'_> {
     }
 
     fn heading(&mut self, index: usize, level: u8) {
-        let mut heading = String::new();
-        self.collect(index, &mut heading);
+        let heading = self.view.heading(index);
         self.waiting.clear();
-        self.draft.heading(level, &heading);
+        self.apart = false;
+        if !heading.is_empty() {
+            self.outline.heading(level, &heading, self.draft);
+        }
     }
 
-    /// The words of a subtree.
-    fn collect(&self, index: usize, out: &mut String) {
-        if self.selection.skips(index) {
-            return;
+    fn link(&mut self, index: usize) {
+        self.link += 1;
+        self.children(index);
+        self.link -= 1;
+        // In code, it would be read as a part of it.
+        if self.pre == 0
+            && let Some(address) = self.view.links.address(index)
+        {
+            self.draft.space();
+            self.text(&format!("({address})"));
+            self.apart = true;
         }
-        match &self.tree.nodes[index].data {
-            Data::Text(range) => out.push_str(self.tree.text(range)),
-            Data::Element(name, _) => {
-                if !is_inline(name) {
-                    out.push(' ');
-                }
-                if *name == local_name!("img") {
-                    out.push_str(
-                        self.tree.nodes[index]
-                            .attribute(&local_name!("alt"))
-                            .unwrap_or(""),
-                    );
-                }
-                for child in self.tree.children(index) {
-                    self.collect(child, out);
-                }
-            }
+    }
+
+    fn raised(&mut self, index: usize, name: &LocalName) {
+        match self.view.raised(index, name, self.draft.last_char()) {
+            Some(text) => self.text(&text),
+            None => self.children(index),
         }
     }
 
     fn image(&mut self, index: usize) {
-        if let Some(alt) = self.tree.nodes[index].attribute(&local_name!("alt")) {
+        if let Some(alt) = self.view.tree.nodes[index].attribute(&local_name!("alt")) {
             self.text(alt);
         }
     }
 
     fn list(&mut self, index: usize, name: &LocalName) {
         self.blank_line();
-        let start = self.tree.nodes[index]
+        let start = self.view.tree.nodes[index]
             .attribute(&local_name!("start"))
             .and_then(|start| start.trim().parse().ok());
         let number = (*name == local_name!("ol")).then(|| start.unwrap_or(1));
@@ -214,9 +206,7 @@ impl Renderer<'_> {
             }
             _ => "- ".into(),
         };
-        if self.cell == 0 {
-            self.waiting = indent + &marker;
-        }
+        self.waiting = indent + &marker;
         self.children(index);
         self.waiting.clear();
         self.break_line();
@@ -224,73 +214,41 @@ impl Renderer<'_> {
 
     fn table(&mut self, index: usize) {
         self.blank_line();
-        if self.is_layout(index) {
+        if table::is_layout(self.view, index) {
             self.children(index);
         } else {
-            self.rows(index);
+            let mut rows = Rows::new(self.view, index);
+            self.read_rows(index, false, &mut rows);
+            for (row, names_columns) in rows.finish() {
+                self.break_line();
+                self.text(&row);
+                if names_columns {
+                    self.draft.name_columns();
+                }
+            }
+            // A blank line ends a table, even in a list.
+            if self.waiting.is_empty() {
+                self.draft.blank_line();
+            }
         }
         self.blank_line();
     }
 
-    /// Writes the rows of a table of data, cells divided by bars.
-    fn rows(&mut self, index: usize) {
-        for child in self.tree.children(index) {
-            if self.selection.skips(child) {
+    /// Reads the rows of a table of data, and writes what is not in them.
+    fn read_rows(&mut self, index: usize, in_head: bool, rows: &mut Rows<'_>) {
+        for child in self.view.tree.children(index) {
+            if self.view.selection.skips(child) || self.draft.is_full() {
                 continue;
             }
-            match self.tree.nodes[child].name() {
-                Some(&local_name!("tr")) => self.row(child),
-                Some(&(local_name!("thead") | local_name!("tbody") | local_name!("tfoot"))) => {
-                    self.rows(child);
+            let name = self.view.tree.nodes[child].name().map(|name| &**name);
+            match name {
+                Some("tr") => rows.read(child, in_head),
+                Some(group @ ("thead" | "tbody" | "tfoot" | "form")) => {
+                    self.read_rows(child, group == "thead", rows);
+                    rows.end_group();
                 }
                 _ => self.node(child),
             }
         }
-    }
-
-    fn row(&mut self, index: usize) {
-        self.break_line();
-        self.cell += 1;
-        let mut first = true;
-        for child in self.tree.children(index) {
-            if self.tree.nodes[child].name().is_none() {
-                continue;
-            }
-            if !first {
-                self.waiting.push_str("| ");
-            }
-            first = false;
-            self.node(child);
-        }
-        self.cell -= 1;
-        self.waiting.clear();
-        self.break_line();
-    }
-
-    /// Whether a table arranges blocks rather than data.
-    fn is_layout(&self, index: usize) -> bool {
-        self.tree.children(index).any(|child| {
-            let block = self.tree.nodes[child].name().is_some_and(|name| {
-                matches!(
-                    &**name,
-                    "table"
-                        | "pre"
-                        | "ul"
-                        | "ol"
-                        | "dl"
-                        | "blockquote"
-                        | "h1"
-                        | "h2"
-                        | "h3"
-                        | "h4"
-                        | "h5"
-                        | "h6"
-                        | "article"
-                        | "section"
-                        | "main"
-                )
-            });
-            !self.selection.skips(child) && (block || self.is_layout(child))
-        })
     }
 }

@@ -13,7 +13,7 @@ use html5ever::tokenizer::{
 };
 use html5ever::{LocalName, local_name};
 
-use super::is_inline;
+use super::{attributes, is_inline};
 use crate::{Error, ErrorKind, Result};
 
 /// Deepest nesting that is kept; browsers draw the same line at 512.
@@ -38,7 +38,7 @@ pub(super) struct Node {
     pub(super) parent: u32,
     first: u32,
     last: u32,
-    next: u32,
+    pub(super) next: u32,
 }
 
 impl Node {
@@ -73,6 +73,7 @@ pub(super) struct Tree {
 impl Tree {
     /// Reads `html`. Every text is some page; only size is an error.
     pub(super) fn build(html: &str) -> Result<Self> {
+        let html = &*attributes::bounded(html);
         let sink = Sink(RefCell::new(Builder::new(html)));
         let input = BufferQueue::default();
         input.push_back(StrTendril::from_slice(html));
@@ -102,6 +103,20 @@ impl Tree {
             at = self.nodes.get(child)?.next;
             Some(child)
         })
+    }
+
+    /// The element right after a node, with no words between them.
+    pub(super) fn next_element(&self, node: usize) -> Option<usize> {
+        let mut at = self.nodes[node].next as usize;
+        // Neighbouring texts are one node.
+        for _ in 0..2 {
+            match &self.nodes.get(at)?.data {
+                Data::Element(..) => return Some(at),
+                Data::Text(range) if !self.text(range).trim().is_empty() => return None,
+                Data::Text(_) => at = self.nodes[at].next as usize,
+            }
+        }
+        None
     }
 
     /// Names (or properties, or HTTP headers) and contents of the `meta`
@@ -186,6 +201,10 @@ impl Builder {
         self.tree.nodes[node as usize].name()
     }
 
+    fn is_inside(&self, name: &LocalName) -> bool {
+        self.stack.iter().any(|&open| self.name(open) == Some(name))
+    }
+
     fn add(&mut self, data: Data) -> u32 {
         let (parent, index) = (self.top(), self.tree.nodes.len() as u32);
         self.tree.nodes.push(Node {
@@ -239,19 +258,18 @@ impl Builder {
         {
             return TokenSinkResult::Continue;
         }
-        let in_svg = self
-            .stack
-            .iter()
-            .any(|&open| self.name(open) == Some(&local_name!("svg")));
-        if !in_svg
-            && !closes_itself
+        // One that closes itself holds no text, whatever the standard makes of it.
+        if !tag.self_closing
             && let Some(kind) = raw_text(&name)
         {
-            if name == local_name!("title") {
+            if name == local_name!("title") && !self.is_inside(&local_name!("svg")) {
                 self.in_title = self.tree.title.is_empty();
             }
             self.muted = Some(name);
             return TokenSinkResult::RawData(kind);
+        }
+        if raw_text(&name).is_some() {
+            return TokenSinkResult::Continue;
         }
         if self.tree.nodes.len() >= MAX_NODES {
             return TokenSinkResult::Continue;
@@ -361,29 +379,54 @@ fn matters(name: &LocalName) -> bool {
         "id" | "class"
             | "role"
             | "hidden"
-            | "aria-hidden"
+            | "style"
             | "alt"
             | "name"
             | "property"
             | "content"
             | "start"
             | "href"
+            | "rel"
+            | "type"
+            | "rowspan"
+            | "colspan"
             | "http-equiv"
+            | "aria-hidden"
+            | "aria-expanded"
+            | "aria-controls"
+            | "aria-label"
+            | "data-target"
+            | "data-toggle"
+            | "data-bs-target"
+            | "data-bs-toggle"
             | "data-nosnippet"
+            | "popovertarget"
+            | "commandfor"
     )
 }
 
 /// Elements whose content is not markup. Only the title's is kept.
+const RAW_TEXT: &[(&str, RawKind)] = &[
+    ("title", RawKind::Rcdata),
+    ("textarea", RawKind::Rcdata),
+    ("script", RawKind::ScriptData),
+    ("style", RawKind::Rawtext),
+    ("iframe", RawKind::Rawtext),
+    ("noembed", RawKind::Rawtext),
+    ("noframes", RawKind::Rawtext),
+];
+
 fn raw_text(name: &LocalName) -> Option<RawKind> {
-    match *name {
-        local_name!("title") | local_name!("textarea") => Some(RawKind::Rcdata),
-        local_name!("script") => Some(RawKind::ScriptData),
-        local_name!("style")
-        | local_name!("iframe")
-        | local_name!("noembed")
-        | local_name!("noframes") => Some(RawKind::Rawtext),
-        _ => None,
-    }
+    let found = RAW_TEXT.iter().find(|(raw, _)| *raw == &**name);
+    found.map(|&(_, kind)| kind)
+}
+
+/// The name, in lower case, of an element whose content is not markup.
+pub(super) fn raw_text_name(name: &str) -> Option<&'static str> {
+    let found = RAW_TEXT
+        .iter()
+        .find(|(raw, _)| raw.eq_ignore_ascii_case(name));
+    found.map(|&(raw, _)| raw)
 }
 
 fn is_void(name: &LocalName) -> bool {

@@ -298,7 +298,11 @@ impl<'a> Writer<'a> {
                 self.in_code = false;
                 self.block();
             }
-            TagEnd::TableHead | TagEnd::TableRow => self.draft.break_line(),
+            TagEnd::TableHead => {
+                self.draft.name_columns();
+                self.draft.break_line();
+            }
+            TagEnd::TableRow => self.draft.break_line(),
             _ => {}
         }
         Ok(())
