@@ -25,7 +25,8 @@ use cairn_models::Embedder;
 
 use crate::{Chunk, Document, IndexSettings, Result};
 use boundary::Boundaries;
-use context::{CONTEXT_TOKENS, Headings, context, shortened};
+pub(crate) use context::context;
+use context::{CONTEXT_TOKENS, Headings, shortened};
 use grid::Grid;
 
 /// A chunk with what is indexed and embedded for it.
