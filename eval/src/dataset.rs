@@ -138,7 +138,13 @@ impl Dataset {
         } = Questions::read(&questions_file, &qrels, &without_answer)?;
         let known: HashSet<&String> = questions.iter().map(|q| &q.id).collect();
         let mut missing = without_text.clone();
-        missing.extend(qrels.questions.keys().filter(|id| !known.contains(id)).cloned());
+        missing.extend(
+            qrels
+                .questions
+                .keys()
+                .filter(|id| !known.contains(id))
+                .cloned(),
+        );
         let notes = left_out(&without_text, &missing, &questions_file);
         if questions.is_empty()
             && let Some(reason) = notes.first()
@@ -376,7 +382,10 @@ fn left_out(without_text: &[String], missing: &[String], questions: &Path) -> Ve
     }
     if !untold.is_empty() {
         let count = counted(untold.len(), "question has", "questions have");
-        notes.push(format!("{count} no text and cannot be asked: {}", listed(&untold)));
+        notes.push(format!(
+            "{count} no text and cannot be asked: {}",
+            listed(&untold)
+        ));
     }
     notes
 }

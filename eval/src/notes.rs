@@ -47,7 +47,9 @@ impl CorpusCheck {
         // Where a document is judged to answer the question of its id, it is not that.
         let is_judged = |id: &String| {
             let judged = dataset.qrels.questions.get(id);
-            judged.and_then(|judged| judged.get(id)).is_some_and(|grade| *grade > 0)
+            judged
+                .and_then(|judged| judged.get(id))
+                .is_some_and(|grade| *grade > 0)
         };
         let mut missing = BTreeMap::new();
         for (question, judgements) in &dataset.qrels.questions {
@@ -92,13 +94,19 @@ impl CorpusCheck {
 
     /// Marks the questions that are documents, and adds what is to be said.
     pub fn apply(self, dataset: &mut Dataset) {
-        for question in dataset.questions.iter_mut().chain(&mut dataset.unanswerable) {
+        for question in dataset
+            .questions
+            .iter_mut()
+            .chain(&mut dataset.unanswerable)
+        {
             question.is_document = self.own.contains(&question.id);
         }
         let mut say = |names: &[String], one: &str, many: &str, what: &str| {
             if !names.is_empty() {
                 let count = counted(names.len(), one, many);
-                dataset.notes.push(format!("{count} {what}: {}", listed(names)));
+                dataset
+                    .notes
+                    .push(format!("{count} {what}: {}", listed(names)));
             }
         };
         say(
@@ -109,7 +117,12 @@ impl CorpusCheck {
         );
         // Whole corpora have none, and nothing is wrong with them.
         if self.without_title.len() < self.documents {
-            say(&self.without_title, "document has", "documents have", "no title");
+            say(
+                &self.without_title,
+                "document has",
+                "documents have",
+                "no title",
+            );
         }
         say(
             &self.empty,

@@ -130,7 +130,8 @@ mod tests {
     #[test]
     fn a_repeated_document_counts_where_it_stands_best() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let lines = "q Q0 a 1 0.5 t\nq Q0 b 2 0.4 t\nq Q0 a 3 0.1 t\nq Q0 b 9 0.9 t\nq Q0 b 2 0.4 t\n";
+        let lines =
+            "q Q0 a 1 0.5 t\nq Q0 b 2 0.4 t\nq Q0 a 3 0.1 t\nq Q0 b 9 0.9 t\nq Q0 b 2 0.4 t\n";
         std::fs::write(file.path(), lines).unwrap();
         let (run, repeated) = Run::read_counting(file.path()).unwrap();
         assert_eq!((run.ids("q"), repeated), (vec!["b", "a"], 3));

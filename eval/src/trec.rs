@@ -71,15 +71,17 @@ pub fn judge(run: &Run, qrels: &Qrels, complete: bool) -> Judged {
         judged.num_ret += ranking.len();
         judged.num_rel += judgements.values().filter(|grade| **grade > 0).count();
         judged.num_rel_ret += ranking.iter().filter(is_relevant).count();
-        let value = |(name, measure): &(String, Measure)| {
-            (name.clone(), measure.of(&ranking, judgements))
-        };
+        let value =
+            |(name, measure): &(String, Measure)| (name.clone(), measure.of(&ranking, judgements));
         let values = measures.iter().map(value).collect();
         judged.per_query.insert(question.clone(), values);
     }
     judged.num_q = judged.per_query.len();
     for (name, _) in &measures {
-        let values = judged.per_query.values().filter_map(|values| values.get(name));
+        let values = judged
+            .per_query
+            .values()
+            .filter_map(|values| values.get(name));
         let mean = values.sum::<f64>() / judged.num_q.max(1) as f64;
         judged.metrics.insert(name.clone(), mean);
     }
@@ -91,7 +93,10 @@ pub fn judge(run: &Run, qrels: &Qrels, complete: bool) -> Judged {
         let note = format!("{unanswered} judged questions are not in the run and {what}");
         judged.notes.push(note);
     }
-    let unjudged = run.rankings.keys().filter(|id| !qrels.questions.contains_key(*id));
+    let unjudged = run
+        .rankings
+        .keys()
+        .filter(|id| !qrels.questions.contains_key(*id));
     let unjudged = unjudged.count();
     if unjudged > 0 {
         let note = format!("{unjudged} questions of the run are not judged and left out");
@@ -123,7 +128,10 @@ mod tests {
 
     fn close(values: &Values, name: &str, expected: f64) {
         let got = values[name];
-        assert!((got - expected).abs() < 1e-12, "{name}: {got}, not {expected}");
+        assert!(
+            (got - expected).abs() < 1e-12,
+            "{name}: {got}, not {expected}"
+        );
     }
 
     /// The values are those of pytrec_eval-terrier 0.5.11, which is trec_eval 9.
@@ -132,7 +140,16 @@ mod tests {
         let (run, qrels) = (read(RUN, Run::read), read(QRELS, Qrels::read));
         let judged = judge(&run, &qrels, false);
         for (question, expected) in [
-            ("q1", [0.533_333_333_333_333_3, 1.0 / 3.0, 0.5, 0.664_144_211_501_036_4, 0.6]),
+            (
+                "q1",
+                [
+                    0.533_333_333_333_333_3,
+                    1.0 / 3.0,
+                    0.5,
+                    0.664_144_211_501_036_4,
+                    0.6,
+                ],
+            ),
             ("q2", [1.0 / 3.0, 0.0, 1.0 / 3.0, 0.5, 0.2]),
             ("q3", [1.0, 1.0, 1.0, 1.0, 0.2]),
             ("q4", [0.0; 5]),

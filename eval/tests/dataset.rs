@@ -147,13 +147,27 @@ fn what_cannot_be_measured_is_noted_and_the_rest_is_measured() {
     let dir = folder(corpus, queries, qrels);
     let mut dataset = Dataset::load(dir.path(), "test").unwrap();
     let documents: Vec<_> = dataset.documents().unwrap().map(Result::unwrap).collect();
-    assert_eq!((documents[0].text.as_str(), documents[1].title.as_str()), ("", ""));
+    assert_eq!(
+        (documents[0].text.as_str(), documents[1].title.as_str()),
+        ("", "")
+    );
     let mut check = CorpusCheck::new(&dataset);
     documents.iter().for_each(|document| check.see(document));
     check.apply(&mut dataset);
-    let asked: Vec<_> = dataset.questions.iter().map(|q| (q.id.as_str(), q.is_document)).collect();
-    assert_eq!(asked, [("q1", true), ("2", false)], "2 is a number by chance");
-    assert_eq!(dataset.qrels.questions.keys().collect::<Vec<_>>(), ["2", "q1"]);
+    let asked: Vec<_> = dataset
+        .questions
+        .iter()
+        .map(|q| (q.id.as_str(), q.is_document))
+        .collect();
+    assert_eq!(
+        asked,
+        [("q1", true), ("2", false)],
+        "2 is a number by chance"
+    );
+    assert_eq!(
+        dataset.qrels.questions.keys().collect::<Vec<_>>(),
+        ["2", "q1"]
+    );
     assert_eq!(
         dataset.notes,
         [

@@ -36,13 +36,18 @@ impl Legibility {
         };
         let is_character = |token: &String| {
             let mut chars = token.chars();
-            chars.next().is_some_and(|c| !c.is_ascii() && c.is_alphabetic())
+            chars
+                .next()
+                .is_some_and(|c| !c.is_ascii() && c.is_alphabetic())
                 && chars.next().is_none()
         };
         let words_are_longer = match tokenizer.get_model() {
             ModelWrapper::WordPiece(_) => {
                 let vocabulary = tokenizer.get_vocab(false);
-                vocabulary.keys().filter(|token| is_character(token)).count()
+                vocabulary
+                    .keys()
+                    .filter(|token| is_character(token))
+                    .count()
                     < CHARACTERS_OF_A_READER
             }
             // Pieces of bytes or of running text: one letter may be all there is.

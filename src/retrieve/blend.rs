@@ -47,15 +47,14 @@ pub(crate) fn blend(
 
 /// Puts candidates into their places, which are ascending, among the ranked others; each
 /// has the score of the one above it.
-fn in_places(
-    ranked: Vec<(usize, f32)>,
-    places: impl Iterator<Item = usize>,
-) -> Vec<(usize, f32)> {
+fn in_places(ranked: Vec<(usize, f32)>, places: impl Iterator<Item = usize>) -> Vec<(usize, f32)> {
     let mut placed = Vec::with_capacity(ranked.len());
     let mut ranked = ranked.into_iter();
     for place in places {
         placed.extend(ranked.by_ref().take(place - placed.len()));
-        let above = placed.last().map_or(1.0, |&(_, score): &(usize, f32)| score);
+        let above = placed
+            .last()
+            .map_or(1.0, |&(_, score): &(usize, f32)| score);
         placed.push((place, above));
     }
     placed.extend(ranked);
@@ -127,7 +126,10 @@ mod tests {
     fn without_shares_the_re_ranker_decides() {
         let worth = [0.0, 2.0, 1.0].map(Verdict::Score);
         assert_eq!(order(&[0.0; 3], &worth), [1, 2, 0]);
-        assert_eq!(order(&[0.5, 0.4], &[f32::NAN, 0.0].map(Verdict::Score)), [1, 0]);
+        assert_eq!(
+            order(&[0.5, 0.4], &[f32::NAN, 0.0].map(Verdict::Score)),
+            [1, 0]
+        );
     }
 
     #[test]
@@ -160,7 +162,14 @@ mod tests {
         let fused = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4];
         for (verdicts, expected) in [
             (
-                [Abstains, Score(0.0), Score(5.0), Abstains, Score(9.0), Unread],
+                [
+                    Abstains,
+                    Score(0.0),
+                    Score(5.0),
+                    Abstains,
+                    Score(9.0),
+                    Unread,
+                ],
                 [0, 4, 2, 3, 1, 5],
             ),
             (

@@ -59,15 +59,14 @@ impl Search<'_> {
         };
         let mode = self.request.mode;
         match (meaning, lexical) {
-            // Letters that the model has no words for make a list of noise, which must
-            // not outvote the words; where these find nothing, it is all there is.
+            // Letters that the model has no words for, and pieces of a number, make a list
+            // of noise, which must not outvote the words; where these find nothing, it is
+            // all there is.
             (Meaning::Found(..), Some(lexical))
                 if mode == Mode::Hybrid && !lexical.is_empty() && !self.is_embedded(vectors)? =>
             {
                 degraded.push(
-                    "the embedding model has no words of the question's language: only words \
-                     were searched"
-                        .into(),
+                    "the embedding model cannot read the question: only words were searched".into(),
                 );
                 Ok(Found {
                     lexical: Some(lexical),

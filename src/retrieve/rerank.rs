@@ -23,6 +23,17 @@ const SPECIAL_TOKENS: usize = 4;
 /// .1 and less, so that the bound itself matters little.
 pub(super) const MIN_READABLE_SHARE: f32 = 0.5;
 
+/// Digits of a question that is a number: of a book, a telephone, an account.
+const DIGITS_OF_A_NUMBER: usize = 7;
+
+/// Whether a question is a long number, more or less. A model sees pieces of it, and finds
+/// others like it; who asks for a number wants that one.
+pub(super) fn is_number(question: &str) -> bool {
+    let digits = question.chars().filter(|c| c.is_numeric()).count();
+    let letters = question.chars().filter(|c| c.is_alphabetic()).count();
+    digits >= DIGITS_OF_A_NUMBER && digits > letters
+}
+
 fn is_read(reranker: &dyn Reranker, text: &str) -> cairn_models::Result<bool> {
     Ok(reranker.readable_share(text)? >= MIN_READABLE_SHARE)
 }
@@ -71,7 +82,7 @@ pub(super) enum Cut {
     Overloaded,
     /// It failed; the log says why.
     Failed,
-    /// It cannot read the question.
+    /// It cannot read the question, which is in a foreign script or a number.
     Foreign,
 }
 
@@ -125,7 +136,7 @@ fn read_batches(
     limited: &Cancel,
     reading: &mut Reading,
 ) -> cairn_models::Result<()> {
-    if !is_read(reranker, question)? {
+    if is_number(question) || !is_read(reranker, question)? {
         reading.cut = Some(Cut::Foreign);
         return Ok(());
     }
@@ -416,6 +427,9 @@ mod tests {
         assert_eq!(reading.cut, None);
         let expected = [Verdict::Abstains, Verdict::Score(1.0), Verdict::Score(0.0)];
         assert_eq!(reading.verdicts, expected);
+        let reading = ask("ISBN 978 0 306 40615 7");
+        assert_eq!(reading.cut, Some(Cut::Foreign));
+        assert!(!is_number("which dock cost 2788964 euros") && !is_number("10.0.0.1"));
         let reading = ask("缆绳仓库");
         assert_eq!(reading.cut, Some(Cut::Foreign));
         assert_eq!(reading.verdicts, [Verdict::Unread; 3]);

@@ -215,7 +215,8 @@ fn apply(
 
 /// What the re-ranker left out, and why.
 fn explain(reading: &Reading) -> Option<String> {
-    let count = |counts: fn(&Verdict) -> bool| reading.verdicts.iter().filter(|v| counts(v)).count();
+    let count =
+        |counts: fn(&Verdict) -> bool| reading.verdicts.iter().filter(|v| counts(v)).count();
     let (read, all) = (count(|v| v.score().is_some()), reading.verdicts.len());
     let what = match reading.cut {
         // The page knows this one by its words, and shows it in grey.
@@ -223,15 +224,15 @@ fn explain(reading: &Reading) -> Option<String> {
         Some(Cut::Overloaded) => "the re-ranking model is busy",
         Some(Cut::Failed) => "the re-ranking model failed",
         Some(Cut::Foreign) => {
-            let reason = "the re-ranking model has no words of the question's language";
+            let reason = "the re-ranking model cannot read the question";
             return Some(format!("{reason}: the fused order stands"));
         }
         None => {
             let foreign = count(|v| *v == Verdict::Abstains);
             return (foreign > 0).then(|| {
                 format!(
-                    "the re-ranking model has no words of the language of {foreign} of {all} \
-                     candidates: they keep their places"
+                    "the re-ranking model cannot read {foreign} of {all} candidates: they keep \
+                     their places"
                 )
             });
         }

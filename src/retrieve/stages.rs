@@ -8,7 +8,7 @@ use super::error::SearchError;
 pub(crate) use super::lists::fuse_lists;
 use super::question;
 pub(crate) use super::rerank::Verdict;
-use super::rerank::{self, MIN_READABLE_SHARE, Passage};
+use super::rerank::{self, MIN_READABLE_SHARE, Passage, is_number};
 
 /// The question as the searches see it; of any length.
 pub(crate) fn clean(query: &str) -> Result<String, SearchError> {
@@ -18,7 +18,7 @@ pub(crate) fn clean(query: &str) -> Result<String, SearchError> {
 /// Whether `embedder` can read the question, so that its list may stand beside that of
 /// the words.
 pub(crate) fn is_embedded(embedder: &dyn Embedder, question: &str) -> cairn_models::Result<bool> {
-    Ok(embedder.readable_share(question)? >= MIN_READABLE_SHARE)
+    Ok(!is_number(question) && embedder.readable_share(question)? >= MIN_READABLE_SHARE)
 }
 
 /// What the re-ranker says of titles and texts in fused order, without a deadline.

@@ -81,9 +81,7 @@ impl Snapshot {
             ));
         }
         let firsts = match within {
-            Some(_) if !self.twins.is_empty() => {
-                Some(self.twins.firsts(self.chunks.len(), within))
-            }
+            Some(_) if !self.twins.is_empty() => Some(self.twins.firsts(self.chunks.len(), within)),
             _ => None,
         };
         let within = firsts.as_ref().or(within);

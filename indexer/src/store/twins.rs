@@ -47,8 +47,8 @@ impl Twins {
                 let Ok(hash) = <[u8; TEXT_HASH_NUM_BYTES]>::try_from(terms.key()) else {
                     continue;
                 };
-                let mut postings = index
-                    .read_postings_from_terminfo(terms.value(), IndexRecordOption::Basic)?;
+                let mut postings =
+                    index.read_postings_from_terminfo(terms.value(), IndexRecordOption::Basic)?;
                 while postings.doc() != TERMINATED {
                     let chunk = chunks.at(at as u32, postings.doc());
                     hashes.extend(chunk.map(|chunk| (hash, chunk)));
@@ -58,10 +58,15 @@ impl Twins {
         }
         hashes.sort_unstable();
         let mut twins = Self::default();
-        for same in hashes.chunk_by(|a, b| a.0 == b.0).filter(|same| same.len() > 1) {
+        for same in hashes
+            .chunk_by(|a, b| a.0 == b.0)
+            .filter(|same| same.len() > 1)
+        {
             let group = twins.members.len() as u32;
             let members: Vec<ChunkRef> = same.iter().map(|&(_, chunk)| chunk).collect();
-            twins.group_of.extend(members.iter().map(|&chunk| (chunk, group)));
+            twins
+                .group_of
+                .extend(members.iter().map(|&chunk| (chunk, group)));
             twins.members.push(members);
         }
         Ok(twins)

@@ -5,9 +5,7 @@ use std::path::Path;
 use cairn_models::testing::HashEmbedder;
 use cairn_models::{Cancel, Embedder};
 
-use crate::{
-    Access, Bm25, ChunkRef, Document, Index, IndexSettings, Scored, Selection, Snapshot,
-};
+use crate::{Access, Bm25, ChunkRef, Document, Index, IndexSettings, Scored, Selection, Snapshot};
 
 use super::tests::writer;
 
@@ -43,7 +41,9 @@ fn put(index: &Index, documents: Vec<Document>) {
 }
 
 fn lexical(snapshot: &Snapshot, query: &str, within: Option<&Selection>) -> Vec<Scored> {
-    snapshot.lexical(query, 10, Bm25::default(), within).unwrap()
+    snapshot
+        .lexical(query, 10, Bm25::default(), within)
+        .unwrap()
 }
 
 fn dense(snapshot: &Snapshot, query: &str, within: Option<&Selection>) -> Vec<Scored> {
@@ -65,10 +65,18 @@ fn harbour() -> (tempfile::TempDir, Index) {
         vec![
             document("2023", "Manual of 2023", NOTICE, &["crew"]),
             document("2024", "Manual of 2024", &NOTICE.replace(' ', "  "), &[]),
-            document("other", "Winches", "A winch pulls ropes; greased or not.", &[]),
+            document(
+                "other",
+                "Winches",
+                "A winch pulls ropes; greased or not.",
+                &[],
+            ),
         ],
     );
-    put(&index, vec![document("again", "Posters", &repeated, &["crew"])]);
+    put(
+        &index,
+        vec![document("again", "Posters", &repeated, &["crew"])],
+    );
     (dir, index)
 }
 
@@ -157,7 +165,12 @@ fn words_of_another_version_are_read_again_by_the_next_writer() {
         assert_eq!((old.chunk_id, old.chunk), (new.chunk_id, new.chunk));
         assert_eq!(before.vector(chunk).unwrap(), after.vector(chunk).unwrap());
     }
-    for question in ["greased in the manual of 2024", "Mueller", "Kapitän", "winches"] {
+    for question in [
+        "greased in the manual of 2024",
+        "Mueller",
+        "Kapitän",
+        "winches",
+    ] {
         assert_eq!(
             lexical(&before, question, None),
             lexical(&after, question, None),
@@ -165,7 +178,12 @@ fn words_of_another_version_are_read_again_by_the_next_writer() {
         );
     }
     // Rows are still known by their hash: nothing is embedded anew.
-    let same = document("other", "Winches", "A winch pulls ropes; greased or not.", &[]);
+    let same = document(
+        "other",
+        "Winches",
+        "A winch pulls ropes; greased or not.",
+        &[],
+    );
     let report = writer.put(vec![(same, None)], &Cancel::never()).unwrap();
     assert_eq!((report[0].embedded, report[0].reused), (0, 1));
     drop(writer);

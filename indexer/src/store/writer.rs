@@ -186,7 +186,14 @@ impl Writer {
             };
             rows.push((piece.hash, vector_id));
             let Piece { context, chunk, .. } = piece;
-            self.store(document.id, context, chunk, &piece.hash, vector_id, record.take())?;
+            self.store(
+                document.id,
+                context,
+                chunk,
+                &piece.hash,
+                vector_id,
+                record.take(),
+            )?;
         }
         if let Some(parts) = record {
             self.store_record(document.id, parts)?;

@@ -181,7 +181,8 @@ fn ties_follow_the_key_of_the_caller() {
     let searcher = searcher(&analyzer, &[&same, &same], &[]);
     let params = Bm25::default();
     let backwards = |a: DocAddress| std::cmp::Reverse((a.segment_ord, a.doc_id));
-    let found = search(&searcher, &analyzer, params).top_k("word", 3, |_, _| true, |_| None, backwards);
+    let found =
+        search(&searcher, &analyzer, params).top_k("word", 3, |_, _| true, |_| None, backwards);
     let found: Vec<DocAddress> = found.unwrap().into_iter().map(|(a, _)| a).collect();
     let expected = [4, 3, 2].map(|doc| DocAddress::new(1, doc));
     assert_eq!(found, expected);
@@ -193,7 +194,8 @@ fn parameters_without_meaning_are_refused() {
     let searcher = searcher(&analyzer, &[&FIRST], &[]);
     for (k1, b) in [(-1.0, 0.5), (f32::NAN, 0.5), (1.2, 1.5), (1.2, f32::NAN)] {
         let params = Bm25 { k1, b };
-        let found = search(&searcher, &analyzer, params).top_k("cat", 3, |_, _| true, |_| None, |a| a);
+        let found =
+            search(&searcher, &analyzer, params).top_k("cat", 3, |_, _| true, |_| None, |a| a);
         assert_eq!(found.unwrap_err().kind(), ErrorKind::InvalidInput);
     }
 }

@@ -16,7 +16,11 @@ pub(crate) fn lower(word: &str, out: &mut String) {
     let plain = word
         .nfkc()
         .filter(|c| !is_ignorable(*c) && !is_vowel_mark(*c))
-        .map(|c| digit(c).and_then(|value| char::from_digit(value, 10)).unwrap_or(c));
+        .map(|c| {
+            digit(c)
+                .and_then(|value| char::from_digit(value, 10))
+                .unwrap_or(c)
+        });
     out.extend(plain.flat_map(char::to_lowercase));
 }
 

@@ -52,7 +52,10 @@ impl Group<'_> {
 /// `run` is all there is: [`in_piece`] looks inside of it.
 pub(super) fn after_run(text: &str, run: &Range<usize>) -> Vec<Number> {
     let goes_on = text[run.end..].chars().next().is_some_and(is_between)
-        && text[run.clone()].chars().next_back().is_some_and(|c| digit(c).is_some());
+        && text[run.clone()]
+            .chars()
+            .next_back()
+            .is_some_and(|c| digit(c).is_some());
     if !goes_on {
         return Vec::new();
     }
@@ -123,11 +126,7 @@ fn spaced_or_grouped(text: &str, start: usize) -> Vec<Number> {
 }
 
 /// The groups from `start` on, as long as `separates` takes what stands between.
-fn groups<'t>(
-    text: &'t str,
-    start: usize,
-    separates: impl Fn(&str) -> bool,
-) -> Vec<Group<'t>> {
+fn groups<'t>(text: &'t str, start: usize, separates: impl Fn(&str) -> bool) -> Vec<Group<'t>> {
     let mut groups: Vec<Group<'t>> = Vec::new();
     let (mut at, mut between) = (start, "");
     let mut chars = 0;
@@ -177,7 +176,9 @@ fn amount(groups: &[Group<'_>], text: &str) -> Option<Vec<Number>> {
     };
     let mark = decimals.between;
     let is_mark = matches!(mark, "," | "." | "，" | "．" | "\u{66b}")
-        && groups.get(1).is_none_or(|second| whole == 1 || second.between != mark)
+        && groups
+            .get(1)
+            .is_none_or(|second| whole == 1 || second.between != mark)
         && is_digits(decimals.text);
     if is_mark {
         let mut term = integer.term.clone();
@@ -196,7 +197,10 @@ fn amount(groups: &[Group<'_>], text: &str) -> Option<Vec<Number>> {
 
 /// The groups up to the first that has letters, of which the digits: `1,234kg`.
 fn without_unit<'t>(groups: &[Group<'t>]) -> Vec<Group<'t>> {
-    let numeric = groups.iter().take_while(|group| is_digits(group.text)).count();
+    let numeric = groups
+        .iter()
+        .take_while(|group| is_digits(group.text))
+        .count();
     let mut kept = groups[..numeric].to_vec();
     if let Some(group) = groups.get(numeric) {
         let end = group.text.find(|c| digit(c).is_none());
@@ -241,7 +245,9 @@ fn is_decimal_comma(groups: &[Group<'_>], text: &str) -> bool {
     let [whole, decimals, ..] = groups else {
         return false;
     };
-    let ends = groups.get(2).is_none_or(|third| !third.between.contains(','));
+    let ends = groups
+        .get(2)
+        .is_none_or(|third| !third.between.contains(','));
     let after = text[decimals.end()..].chars().next();
     matches!(decimals.between, "," | "，")
         && ends
@@ -282,10 +288,14 @@ fn is_spaced_code(groups: &[Group<'_>], opened: Option<char>) -> bool {
     }
     let is_telephone = matches!(opened, Some('+' | '('))
         || digit_at(groups, 0) == Some(0)
-        || groups[1..].iter().any(|group| group.between.contains(['(', ')']));
+        || groups[1..]
+            .iter()
+            .any(|group| group.between.contains(['(', ')']));
     let begins = [digit_at(groups, 0), digit_at(groups, 1)];
     let book = (length == 13 && begins == [Some(9), Some(7)]) || (length == 10 && is_book(groups));
-    let no_list = !groups[1..].iter().any(|group| group.between.contains([',', '，']));
+    let no_list = !groups[1..]
+        .iter()
+        .any(|group| group.between.contains([',', '，']));
     let long = groups[1..].iter().all(|group| group.len() >= 2);
     (is_telephone || book || long) && no_list && !is_date(&groups[..groups.len().min(3)])
 }
@@ -450,7 +460,11 @@ fn is_hyphen(c: char) -> bool {
 }
 
 fn is_thousands_mark(c: char) -> bool {
-    is_space(c) || matches!(c, ',' | '.' | '\'' | '’' | '_' | '，' | '．' | '\u{66c}' | '\u{66b}')
+    is_space(c)
+        || matches!(
+            c,
+            ',' | '.' | '\'' | '’' | '_' | '，' | '．' | '\u{66c}' | '\u{66b}'
+        )
 }
 
 /// What holds the groups of a number together inside a run.

@@ -388,7 +388,10 @@ mod tests {
         assert_eq!(split("ปีใหม่"), vec!["ปีใ", "ปี", "ให", "หม่", "ม่"]);
         assert_eq!(split("ปี\u{200b}นี้"), vec!["ปี\u{200b}นี้", "ปี\u{200b}", "นี้"]);
         assert_eq!(split("ក្រុង។"), vec!["ក្រុង", "ក្រុ"]);
-        assert_eq!(split("물을 배에서는"), vec!["물을", "물", "배에", "에서", "서는"]);
+        assert_eq!(
+            split("물을 배에서는"),
+            vec!["물을", "물", "배에", "에서", "서는"]
+        );
         let decomposed = "\u{1106}\u{116e}\u{11af}을";
         assert_eq!(split(decomposed)[1], "\u{1106}\u{116e}\u{11af}");
         assert_eq!(split("ค่า ๔๒"), vec!["ค่า", "ค่", "๔๒"]);

@@ -145,7 +145,9 @@ pub(super) fn hits<'a>(
 fn others(snapshot: &Snapshot, source: &Source) -> Result<Vec<StoredChunk>, SearchError> {
     let chunk = snapshot.chunk_named(&source.chunk_id);
     let twins = chunk.into_iter().flat_map(|chunk| snapshot.twins(chunk));
-    Ok(twins.map(|twin| snapshot.chunk(twin)).collect::<Result<_, _>>()?)
+    Ok(twins
+        .map(|twin| snapshot.chunk(twin))
+        .collect::<Result<_, _>>()?)
 }
 
 /// A stored chunk as the evaluation sees it.
@@ -185,7 +187,11 @@ impl Retriever for Documents<'_> {
         let mut copies = Vec::new();
         for (at, source) in response.sources.iter().enumerate() {
             if source.copies > 0 {
-                copies.extend(others(&snapshot, source)?.into_iter().map(|copy| (at, copy)));
+                copies.extend(
+                    others(&snapshot, source)?
+                        .into_iter()
+                        .map(|copy| (at, copy)),
+                );
             }
         }
         let mut copies = copies.iter().peekable();

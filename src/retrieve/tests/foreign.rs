@@ -8,7 +8,11 @@ struct Provincial;
 fn ascii_share(text: &str) -> f32 {
     let letters = text.chars().filter(|c| c.is_alphabetic()).count();
     let read = text.chars().filter(char::is_ascii_alphabetic).count();
-    if letters == 0 { 1.0 } else { read as f32 / letters as f32 }
+    if letters == 0 {
+        1.0
+    } else {
+        read as f32 / letters as f32
+    }
 }
 
 impl Embedder for Provincial {
@@ -69,7 +73,10 @@ fn harbour() -> Setup {
     let documents = vec![
         document("rope", "缆绳存放在北码头仓库。"),
         document("crane", "起重机限载五吨。"),
-        document("mixed", "ERR_CONN_4012 表示服务器关闭了连接，请检查仓库的网络。"),
+        document(
+            "mixed",
+            "ERR_CONN_4012 表示服务器关闭了连接，请检查仓库的网络。",
+        ),
     ];
     add(&setup, documents);
     setup
@@ -114,8 +121,17 @@ fn a_passage_that_is_not_read_keeps_its_place() {
     assert_eq!(place(&response), place(&fused));
     let mixed = &response.sources[place(&response).unwrap()];
     assert_eq!(mixed.ranks.rerank, None);
-    assert!(response.sources.iter().any(|source| source.ranks.rerank.is_some()));
-    assert!(response.degraded[0].contains("keep their places"), "{:?}", response.degraded);
+    assert!(
+        response
+            .sources
+            .iter()
+            .any(|source| source.ranks.rerank.is_some())
+    );
+    assert!(
+        response.degraded[0].contains("keep their places"),
+        "{:?}",
+        response.degraded
+    );
     let ordered = |pair: &[super::super::Source]| pair[0].score >= pair[1].score;
     assert!(response.sources.windows(2).all(ordered));
 }
@@ -147,6 +163,9 @@ fn a_text_is_a_source_once_and_says_how_many_others_there_are() {
         assert_eq!(response.sources[0].copies, 1, "only those that may be read");
     }
     let response = search(&setup, &request("birds in copy two"));
-    let held = response.sources.iter().find(|source| source.text == TEXTS[2].2);
+    let held = response
+        .sources
+        .iter()
+        .find(|source| source.text == TEXTS[2].2);
     assert_eq!(held.unwrap().uri, "two", "its title is asked for");
 }
