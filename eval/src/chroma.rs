@@ -79,6 +79,7 @@ pub(crate) fn load(dir: &Path, name: String) -> Result<Dataset> {
             text: line.text,
             answers: Vec::new(),
             targets,
+            is_document: false,
         });
     }
     Ok(Dataset {
@@ -87,6 +88,7 @@ pub(crate) fn load(dir: &Path, name: String) -> Result<Dataset> {
         questions,
         unanswerable: Vec::new(),
         qrels,
+        notes: Vec::new(),
         corpus: Corpus::Texts(texts),
     })
 }

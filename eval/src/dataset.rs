@@ -2,7 +2,7 @@
 //! `queries.jsonl`, `qrels/SPLIT.tsv` and `corpus.jsonl`, each plain or gzipped,
 //! and `unanswerable.tsv` where there are questions without an answer.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use rand::SeedableRng as _;
@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::lines::{self, Lines};
+use crate::notes::{counted, listed};
 use crate::{Error, Qrels, Question, Result, chroma};
 
 /// Draws samples and halves; any fixed number will do.
@@ -27,6 +28,10 @@ pub struct EvalDocument {
     pub title: String,
     /// Its text, sometimes empty where the title says all.
     pub text: String,
+    /// Whether the file has a text for it, be it empty; not where it is null or missing.
+    pub has_text: bool,
+    /// The same of the title.
+    pub has_title: bool,
 }
 
 /// Questions and judgements of one split; the corpus is read when it is asked
@@ -43,6 +48,8 @@ pub struct Dataset {
     pub unanswerable: Vec<Question>,
     /// The judgements.
     pub qrels: Qrels,
+    /// What is wrong with the files and left something out, in words.
+    pub notes: Vec<String>,
     pub(crate) corpus: Corpus,
 }
 
@@ -63,14 +70,16 @@ struct CorpusLine {
     id: Value,
     #[serde(default)]
     title: Option<String>,
-    text: String,
+    #[serde(default)]
+    text: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct QuestionLine {
     #[serde(rename = "_id")]
     id: Value,
-    text: String,
+    #[serde(default)]
+    text: Option<String>,
     #[serde(default)]
     metadata: Option<Value>,
 }
@@ -92,12 +101,13 @@ impl QuestionLine {
 }
 
 impl Dataset {
-    /// Reads questions and judgements of `split` from the folder `dir`.
+    /// Reads questions and judgements of `split` from the folder `dir`. A judged
+    /// question that is not among the questions, or has no text, is left out and noted.
     ///
     /// # Errors
     ///
-    /// Names the file, the line and the reason: a missing file or field, an id
-    /// that comes twice, a judged question that is not among the questions.
+    /// Names the file, the line and the reason: a missing file, an id that comes twice,
+    /// a line that cannot be read; and questions of which none is left.
     pub fn load(dir: &Path, split: &str) -> Result<Self> {
         if !dir.is_dir() {
             return Err(Error::dataset(
@@ -116,30 +126,39 @@ impl Dataset {
         let corpus = lines::find(&dir.join("corpus.jsonl"))?;
         let questions_file = lines::find(&dir.join("queries.jsonl"))?;
         let qrels_file = qrels_file(dir, split)?;
-        let qrels = Qrels::read(&qrels_file)?;
+        let mut qrels = Qrels::read(&qrels_file)?;
         let without_answer = match lines::find(&dir.join("unanswerable.tsv")) {
             Ok(path) => Qrels::read(&path)?,
             Err(_) => Qrels::default(),
         };
-        let (questions, unanswerable) = read_questions(&questions_file, &qrels, &without_answer)?;
-        if questions.len() < qrels.questions.len() {
-            let known: BTreeMap<_, _> = questions.iter().map(|q| (&q.id, ())).collect();
-            let missing = qrels.questions.keys().find(|id| !known.contains_key(id));
-            return Err(Error::dataset(
-                &qrels_file,
-                format!(
-                    "question {} is judged, but {} does not have it",
-                    missing.map_or("?", String::as_str),
-                    questions_file.display()
-                ),
-            ));
+        let Questions {
+            answered: questions,
+            unanswerable,
+            without_text,
+        } = Questions::read(&questions_file, &qrels, &without_answer)?;
+        let known: HashSet<&String> = questions.iter().map(|q| &q.id).collect();
+        let mut missing = without_text.clone();
+        missing.extend(
+            qrels
+                .questions
+                .keys()
+                .filter(|id| !known.contains(id))
+                .cloned(),
+        );
+        let notes = left_out(&without_text, &missing, &questions_file);
+        if questions.is_empty()
+            && let Some(reason) = notes.first()
+        {
+            return Err(Error::dataset(&qrels_file, reason));
         }
+        qrels.questions.retain(|id, _| known.contains(id));
         Ok(Self {
             name,
             split: split.to_owned(),
             questions,
             unanswerable,
             qrels,
+            notes,
             corpus: Corpus::Lines(corpus),
         })
     }
@@ -252,6 +271,8 @@ impl Iterator for Documents {
                             id: chroma::stem(&path),
                             title: String::new(),
                             text,
+                            has_text: true,
+                            has_title: false,
                         }),
                 )
             }
@@ -265,8 +286,10 @@ fn document(line: &str, lines: &Lines, seen: &mut HashMap<String, usize>) -> Res
     once(seen, &id, lines)?;
     Ok(EvalDocument {
         id,
+        has_text: line.text.is_some(),
+        has_title: line.title.is_some(),
         title: line.title.unwrap_or_default(),
-        text: line.text,
+        text: line.text.unwrap_or_default(),
     })
 }
 
@@ -301,39 +324,70 @@ fn qrels_file(dir: &Path, split: &str) -> Result<PathBuf> {
     })
 }
 
-/// The questions with judgements, and those without an answer.
-fn read_questions(
-    path: &Path,
-    qrels: &Qrels,
-    without_answer: &Qrels,
-) -> Result<(Vec<Question>, Vec<Question>)> {
-    let mut lines = Lines::open(path)?;
-    let mut seen = HashMap::new();
-    let mut questions = Vec::with_capacity(qrels.questions.len());
-    let mut unanswerable = Vec::with_capacity(without_answer.questions.len());
-    while let Some(line) = lines.next() {
-        let line: QuestionLine = parse(&line?, &lines)?;
-        let id = text_of(&line.id, &lines)?;
-        once(&mut seen, &id, &lines)?;
-        let list = match (
-            qrels.questions.contains_key(&id),
-            without_answer.questions.contains_key(&id),
-        ) {
-            (true, _) => &mut questions,
-            (false, true) => &mut unanswerable,
-            (false, false) => continue,
-        };
-        if line.text.trim().is_empty() {
-            return Err(lines.wrong(format!("question {id} has no text")));
+/// What the file of questions holds of those that are judged.
+#[derive(Default)]
+struct Questions {
+    answered: Vec<Question>,
+    unanswerable: Vec<Question>,
+    /// Ids of those that cannot be asked.
+    without_text: Vec<String>,
+}
+
+impl Questions {
+    fn read(path: &Path, qrels: &Qrels, without_answer: &Qrels) -> Result<Self> {
+        let mut lines = Lines::open(path)?;
+        let mut seen = HashMap::new();
+        let mut questions = Self::default();
+        while let Some(line) = lines.next() {
+            let line: QuestionLine = parse(&line?, &lines)?;
+            let id = text_of(&line.id, &lines)?;
+            once(&mut seen, &id, &lines)?;
+            let list = match (
+                qrels.questions.contains_key(&id),
+                without_answer.questions.contains_key(&id),
+            ) {
+                (true, _) => &mut questions.answered,
+                (false, true) => &mut questions.unanswerable,
+                (false, false) => continue,
+            };
+            let answers = line.answers();
+            match line.text {
+                Some(text) if !text.trim().is_empty() => list.push(Question {
+                    answers,
+                    id,
+                    text,
+                    ..Question::default()
+                }),
+                _ => questions.without_text.push(id),
+            }
         }
-        list.push(Question {
-            answers: line.answers(),
-            id,
-            text: line.text,
-            targets: Vec::new(),
-        });
+        Ok(questions)
     }
-    Ok((questions, unanswerable))
+}
+
+/// Notes about questions that are not asked. `missing` has those without text too.
+fn left_out(without_text: &[String], missing: &[String], questions: &Path) -> Vec<String> {
+    let (untold, absent): (Vec<&String>, Vec<&String>) =
+        missing.iter().partition(|id| without_text.contains(id));
+    let untold: BTreeSet<&String> = untold.into_iter().collect();
+    let untold: Vec<&String> = untold.into_iter().collect();
+    let file = questions.file_name().unwrap_or_default().to_string_lossy();
+    let mut notes = Vec::new();
+    if !absent.is_empty() {
+        let count = counted(absent.len(), "question is", "questions are");
+        notes.push(format!(
+            "{count} judged and left out, since {file} does not ask: {}",
+            listed(&absent)
+        ));
+    }
+    if !untold.is_empty() {
+        let count = counted(untold.len(), "question has", "questions have");
+        notes.push(format!(
+            "{count} no text and cannot be asked: {}",
+            listed(&untold)
+        ));
+    }
+    notes
 }
 
 pub(crate) fn parse<T: DeserializeOwned>(line: &str, lines: &Lines) -> Result<T> {

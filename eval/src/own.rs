@@ -135,6 +135,7 @@ pub fn read(path: &Path, library: &impl Library) -> Result<Dataset> {
             text: own.question,
             answers: own.answer.map(Answers::into_vec).unwrap_or_default(),
             targets,
+            is_document: false,
         };
         if own.unanswerable {
             unanswerable.push(question);
@@ -156,6 +157,7 @@ pub fn read(path: &Path, library: &impl Library) -> Result<Dataset> {
         questions,
         unanswerable,
         qrels,
+        notes: Vec::new(),
         corpus: Corpus::Elsewhere,
     })
 }

@@ -47,7 +47,7 @@ impl Qrels {
             if header {
                 continue;
             }
-            let Ok(value) = grade.parse::<i64>() else {
+            let Some(value) = whole(grade) else {
                 return Err(lines.wrong(format!("the grade `{grade}` is not a whole number")));
             };
             let judgements = qrels.questions.entry(question.to_owned()).or_default();
@@ -81,6 +81,15 @@ impl Qrels {
         };
         write().map_err(|error| Error::file(path, error))
     }
+}
+
+/// A grade; pandas writes whole ones as `1.0` where a column has gaps.
+fn whole(grade: &str) -> Option<i64> {
+    let number = match grade.split_once('.') {
+        Some((number, zeros)) if zeros.bytes().all(|byte| byte == b'0') => number,
+        _ => grade,
+    };
+    number.parse().ok()
 }
 
 /// Columns are separated by tabs where there are any (so that an id may hold a
@@ -118,6 +127,8 @@ mod tests {
         assert_eq!(expected.questions["b"]["d 3"], -1);
         let headed = "\u{feff}query-id\tcorpus-id\tscore\r\na\td1\t2\r\n\r\na\td2\t0\nb\td 3\t-1";
         assert_eq!(read(headed).unwrap(), expected);
+        let floats = read("a\td1\t2.0\na\td2\t0.\nb\td 3\t-1.00\n").unwrap();
+        assert_eq!(floats, expected);
         let trec = read("a 0 d1 2\na 0 d2 0\n").unwrap();
         assert_eq!(trec.questions["a"], expected.questions["a"]);
     }
@@ -129,6 +140,10 @@ mod tests {
             ("a\td1\t1\na\td2\thigh\n", ":2: the grade `high`"),
             ("a\td1\t1\na\td1\t0\n", ":2: question a and document d1"),
             ("a\td1\t1.5\n", ":1: the grade `1.5`"),
+            ("a\td1\t1.0\na\td2\t0.01\n", ":2: the grade `0.01`"),
+            ("a\td1\t.0\n", ":1: the grade `.0`"),
+            ("a\td1\t1.0.0\n", ":1: the grade `1.0.0`"),
+            ("a\td1\t1e0\n", ":1: the grade `1e0`"),
             ("query-id\tcorpus-id\tscore\n", "no judgement"),
         ] {
             let message = read(text).unwrap_err().to_string();

@@ -16,6 +16,9 @@ pub struct Question {
     /// Passages and spans that are relevant. Empty where whole documents are
     /// judged.
     pub targets: Vec<Target>,
+    /// Whether the corpus has this question as a document of the same id, as where
+    /// arguments are asked for counter-arguments. It is not found by itself.
+    pub is_document: bool,
 }
 
 /// Something smaller than a document that is relevant; its id is what the
@@ -84,6 +87,9 @@ impl Question {
     /// judged; else each target that it brings, or itself when it brings none.
     /// `seen` holds what stands higher in the ranking: nothing counts twice.
     pub fn units(&self, passage: &Passage<'_>, seen: &mut HashSet<String>) -> Vec<String> {
+        if self.is_document && passage.uri == self.id {
+            return Vec::new();
+        }
         if self.targets.is_empty() {
             let uri = passage.uri.to_owned();
             return seen
@@ -150,6 +156,18 @@ mod tests {
             ],
         );
         assert_eq!(found, ["a", "b"]);
+    }
+
+    #[test]
+    fn a_question_does_not_find_itself() {
+        let passages = [passage("a-0", "a", 0, 9), passage("b-0", "b", 0, 9)];
+        let mut question = Question {
+            id: "a".into(),
+            ..Question::default()
+        };
+        assert_eq!(ranked(&question, &passages), ["a", "b"]);
+        question.is_document = true;
+        assert_eq!(ranked(&question, &passages), ["b"]);
     }
 
     #[test]

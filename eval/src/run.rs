@@ -25,16 +25,24 @@ pub struct Run {
 
 impl Run {
     /// Reads a TREC run. As in `trec_eval`, only the scores order it, as
-    /// 32-bit floats, and ties go to the larger document id.
+    /// 32-bit floats, and ties go to the larger document id; ranks are not looked at.
+    /// A document that a question has several times counts where it stands best.
     ///
     /// # Errors
     ///
-    /// Names the file and the line of what cannot be read, and of a document
-    /// that a question has twice.
+    /// Names the file and the line of what cannot be read.
     pub fn read(path: &Path) -> Result<Self> {
+        Ok(Self::read_counting(path)?.0)
+    }
+
+    /// As [`Run::read`], and how many lines were left out as they repeat a document.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Run::read`].
+    pub fn read_counting(path: &Path) -> Result<(Self, usize)> {
         let mut lines = Lines::open(path)?;
         let mut run = Self::default();
-        let mut seen: HashSet<(String, String)> = HashSet::new();
         while let Some(line) = lines.next() {
             let line = line?;
             let fields: Vec<&str> = line.split_whitespace().collect();
@@ -44,12 +52,11 @@ impl Run {
                     fields.len()
                 )));
             };
-            let Some(score) = score.parse::<f32>().ok().filter(|score| !score.is_nan()) else {
+            // Through 64 bits, as C reads it: rounded twice, in rare cases, as it is there.
+            let number = score.parse::<f64>().ok().filter(|score| !score.is_nan());
+            let Some(score) = number.map(|score| score as f32) else {
                 return Err(lines.wrong(format!("the score `{score}` is not a number")));
             };
-            if !seen.insert((question.to_owned(), id.to_owned())) {
-                return Err(lines.wrong(format!("question {question} has document {id} twice")));
-            }
             let hit = Hit {
                 id: id.to_owned(),
                 score,
@@ -59,10 +66,20 @@ impl Run {
                 .or_default()
                 .push(hit);
         }
+        let mut repeated = 0;
         for ranking in run.rankings.values_mut() {
-            ranking.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| b.id.cmp(&a.id)));
+            // -0 and 0 are equal, as they are in C.
+            let order = |a: &Hit, b: &Hit| b.score.partial_cmp(&a.score);
+            ranking.sort_by(|a, b| {
+                let order = order(a, b).unwrap_or(std::cmp::Ordering::Equal);
+                order.then_with(|| b.id.cmp(&a.id))
+            });
+            let all = ranking.len();
+            let mut seen: HashSet<String> = HashSet::with_capacity(all);
+            ranking.retain(|hit| seen.insert(hit.id.clone()));
+            repeated += all - ranking.len();
         }
-        Ok(run)
+        Ok((run, repeated))
     }
 
     /// Writes a TREC run. A score that is not smaller than the one above it is
@@ -111,6 +128,16 @@ mod tests {
     }
 
     #[test]
+    fn a_repeated_document_counts_where_it_stands_best() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let lines =
+            "q Q0 a 1 0.5 t\nq Q0 b 2 0.4 t\nq Q0 a 3 0.1 t\nq Q0 b 9 0.9 t\nq Q0 b 2 0.4 t\n";
+        std::fs::write(file.path(), lines).unwrap();
+        let (run, repeated) = Run::read_counting(file.path()).unwrap();
+        assert_eq!((run.ids("q"), repeated), (vec!["b", "a"], 3));
+    }
+
+    #[test]
     fn an_order_with_ties_survives_the_file() {
         let hit = |id: &str, score| Hit {
             id: id.into(),
@@ -132,10 +159,7 @@ mod tests {
         for (text, expected) in [
             ("q Q0 a 1 0.5\n", ":1: expected 6 columns"),
             ("q Q0 a 1 x t\n", ":1: the score `x`"),
-            (
-                "q Q0 a 1 1 t\nq Q0 a 2 0 t\n",
-                ":2: question q has document a twice",
-            ),
+            ("q Q0 a 1 NaN t\n", ":1: the score `NaN`"),
         ] {
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), text).unwrap();

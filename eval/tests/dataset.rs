@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use cairn_eval::{Dataset, Hit, Measure, Question, Retrieved, Retriever, evaluate};
+use cairn_eval::{CorpusCheck, Dataset, Hit, Measure, Question, Retrieved, Retriever, evaluate};
 
 const CORPUS: &str = "{\"_id\": \"a\", \"title\": \"A\", \"text\": \"first\"}\n\
                       {\"_id\": 7, \"text\": \"second\"}\n";
@@ -86,10 +86,10 @@ fn what_is_wrong_is_named_by_file_and_line() {
     let twice = format!("{CORPUS}{CORPUS}");
     for (corpus, queries, qrels, expected) in [
         (
-            "{\"_id\": \"a\"}\n",
+            "{\"_id\": \"a\", \"text\": 7}\n",
             QUERIES,
             QRELS,
-            "corpus.jsonl:1: missing field `text`",
+            "corpus.jsonl:1: invalid type",
         ),
         ("\n{\"_id\"\n", QUERIES, QRELS, "corpus.jsonl:2: "),
         (
@@ -106,17 +106,16 @@ fn what_is_wrong_is_named_by_file_and_line() {
         ),
         (
             CORPUS,
-            "{\"_id\": \"q1\"}\n",
-            QRELS,
-            "queries.jsonl:1: missing field `text`",
+            "{\"_id\": \"q1\", \"text\": \" \"}\n",
+            "q1\ta\t1\n",
+            "1 question has no text and cannot be asked: q1",
         ),
         (
             CORPUS,
-            "{\"_id\": \"q1\", \"text\": \" \"}\n",
-            QRELS,
-            "question q1 has no text",
+            QUERIES,
+            "q9\ta\t1\n",
+            "1 question is judged and left out, since queries.jsonl does not ask: q9",
         ),
-        (CORPUS, QUERIES, "q9\ta\t1\n", "question q9 is judged"),
         (CORPUS, QUERIES, "q1\ta\n", "test.tsv:1: expected 3 columns"),
         (CORPUS, QUERIES, "", "no judgement"),
     ] {
@@ -131,6 +130,57 @@ fn what_is_wrong_is_named_by_file_and_line() {
             "expected {expected:?} in {message}"
         );
     }
+}
+
+#[test]
+fn what_cannot_be_measured_is_noted_and_the_rest_is_measured() {
+    let corpus = "{\"_id\": \"a\", \"title\": \"A\", \"text\": null}\n\
+                  {\"_id\": \"b\", \"title\": null, \"text\": \"b\"}\n\
+                  {\"_id\": \"c\", \"title\": \"\"}\n\
+                  {\"_id\": \"q1\", \"title\": \"\", \"text\": \"one\"}\n\
+                  {\"_id\": \"2\", \"title\": \"\", \"text\": \"what is not asked\"}\n";
+    let queries = "{\"_id\": \"q1\", \"text\": \"one question\"}\n\
+                   {\"_id\": 2, \"text\": \"two\"}\n\
+                   {\"_id\": \"q3\", \"text\": null}\n{\"_id\": \"q4\"}\n";
+    let qrels = "q1\ta\t1.0\n2\tb\t1\n2\tz\t2\nq3\ta\t1\nq4\ta\t1\n\
+                 q9\ta\t1\nq8\ta\t1\n";
+    let dir = folder(corpus, queries, qrels);
+    let mut dataset = Dataset::load(dir.path(), "test").unwrap();
+    let documents: Vec<_> = dataset.documents().unwrap().map(Result::unwrap).collect();
+    assert_eq!(
+        (documents[0].text.as_str(), documents[1].title.as_str()),
+        ("", "")
+    );
+    let mut check = CorpusCheck::new(&dataset);
+    documents.iter().for_each(|document| check.see(document));
+    check.apply(&mut dataset);
+    let asked: Vec<_> = dataset
+        .questions
+        .iter()
+        .map(|q| (q.id.as_str(), q.is_document))
+        .collect();
+    assert_eq!(
+        asked,
+        [("q1", true), ("2", false)],
+        "2 is a number by chance"
+    );
+    assert_eq!(
+        dataset.qrels.questions.keys().collect::<Vec<_>>(),
+        ["2", "q1"]
+    );
+    assert_eq!(
+        dataset.notes,
+        [
+            "2 questions are judged and left out, since queries.jsonl does not ask: q8, q9",
+            "2 questions have no text and cannot be asked: q3, q4",
+            "1 document has no text, and the title stands for it: a",
+            "1 document has no title: b",
+            "1 document has neither title nor text, and cannot be found: c",
+            "1 question is a document of the corpus too, which does not count as found for \
+             the question itself: q1",
+            "1 relevant document is not in the corpus, and so not found: z (of 2)",
+        ]
+    );
 }
 
 #[test]

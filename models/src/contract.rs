@@ -28,6 +28,14 @@ pub trait Embedder: Send + Sync {
     /// Byte spans of the tokens of `text`: untruncated, without special tokens.
     fn token_spans(&self, text: &str) -> Result<TokenSpans>;
 
+    /// The share of the letters of `text`, 0 to 1, that the vocabulary has words for: near
+    /// 1 in languages like those that the model was trained on, near 0 in a script that was
+    /// not part of its training. What it makes of such a text is noise.
+    fn readable_share(&self, text: &str) -> Result<f32> {
+        let _ = text;
+        Ok(1.0)
+    }
+
     /// One vector of [`Embedder::dimension`] floats and length 1 for each text,
     /// in the order of `texts`. An empty text has a vector too. The result for
     /// a text does not depend on the texts around it (to 1e-5 in cosine).
@@ -73,6 +81,14 @@ pub trait Reranker: Send + Sync {
 
     /// Byte spans of the tokens of `text`, so that a caller can cut windows.
     fn token_spans(&self, text: &str) -> Result<TokenSpans>;
+
+    /// The share of the letters of `text`, 0 to 1, that the vocabulary has words for: near
+    /// 1 in languages like those that the model was trained on, near 0 in a script that was
+    /// not part of its training. What it makes of such a text is noise.
+    fn readable_share(&self, text: &str) -> Result<f32> {
+        let _ = text;
+        Ok(1.0)
+    }
 
     /// One score for each passage; larger is more relevant. Scores are
     /// comparable within one query only, unless the model card says more.

@@ -165,6 +165,10 @@ impl Embedder for BertEmbedder {
         self.tokens.spans(text)
     }
 
+    fn readable_share(&self, text: &str) -> Result<f32> {
+        self.tokens.readable_share(text)
+    }
+
     fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
         let bytes: usize = texts.iter().map(|text| text.len()).sum();
         let pool = if bytes <= QUESTION_NUM_BYTES {

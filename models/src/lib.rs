@@ -19,6 +19,7 @@ mod error;
 mod generator;
 mod hub;
 mod kernels;
+mod legible;
 mod load;
 mod memory;
 mod queue;

@@ -116,6 +116,7 @@ mod tests {
             text: "text".into(),
             score: 0.5,
             cosine: None,
+            copies: 0,
             ranks: Ranks {
                 lexical: Some(1),
                 ..Ranks::default()

@@ -54,6 +54,7 @@ fn source(n: u32, text: &str) -> Source {
         text: text.to_owned(),
         score: 1.0 / n as f32,
         cosine: Some(0.8),
+        copies: 0,
         ranks: Ranks::default(),
     }
 }

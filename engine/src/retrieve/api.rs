@@ -109,8 +109,20 @@ pub struct Source {
     /// Cosine of question and chunk, where vectors were searched.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cosine: Option<f32>,
+    /// Other passages with the same text that could have been found in its place, in this
+    /// document and in others. The best one stands for all.
+    #[serde(skip_serializing_if = "is_none", default)]
+    pub copies: u32,
     /// Where each stage had it.
     pub ranks: Ranks,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 /// Milliseconds by stage (`embed`, `lexical`, `dense`, `fuse`, `rerank`, ...).

@@ -1,6 +1,7 @@
 //! The re-ranker's scores and the fused ones to one order. Pure.
 
 use super::fusion::min_max;
+use super::rerank::Verdict;
 
 /// Orders candidates by what the re-ranker's `scores` are `worth`
 /// ([`Reranker::worth`](cairn_models::Reranker::worth), times the configured weight) +
@@ -10,19 +11,23 @@ use super::fusion::min_max;
 /// order of two candidates does not depend on the others, and a deeper reading, with
 /// worse candidates at its end, moves none of them.
 ///
-/// The rest follows in fused order. Gives positions in `fused` (which is in fused
-/// order) and scores: those that were read in 0.5..=1, the others below.
+/// The rest follows in fused order; a candidate that the re-ranker abstains from keeps
+/// its fused place, whatever moves around it. Gives positions in `fused` (which is in
+/// fused order) and scores: those that were read in 0.5..=1, the others below.
 pub fn blend(
     fused: &[f32],
     shares: &[f32],
-    scores: &[Option<f32>],
+    verdicts: &[Verdict],
     worth: impl Fn(f32) -> f32,
 ) -> Vec<(usize, f32)> {
-    let is_read = |at: &usize| scores.get(*at).is_some_and(Option::is_some);
-    let (read, unread): (Vec<usize>, Vec<usize>) = (0..fused.len()).partition(is_read);
+    let verdict = |at: usize| verdicts.get(at).copied().unwrap_or(Verdict::Unread);
+    let abstains = |at: &usize| verdict(*at) == Verdict::Abstains;
+    let judged = (0..fused.len()).filter(|at| !abstains(at));
+    let (read, unread): (Vec<usize>, Vec<usize>) =
+        judged.partition(|&at| verdict(at).score().is_some());
     let mixed = min_max(
         read.iter()
-            .filter_map(|&at| scores[at].map(|score| worth(score) + shares[at])),
+            .filter_map(|&at| Some(worth(verdict(at).score()?) + shares[at])),
     );
     let mut ranked: Vec<(usize, f32)> = read
         .into_iter()
@@ -37,7 +42,23 @@ pub fn blend(
             .into_iter()
             .zip(rest.into_iter().map(|score| 0.49 * score)),
     );
-    ranked
+    in_places(ranked, (0..fused.len()).filter(abstains))
+}
+
+/// Puts candidates into their places, which are ascending, among the ranked others; each
+/// has the score of the one above it.
+fn in_places(ranked: Vec<(usize, f32)>, places: impl Iterator<Item = usize>) -> Vec<(usize, f32)> {
+    let mut placed = Vec::with_capacity(ranked.len());
+    let mut ranked = ranked.into_iter();
+    for place in places {
+        placed.extend(ranked.by_ref().take(place - placed.len()));
+        let above = placed
+            .last()
+            .map_or(1.0, |&(_, score): &(usize, f32)| score);
+        placed.push((place, above));
+    }
+    placed.extend(ranked);
+    placed
 }
 
 #[cfg(test)]
@@ -49,13 +70,14 @@ mod tests {
     }
 
     /// The order by shares and what scores are worth.
-    fn order(shares: &[f32], worth: &[Option<f32>]) -> Vec<usize> {
+    fn order(shares: &[f32], worth: &[Verdict]) -> Vec<usize> {
         let ranked = blend(shares, shares, worth, as_it_is);
         ranked.into_iter().map(|(at, _)| at).collect()
     }
 
-    fn times(weight: f32, scores: &[f32]) -> Vec<Option<f32>> {
-        scores.iter().map(|score| Some(weight * score)).collect()
+    fn times(weight: f32, scores: &[f32]) -> Vec<Verdict> {
+        let times = |score| Verdict::Score(weight * score);
+        scores.iter().map(times).collect()
     }
 
     #[test]
@@ -70,7 +92,7 @@ mod tests {
 
     #[test]
     fn the_re_ranker_counts_for_more_where_no_share_is_near_1() {
-        let worth = [Some(0.0), Some(0.3)];
+        let worth = [0.0, 0.3].map(Verdict::Score);
         assert_eq!(order(&[1.0, 0.6], &worth), [0, 1]);
         assert_eq!(order(&[0.5, 0.3], &worth), [1, 0]);
     }
@@ -80,7 +102,7 @@ mod tests {
         let ranked = blend(
             &[0.9, 0.8, 0.7],
             &[0.2, 0.9, 0.5],
-            &[Some(0.0), Some(0.0), None],
+            &[Verdict::Score(0.0), Verdict::Score(0.0), Verdict::Unread],
             as_it_is,
         );
         let order: Vec<usize> = ranked.into_iter().map(|(at, _)| at).collect();
@@ -102,9 +124,12 @@ mod tests {
 
     #[test]
     fn without_shares_the_re_ranker_decides() {
-        let worth = [Some(0.0), Some(2.0), Some(1.0)];
+        let worth = [0.0, 2.0, 1.0].map(Verdict::Score);
         assert_eq!(order(&[0.0; 3], &worth), [1, 2, 0]);
-        assert_eq!(order(&[0.5, 0.4], &[Some(f32::NAN), Some(0.0)]), [1, 0]);
+        assert_eq!(
+            order(&[0.5, 0.4], &[f32::NAN, 0.0].map(Verdict::Score)),
+            [1, 0]
+        );
     }
 
     #[test]
@@ -113,7 +138,12 @@ mod tests {
         let ranked = blend(
             &fused,
             &fused,
-            &[None, Some(0.0), None, Some(9.0)],
+            &[
+                Verdict::Unread,
+                Verdict::Score(0.0),
+                Verdict::Unread,
+                Verdict::Score(9.0),
+            ],
             as_it_is,
         );
         let order: Vec<_> = ranked.iter().map(|&(at, _)| at).collect();
@@ -124,5 +154,34 @@ mod tests {
         );
         assert_eq!(blend(&fused, &fused, &[], as_it_is).len(), 5);
         assert!(blend(&[], &[], &[], as_it_is).is_empty());
+    }
+
+    #[test]
+    fn what_it_abstains_from_keeps_its_place() {
+        use Verdict::{Abstains, Score, Unread};
+        let fused = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4];
+        for (verdicts, expected) in [
+            (
+                [
+                    Abstains,
+                    Score(0.0),
+                    Score(5.0),
+                    Abstains,
+                    Score(9.0),
+                    Unread,
+                ],
+                [0, 4, 2, 3, 1, 5],
+            ),
+            (
+                [Score(0.0), Abstains, Unread, Score(9.0), Unread, Abstains],
+                [3, 1, 0, 2, 4, 5],
+            ),
+            ([Abstains; 6], [0, 1, 2, 3, 4, 5]),
+        ] {
+            let ranked = blend(&fused, &[0.0; 6], &verdicts, as_it_is);
+            let order: Vec<usize> = ranked.iter().map(|&(at, _)| at).collect();
+            assert_eq!(order, expected);
+            assert!(ranked.is_sorted_by(|a, b| a.1 >= b.1), "{ranked:?}");
+        }
     }
 }

@@ -10,6 +10,7 @@ use super::api::SearchRequest;
 use super::engine::Parts;
 use super::error::SearchError;
 use super::settings::bm25;
+use super::stages::is_embedded;
 use super::timing::{Clock, timed};
 use super::vectors::QueryVectors;
 use cairn_settings::config::Mode;
@@ -57,7 +58,22 @@ impl Search<'_> {
             Mode::Dense => (None, self.meaning(vectors, clock)?),
             _ => self.both(vectors, clock)?,
         };
+        let mode = self.request.mode;
         match (meaning, lexical) {
+            // Letters that the model has no words for, and pieces of a number, make a list
+            // of noise, which must not outvote the words; where these find nothing, it is
+            // all there is.
+            (Meaning::Found(..), Some(lexical))
+                if mode == Mode::Hybrid && !lexical.is_empty() && !self.is_embedded(vectors)? =>
+            {
+                degraded.push(
+                    "the embedding model cannot read the question: only words were searched".into(),
+                );
+                Ok(Found {
+                    lexical: Some(lexical),
+                    ..Found::default()
+                })
+            }
             (Meaning::Found(dense, vector), lexical) => Ok(Found {
                 lexical,
                 dense: Some(dense),
@@ -74,6 +90,10 @@ impl Search<'_> {
                 }
             }
         }
+    }
+
+    fn is_embedded(&self, vectors: &QueryVectors) -> Result<bool, SearchError> {
+        Ok(is_embedded(vectors.embedder().as_ref(), self.question)?)
     }
 
     /// The embedder, if the request wants vectors and they can be compared.

@@ -18,6 +18,26 @@ const BATCH: usize = 2;
 /// `[CLS] question [SEP] passage [SEP]`, and one more in models like RoBERTa.
 const SPECIAL_TOKENS: usize = 4;
 
+/// Share of the letters of a text that a model must have words for: below, what it says
+/// is noise. Languages in the script of its own have .7 and more, those of other scripts
+/// .1 and less, so that the bound itself matters little.
+pub(super) const MIN_READABLE_SHARE: f32 = 0.5;
+
+/// Digits of a question that is a number: of a book, a telephone, an account.
+const DIGITS_OF_A_NUMBER: usize = 7;
+
+/// Whether a question is a long number, more or less. A model sees pieces of it, and finds
+/// others like it; who asks for a number wants that one.
+pub(super) fn is_number(question: &str) -> bool {
+    let digits = question.chars().filter(|c| c.is_numeric()).count();
+    let letters = question.chars().filter(|c| c.is_alphabetic()).count();
+    digits >= DIGITS_OF_A_NUMBER && digits > letters
+}
+
+fn is_read(reranker: &dyn Reranker, text: &str) -> cairn_models::Result<bool> {
+    Ok(reranker.readable_share(text)? >= MIN_READABLE_SHARE)
+}
+
 /// A candidate as the re-ranker may read it.
 pub(super) struct Passage<'a> {
     pub(super) title: &'a str,
@@ -26,10 +46,31 @@ pub(super) struct Passage<'a> {
 
 /// What the re-ranker said.
 pub(super) struct Reading {
-    /// Its score of each candidate; none where the time was over before.
-    pub(super) scores: Vec<Option<f32>>,
+    /// Of each candidate.
+    pub(super) verdicts: Vec<Verdict>,
     /// Why not all were read.
     pub(super) cut: Option<Cut>,
+}
+
+/// What the re-ranker said of one candidate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Verdict {
+    /// Its score.
+    Score(f32),
+    /// Nothing: the time was over before.
+    Unread,
+    /// Nothing: its vocabulary has no words for the passage.
+    Abstains,
+}
+
+impl Verdict {
+    /// The score, if there is one.
+    pub(crate) fn score(self) -> Option<f32> {
+        match self {
+            Self::Score(score) => Some(score),
+            Self::Unread | Self::Abstains => None,
+        }
+    }
 }
 
 /// What kept the re-ranker from reading all candidates.
@@ -41,6 +82,8 @@ pub(super) enum Cut {
     Overloaded,
     /// It failed; the log says why.
     Failed,
+    /// It cannot read the question, which is in a foreign script or a number.
+    Foreign,
 }
 
 struct Job {
@@ -60,7 +103,7 @@ pub(super) fn read(
     cancel: &Cancel,
 ) -> cairn_models::Result<Reading> {
     let mut reading = Reading {
-        scores: vec![None; passages.len()],
+        verdicts: vec![Verdict::Unread; passages.len()],
         cut: None,
     };
     let limited = deadline.map_or_else(|| cancel.clone(), |at| cancel.with_deadline(at));
@@ -93,7 +136,16 @@ fn read_batches(
     limited: &Cancel,
     reading: &mut Reading,
 ) -> cairn_models::Result<()> {
-    let (question, jobs) = jobs(reranker, question, passages, windows)?;
+    if is_number(question) || !is_read(reranker, question)? {
+        reading.cut = Some(Cut::Foreign);
+        return Ok(());
+    }
+    for (passage, verdict) in passages.iter().zip(&mut reading.verdicts) {
+        if !is_read(reranker, passage.text)? {
+            *verdict = Verdict::Abstains;
+        }
+    }
+    let (question, jobs) = jobs(reranker, question, passages, windows, &reading.verdicts)?;
     // A candidate counts as read when all its windows are.
     let mut unread = vec![0_usize; passages.len()];
     for job in &jobs {
@@ -119,7 +171,7 @@ fn read_batches(
             best[at] = best[at].max(score);
             unread[at] -= 1;
             if unread[at] == 0 {
-                reading.scores[at] = Some(best[at]);
+                reading.verdicts[at] = Verdict::Score(best[at]);
             }
         }
     }
@@ -132,6 +184,7 @@ fn jobs<'q>(
     question: &'q str,
     passages: &[Passage<'_>],
     windows: usize,
+    verdicts: &[Verdict],
 ) -> cairn_models::Result<(&'q str, Vec<Job>)> {
     let (question, asked) = head(reranker, question, reranker.window() / 2)?;
     let room = reranker.window().saturating_sub(asked + SPECIAL_TOKENS);
@@ -139,6 +192,9 @@ fn jobs<'q>(
     let terms = Terms::new(question, &texts);
     let mut jobs = Vec::with_capacity(passages.len());
     for (candidate, passage) in passages.iter().enumerate() {
+        if verdicts[candidate] == Verdict::Abstains {
+            continue;
+        }
         let (title, used) = head(reranker, passage.title, room / 4)?;
         let tokens = reranker.token_spans(passage.text)?;
         let size = room - used;
@@ -285,7 +341,7 @@ mod tests {
         let question = "one two three four five six seven ".repeat(10);
         let reranker = Scripted::new(usize::MAX, ErrorKind::Internal);
         let reading = read(&reranker, &question, &passages, 2, None, &Cancel::never()).unwrap();
-        assert!(reading.scores.iter().all(Option::is_some));
+        assert!(reading.verdicts.iter().all(|v| v.score().is_some()));
         assert_eq!(reading.cut, None);
     }
 
@@ -296,7 +352,7 @@ mod tests {
         let passages = passages(&texts);
         let reranker = Scripted::new(usize::MAX, ErrorKind::Internal);
         let reading = read(&reranker, "needle", &passages, 1, None, &Cancel::never()).unwrap();
-        assert_eq!(reading.scores, [Some(0.0), Some(1.0)]);
+        assert_eq!(reading.verdicts, [0.0, 1.0].map(Verdict::Score));
     }
 
     #[test]
@@ -314,7 +370,8 @@ mod tests {
                 let never = Cancel::never();
                 let reading = read(&reranker, "text", &passages, 1, None, &never).unwrap();
                 assert_eq!(reading.cut, Some(cut));
-                let read: Vec<bool> = reading.scores.iter().map(Option::is_some).collect();
+                let is_read = |verdict: &Verdict| verdict.score().is_some();
+                let read: Vec<bool> = reading.verdicts.iter().map(is_read).collect();
                 let wanted: Vec<bool> = (0..20).map(|at| at < batches * BATCH).collect();
                 assert_eq!(read, wanted);
             }
@@ -331,9 +388,51 @@ mod tests {
         let soon = Some(Instant::now() + Duration::from_millis(100));
         let never = Cancel::never();
         let reading = read(&reranker, "the", &passages(&texts), 1, soon, &never).unwrap();
-        assert!(reading.scores[0].is_some());
-        assert_eq!(reading.scores[1..], [None; 3]);
+        assert!(reading.verdicts[0].score().is_some());
+        assert_eq!(reading.verdicts[1..], [Verdict::Unread; 3]);
         assert_eq!(reading.cut, Some(Cut::Deadline));
+    }
+
+    /// Reads ASCII alone.
+    struct Provincial;
+
+    impl Reranker for Provincial {
+        fn id(&self) -> &str {
+            "provincial"
+        }
+        fn window(&self) -> usize {
+            64
+        }
+        fn token_spans(&self, text: &str) -> Result<TokenSpans> {
+            OverlapReranker.token_spans(text)
+        }
+        fn readable_share(&self, text: &str) -> Result<f32> {
+            let read = text.chars().filter(char::is_ascii).count();
+            Ok(read as f32 / text.chars().count().max(1) as f32)
+        }
+        fn score(&self, query: &str, passages: &[&str], cancel: &Cancel) -> Result<Vec<f32>> {
+            assert!(passages.iter().all(|text| text.is_ascii()));
+            OverlapReranker.score(query, passages, cancel)
+        }
+    }
+
+    #[test]
+    fn what_it_cannot_read_it_does_not_judge() {
+        let texts = ["缆绳存放在北码头仓库", "the rope store", "ropes"].map(str::to_owned);
+        let ask = |question| {
+            let never = Cancel::never();
+            read(&Provincial, question, &passages(&texts), 1, None, &never).unwrap()
+        };
+        let reading = ask("rope store");
+        assert_eq!(reading.cut, None);
+        let expected = [Verdict::Abstains, Verdict::Score(1.0), Verdict::Score(0.0)];
+        assert_eq!(reading.verdicts, expected);
+        let reading = ask("ISBN 978 0 306 40615 7");
+        assert_eq!(reading.cut, Some(Cut::Foreign));
+        assert!(!is_number("which dock cost 2788964 euros") && !is_number("10.0.0.1"));
+        let reading = ask("缆绳仓库");
+        assert_eq!(reading.cut, Some(Cut::Foreign));
+        assert_eq!(reading.verdicts, [Verdict::Unread; 3]);
     }
 
     #[test]
@@ -342,7 +441,7 @@ mod tests {
         let now = Some(Instant::now());
         let cancel = Cancel::never();
         let reading = read(&OverlapReranker, "a", &passages(&texts), 1, now, &cancel).unwrap();
-        assert_eq!(reading.scores, [None, None]);
+        assert_eq!(reading.verdicts, [Verdict::Unread; 2]);
         assert_eq!(reading.cut, Some(Cut::Deadline));
         cancel.cancel();
         assert!(read(&OverlapReranker, "a", &passages(&texts), 1, now, &cancel).is_err());

@@ -16,7 +16,7 @@ use super::fusion::Fused;
 use super::lists::{FusedLists, fuse_lists};
 use super::pages;
 use super::question;
-use super::rerank::{self, Cut, Passage};
+use super::rerank::{self, Cut, Passage, Reading, Verdict};
 use super::timing::{Clock, timed};
 
 /// A chunk on its way to the response.
@@ -48,7 +48,10 @@ pub(super) fn run(
     };
     let mut clock = Clock::default();
     let mut degraded = Vec::new();
-    let found = search.find(&mut clock, &mut degraded)?;
+    let mut found = search.find(&mut clock, &mut degraded)?;
+    if let (Some(lexical), Some(dense)) = (&found.lexical, &mut found.dense) {
+        snapshot.unite(lexical, dense);
+    }
     cancel.check()?;
     let (fused, took) = timed(|| search.fuse(&found));
     clock.note("fuse", took);
@@ -138,9 +141,9 @@ impl Search<'_> {
             self.rerank_until(start, options.budget_ms),
             self.cancel,
         )?;
-        degraded.extend(reading.cut.map(|cut| explain(cut, &reading.scores)));
+        degraded.extend(explain(&reading));
         let worth = |score: f32| options.weight * reranker.queue.worth(score);
-        let ranked = apply(candidates, shares, &reading.scores, worth);
+        let ranked = apply(candidates, shares, &reading.verdicts, worth);
         clock.note("rerank", start.elapsed());
         Ok(ranked)
     }
@@ -171,7 +174,8 @@ impl Search<'_> {
             .take(self.request.top_k)
             .map(|(n, candidate)| {
                 let cosine = cosine(candidate.chunk)?;
-                Ok(source(n, candidate, cosine, self.question))
+                let copies = self.copies(candidate.chunk);
+                Ok(source(n, candidate, cosine, copies, self.question))
             })
             .collect()
     }
@@ -186,44 +190,72 @@ fn title(candidate: &Candidate) -> Cow<'_, str> {
     }
 }
 
+impl Search<'_> {
+    /// Other chunks with the same text, among those that the request may find.
+    fn copies(&self, chunk: ChunkRef) -> u32 {
+        let within = self.selection.as_ref();
+        let twins = self.snapshot.twins(chunk);
+        let selected = |twin: &ChunkRef| within.is_none_or(|within| within.contains(*twin));
+        twins.filter(selected).count() as u32
+    }
+}
+
 /// The candidates in their blended order. Where nothing was read, everything
 /// stays as it was.
 fn apply(
     candidates: Vec<Candidate>,
     shares: &[f32],
-    scores: &[Option<f32>],
+    verdicts: &[Verdict],
     worth: impl Fn(f32) -> f32,
 ) -> Vec<Candidate> {
-    if scores.iter().all(Option::is_none) {
+    if verdicts.iter().all(|verdict| verdict.score().is_none()) {
         return candidates;
     }
     let fused: Vec<f32> = candidates.iter().map(|candidate| candidate.score).collect();
-    let order = blend(&fused, shares, scores, worth);
+    let order = blend(&fused, shares, verdicts, worth);
     let mut slots: Vec<Option<Candidate>> = candidates.into_iter().map(Some).collect();
     (1..)
         .zip(order)
         .filter_map(|(rank, (at, score))| {
             let mut candidate = slots[at].take()?;
             candidate.score = score;
-            let read = scores.get(at).is_some_and(Option::is_some);
-            candidate.ranks.rerank = read.then_some(rank);
+            let score = verdicts.get(at).and_then(|verdict| verdict.score());
+            candidate.ranks.rerank = score.map(|_| rank);
             Some(candidate)
         })
         .collect()
 }
 
-fn explain(cut: Cut, scores: &[Option<f32>]) -> String {
-    let what = match cut {
+/// What the re-ranker left out, and why.
+fn explain(reading: &Reading) -> Option<String> {
+    let count =
+        |counts: fn(&Verdict) -> bool| reading.verdicts.iter().filter(|v| counts(v)).count();
+    let (read, all) = (count(|v| v.score().is_some()), reading.verdicts.len());
+    let what = match reading.cut {
         // The page knows this one by its words, and shows it in grey.
-        Cut::Deadline => "re-ranking ran out of time",
-        Cut::Overloaded => "the re-ranking model is busy",
-        Cut::Failed => "the re-ranking model failed",
+        Some(Cut::Deadline) => "re-ranking ran out of time",
+        Some(Cut::Overloaded) => "the re-ranking model is busy",
+        Some(Cut::Failed) => "the re-ranking model failed",
+        Some(Cut::Foreign) => {
+            let reason = "the re-ranking model cannot read the question";
+            return Some(format!("{reason}: the fused order stands"));
+        }
+        None => {
+            let foreign = count(|v| *v == Verdict::Abstains);
+            return (foreign > 0).then(|| {
+                format!(
+                    "the re-ranking model cannot read {foreign} of {all} candidates: they keep \
+                     their places"
+                )
+            });
+        }
     };
-    let (read, all) = (scores.iter().flatten().count(), scores.len());
-    format!("{what} after {read} of {all} candidates: the others keep their fused order")
+    Some(format!(
+        "{what} after {read} of {all} candidates: the others keep their fused order"
+    ))
 }
 
-fn source(n: u32, candidate: Candidate, cosine: Option<f32>, question: &str) -> Source {
+fn source(n: u32, candidate: Candidate, cosine: Option<f32>, copies: u32, question: &str) -> Source {
     let stored = candidate.stored;
     let pages = pages::of_chunk(&stored.chunk);
     Source {
@@ -241,6 +273,7 @@ fn source(n: u32, candidate: Candidate, cosine: Option<f32>, question: &str) -> 
         text: stored.chunk.text,
         score: candidate.score,
         cosine,
+        copies,
         ranks: candidate.ranks,
     }
 }

@@ -1,5 +1,7 @@
 //! The engine on a real index in a temporary folder, with the models' twins.
 
+mod foreign;
+
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};

@@ -60,6 +60,9 @@ pub struct Report {
     pub excerpts: BTreeMap<String, Excerpt>,
     /// Time and memory.
     pub cost: Cost,
+    /// What is wrong with the dataset and left something out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// A question and what is relevant to it.
@@ -187,6 +190,7 @@ impl Report {
         self.dataset.clone_from(&dataset.name);
         self.split.clone_from(&dataset.split);
         self.questions = dataset.questions.len();
+        self.notes.clone_from(&dataset.notes);
         for question in &dataset.questions {
             let judged = dataset.qrels.questions.get(&question.id);
             let relevant = judged

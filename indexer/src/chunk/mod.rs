@@ -25,7 +25,8 @@ use cairn_models::Embedder;
 
 use crate::{Chunk, Document, IndexSettings, PageStart, Result};
 use boundary::Boundaries;
-use context::{CONTEXT_TOKENS, Headings, columns, context, shortened};
+pub(crate) use context::context;
+use context::{CONTEXT_TOKENS, Headings, columns, shortened};
 use grid::Grid;
 
 /// A chunk with what is indexed and embedded for it.

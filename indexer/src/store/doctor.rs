@@ -228,6 +228,11 @@ fn check_documents(dir: &Path, payload: &Payload, found: &mut Diagnosis) -> Resu
         let what = format!("{broken} documents cannot be put together from their chunks");
         found.add(Severity::Error, what, Some(dir.join(WORDS_DIR)), REINDEX);
     }
+    if snapshot.words_are_outdated() {
+        let what = "the words were read by another version, which finds fewer spellings";
+        let advice = "run `cairn index` once, for any file: the words are read again";
+        found.add(Severity::Warning, what, None, advice);
+    }
     let (rows, alive) = snapshot.loads().iter().fold((0, 0), |(rows, alive), load| {
         (rows + load.rows, alive + load.alive)
     });

@@ -37,6 +37,9 @@ mod settings;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod twins;
+#[cfg(test)]
+mod twins_tests;
 mod types;
 mod writer;
 

@@ -33,6 +33,9 @@ pub(super) struct Payload {
     pub(super) generation: u64,
     pub(super) embedder: EmbedderEntry,
     pub(super) settings: IndexSettings,
+    /// Version of the analysis that read the words.
+    #[serde(default = "first_analysis")]
+    pub(super) analysis: u32,
     /// Vector segments, oldest first.
     pub(super) vectors: Vec<SegmentMeta>,
     /// No chunk has had this vector id or a larger one.
@@ -40,6 +43,11 @@ pub(super) struct Payload {
     /// Indexed files and folders by the prefix of their documents' URIs.
     #[serde(default)]
     pub(super) roots: BTreeMap<String, Root>,
+}
+
+/// That of collections from before there were versions of it.
+fn first_analysis() -> u32 {
+    1
 }
 
 impl Payload {

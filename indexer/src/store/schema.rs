@@ -35,7 +35,8 @@ pub(super) struct Fields {
     pub(super) ordinal: Field,
     /// Vector id of the chunk: a column.
     pub(super) vector: Field,
-    /// Hash of the chunk: a term, by which equal chunks are found.
+    /// Hash of the chunk, by which equal chunks are found, and hash of its text, by which
+    /// equal texts are: two terms of different lengths.
     pub(super) hash: Field,
     /// Record of the document as JSON: a column of bytes.
     pub(super) record: Field,

@@ -1,15 +1,20 @@
 //! The searches of a snapshot: by words, by vectors, and by filters.
 
-use crate::vectors::{RowSet, Search};
+use std::collections::HashMap;
+
+use tantivy::DocAddress;
+
+use crate::vectors::{RowSet, Search, Segment};
 use crate::words::WordSearch;
 use crate::{Access, Error, ErrorKind, Filter, Result};
 
 use super::facets::{self, Facets};
-use super::{Bm25, Scored, Selection, Snapshot, fault};
+use super::{Bm25, ChunkRef, Scored, Selection, Snapshot, fault};
 
 impl Snapshot {
     /// BM25 over title, headings and text. `query` is plain text: no character
-    /// of it is syntax. At most `k`, best first, ties by chunk id.
+    /// of it is syntax. At most `k`, best first, ties by chunk id. Of chunks with one
+    /// text the best is there, since their titles may differ.
     pub fn lexical(
         &self,
         query: &str,
@@ -32,9 +37,9 @@ impl Snapshot {
                 .is_some_and(|chunk| within.is_none_or(|selection| selection.contains(chunk)))
         };
         let hits = fault::guarded(&committed.words_dir, || {
-            words.top_k(query, k, accept, |address| {
-                self.chunks.at(address.segment_ord, address.doc_id)
-            })
+            let chunk = |at: DocAddress| self.chunks.at(at.segment_ord, at.doc_id);
+            let group = |at| self.twins.group(chunk(at)?);
+            words.top_k(query, k, accept, group, chunk)
         })?;
         Ok(hits
             .into_iter()
@@ -46,7 +51,8 @@ impl Snapshot {
     }
 
     /// Nearest chunks by inner product of unit vectors. `ef` is the breadth of
-    /// the graph search (at least `k`); `exact` scans every vector.
+    /// the graph search (at least `k`); `exact` scans every vector. Of chunks with one
+    /// text the first is there, so that copies do not crowd a graph.
     ///
     /// # Errors
     /// `Mismatch` when `query` has not the dimension of the stored vectors.
@@ -74,16 +80,19 @@ impl Snapshot {
                 ),
             ));
         }
+        let firsts = match within {
+            Some(_) if !self.twins.is_empty() => Some(self.twins.firsts(self.chunks.len(), within)),
+            _ => None,
+        };
+        let within = firsts.as_ref().or(within);
         let mut hits = Vec::new();
         for (at, segment) in committed.segments.iter().enumerate() {
-            let alive = self.vectors.alive(at);
-            let selected = within.map(|selection| {
-                RowSet::from_fn(segment.rows(), |row| {
-                    self.vectors
-                        .chunk(at, row)
-                        .is_some_and(|chunk| selection.contains(chunk))
-                })
-            });
+            let alive = if self.twins.is_empty() {
+                self.vectors.alive(at)
+            } else {
+                &self.first_rows()[at]
+            };
+            let selected = within.map(|selection| self.rows(at, selection));
             let allowed = selected
                 .as_ref()
                 .or_else(|| (alive.len() < segment.rows()).then_some(alive));
@@ -104,6 +113,43 @@ impl Snapshot {
         hits.sort_unstable_by(Scored::order);
         hits.truncate(k);
         Ok(hits)
+    }
+
+    /// Gives the chunks of a list of vectors the places of those in a list of words that
+    /// have the same text, so that a text is in both lists under one chunk.
+    pub fn unite(&self, lexical: &[Scored], dense: &mut [Scored]) {
+        if self.twins.is_empty() {
+            return;
+        }
+        let by_words = lexical.iter().filter_map(|scored| {
+            let group = self.twins.group(scored.chunk)?;
+            Some((group, scored.chunk))
+        });
+        let by_words: HashMap<u32, ChunkRef> = by_words.collect();
+        for scored in dense {
+            let group = self.twins.group(scored.chunk);
+            if let Some(&chunk) = group.and_then(|group| by_words.get(&group)) {
+                scored.chunk = chunk;
+            }
+        }
+    }
+
+    /// Rows of a segment whose chunk is selected.
+    fn rows(&self, segment: usize, selection: &Selection) -> RowSet {
+        let count = self.segment(segment).map_or(0, Segment::rows);
+        RowSet::from_fn(count, |row| {
+            let chunk = self.vectors.chunk(segment, row);
+            chunk.is_some_and(|chunk| selection.contains(chunk))
+        })
+    }
+
+    /// The rows of each segment without later copies of a text.
+    fn first_rows(&self) -> &[RowSet] {
+        self.first_rows.get_or_init(|| {
+            let firsts = self.twins.firsts(self.chunks.len(), None);
+            let segments = self.committed.as_ref().map_or(0, |it| it.segments.len());
+            (0..segments).map(|at| self.rows(at, &firsts)).collect()
+        })
     }
 
     /// The chunks that `filter` and `access` leave; none when that is all of

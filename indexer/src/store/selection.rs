@@ -29,6 +29,14 @@ impl Selection {
         Self { words, len }
     }
 
+    /// Takes `chunk` out.
+    pub(crate) fn remove(&mut self, chunk: ChunkRef) {
+        if self.contains(chunk) {
+            self.words[chunk.0 as usize / 64] &= !(1 << (chunk.0 % 64));
+            self.len -= 1;
+        }
+    }
+
     /// Chunks in it.
     pub fn len(&self) -> usize {
         self.len

@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use tantivy::schema::{IndexRecordOption, Value};
 use tantivy::{DocSet, Searcher, TERMINATED, TantivyDocument, Term};
 
-use crate::vectors::Segment;
-use crate::words::Analyzer;
+use crate::vectors::{RowSet, Segment};
+use crate::words::{ANALYSIS, Analyzer};
 use crate::{Access, DocumentId, Error, ErrorKind, Result};
 
 use super::chunks::{Chunks, Documents, Vectors};
@@ -16,6 +16,7 @@ use super::index::{VECTORS_DIR, WORDS_DIR};
 use super::payload::Payload;
 use super::schema::{Fields, Record, chunk_from_json};
 use super::segments::Load;
+use super::twins::Twins;
 use super::{ChunkRef, Fingerprint, StoredChunk, StoredDocument, chunks, fault};
 
 /// One committed generation: words, vectors and text that belong together.
@@ -25,7 +26,10 @@ pub struct Snapshot {
     pub(super) chunks: Chunks,
     pub(super) documents: Documents,
     pub(super) vectors: Vectors,
+    pub(super) twins: Twins,
     pub(super) facets: OnceLock<Facets>,
+    /// The rows that a search of all vectors looks at, where some are left out.
+    pub(super) first_rows: OnceLock<Vec<RowSet>>,
 }
 
 pub(super) struct Committed {
@@ -45,7 +49,9 @@ impl Snapshot {
             chunks: Chunks::default(),
             documents: Documents::default(),
             vectors: Vectors::default(),
+            twins: Twins::default(),
             facets: OnceLock::new(),
+            first_rows: OnceLock::new(),
         }
     }
 
@@ -66,6 +72,7 @@ impl Snapshot {
         let segments = segments?;
         let ids: Vec<_> = segments.iter().map(Segment::ids).collect();
         let vectors = chunks.join(&ids)?;
+        let twins = Twins::read(&searcher, fields, &chunks)?;
         let analyzer = Analyzer::new(&payload.settings.language)?;
         let committed = Some(Committed {
             payload,
@@ -80,7 +87,9 @@ impl Snapshot {
             chunks,
             documents,
             vectors,
+            twins,
             facets: OnceLock::new(),
+            first_rows: OnceLock::new(),
         })
     }
 
@@ -96,6 +105,20 @@ impl Snapshot {
     /// Id of the embedder whose vectors are inside; none when empty.
     pub fn embedder_id(&self) -> Option<&str> {
         Some(&self.payload()?.embedder.id)
+    }
+
+    /// Whether another version of Cairn read the words: some spellings are not found
+    /// until a writer, such as that of `cairn index`, has read them again.
+    pub fn words_are_outdated(&self) -> bool {
+        self.payload()
+            .is_some_and(|payload| payload.analysis != ANALYSIS)
+    }
+
+    /// The other chunks that have the text of `chunk`, in their order. Searches return
+    /// one of them.
+    pub fn twins(&self, chunk: ChunkRef) -> impl Iterator<Item = ChunkRef> + '_ {
+        let same = self.twins.of(chunk).iter().copied();
+        same.filter(move |other| *other != chunk)
     }
 
     /// Chunks in it.
@@ -123,6 +146,14 @@ impl Snapshot {
         })
     }
 
+    /// The chunk with the id `{document_id}-{ordinal}`.
+    pub fn chunk_named(&self, chunk_id: &str) -> Option<ChunkRef> {
+        let (document, ordinal) = chunk_id.rsplit_once('-')?;
+        let document = self.documents.find(DocumentId::parse(document)?)?;
+        let mut chunks = self.documents.chunks(document);
+        chunks.nth(ordinal.parse().ok()?).map(ChunkRef)
+    }
+
     fn known(&self, chunk: ChunkRef) -> Result<ChunkRef> {
         if (chunk.0 as usize) < self.chunks.len() {
             return Ok(chunk);
@@ -131,7 +162,7 @@ impl Snapshot {
         Err(Error::new(ErrorKind::NotFound, message))
     }
 
-    fn stored_chunk(&self, chunk: ChunkRef) -> Result<crate::Chunk> {
+    pub(super) fn stored_chunk(&self, chunk: ChunkRef) -> Result<crate::Chunk> {
         let corrupt = || {
             Error::new(
                 ErrorKind::Corrupt,

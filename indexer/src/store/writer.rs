@@ -1,5 +1,7 @@
 //! The one writer of a collection: documents in, commits out.
 
+mod reread;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,7 +11,8 @@ use tantivy::merge_policy::LogMergePolicy;
 use tantivy::{TantivyDocument, Term};
 
 use crate::vectors::{BuildSettings, Segment, SegmentMeta, write_segment};
-use crate::{Document, DocumentId, Error, ErrorKind, Result};
+use crate::words::ANALYSIS;
+use crate::{Chunk, Document, DocumentId, Error, ErrorKind, Result};
 
 use super::index::{Shared, WORDS_DIR, Words};
 use super::lock::{self, WriterLock};
@@ -19,7 +22,9 @@ use super::plan::{Planner, Prepared, Source};
 use super::postings::PostingsWriter;
 use super::schema::chunk_to_json;
 use super::segments::{self, Merge};
+use super::twins::text_hash;
 use super::{Fingerprint, PutReport, Root, Snapshot, fault};
+use crate::chunk::Piece;
 
 /// Memory for postings that are not on disk yet.
 const WORDS_BUFFER_NUM_BYTES: usize = 64 << 20;
@@ -94,6 +99,7 @@ impl Writer {
             _lock: lock,
         };
         writer.start_over();
+        writer.read_words_again()?;
         Ok(writer)
     }
 
@@ -169,12 +175,7 @@ impl Writer {
 
     /// Hands a document to Tantivy and its new rows to the buffer.
     fn write(&mut self, document: &Prepared, vectors: &[Vec<f32>]) -> Result<()> {
-        let fields = self.handle.fields;
-        let internal = |error: serde_json::Error| {
-            Error::new(ErrorKind::Internal, "a document cannot be stored").because(error)
-        };
-        self.words
-            .delete_term(Term::from_field_u64(fields.document, document.id.0));
+        self.forget(document.id);
         let mut rows = Vec::with_capacity(document.pieces.len());
         let mut record = Some(document.record.to_parts().map_err(internal)?);
         for (piece, source) in document.pieces.iter().zip(&document.sources) {
@@ -184,33 +185,66 @@ impl Writer {
                 Source::New(at) => self.add_vector(piece.hash, &vectors[*at]),
             };
             rows.push((piece.hash, vector_id));
-            let mut stored = TantivyDocument::new();
-            stored.add_text(
-                fields.body,
-                format!("{}\n{}", piece.context, piece.chunk.text),
-            );
-            stored.add_bytes(
-                fields.chunk,
-                &chunk_to_json(&piece.chunk).map_err(internal)?,
-            );
-            stored.add_u64(fields.document, document.id.0);
-            stored.add_u64(fields.ordinal, u64::from(piece.chunk.ordinal));
-            stored.add_u64(fields.vector, vector_id);
-            stored.add_bytes(fields.hash, &piece.hash);
-            for part in record.take().into_iter().flatten() {
-                stored.add_bytes(fields.record, &part);
-            }
-            self.words.add_document(stored)?;
+            let Piece { context, chunk, .. } = piece;
+            self.store(
+                document.id,
+                context,
+                chunk,
+                &piece.hash,
+                vector_id,
+                record.take(),
+            )?;
         }
         if let Some(parts) = record {
-            let mut stored = TantivyDocument::new();
-            stored.add_u64(fields.document, document.id.0);
-            for part in parts {
-                stored.add_bytes(fields.record, &part);
-            }
-            self.words.add_document(stored)?;
+            self.store_record(document.id, parts)?;
         }
         self.pending.set_document(document.id, Some(rows));
+        Ok(())
+    }
+
+    /// Lets Tantivy delete a document with the next commit.
+    fn forget(&self, id: DocumentId) {
+        self.words
+            .delete_term(Term::from_field_u64(self.handle.fields.document, id.0));
+    }
+
+    /// Hands a chunk to Tantivy; the first one of a document with its `record`.
+    fn store(
+        &self,
+        id: DocumentId,
+        context: &str,
+        chunk: &Chunk,
+        hash: &Hash,
+        vector_id: u64,
+        record: Option<Vec<Vec<u8>>>,
+    ) -> Result<()> {
+        let fields = self.handle.fields;
+        let mut stored = TantivyDocument::new();
+        stored.add_text(fields.body, format!("{context}\n{}", chunk.text));
+        stored.add_bytes(fields.chunk, &chunk_to_json(chunk).map_err(internal)?);
+        stored.add_u64(fields.document, id.0);
+        stored.add_u64(fields.ordinal, u64::from(chunk.ordinal));
+        stored.add_u64(fields.vector, vector_id);
+        stored.add_bytes(fields.hash, hash);
+        if let Some(hash) = text_hash(chunk) {
+            stored.add_bytes(fields.hash, &hash);
+        }
+        for part in record.into_iter().flatten() {
+            stored.add_bytes(fields.record, &part);
+        }
+        self.words.add_document(stored)?;
+        Ok(())
+    }
+
+    /// Hands the record of a document without chunks to Tantivy.
+    fn store_record(&self, id: DocumentId, parts: Vec<Vec<u8>>) -> Result<()> {
+        let fields = self.handle.fields;
+        let mut stored = TantivyDocument::new();
+        stored.add_u64(fields.document, id.0);
+        for part in parts {
+            stored.add_bytes(fields.record, &part);
+        }
+        self.words.add_document(stored)?;
         Ok(())
     }
 
@@ -229,8 +263,7 @@ impl Writer {
             None => self.base.record(id).is_some(),
         };
         if there {
-            self.words
-                .delete_term(Term::from_field_u64(self.handle.fields.document, id.0));
+            self.forget(id);
             self.pending.set_document(id, None);
         }
         Ok(there)
@@ -246,12 +279,7 @@ impl Writer {
         }
         match self.try_commit() {
             Ok(generation) => {
-                // Until the snapshot is the new one, nothing may be added to it.
-                self.broken = true;
-                self.shared.refresh()?;
-                self.base = self.shared.snapshot();
-                self.broken = false;
-                self.start_over();
+                self.take_over()?;
                 self.start_merge()?;
                 Ok(generation)
             }
@@ -260,6 +288,17 @@ impl Writer {
                 Err(error)
             }
         }
+    }
+
+    /// Goes on from a commit that was just made.
+    fn take_over(&mut self) -> Result<()> {
+        // Until the snapshot is the new one, nothing may be added to it.
+        self.broken = true;
+        self.shared.refresh()?;
+        self.base = self.shared.snapshot();
+        self.broken = false;
+        self.start_over();
+        Ok(())
     }
 
     /// Files and folders that the collection was made from, by the prefix of
@@ -345,6 +384,7 @@ impl Writer {
                 dimension: self.embedder.dimension(),
             },
             settings: self.shared.settings.clone(),
+            analysis: ANALYSIS,
             vectors,
             next_vector_id: self.next_vector_id,
             roots: self.roots.clone(),
@@ -421,6 +461,10 @@ fn merge_policy() -> LogMergePolicy {
     let mut policy = LogMergePolicy::default();
     policy.set_del_docs_ratio_before_merge(0.3);
     policy
+}
+
+fn internal(error: serde_json::Error) -> Error {
+    Error::new(ErrorKind::Internal, "a document cannot be stored").because(error)
 }
 
 fn now_ns() -> u64 {

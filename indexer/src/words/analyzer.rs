@@ -6,8 +6,9 @@ use std::sync::Arc;
 use rust_stemmers::Stemmer;
 use tantivy::tokenizer::{TextAnalyzer, Token, TokenStream, Tokenizer};
 
-use super::fold::{is_unspaced, lower, strip_accents};
+use super::fold::{is_unspaced, lower, strip_accents, write_out};
 use super::language::Language;
+use super::number;
 use super::split::{Piece, next_run, pieces};
 use crate::Result;
 
@@ -21,7 +22,10 @@ pub const MAX_QUERY_TERMS: usize = 256;
 /// Turns text into terms. The same analyzer must read documents and questions.
 ///
 /// A term is lower-cased and without accents. Words are stemmed; identifiers,
-/// versions, paths and addresses are kept whole beside their parts.
+/// versions, paths and addresses are kept whole beside their parts. A number in groups
+/// is there without separators too, and a word with an umlaut also as it is written
+/// out: only on the side that has the groups or the umlaut, so that no other word
+/// becomes another one.
 #[derive(Clone)]
 pub struct Analyzer {
     words: WordTokenizer,
@@ -67,14 +71,20 @@ impl Analyzer {
     pub fn query_terms(&self, question: &str) -> Vec<QueryTerm> {
         let mut terms: Vec<QueryTerm> = Vec::new();
         let mut known: HashMap<String, usize> = HashMap::new();
-        // Pieces that may hold the next ones: their ends and their terms.
-        let mut open: Vec<(usize, usize)> = Vec::new();
+        // Pieces that may hold the next ones: where they are, and their terms.
+        let mut open: Vec<(usize, usize, usize)> = Vec::new();
         let mut words = self.words.clone();
         let mut stream = words.token_stream(question);
         while stream.advance() {
             let token = stream.token();
-            open.retain(|(end, _)| token.offset_to <= *end);
-            let inside = open.last().map(|(_, term)| *term);
+            let (from, to) = (token.offset_from, token.offset_to);
+            open.retain(|(_, end, _)| to <= *end);
+            let holds = |(start, ..): &&(usize, usize, usize)| *start <= from;
+            let inside = open.iter().rfind(holds).map(|(.., term)| *term);
+            for &(start, end, term) in open.iter().filter(holds) {
+                // In the same place it is another spelling and not a part.
+                terms[term].has_parts |= end - start > to - from;
+            }
             let index = match known.get(&token.text) {
                 Some(&index) => index,
                 None if terms.len() == MAX_QUERY_TERMS => break,
@@ -85,7 +95,7 @@ impl Analyzer {
                 }
             };
             terms[index].occurrences.push(inside);
-            open.push((token.offset_to, index));
+            open.push((from, to, index));
         }
         if terms.iter().any(|term| !self.is_stop_term(term)) {
             // Their places stay, since other terms point at them by index.
@@ -109,8 +119,10 @@ pub struct QueryTerm {
     /// As it stands in the index.
     pub text: String,
     /// For each occurrence, the index of the term that it is a part of, such as
-    /// `err_conn_4012` for `conn`. Empty for a stop word.
+    /// `err_conn_4012` for `conn`, or another spelling of. Empty for a stop word.
     pub occurrences: Vec<Option<usize>>,
+    /// Whether other terms are parts of it.
+    pub has_parts: bool,
 }
 
 impl QueryTerm {
@@ -118,6 +130,7 @@ impl QueryTerm {
         Self {
             text: text.to_owned(),
             occurrences: Vec::new(),
+            has_parts: false,
         }
     }
 }
@@ -140,6 +153,8 @@ impl Tokenizer for WordTokenizer {
             position: 0,
             pieces: Vec::new(),
             next: 0,
+            numbers_end: 0,
+            is_written_out: false,
             token: Token::default(),
             scratch: String::new(),
         }
@@ -154,6 +169,10 @@ struct WordStream<'a> {
     position: usize,
     pieces: Vec<Piece>,
     next: usize,
+    /// Where the last number that is longer than a run ends.
+    numbers_end: usize,
+    /// Whether the next piece was given as it is written out, and comes again as it is.
+    is_written_out: bool,
     token: Token,
     scratch: String,
 }
@@ -161,10 +180,20 @@ struct WordStream<'a> {
 impl WordStream<'_> {
     /// Writes the term of a piece into the token.
     fn write_term(&mut self, piece: &Piece) {
+        let term = &mut self.token.text;
+        if let Some(number) = &piece.term {
+            term.clear();
+            term.push_str(number);
+            return;
+        }
         let raw = &self.text[piece.span.clone()];
         let raw = &raw[..raw.floor_char_boundary(MAX_TERM_BYTES)];
-        let term = &mut self.token.text;
         lower(raw, term);
+        let writes_out = self.language.writes_out_umlauts() && !self.is_written_out;
+        self.is_written_out = writes_out && write_out(term, &mut self.scratch);
+        if self.is_written_out {
+            std::mem::swap(term, &mut self.scratch);
+        }
         if piece.parts > 1 {
             join_hyphens(term, &mut self.scratch);
         }
@@ -186,8 +215,8 @@ impl TokenStream for WordStream<'_> {
     fn advance(&mut self) -> bool {
         loop {
             if let Some(piece) = self.pieces.get(self.next).cloned() {
-                self.next += 1;
                 self.write_term(&piece);
+                self.next += usize::from(!self.is_written_out);
                 if self.token.text.is_empty() {
                     continue;
                 }
@@ -203,6 +232,13 @@ impl TokenStream for WordStream<'_> {
             self.at = run.end;
             self.next = 0;
             self.pieces.clear();
+            if run.start >= self.numbers_end {
+                for number in number::after_run(self.text, &run) {
+                    self.numbers_end = self.numbers_end.max(number.span.end);
+                    let piece = Piece::number(number.span, self.position, number.term);
+                    self.pieces.push(piece);
+                }
+            }
             let elides = self.language.elides();
             self.position = pieces(self.text, run, self.position, elides, &mut self.pieces);
         }
@@ -299,6 +335,75 @@ mod tests {
                 "{one}"
             );
         }
+    }
+
+    #[test]
+    fn a_spelling_is_found_by_the_others() {
+        let finds = |language: &str, question: &str, text: &str| {
+            let analyzer = Analyzer::new(language).unwrap();
+            let held = terms(language, text);
+            analyzer
+                .query_terms(question)
+                .iter()
+                .any(|term| !term.occurrences.is_empty() && held.contains(&term.text))
+        };
+        for [one, other] in [
+            ["Mueller", "Müller"],
+            ["Groesser", "Größer"],
+            ["Groessen-Aenderung", "Größen-Änderung"],
+            ["Aarhus", "Århus"],
+            ["Tromsoe", "Tromsø"],
+            ["9780306406157", "978-0-306-40615-7"],
+            ["978 0 306 40615 7", "978-0306406157"],
+            ["2788964", "2,788,964"],
+            ["2.788.964", "2 788 964"],
+            ["1234567.89", "1.234.567,89"],
+            ["1,234,567.89 dollars", "1234567,89"],
+            ["+49301234567", "+49 (0)30 123 45 67"],
+            [
+                "DE89370400440532013000",
+                "IBAN: DE89 3704 0044 0532 0130 00.",
+            ],
+            ["4012888888881881", "4012-8888-8888-1881"],
+            ["ISBN:9780306406157", "ISBN:978-0-306-40615-7"],
+            ["ﾎﾟﾝﾌﾟ", "ポンプは二号室"],
+            ["ﾊﾞﾙﾌﾞ", "バルブ"],
+            ["المضخة", "المِضَخَّة جديد"],
+            ["احمد", "أَحْمَد"],
+            ["שלום", "שָׁלוֹם"],
+            ["ปั๊ม", "เปิดปั๊มน้ำทุกวัน"],
+            ["ປະຕູ", "ເປີດປະຕູ"],
+            ["펌프", "펌프는 이호실에"],
+        ] {
+            for language in ["english", "none", "german"] {
+                assert!(finds(language, one, other), "{language}: {one} in {other}");
+                assert!(finds(language, other, one), "{language}: {other} in {one}");
+            }
+        }
+        for [one, other] in [
+            ["Muller", "Mueller"],
+            ["pom", "poem"],
+            ["blu", "blue"],
+            ["1.2.3", "123"],
+            ["10.0.0.1", "10001"],
+            ["20241122", "2024-11-22"],
+        ] {
+            assert!(!finds("none", one, other), "{one} in {other}");
+        }
+        assert_eq!(terms("english", "Samuel does"), ["samuel", "doe"]);
+    }
+
+    #[test]
+    fn another_spelling_counts_for_little_and_is_no_part() {
+        let analyzer = Analyzer::new("english").unwrap();
+        let terms = analyzer.query_terms("Müller 2-788-9641");
+        let of = |text: &str| terms.iter().find(|term| term.text == text).unwrap();
+        let at = |text: &str| terms.iter().position(|term| term.text == text);
+        assert_eq!(of("muller").occurrences, [at("mueller")]);
+        assert!(!of("mueller").has_parts);
+        assert_eq!(of("27889641").occurrences, [at("2-788-9641")]);
+        assert!(of("27889641").has_parts && of("2-788-9641").has_parts);
+        assert_eq!(of("788").occurrences, [at("27889641")]);
     }
 
     #[test]

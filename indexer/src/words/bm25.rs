@@ -15,6 +15,7 @@
 //! terms, then rounded down by at most an eighth.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 
 use tantivy::fieldnorm::FieldNormReader;
 use tantivy::postings::BlockSegmentPostings;
@@ -48,7 +49,8 @@ impl WordSearch<'_> {
     /// Equal scores are ordered by `tie`, smaller first.
     ///
     /// `accept` says which living documents may be returned; it is asked only
-    /// about documents that could enter the list. Deleted ones never do.
+    /// about documents that could enter the list. Deleted ones never do. Of documents
+    /// that have one `group`, only the best is returned.
     ///
     /// # Errors
     /// `InvalidInput` when k1 is negative or b is outside 0 to 1; `Corrupt` when
@@ -58,6 +60,7 @@ impl WordSearch<'_> {
         question: &str,
         k: usize,
         accept: impl Fn(SegmentOrdinal, DocId) -> bool,
+        group: impl Fn(DocAddress) -> Option<u32>,
         tie: impl Fn(DocAddress) -> K,
     ) -> Result<Vec<(DocAddress, f32)>> {
         let Self {
@@ -74,6 +77,7 @@ impl WordSearch<'_> {
         }
         let length_part = length_parts(params, statistics.average_length);
         let mut best = TopK::new(k);
+        let mut best_of_groups: HashMap<u32, TopK<(K, DocAddress)>> = HashMap::new();
         for (ordinal, segment) in searcher.segment_readers().iter().enumerate() {
             let ordinal = ordinal as SegmentOrdinal;
             SCORES.with_borrow_mut(|scores| -> Result<()> {
@@ -88,11 +92,23 @@ impl WordSearch<'_> {
                         && accept(ordinal, doc)
                     {
                         let address = DocAddress::new(ordinal, doc);
-                        best.push(score, (tie(address), address));
+                        let list = match group(address) {
+                            Some(group) => {
+                                let list = best_of_groups.entry(group);
+                                list.or_insert_with(|| TopK::new(1))
+                            }
+                            None => &mut best,
+                        };
+                        list.push(score, (tie(address), address));
                     }
                 }
                 Ok(())
             })?;
+        }
+        for list in best_of_groups.into_values() {
+            for (key, score) in list.into_sorted() {
+                best.push(score, key);
+            }
         }
         let sorted = best.into_sorted();
         Ok(sorted
@@ -109,19 +125,11 @@ impl WordSearch<'_> {
             let term = Term::from_field_text(self.field, &query_term.text);
             frequencies.push(self.searcher.doc_freq(&term).map_err(unreadable)?);
         }
-        let mut has_parts = vec![false; query_terms.len()];
-        for whole in query_terms
-            .iter()
-            .flat_map(|term| &term.occurrences)
-            .flatten()
-        {
-            has_parts[*whole] = true;
-        }
         let mut weighted = Vec::new();
-        for (index, (query_term, &frequency)) in query_terms.iter().zip(&frequencies).enumerate() {
+        for (query_term, &frequency) in query_terms.iter().zip(&frequencies) {
             let share = |inside: &Option<usize>| match inside {
                 Some(whole) if frequencies[*whole] > 0 => PART_WEIGHT,
-                _ if has_parts[index] => WHOLE_WEIGHT,
+                _ if query_term.has_parts => WHOLE_WEIGHT,
                 _ => 1.0,
             };
             let count: f32 = query_term.occurrences.iter().map(share).sum();

@@ -69,7 +69,7 @@ fn ranked(
     params: Bm25,
 ) -> Vec<(String, f32)> {
     let found = search(searcher, analyzer, params)
-        .top_k(query, 100, |_, _| true, |a| a)
+        .top_k(query, 100, |_, _| true, |_| None, |a| a)
         .unwrap();
     found
         .into_iter()
@@ -165,7 +165,7 @@ fn deleted_and_unaccepted_documents_are_not_returned() {
     let find = |k: usize, accept: &dyn Fn(u32, u32) -> bool| -> Vec<DocAddress> {
         let params = Bm25::default();
         let found = search(&searcher, &analyzer, params)
-            .top_k("cat", k, accept, |a| a)
+            .top_k("cat", k, accept, |_| None, |a| a)
             .unwrap();
         found.into_iter().map(|(address, _)| address).collect()
     };
@@ -181,7 +181,8 @@ fn ties_follow_the_key_of_the_caller() {
     let searcher = searcher(&analyzer, &[&same, &same], &[]);
     let params = Bm25::default();
     let backwards = |a: DocAddress| std::cmp::Reverse((a.segment_ord, a.doc_id));
-    let found = search(&searcher, &analyzer, params).top_k("word", 3, |_, _| true, backwards);
+    let found =
+        search(&searcher, &analyzer, params).top_k("word", 3, |_, _| true, |_| None, backwards);
     let found: Vec<DocAddress> = found.unwrap().into_iter().map(|(a, _)| a).collect();
     let expected = [4, 3, 2].map(|doc| DocAddress::new(1, doc));
     assert_eq!(found, expected);
@@ -193,7 +194,8 @@ fn parameters_without_meaning_are_refused() {
     let searcher = searcher(&analyzer, &[&FIRST], &[]);
     for (k1, b) in [(-1.0, 0.5), (f32::NAN, 0.5), (1.2, 1.5), (1.2, f32::NAN)] {
         let params = Bm25 { k1, b };
-        let found = search(&searcher, &analyzer, params).top_k("cat", 3, |_, _| true, |a| a);
+        let found =
+            search(&searcher, &analyzer, params).top_k("cat", 3, |_, _| true, |_| None, |a| a);
         assert_eq!(found.unwrap_err().kind(), ErrorKind::InvalidInput);
     }
 }
@@ -234,6 +236,59 @@ fn an_exact_identifier_comes_first() {
         let found = ranked(&searcher, &analyzer, query, Bm25::default());
         assert_eq!(found[0].0, corpus[place], "{query}");
         assert!(found.len() > 1, "{query}: its parts are found, too");
+    }
+}
+
+#[test]
+fn of_a_group_the_best_is_returned() {
+    let analyzer = Analyzer::new("english").unwrap();
+    let first = ["a word among others here", "word word", "word"];
+    let searcher = searcher(&analyzer, &[&first, &["word again", "word"]], &[]);
+    // The last of each segment are one group, and so are the two before them.
+    let group = |at: DocAddress| match (at.segment_ord, at.doc_id) {
+        (0, 2) | (1, 1) => Some(7),
+        (0, 1) | (1, 0) => Some(8),
+        _ => None,
+    };
+    let found = search(&searcher, &analyzer, Bm25::default())
+        .top_k("word", 9, |_, _| true, group, |a| a)
+        .unwrap();
+    let mut found: Vec<(u32, u32)> = found
+        .iter()
+        .map(|(at, _)| (at.segment_ord, at.doc_id))
+        .collect();
+    found.sort_unstable();
+    assert_eq!(found, [(0, 0), (0, 1), (0, 2)]);
+}
+
+#[test]
+fn numbers_and_umlauts_are_found_as_others_write_them() {
+    let analyzer = Analyzer::new("english").unwrap();
+    let corpus = [
+        "Dock 1 cost 2,788,964 euros to build.",
+        "Dock 2 cost 2,788,694 euros to build, 964 of them for 788 lamps.",
+        "ISBN 978-9-361-56993-8 is on its back.",
+        "ISBN 978-9-361-56998-3 is on its back; 93 has 8.",
+        "Kapitän Müller prüft den Kran.",
+        "Kapitän Muster prüft den Kran, Mulle und alle.",
+        "Release 1.2.3 of 2024-11-22 listens on 10.0.0.1.",
+        "Release 12.3 of 2024-11-02 listens on 100.0.0.1, with 123 others.",
+    ];
+    let searcher = searcher(&analyzer, &[&corpus], &[]);
+    for (query, place) in [
+        ("2788964", 0),
+        ("2 788 964", 0),
+        ("which dock cost 2.788.964 euros", 0),
+        ("9789361569938", 2),
+        ("978 93 6156 993 8", 2),
+        ("Mueller", 4),
+        ("Kapitaen Müller", 4),
+        ("1.2.3", 6),
+        ("2024-11-22", 6),
+        ("10.0.0.1", 6),
+    ] {
+        let found = ranked(&searcher, &analyzer, query, Bm25::default());
+        assert_eq!(found[0].0, corpus[place], "{query}");
     }
 }
 

@@ -76,6 +76,15 @@ impl Language {
         matches!(self.algorithm, None | Some(Algorithm::English))
     }
 
+    /// Whether people write `ue` for `ü`: not where it is a letter of its own that
+    /// nobody writes in two.
+    pub(crate) fn writes_out_umlauts(self) -> bool {
+        !matches!(
+            self.algorithm,
+            Some(Algorithm::Turkish | Algorithm::Hungarian)
+        )
+    }
+
     /// Whether an apostrophe separates an article from its noun (`l'avion`),
     /// and so splits the word.
     pub(crate) fn elides(self) -> bool {

@@ -8,7 +8,10 @@
 
 use std::ops::Range;
 
-use super::fold::{is_han, is_unspaced, is_word};
+use super::fold::{
+    carries_vowels, continues, is_han, is_hangul, is_ignorable, is_unspaced, is_word,
+};
+use super::number;
 
 /// A piece longer than this is data (base64, a minified line), not words: it is
 /// not cut where case or digits change.
@@ -27,6 +30,27 @@ pub(super) struct Piece {
     pub(super) position: usize,
     /// Number of parts in it.
     pub(super) parts: usize,
+    /// Its term, where that is not what the text says: a number without separators.
+    pub(super) term: Option<Box<str>>,
+}
+
+impl Piece {
+    fn new(span: Range<usize>, position: usize) -> Self {
+        Self {
+            span,
+            position,
+            parts: 1,
+            term: None,
+        }
+    }
+
+    /// A number in groups.
+    pub(super) fn number(span: Range<usize>, position: usize, term: String) -> Self {
+        Self {
+            term: Some(term.into()),
+            ..Self::new(span, position)
+        }
+    }
 }
 
 /// Finds the next run at or after `from`, or none when the text ends.
@@ -36,7 +60,7 @@ pub(super) fn next_run(text: &str, from: usize) -> Option<Range<usize>> {
     let start = from + offset;
     if is_unspaced(first) {
         let most = text.floor_char_boundary(start.saturating_add(MAX_RUN_BYTES));
-        let end = scan(&text[..most], start, is_unspaced);
+        let end = scan(&text[..most], start, |c| is_unspaced(c) || is_ignorable(c));
         return Some(start..end);
     }
     let mut end = start;
@@ -111,11 +135,7 @@ pub(super) fn pieces(
     if content.ends_with(['+', '#']) {
         let word = run.start..run.start + content.trim_end_matches(['+', '#']).len();
         for span in [run, word] {
-            out.push(Piece {
-                span,
-                position,
-                parts: 1,
-            });
+            out.push(Piece::new(span, position));
         }
         return position + 1;
     }
@@ -139,20 +159,15 @@ fn cut(
         next_level += 1;
     }
     let whole = out.len();
-    out.push(Piece {
-        span: span.clone(),
-        position,
-        parts: 1,
-    });
+    out.push(Piece::new(span.clone(), position));
     if children.len() < 2 {
         return position + 1;
     }
     if let Some(number) = version_number(text, &span) {
-        out.push(Piece {
-            span: number,
-            position,
-            parts: 1,
-        });
+        out.push(Piece::new(number, position));
+    }
+    if let Some(term) = number::in_piece(text, &span) {
+        out.push(Piece::number(span, position, term));
     }
     let mut end = position;
     for child in children {
@@ -240,30 +255,35 @@ fn version_number(text: &str, span: &Range<usize>) -> Option<Range<usize>> {
     is_version.then(|| span.start + 1..span.end)
 }
 
-/// Text without spaces: every pair of neighbours, and Chinese characters alone.
+/// Text without spaces: every pair of neighbours, as in Lucene's analysis of Chinese,
+/// Japanese and Korean, and characters alone where one alone can be a word.
 fn pairs(text: &str, run: Range<usize>, position: usize, out: &mut Vec<Piece>) -> usize {
-    let starts: Vec<(usize, char)> = text[run.clone()]
-        .char_indices()
-        .map(|(offset, c)| (run.start + offset, c))
-        .collect();
-    let end_of = |i: usize| starts.get(i).map_or(run.end, |(start, _)| *start);
-    for (i, &(start, c)) in starts.iter().enumerate() {
-        if i + 1 < starts.len() {
+    // Characters with the marks on them.
+    let mut units: Vec<(usize, char, usize)> = Vec::new();
+    let mut before = '\0';
+    for (offset, c) in text[run.clone()].char_indices() {
+        match units.last_mut() {
+            Some((_, _, chars)) if continues(before, c) => *chars += usize::from(!is_ignorable(c)),
+            _ => units.push((run.start + offset, c, 1)),
+        }
+        before = c;
+    }
+    let end_of = |i: usize| units.get(i).map_or(run.end, |(start, ..)| *start);
+    for (i, &(start, c, chars)) in units.iter().enumerate() {
+        if i + 1 < units.len() {
             out.push(Piece {
-                span: start..end_of(i + 2),
-                position: position + i,
                 parts: 2,
+                ..Piece::new(start..end_of(i + 2), position + i)
             });
         }
-        if is_han(c) || starts.len() == 1 {
-            out.push(Piece {
-                span: start..end_of(i + 1),
-                position: position + i,
-                parts: 1,
-            });
+        let is_syllable = carries_vowels(c) && chars > 1;
+        // A Korean noun of one syllable stands before one or two of an ending.
+        let is_noun = i == 0 && is_hangul(c) && units.len() <= 3;
+        if is_han(c) || is_syllable || is_noun || units.len() == 1 {
+            out.push(Piece::new(start..end_of(i + 1), position + i));
         }
     }
-    position + starts.len()
+    position + units.len()
 }
 
 #[cfg(test)]
@@ -359,6 +379,22 @@ mod tests {
             split("使用ERR_404错"),
             vec!["使用", "使", "用", "ERR_404", "ERR", "404", "错"]
         );
+    }
+
+    #[test]
+    fn marks_belong_to_their_characters() {
+        assert_eq!(split("ﾎﾟﾝﾌﾟ"), vec!["ﾎﾟﾝ", "ﾝﾌﾟ"]);
+        assert_eq!(split("ポ・ロ"), vec!["ポ", "ロ"]);
+        assert_eq!(split("ปีใหม่"), vec!["ปีใ", "ปี", "ให", "หม่", "ม่"]);
+        assert_eq!(split("ปี\u{200b}นี้"), vec!["ปี\u{200b}นี้", "ปี\u{200b}", "นี้"]);
+        assert_eq!(split("ក្រុង។"), vec!["ក្រុង", "ក្រុ"]);
+        assert_eq!(
+            split("물을 배에서는"),
+            vec!["물을", "물", "배에", "에서", "서는"]
+        );
+        let decomposed = "\u{1106}\u{116e}\u{11af}을";
+        assert_eq!(split(decomposed)[1], "\u{1106}\u{116e}\u{11af}");
+        assert_eq!(split("ค่า ๔๒"), vec!["ค่า", "ค่", "๔๒"]);
     }
 
     #[test]

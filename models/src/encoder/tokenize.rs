@@ -4,6 +4,7 @@ use std::path::Path;
 
 use tokenizers::Tokenizer;
 
+use crate::legible::Legibility;
 use crate::{Error, ErrorKind, Result, TokenSpans};
 
 /// Bytes of a text that are tokenized at first, for each token of the window.
@@ -22,6 +23,7 @@ pub(crate) struct Tokens {
     suffix: Vec<u32>,
     window: usize,
     vocabulary: usize,
+    legibility: Legibility,
 }
 
 impl Tokens {
@@ -59,12 +61,14 @@ impl Tokens {
         if prefix.len() + suffix.len() >= window.min(probe.len()) {
             return Err(corrupt("special tokens leave no room for text"));
         }
+        let legibility = Legibility::of(&tokenizer);
         Ok(Self {
             tokenizer,
             prefix,
             suffix,
             window,
             vocabulary,
+            legibility,
         })
     }
 
@@ -100,6 +104,13 @@ impl Tokens {
             }
             return Ok(ids);
         }
+    }
+
+    /// The share of the letters of `text` that the vocabulary has words for.
+    pub(crate) fn readable_share(&self, text: &str) -> Result<f32> {
+        self.legibility.share(text, |text| {
+            self.tokenizer.encode(text, false).map_err(cannot_tokenize)
+        })
     }
 
     /// Byte spans of all tokens of `text`, without special tokens.

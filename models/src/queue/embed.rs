@@ -129,6 +129,10 @@ impl Embedder for EmbedQueue {
         self.embedder.token_spans(text)
     }
 
+    fn readable_share(&self, text: &str) -> Result<f32> {
+        self.embedder.readable_share(text)
+    }
+
     fn operations(&self, tokens: usize) -> f64 {
         self.embedder.operations(tokens)
     }

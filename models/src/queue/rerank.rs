@@ -39,6 +39,10 @@ impl Reranker for RerankQueue {
         self.reranker.token_spans(text)
     }
 
+    fn readable_share(&self, text: &str) -> Result<f32> {
+        self.reranker.readable_share(text)
+    }
+
     fn worth(&self, score: f32) -> f32 {
         self.reranker.worth(score)
     }

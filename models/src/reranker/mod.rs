@@ -167,6 +167,10 @@ impl Reranker for CrossEncoder {
         self.pairs.token_spans(text)
     }
 
+    fn readable_share(&self, text: &str) -> Result<f32> {
+        self.pairs.readable_share(text)
+    }
+
     fn worth(&self, score: f32) -> f32 {
         worth_of_log_odds(score, self.weight)
     }

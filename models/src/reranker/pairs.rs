@@ -4,6 +4,7 @@ use std::path::Path;
 
 use tokenizers::{Encoding, PostProcessor, Tokenizer, TruncationDirection};
 
+use crate::legible::Legibility;
 use crate::{Error, ErrorKind, Result, TokenSpans};
 
 /// A tokenizer that joins query and passage and never exceeds its window.
@@ -13,6 +14,7 @@ pub(super) struct Pairs {
     /// Special tokens that a pair needs.
     specials: usize,
     pad_id: u32,
+    legibility: Legibility,
 }
 
 /// One query with one passage, ready for the graph.
@@ -58,11 +60,13 @@ impl Pairs {
             let message = format!("a window of {window} tokens has no room for query and passage");
             return Err(Error::new(ErrorKind::InvalidInput, message));
         }
+        let legibility = Legibility::of(&tokenizer);
         Ok(Self {
             tokenizer,
             window,
             specials,
             pad_id,
+            legibility,
         })
     }
 
@@ -72,6 +76,12 @@ impl Pairs {
 
     pub(super) fn pad_id(&self) -> u32 {
         self.pad_id
+    }
+
+    pub(super) fn readable_share(&self, text: &str) -> Result<f32> {
+        self.legibility.share(text, |text| {
+            self.tokenizer.encode(text, false).map_err(unusable)
+        })
     }
 
     pub(super) fn token_spans(&self, text: &str) -> Result<TokenSpans> {

@@ -1,7 +1,8 @@
 //! `cairn eval`: how good retrieval and answers are, on public datasets or on
 //! questions of one's own, as the product itself indexes and searches.
 //!
-//! `init` drafts questions by rules, `run` measures, `compare` judges two runs by each other. A `subject` is what
+//! `init` drafts questions by rules, `run` measures, `compare` judges two runs by each other,
+//! `judge` a TREC run of any tool. A `subject` is what
 //! is measured: questions and the collection that they are asked of.
 
 mod ablate;
@@ -20,6 +21,7 @@ mod scores;
 mod subject;
 mod table;
 mod ticker;
+mod trec;
 mod tune;
 mod variant;
 
@@ -42,6 +44,8 @@ enum Action {
     Init(init::Args),
     /// Compare two runs question by question
     Compare(compare::Args),
+    /// Judge a TREC run of any tool, as trec_eval does
+    Judge(trec::Args),
 }
 
 /// Measures, unless a subcommand says otherwise.
@@ -50,5 +54,6 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
         None => run::run(context, &args.run),
         Some(Action::Init(args)) => init::run(context, args),
         Some(Action::Compare(args)) => compare::run(context, args),
+        Some(Action::Judge(args)) => trec::run(context, args),
     }
 }

@@ -10,16 +10,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
-use cairn_eval::{Error, Evaluation, Measure, Passage, Question, Retrieved};
+use cairn_eval::{Error, Evaluation, Measure, Question, Retrieved};
 use cairn_indexer::{ChunkRef, Scored, Snapshot, StoredChunk};
 use cairn_models::{Cancel, Reranker as _};
 
-use super::retriever::{chunks, hits};
+use super::retriever::{chunks, hits, stored};
 use super::scores::Remembering;
 use super::subject::Subject;
 use super::variant::Variant;
 use cairn_engine::retrieve::bm25;
-use cairn_engine::retrieve::stages::{self, blend, fuse_lists};
+use cairn_engine::retrieve::stages::{self, Verdict, blend, fuse_lists};
 use cairn_settings::config::{Mode, Retrieval};
 
 /// A ranked list and the milliseconds that it took.
@@ -32,12 +32,14 @@ struct List {
 struct Embedded {
     vector: Arc<[f32]>,
     took_ms: f64,
+    /// Whether the model can read the question.
+    is_read: bool,
 }
 
 /// What the re-ranker said about one list of candidates.
 #[derive(Clone)]
 struct Read {
-    scores: Vec<Option<f32>>,
+    verdicts: Vec<Verdict>,
     took_ms: f64,
 }
 
@@ -90,7 +92,12 @@ impl<'a> Replay<'a> {
         for question in &subject.dataset.questions {
             let start = Instant::now();
             let vector = subject.engine.embed_query(&question.text, cancel)?;
+            let is_read = match subject.engine.embedder() {
+                Some(model) => stages::is_embedded(model.as_ref(), &question.text)?,
+                None => false,
+            };
             replay.embedded.push(Embedded {
+                is_read,
                 vector: vector.unwrap_or_default(),
                 took_ms: milliseconds(start),
             });
@@ -181,7 +188,13 @@ impl<'a> Replay<'a> {
             searching = searching.max(embedding + list.took_ms);
         }
         let top = |list: &List| list.items[..list.items.len().min(wanted)].to_vec();
-        let (lexical, dense) = (lexical.map(top), dense.map(top));
+        let (lexical, mut dense) = (lexical.map(top), dense.map(top));
+        if let (Some(lexical), Some(list)) = (&lexical, &mut dense) {
+            self.snapshot.unite(lexical, list);
+            if !lexical.is_empty() && !self.embedded[at].is_read {
+                dense = None;
+            }
+        }
         let start = Instant::now();
         let fused = fuse_lists(lexical.as_deref(), dense.as_deref(), options);
         let fusing = milliseconds(start);
@@ -206,18 +219,29 @@ impl<'a> Replay<'a> {
             timings.insert("rerank".to_owned(), reading);
             let scores: Vec<f32> = ranked.iter().map(|(_, score)| *score).collect();
             let worth = |score: f32| options.rerank.weight * reranker.worth(score);
-            ranked = blend(&scores, &shares, &read.scores, worth)
+            ranked = blend(&scores, &shares, &read.verdicts, worth)
                 .into_iter()
                 .map(|(at, score)| (ranked[at].0, score))
                 .collect();
         }
         timings.insert("total".to_owned(), searching + fusing + reading);
-        let passages: Vec<(Passage<'_>, f32)> = ranked
-            .iter()
-            .map(|(chunk, score)| (passage(&self.stored[chunk]), *score))
-            .collect();
+        let mut copies = Vec::new();
+        for &(chunk, score) in &ranked {
+            for twin in self.snapshot.twins(chunk) {
+                copies.push((chunk, self.snapshot.chunk(twin)?, score));
+            }
+        }
+        let mut rest = copies.iter().peekable();
+        let (mut passages, mut all) = (Vec::new(), Vec::new());
+        for (chunk, score) in &ranked {
+            passages.push((stored(&self.stored[chunk]), *score));
+            all.push((stored(&self.stored[chunk]), *score));
+            while let Some((_, copy, score)) = rest.next_if(|(of, ..)| of == chunk) {
+                all.push((stored(copy), *score));
+            }
+        }
         Ok(Retrieved {
-            hits: hits(question, passages.iter().copied(), self.depth),
+            hits: hits(question, all.into_iter(), self.depth),
             spans: passages.iter().map(|(passage, _)| passage.span()).collect(),
             timings_ms: timings,
             degraded: Vec::new(),
@@ -253,24 +277,15 @@ impl<'a> Replay<'a> {
         reranker.take();
         let start = Instant::now();
         let windows = options.rerank.windows;
-        let scores = stages::read(reranker, &text, &passages, windows, self.cancel)?;
+        let verdicts = stages::read(reranker, &text, &passages, windows, self.cancel)?;
         let all = milliseconds(start);
         let (computed, worth_ms) = reranker.take();
         let read = Read {
-            scores,
+            verdicts,
             took_ms: all - computed.as_secs_f64() * 1e3 + worth_ms,
         };
         self.read.insert(key, read.clone());
         Ok(Some(read))
-    }
-}
-
-fn passage(stored: &StoredChunk) -> Passage<'_> {
-    Passage {
-        id: &stored.chunk_id,
-        uri: &stored.uri,
-        start: stored.chunk.span.start,
-        end: stored.chunk.span.end,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use cairn_eval::{Hit, Passage, Question, Retrieved, Retriever};
+use cairn_indexer::{Snapshot, StoredChunk};
 use cairn_models::Cancel;
 
 use cairn_engine::retrieve::{Engine, SearchError, SearchRequest, Source};
@@ -139,6 +140,26 @@ pub(super) fn hits<'a>(
     hits
 }
 
+/// The copies that a source stands for: whoever reads it has read them, and the
+/// judgements may name any of them.
+fn others(snapshot: &Snapshot, source: &Source) -> Result<Vec<StoredChunk>, SearchError> {
+    let chunk = snapshot.chunk_named(&source.chunk_id);
+    let twins = chunk.into_iter().flat_map(|chunk| snapshot.twins(chunk));
+    Ok(twins
+        .map(|twin| snapshot.chunk(twin))
+        .collect::<Result<_, _>>()?)
+}
+
+/// A stored chunk as the evaluation sees it.
+pub(super) fn stored(stored: &StoredChunk) -> Passage<'_> {
+    Passage {
+        id: &stored.chunk_id,
+        uri: &stored.uri,
+        start: stored.chunk.span.start,
+        end: stored.chunk.span.end,
+    }
+}
+
 fn passage(source: &Source) -> Passage<'_> {
     Passage {
         id: &source.chunk_id,
@@ -161,10 +182,28 @@ impl Retriever for Documents<'_> {
             ..SearchRequest::new(&question.text, self.collection)
         };
         let response = self.engine.search_blocking(&request, self.cancel)?;
-        let ranked = response.sources.iter();
-        let ranked = ranked.map(|source| (passage(source), source.score));
+        let index = self.engine.collection(self.collection)?;
+        let snapshot = index.snapshot();
+        let mut copies = Vec::new();
+        for (at, source) in response.sources.iter().enumerate() {
+            if source.copies > 0 {
+                copies.extend(
+                    others(&snapshot, source)?
+                        .into_iter()
+                        .map(|copy| (at, copy)),
+                );
+            }
+        }
+        let mut copies = copies.iter().peekable();
+        let mut ranked = Vec::with_capacity(response.sources.len());
+        for (at, source) in response.sources.iter().enumerate() {
+            ranked.push((passage(source), source.score));
+            while let Some((_, copy)) = copies.next_if(|(of, _)| *of == at) {
+                ranked.push((stored(copy), source.score));
+            }
+        }
         Ok(Retrieved {
-            hits: hits(question, ranked, depth),
+            hits: hits(question, ranked.into_iter(), depth),
             spans: response.sources.iter().map(|s| passage(s).span()).collect(),
             timings_ms: response.timings_ms,
             degraded: response.degraded,

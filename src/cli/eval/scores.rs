@@ -163,6 +163,10 @@ impl Reranker for Remembering {
         self.inner.token_spans(text)
     }
 
+    fn readable_share(&self, text: &str) -> Result<f32> {
+        self.inner.readable_share(text)
+    }
+
     fn worth(&self, score: f32) -> f32 {
         self.inner.worth(score)
     }

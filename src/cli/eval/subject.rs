@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use cairn_eval::{Dataset, EvalDocument, own};
+use cairn_eval::{CorpusCheck, Dataset, EvalDocument, own};
 use cairn_indexer::{Access, Document, DocumentId, Writer};
 use cairn_models::{Cancel, Embedder};
 
@@ -130,8 +130,8 @@ pub(super) fn open(
         .context("an evaluation needs the embedder: models.embedder is \"none\"")?
         .clone();
     let (dataset, mut collection) = match (origin, dataset) {
-        (Origin::Folder(_), Some(dataset)) => {
-            let collection = corpus(context, &config, &engine, &dataset, embedder, cancel)?;
+        (Origin::Folder(_), Some(mut dataset)) => {
+            let collection = corpus(context, &config, &engine, &mut dataset, embedder, cancel)?;
             (dataset, collection)
         }
         (Origin::Folder(dir), None) => anyhow::bail!("{} was not read", dir.display()),
@@ -228,7 +228,7 @@ fn corpus(
     context: &Context,
     config: &Config,
     engine: &Engine,
-    dataset: &Dataset,
+    dataset: &mut Dataset,
     embedder: Arc<dyn Embedder>,
     cancel: &Cancel,
 ) -> anyhow::Result<Collection> {
@@ -237,8 +237,10 @@ fn corpus(
     // Read whole first: a bad line is known before hours of embedding.
     let mut missing = Vec::new();
     let before = index.snapshot();
+    let mut check = CorpusCheck::new(dataset);
     for document in dataset.documents()? {
         let document = document?;
+        check.see(&document);
         if before
             .document(DocumentId::of_uri(&document.id), &Access::All)?
             .is_none()
@@ -246,9 +248,10 @@ fn corpus(
             missing.push(document);
         }
     }
+    check.apply(dataset);
     let start = Instant::now();
     let mut embedded = 0;
-    if !missing.is_empty() {
+    if !missing.is_empty() || before.words_are_outdated() {
         let mut writer = index.writer(embedder)?;
         embedded = write(context, &mut writer, missing, cancel)?;
         writer.commit()?;

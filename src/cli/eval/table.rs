@@ -19,6 +19,9 @@ pub(super) fn table(report: &Report, cutoffs: &[usize]) -> String {
     text.push_str(&output::table(&quality(report, cutoffs)));
     text.push('\n');
     text.push_str(&output::table(&latencies(report)));
+    for note in &report.notes {
+        text.push_str(&format!("\nnote: {note}"));
+    }
     for mode in &report.modes {
         for (reason, count) in &mode.degraded {
             text.push_str(&format!("\n{}: {count} questions: {reason}", mode.mode));

@@ -1,0 +1,73 @@
+//! Reads the words of a collection again that another version of the analysis read:
+//! from the stored chunks, so that nothing is parsed or embedded.
+
+use crate::chunk::context;
+use crate::words::ANALYSIS;
+use crate::{DocumentId, Error, ErrorKind, Result};
+
+use super::{Hash, Writer};
+use crate::store::ChunkRef;
+
+impl Writer {
+    /// Commits the collection as it is, with the words as they are analyzed now, where
+    /// that is not how they were. A kill in the middle leaves the last commit.
+    pub(super) fn read_words_again(&mut self) -> Result<()> {
+        let Some(analysis) = self.base.payload().map(|payload| payload.analysis) else {
+            return Ok(());
+        };
+        if analysis == ANALYSIS {
+            return Ok(());
+        }
+        tracing::info!(
+            chunks = self.base.chunk_count(),
+            "the words of the collection are read again: this version finds more spellings"
+        );
+        for document in 0..self.base.document_count() {
+            self.read_document_again(document)?;
+        }
+        let generation = self.try_commit()?;
+        self.take_over()?;
+        tracing::info!(generation, "the words were read again");
+        Ok(())
+    }
+
+    fn read_document_again(&self, document: usize) -> Result<()> {
+        let base = &self.base;
+        let table = base.document_table();
+        let (id, record) = (table.id(document), table.record(document));
+        let mut parts = Some(record.to_parts().map_err(super::internal)?);
+        self.forget(id);
+        let mut covered = 0;
+        for at in table.chunks(document).map(ChunkRef) {
+            let chunk = base.stored_chunk(at)?;
+            let own = covered_from(&chunk.text, chunk.span.start, covered);
+            let context = if self.shared.settings.context {
+                context(&record.title, &chunk.heading_path, own)
+            } else {
+                String::new()
+            };
+            covered = chunk.span.end;
+            let hash = hash_of(&chunk.hash, id)?;
+            let vector_id = base.vector_id(at);
+            self.store(id, &context, &chunk, &hash, vector_id, parts.take())?;
+        }
+        match parts {
+            Some(parts) => self.store_record(id, parts),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a chunk says that those before it do not: it may begin inside of them.
+fn covered_from(text: &str, start: usize, covered: usize) -> &str {
+    text.get(covered.saturating_sub(start)..).unwrap_or(text)
+}
+
+fn hash_of(hex: &str, id: DocumentId) -> Result<Hash> {
+    blake3::Hash::from_hex(hex)
+        .map(|hash| *hash.as_bytes())
+        .map_err(|error| {
+            let message = format!("a chunk of the document {id} has no hash; run `cairn doctor`");
+            Error::new(ErrorKind::Corrupt, message).because(error)
+        })
+}
