@@ -50,7 +50,11 @@ const ROOMS: &[(&str, Arrows)] = &[
     ),
     (
         "settings/src",
-        &[("config", &[]), ("telemetry", &["config"])],
+        &[
+            ("private", &[]),
+            ("config", &["private"]),
+            ("telemetry", &["config"]),
+        ],
     ),
 ];
 

@@ -11,3 +11,4 @@ mod findability;
 mod providers;
 mod redaction;
 mod server;
+mod trust;

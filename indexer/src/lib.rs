@@ -18,7 +18,9 @@ mod walk;
 pub mod words;
 
 pub use chunk::chunk_document;
-pub use document::{Access, Chunk, Document, DocumentId, Metadata, Page, Section};
+pub use document::{
+    Access, Chunk, Document, DocumentId, Metadata, Page, RESERVED_NAMES, Section, is_reserved_name,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use filter::{Bound, Filter};
 pub use parse::{ParseInput, ParseLimits, is_known_binary_name, is_known_name, parse};

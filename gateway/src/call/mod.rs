@@ -17,7 +17,7 @@ mod relay;
 mod replay;
 mod run;
 
-use super::accounts::{Accounts, Caller, RateHeaders};
+use super::accounts::{Accounts, CallIds, Caller, RateHeaders};
 use super::cache::Cache;
 
 pub(super) use flight::Flights;
@@ -32,6 +32,8 @@ pub struct Call {
     /// id draw the same target among weighted ones; without one each is drawn
     /// anew.
     pub request_id: String,
+    /// Told the ids under which the ledger has what is done for this call.
+    pub ids: CallIds,
     /// When an earlier answer will do.
     pub reuse: Reuse,
     /// Told, before the first event, how the limits of the caller's key stand.
@@ -46,6 +48,7 @@ impl Default for Call {
         Self {
             caller: Caller::anonymous(),
             request_id: String::new(),
+            ids: CallIds::default(),
             reuse: Reuse::default(),
             limits: None,
         }

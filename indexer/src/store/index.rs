@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use cairn_models::Embedder;
-use tantivy::directory::MmapDirectory;
 use tantivy::{IndexReader, ReloadPolicy, Searcher};
 
 use crate::words::Analyzer;
 use crate::{Error, ErrorKind, Result};
 
 use super::payload::Payload;
+use super::private::{self, PrivateDirectory};
 use super::schema::{ANALYZER, Fields, schema};
 use super::{IndexSettings, Snapshot, Writer, doctor, fault, lock};
 
@@ -120,7 +120,8 @@ impl Shared {
             if !words_dir.join(META_FILE).exists() {
                 return Ok(false);
             }
-            let index = locate(tantivy::Index::open_in_dir(&words_dir), &words_dir)?;
+            let index = PrivateDirectory::open(&words_dir).and_then(tantivy::Index::open);
+            let index = locate(index, &words_dir)?;
             let open = || Words::new(index.clone(), &self.settings.language);
             let words = fault::guarded(&words_dir, open);
             *slot = Some(words.map_err(|error| name_damage(error, &index, &words_dir))?);
@@ -170,9 +171,8 @@ impl Shared {
             return Ok(words.clone());
         }
         let dir = self.dir.join(WORDS_DIR);
-        std::fs::create_dir_all(&dir).map_err(|error| Error::from(error).at(&dir))?;
-        let directory = MmapDirectory::open(&dir).map_err(tantivy::TantivyError::from);
-        let directory = locate(directory, &dir)?;
+        private::folder(&dir).map_err(|error| Error::from(error).at(&dir))?;
+        let directory = locate(PrivateDirectory::open(&dir), &dir)?;
         let index = locate(tantivy::Index::open_or_create(directory, schema().0), &dir)?;
         let words = Words::new(index, &self.settings.language)?;
         *slot = Some(words.clone());

@@ -24,6 +24,7 @@ mod payload;
 mod pending;
 mod plan;
 mod postings;
+mod private;
 mod roots;
 mod schema;
 mod search;

@@ -19,7 +19,7 @@ use super::plan::{Planner, Prepared, Source};
 use super::postings::PostingsWriter;
 use super::schema::chunk_to_json;
 use super::segments::{self, Merge};
-use super::{Fingerprint, PutReport, Root, Snapshot, fault};
+use super::{Fingerprint, PutReport, Root, Snapshot, fault, private};
 
 /// Memory for postings that are not on disk yet.
 const WORDS_BUFFER_NUM_BYTES: usize = 64 << 20;
@@ -56,8 +56,9 @@ pub struct Writer {
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, embedder: Arc<dyn Embedder>) -> Result<Self> {
         let vectors_dir = shared.vectors_dir();
-        std::fs::create_dir_all(&vectors_dir)
-            .map_err(|error| Error::from(error).at(&vectors_dir))?;
+        for folder in [&shared.dir, &vectors_dir] {
+            private::folder(folder).map_err(|error| Error::from(error).at(folder))?;
+        }
         let lock = WriterLock::acquire(&shared.dir)?;
         shared.refresh()?;
         let base = shared.snapshot();
