@@ -10,14 +10,19 @@ type Arrows = &'static [(&'static str, &'static [&'static str])];
 
 /// Workspace crates and the workspace crates each may depend on.
 const CRATES: Arrows = &[
-    ("cairn-models", &[]),
+    ("cairn-files", &[]),
+    ("cairn-models", &["cairn-files"]),
     ("cairn-eval", &[]),
-    ("cairn-settings", &["cairn-models"]),
-    ("cairn-indexer", &["cairn-models"]),
-    ("cairn-gateway", &["cairn-models", "cairn-settings"]),
+    ("cairn-settings", &["cairn-files", "cairn-models"]),
+    ("cairn-indexer", &["cairn-files", "cairn-models"]),
+    (
+        "cairn-gateway",
+        &["cairn-files", "cairn-models", "cairn-settings"],
+    ),
     (
         "cairn-engine",
         &[
+            "cairn-files",
             "cairn-models",
             "cairn-settings",
             "cairn-indexer",
@@ -27,6 +32,7 @@ const CRATES: Arrows = &[
     (
         "cairn",
         &[
+            "cairn-files",
             "cairn-models",
             "cairn-settings",
             "cairn-indexer",
@@ -50,7 +56,11 @@ const ROOMS: &[(&str, Arrows)] = &[
     ),
     (
         "settings/src",
-        &[("config", &[]), ("telemetry", &["config"])],
+        &[
+            ("private", &[]),
+            ("config", &["private"]),
+            ("telemetry", &["config"]),
+        ],
     ),
 ];
 
@@ -85,8 +95,9 @@ fn rust_files(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// Where each crate's code is.
-fn source_folders() -> [&'static str; 7] {
+fn source_folders() -> [&'static str; 8] {
     [
+        "files/src",
         "src",
         "models/src",
         "indexer/src",

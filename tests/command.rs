@@ -12,6 +12,8 @@ pub(crate) fn command(folder: &Path, args: &[&str]) -> Command {
         .args(args)
         .current_dir(folder)
         .env_remove("RUST_LOG")
+        // What whoever runs the tests trusts is not theirs.
+        .env("CAIRN_STATE_DIR", folder.join(".state"))
         .env("NO_COLOR", "1");
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CAIRN__") {

@@ -12,3 +12,4 @@ mod findability;
 mod providers;
 mod redaction;
 mod server;
+mod trust;

@@ -6,6 +6,7 @@
 
 #[cfg(feature = "observe")]
 pub mod observe;
+pub mod private;
 
 use std::fs::File;
 use std::io;
@@ -38,12 +39,22 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
 /// # Errors
 /// Those of the disk, and that something on the way is not a folder.
 pub fn create_folders(folder: &Path) -> io::Result<()> {
+    create(folder, 0o777)
+}
+
+/// As [`create_folders`]; new folders get `mode`, less what the umask takes.
+fn create(folder: &Path, mode: u32) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, mode);
+    #[cfg(not(unix))]
+    let _ = mode;
     let missing: Vec<&Path> = folder
         .ancestors()
         .take_while(|path| !path.as_os_str().is_empty() && !path.is_dir())
         .collect();
     for path in missing.iter().rev() {
-        match std::fs::create_dir(path) {
+        match builder.create(path) {
             // Another process may have been faster.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
             other => other?,

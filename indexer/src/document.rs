@@ -9,6 +9,26 @@ use serde::{Deserialize, Serialize};
 /// Facts about a document that filters can ask for.
 pub type Metadata = BTreeMap<String, serde_json::Value>;
 
+/// Names that stand for the document and its passages themselves: in filters, in results
+/// and in what labels allow. A fact of that name would speak for them, so there is none.
+pub const RESERVED_NAMES: [&str; 8] = [
+    "chunk_id",
+    "collection",
+    "document_id",
+    "id",
+    "label",
+    "labels",
+    "title",
+    "uri",
+];
+
+/// Whether `name` is one of [`RESERVED_NAMES`], however it is written: what looks the
+/// same to people is taken for the same.
+pub fn is_reserved_name(name: &str) -> bool {
+    let name = name.trim().to_lowercase().replace(['-', ' '], "_");
+    RESERVED_NAMES.contains(&name.as_str())
+}
+
 /// Stable identity of a document: 64 bits of the BLAKE3 hash of its URI,
 /// printed as 16 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -166,6 +186,25 @@ impl Access {
         match self {
             Self::All => true,
             Self::Labels(held) => labels.is_empty() || !held.is_disjoint(labels),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reserved_names_are_known_in_any_spelling() {
+        for name in RESERVED_NAMES {
+            assert!(is_reserved_name(name));
+            assert!(is_reserved_name(&format!(" {} ", name.to_uppercase())));
+        }
+        assert!(is_reserved_name("Document-ID") && is_reserved_name("chunk id"));
+        for name in [
+            "", "ident", "titles", "subtitle", "labels.a", "author", "format",
+        ] {
+            assert!(!is_reserved_name(name), "{name}");
         }
     }
 }

@@ -20,7 +20,10 @@ pub mod words;
 
 pub use caught::silence_caught_panics;
 pub use chunk::chunk_document;
-pub use document::{Access, Chunk, Document, DocumentId, Metadata, Page, PageStart, Section, Table};
+pub use document::{
+    Access, Chunk, Document, DocumentId, Metadata, Page, PageStart, RESERVED_NAMES, Section, Table,
+    is_reserved_name,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use filter::{Bound, Filter};
 pub use parse::{ParseInput, ParseLimits, is_known_binary_name, is_known_name, parse};

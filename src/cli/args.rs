@@ -16,8 +16,8 @@ Examples:
   cairn query \"how do I ...?\"     answer with numbered sources
   cairn search -k 5 --json error  ranked passages as JSON
 
-Settings come from built-in defaults, then cairn.toml or --config FILE, then
-variables such as CAIRN__SERVER__BIND, then flags.
+Settings come from built-in defaults, then --config FILE or the cairn.toml of the
+current folder once you trust it (`cairn trust`), then as CAIRN__SERVER__BIND, then flags.
 Exit codes: 0 done, 1 failed, 2 bad usage.";
 
 /// Search your documents and get answers that cite their sources.
@@ -41,7 +41,7 @@ pub(super) struct Global {
     /// Collection to work on [default: main]
     #[arg(long, global = true, value_name = "NAME")]
     pub(super) collection: Option<String>,
-    /// Configuration file [default: cairn.toml, where there is one]
+    /// Configuration file [default: cairn.toml, where there is one that you trust]
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Print one JSON document instead of text
@@ -85,6 +85,8 @@ pub(super) enum Command {
         #[command(subcommand)]
         action: super::keys::Action,
     },
+    /// Use the cairn.toml of this folder from now on, as it is
+    Trust(super::trust::Args),
     /// Show what calls to language models took and cost
     Usage(super::usage::Args),
     /// Check the data folder, the collections and the models

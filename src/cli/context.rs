@@ -1,10 +1,12 @@
 //! What every command starts from: the resolved configuration, how to print,
 //! and the log.
 
+use std::path::Path;
+
 use anyhow::Context as _;
 use serde_json::json;
 
-use cairn_settings::config::Config;
+use cairn_settings::config::{Config, Layers, TrustStore};
 use cairn_settings::telemetry::{self, Verbosity};
 
 use super::args::Global;
@@ -17,6 +19,8 @@ use super::style::Palette;
 pub(super) struct Context {
     /// All layers of the configuration, flags included.
     pub(super) config: Config,
+    /// Where it came from.
+    pub(super) layers: Layers,
     /// One JSON document on stdout instead of text.
     pub(super) json: bool,
     /// How often `-v` was given.
@@ -53,8 +57,11 @@ impl Context {
         if let Some(name) = collection {
             overrides.push(("storage.collection", json!(name)));
         }
-        let config = Config::load(config.as_deref(), &overrides)
-            .map_err(|error| BadUsage::new(format!("{error:#}")))?;
+        let store = TrustStore::of_user();
+        let here = Path::new(".");
+        let (config, layers) =
+            Config::load_from(here, config.as_deref(), &overrides, store.as_ref())
+                .map_err(|error| BadUsage::new(format!("{error:#}")))?;
         let verbosity = match (quiet, verbose) {
             (true, _) => Verbosity::Quiet,
             (false, 0) if service => Verbosity::Configured,
@@ -63,8 +70,9 @@ impl Context {
             (false, _) => Verbosity::Debug,
         };
         telemetry::init_logs(&config.telemetry, verbosity).context("the log cannot be started")?;
-        Ok(Self {
+        let context = Self {
             config,
+            layers,
             json: *json,
             verbose: *verbose,
             quiet: *quiet,
@@ -74,7 +82,14 @@ impl Context {
             } else {
                 Palette::for_stdout()
             },
-        })
+        };
+        if let Some(warning) = context.layers.warning() {
+            context.say_warning(warning);
+        }
+        if context.verbose > 0 {
+            context.say(format!("Configuration: {}", context.layers.describe()));
+        }
+        Ok(context)
     }
 
     /// A remark on stderr, unless the user wants none.

@@ -10,6 +10,7 @@ use super::context::Context;
 use super::indexing::count;
 use super::{Outcome, output};
 use cairn_engine::retrieve::Engine;
+use cairn_gateway::accounts::{Keys, KeysState};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -43,8 +44,10 @@ struct Diagnosis {
 /// Looks at everything; fails when there is an error among the findings.
 pub(super) fn run(context: &Context) -> anyhow::Result<Outcome> {
     let mut findings = Vec::new();
+    check_configuration(context, &mut findings);
     check_data_folder(&context.config.storage.data_dir, &mut findings);
     check_databases(&context.config.storage.data_dir, &mut findings);
+    check_keys(&context.config.storage.data_dir, &mut findings);
     check_collections(context, &mut findings)?;
     check_device(context, &mut findings);
     check_models(context, &Hub::new(None)?, &mut findings);
@@ -129,6 +132,36 @@ fn check_databases(folder: &Path, findings: &mut Vec<Finding>) {
             }
         }
     }
+}
+
+/// What was read from where.
+fn check_configuration(context: &Context, findings: &mut Vec<Finding>) {
+    let (severity, message) = match context.layers.warning() {
+        Some(warning) => (Severity::Warning, warning),
+        None => (Severity::Ok, context.layers.describe()),
+    };
+    note(findings, severity, "configuration", message);
+}
+
+/// Whether who needs a key is still known.
+fn check_keys(data_dir: &Path, findings: &mut Vec<Finding>) {
+    let (severity, message) = match Keys::state(data_dir) {
+        KeysState::Open => (
+            Severity::Ok,
+            "none is required: whoever reaches the service may do everything".to_owned(),
+        ),
+        KeysState::Required { active: 0 } => (
+            Severity::Warning,
+            "required, and none works: all are revoked or expired; `cairn keys create` makes one"
+                .to_owned(),
+        ),
+        KeysState::Required { active } => (
+            Severity::Ok,
+            format!("required; {} active", count(active, "key")),
+        ),
+        KeysState::Lost(error) => (Severity::Error, error.to_string()),
+    };
+    note(findings, severity, "API keys", message);
 }
 
 fn check_collections(context: &Context, findings: &mut Vec<Finding>) -> anyhow::Result<()> {

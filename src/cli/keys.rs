@@ -12,9 +12,10 @@ use serde_json::json;
 
 use super::context::Context;
 use super::failure::BadUsage;
+use super::indexing::count;
 use super::{Outcome, output};
 use cairn_gateway::accounts::{
-    AccountsError, Caller, KeyInfo, Keys, NewKey, Scope, Scopes, SecretKey,
+    AccountsError, Caller, KeyInfo, Keys, KeysState, NewKey, Scope, Scopes, SecretKey,
 };
 use cairn_settings::config::KeyLimits;
 
@@ -29,6 +30,13 @@ pub(super) enum Action {
     Revoke {
         /// Its id from `cairn keys list`
         id: String,
+    },
+    /// Delete every key, and require none any more: whoever reaches the service may do
+    /// everything from its next start on
+    Open {
+        /// Really do it
+        #[arg(long)]
+        yes: bool,
     },
     /// Replace the secret of a key, which keeps its id, limits and history
     Rotate {
@@ -112,7 +120,15 @@ impl Create {
 
 /// Runs the sub-command.
 pub(super) fn run(context: &Context, action: &Action) -> anyhow::Result<Outcome> {
-    let keys = Keys::open(&context.config.storage.data_dir)?;
+    let data_dir = &context.config.storage.data_dir;
+    if let Action::Open { yes: false } = action {
+        return Err(BadUsage::new(
+            "this deletes every API key and opens the service to everybody who reaches it; say \
+             --yes if that is what you want",
+        )
+        .into());
+    }
+    let keys = Keys::open(data_dir)?;
     match action {
         Action::Create(create) => {
             let (info, secret) = keys.create(&create.new_key()).map_err(usage)?;
@@ -130,9 +146,27 @@ pub(super) fn run(context: &Context, action: &Action) -> anyhow::Result<Outcome>
                 output::line(format!("{} ({}) is revoked", info.id, info.name))?;
             }
         }
-        Action::List => list(context, &keys.list()?)?,
+        Action::List => {
+            list(context, &keys.list()?)?;
+            if let KeysState::Lost(error) = Keys::state(data_dir) {
+                context.say_warning(error.to_string());
+            }
+        }
+        Action::Open { .. } => open(context, &keys)?,
     }
     Ok(Outcome::Done)
+}
+
+fn open(context: &Context, keys: &Keys) -> anyhow::Result<()> {
+    let deleted = keys.open_to_everybody()?;
+    if context.json {
+        return output::json(&json!({ "deleted": deleted, "required": false }));
+    }
+    context.say(format!(
+        "{} deleted, and none is required from the next start of the service on.",
+        count(deleted, "key"),
+    ));
+    Ok(())
 }
 
 /// What the user asked for makes no sense, as opposed to a database that fails.
@@ -193,7 +227,12 @@ fn list(context: &Context, keys: &[KeyInfo]) -> anyhow::Result<()> {
         ]);
     }
     output::piece(&output::table(&rows))?;
-    if keys.is_empty() {
+    if keys.is_empty()
+        && matches!(
+            Keys::state(&context.config.storage.data_dir),
+            KeysState::Open
+        )
+    {
         context.say("No keys: a service on this machine is open to everybody who reaches it.");
     }
     Ok(())

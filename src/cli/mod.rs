@@ -23,6 +23,7 @@ mod search;
 mod serve;
 mod snippet;
 mod style;
+mod trust;
 mod up;
 mod usage;
 
@@ -81,9 +82,10 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Backup(args) => backup::backup(&load(false)?, args),
         Command::Restore(args) => backup::restore(&load(false)?, args),
         Command::Keys { action } => keys::run(&load(false)?, action),
+        Command::Trust(args) => trust::run(&cli.global, args),
         Command::Usage(args) => usage::run(&load(false)?, args),
         Command::Doctor => doctor::run(&load(false)?),
-        // These two describe the command itself and read no configuration.
+        // These two describe the command itself and read no configuration; nor does `trust`.
         Command::Completions(args) => completions::run(args),
         Command::Man => man::run(),
     }

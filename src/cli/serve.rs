@@ -47,28 +47,33 @@ pub(super) fn run(context: Context) -> anyhow::Result<Outcome> {
     finish(loading, &service)
 }
 
-/// A service that does not answer yet. Where it can be reached from other
-/// machines without a key, it says so.
-pub(super) fn service(context: &Context) -> anyhow::Result<Arc<Service>> {
+/// A service that does not answer yet. Where it can be reached from other machines,
+/// there must be a key, or somebody who wants it open.
+///
+/// # Errors
+/// When there is neither, or keys were required and are lost.
+pub(super) fn service(context: &Context, listener: &TcpListener) -> anyhow::Result<Arc<Service>> {
     let accounts = Accounts::open(&context.config)?;
-    let bind = &context.config.server.bind;
-    if !accounts.has_keys() && !is_loopback(bind) {
-        context.say_warning(format!(
-            "{bind} can be reached from other machines, and there is no API key: whoever reaches it \
-             can read, add and delete every document. Make a key first: cairn keys create --help"
-        ));
+    let address = listener.local_addr()?;
+    if !accounts.requires_keys() && !is_loopback(address) {
+        let danger = format!(
+            "{address} can be reached from other machines, and there is no API key: whoever reaches \
+             it could read, add and delete every document"
+        );
+        if !context.config.server.open_to_network {
+            let hint = "make a key first: cairn keys create admin --scope admin; or, if everybody may, \
+                        set server.open_to_network = true";
+            return Err(Advised::new(danger, hint).into());
+        }
+        context.say_warning(format!("{danger}; server.open_to_network allows that"));
     }
     Ok(Service::starting(context.config.clone(), accounts))
 }
 
-/// Whether only this machine reaches `bind`.
-fn is_loopback(bind: &str) -> bool {
-    match bind.parse::<SocketAddr>() {
-        Ok(address) => address.ip().is_loopback(),
-        Err(_) => bind
-            .rsplit_once(':')
-            .is_some_and(|(host, _)| host == "localhost"),
-    }
+/// Whether only this machine reaches `address`.
+fn is_loopback(address: SocketAddr) -> bool {
+    // ::ffff:127.0.0.1 is 127.0.0.1.
+    address.ip().to_canonical().is_loopback()
 }
 
 /// Many threads, for handlers; models have their own.

@@ -41,7 +41,7 @@ pub(super) fn run(context: Context, args: &Args) -> anyhow::Result<Outcome> {
     let runtime = serve::runtime()?;
     // First of all, so that a taken port is known before a model is fetched.
     let listener = runtime.block_on(serve::listen(&context.config.server.bind))?;
-    let service = serve::service(&context)?;
+    let service = serve::service(&context, &listener)?;
     let cancel = Cancel::default();
     serve::stop_on_interrupt(&service)?;
     let url = serve::announce(&context, &listener)?;

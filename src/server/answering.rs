@@ -19,7 +19,7 @@ use super::observe::InFlight;
 use super::sse;
 use super::state::Service;
 use cairn_engine::answer::{AnswerEvent, AnswerRequest};
-use cairn_gateway::accounts::Accounts;
+use cairn_gateway::accounts::{Accounts, CallIds};
 use cairn_settings::config::Config;
 use cairn_settings::telemetry::{Question, metrics as names};
 
@@ -37,10 +37,10 @@ pub(super) fn log_question(config: &Config, request: &AnswerRequest) {
     );
 }
 
-/// Tells the ledger what became of the answer that a request's calls wrote.
+/// Tells the ledger what became of the answer that its calls wrote.
 pub(super) struct Judge {
     accounts: Accounts,
-    request_id: String,
+    calls: CallIds,
 }
 
 impl Judge {
@@ -48,7 +48,7 @@ impl Judge {
     pub(super) fn new(service: &Service, request: &AnswerRequest) -> Self {
         Self {
             accounts: service.accounts().clone(),
-            request_id: request.request_id.clone(),
+            calls: request.calls.clone(),
         }
     }
 }
@@ -101,11 +101,8 @@ impl Observed {
                     milliseconds = self.start.elapsed().as_secs_f64() * 1e3,
                     "answer done"
                 );
-                let Judge {
-                    accounts,
-                    request_id,
-                } = &self.judge;
-                accounts.judge(request_id, done.refused, done.citations.len());
+                let Judge { accounts, calls } = &self.judge;
+                accounts.judge(calls, done.refused, done.citations.len());
                 if done.refused { "refused" } else { "answered" }
             }
             AnswerEvent::Error { code, message, .. } => {

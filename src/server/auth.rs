@@ -2,7 +2,8 @@
 //! whether the service lives.
 //!
 //! As long as no key was ever made, everybody may do everything: that is the
-//! service of one person on one machine. The first key closes it.
+//! service of one person on one machine. The first key closes it, and losing the keys
+//! does not open it again.
 
 use std::sync::Arc;
 
@@ -104,7 +105,7 @@ pub(super) async fn guard(
 
 /// Who sends a request with these headers.
 fn identify(accounts: &Accounts, headers: &HeaderMap) -> Result<Caller, ApiError> {
-    if !accounts.has_keys() {
+    if !accounts.requires_keys() {
         return Ok(Caller::anonymous());
     }
     let refused = |message: String| ApiError::new(Code::Unauthorized, message);

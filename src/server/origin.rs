@@ -1,6 +1,13 @@
-//! Browser pages of other origins may not change anything here, and may not
-//! come in under a name of their own. Reading across origins is held back by
+//! Browser pages of other origins may neither change anything here nor spend anything,
+//! and may not come in under a name of their own. Reading across origins is held back by
 //! the browser itself, which asks for CORS headers.
+//!
+//! A form, an upload or an image needs no CORS permission to arrive, and `GET /query` may
+//! ask a model that costs money. Browsers say where a request comes from: in
+//! `Sec-Fetch-Site` where the service is on this machine or behind TLS, in `Origin` for
+//! everything but plain reading, and mostly in `Referer`. Each that is there must name our
+//! own page or an origin of `server.cors_origins`; whoever sends none is no browser. A user
+//! may always open the page itself by a link.
 //!
 //! A page can point its own name at 127.0.0.1 after it was loaded (DNS
 //! rebinding); to the browser it then calls its own origin. What gives it away
@@ -11,15 +18,21 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::error::{ApiError, Code};
+use super::routes::ui;
 use super::state::Service;
 
-/// Refuses a request that a page of an origin we do not know has sent: a form
-/// or an upload needs no CORS permission to arrive.
+/// Where a request comes from, as the browser sees it: `same-origin`, `same-site`,
+/// `cross-site`, or `none` for what the user does.
+const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// `navigate` where the user opens a page.
+const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+
+/// Refuses a request that a page of an origin we do not know has sent.
 pub(super) async fn guard(
     State(service): State<Arc<Service>>,
     request: Request,
@@ -34,7 +47,7 @@ pub(super) async fn guard(
         )
         .into_response();
     }
-    if !may_pass(request.method(), request.headers(), &server.cors_origins) {
+    if !may_pass(&request, &server.cors_origins) {
         return ApiError::new(
             Code::ForbiddenOrigin,
             "a page of another origin may not do this; add the origin to server.cors_origins",
@@ -46,18 +59,25 @@ pub(super) async fn guard(
 
 /// The name under which the service was called, without the port.
 fn host(request: &Request) -> Option<&str> {
-    let header = request.headers().get(header::HOST);
-    let authority = match header {
-        // One that is no text is nobody's name.
-        Some(value) => value.to_str().unwrap_or_default(),
-        // HTTP/2 has it in the URI.
-        None => return request.uri().host(),
-    };
+    let authority = authority(request)?;
     let name = authority
         .rsplit_once(':')
         .filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()))
         .map_or(authority, |(name, _)| name);
     Some(name)
+}
+
+/// The same with the port, where one was named.
+fn authority(request: &Request) -> Option<&str> {
+    match request.headers().get(header::HOST) {
+        // One that is no text is nobody's name.
+        Some(value) => Some(value.to_str().unwrap_or_default()),
+        // HTTP/2 has it in the URI.
+        None => request
+            .uri()
+            .authority()
+            .map(|authority| authority.as_str()),
+    }
 }
 
 /// Whether `host` is a name for a service that listens on `bind`.
@@ -74,24 +94,65 @@ fn is_known(host: &str, bind: &str, allowed: &[String]) -> bool {
         || allowed.iter().any(|name| name.eq_ignore_ascii_case(host))
 }
 
-fn may_pass(method: &Method, headers: &HeaderMap, allowed: &[String]) -> bool {
-    if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
+/// Whether the page that sent the request, if one did, is ours or one of `allowed`.
+fn may_pass(request: &Request, allowed: &[String]) -> bool {
+    let headers = request.headers();
+    let own = authority(request);
+    let is_known = |value: &HeaderValue| {
+        let origin = value.to_str().ok();
+        origin.is_some_and(|origin| is_own(origin, own) || is_allowed(origin, allowed))
+    };
+    if !headers.get_all(header::ORIGIN).iter().all(is_known) {
+        return false;
+    }
+    // CORS lets these pages do what our own may do.
+    let origin = headers.get(header::ORIGIN);
+    let origin = origin.and_then(|value| value.to_str().ok());
+    if origin.is_some_and(|origin| is_allowed(origin, allowed)) {
         return true;
     }
-    let Some(origin) = headers.get(header::ORIGIN) else {
+    let opens_page = is_opened(request);
+    let mut sites = headers.get_all(SITE).iter().peekable();
+    if sites.peek().is_some() {
+        let is_near = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
+        return sites.all(is_near) || opens_page;
+    }
+    if origin.is_some() {
         return true;
+    }
+    // An old browser, or one that calls over plain HTTP from another machine.
+    let is_known_page = |value: &HeaderValue| {
+        let page = value.to_str().ok();
+        page.is_some_and(|page| is_page_of(page, own, allowed))
     };
-    let host = headers
-        .get(header::HOST)
-        .and_then(|value| value.to_str().ok());
-    origin
-        .to_str()
-        .is_ok_and(|origin| is_own(origin, host) || allowed.iter().any(|allowed| allowed == origin))
+    headers.get_all(header::REFERER).iter().all(is_known_page) || opens_page
+}
+
+/// Whether the user opens the page, by a link or a bookmark: that does nothing yet.
+fn is_opened(request: &Request) -> bool {
+    let mode = request.headers().get(MODE);
+    matches!(*request.method(), Method::GET | Method::HEAD)
+        && ui::is_part(request.uri().path())
+        && mode.is_none_or(|mode| mode == "navigate")
+}
+
+fn is_allowed(origin: &str, allowed: &[String]) -> bool {
+    allowed.iter().any(|allowed| allowed == origin)
 }
 
 fn is_own(origin: &str, host: Option<&str>) -> bool {
     let authority = origin.split_once("://").map(|(_, authority)| authority);
     authority.is_some() && authority == host
+}
+
+/// Whether the address `page` is of our own page or of an allowed origin.
+fn is_page_of(page: &str, host: Option<&str>, allowed: &[String]) -> bool {
+    let Some((scheme, rest)) = page.split_once("://") else {
+        return false;
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let origin = format!("{scheme}://{authority}");
+    is_own(&origin, host) || is_allowed(&origin, allowed)
 }
 
 #[cfg(test)]
@@ -142,5 +203,108 @@ mod tests {
         assert!(!is_own("http://127.0.0.1:9", Some("127.0.0.1:8620")));
         assert!(!is_own("null", Some("127.0.0.1:8620")));
         assert!(!is_own("http://evil.example", None));
+    }
+
+    /// Whether `GET uri` or another method passes with these headers.
+    fn passes(method: &str, uri: &str, headers: &[(&str, &str)]) -> bool {
+        let mut request = Request::builder().method(method).uri(uri);
+        request = request.header("host", "127.0.0.1:8620");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(axum::body::Body::empty()).unwrap();
+        may_pass(&request, &["https://docs.example".to_owned()])
+    }
+
+    #[test]
+    fn only_our_own_page_and_those_that_are_allowed_pass() {
+        let elsewhere: &[&[(&str, &str)]] = &[
+            &[("sec-fetch-site", "cross-site")],
+            &[("sec-fetch-site", "same-site")],
+            &[("sec-fetch-site", "Same-Origin")],
+            &[("sec-fetch-site", "")],
+            &[
+                ("sec-fetch-site", "same-origin"),
+                ("sec-fetch-site", "cross-site"),
+            ],
+            &[
+                ("sec-fetch-site", "cross-site"),
+                ("sec-fetch-mode", "navigate"),
+            ],
+            &[
+                ("sec-fetch-site", "cross-site"),
+                ("origin", "http://127.0.0.1:8620"),
+            ],
+            &[
+                ("sec-fetch-site", "same-origin"),
+                ("origin", "http://evil.test"),
+            ],
+            &[("origin", "http://evil.test")],
+            &[("origin", "null")],
+            &[
+                ("origin", "http://127.0.0.1:8620"),
+                ("origin", "http://evil.test"),
+            ],
+            &[("origin", "http://127.0.0.1:8621")],
+            &[("origin", "http://127.0.0.1:8620.evil.test")],
+            &[("referer", "http://evil.test/")],
+            &[("referer", "http://evil.test/http://127.0.0.1:8620/")],
+            &[("referer", "http://127.0.0.1:8620@evil.test/")],
+            &[("referer", "nonsense")],
+        ];
+        let near: &[&[(&str, &str)]] = &[
+            &[],
+            &[("sec-fetch-site", "same-origin")],
+            &[("sec-fetch-site", "none")],
+            &[("origin", "http://127.0.0.1:8620")],
+            &[("referer", "http://127.0.0.1:8620/?q=x")],
+            &[
+                ("sec-fetch-site", "same-origin"),
+                ("referer", "http://127.0.0.1:8620/"),
+            ],
+            &[
+                ("sec-fetch-site", "cross-site"),
+                ("origin", "https://docs.example"),
+            ],
+            &[("referer", "https://docs.example/page")],
+        ];
+        for (method, uri) in [
+            ("GET", "/query?q=x"),
+            ("HEAD", "/query?q=x"),
+            ("GET", "/documents"),
+            ("GET", "/v1/models"),
+            ("POST", "/search"),
+            ("POST", "/"),
+            ("DELETE", "/documents/00"),
+            ("PATCH", "/query"),
+        ] {
+            for headers in elsewhere {
+                assert!(!passes(method, uri, headers), "{method} {uri} {headers:?}");
+            }
+            for headers in near {
+                assert!(passes(method, uri, headers), "{method} {uri} {headers:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_link_opens_the_page_and_nothing_else() {
+        let link = [
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-mode", "navigate"),
+        ];
+        let old = [("referer", "http://evil.test/")];
+        for uri in ["/", "/?q=x", "/app.js"] {
+            assert!(passes("GET", uri, &link), "{uri}");
+            assert!(passes("GET", uri, &old), "{uri}");
+            assert!(!passes("POST", uri, &link), "{uri}");
+        }
+        assert!(!passes("GET", "/query?q=x", &link));
+        assert!(!passes("GET", "//query?q=x", &link));
+        let image = [
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-mode", "no-cors"),
+        ];
+        assert!(!passes("GET", "/icon.svg", &image));
     }
 }

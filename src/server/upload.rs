@@ -7,7 +7,9 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::{FromRequest as _, Multipart, Request};
 use axum::http::header::CONTENT_TYPE;
-use cairn_indexer::{Document, Metadata, ParseInput, ParseLimits};
+use cairn_indexer::{
+    Document, Metadata, ParseInput, ParseLimits, RESERVED_NAMES, is_reserved_name,
+};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -122,6 +124,8 @@ fn from_json(body: UploadBody) -> Result<Upload> {
     }
     let labels = body.labels.unwrap_or_default();
     check_labels(&labels)?;
+    let metadata = body.metadata.unwrap_or_default();
+    check_metadata(&metadata)?;
     let file = File {
         uri,
         title: body.title,
@@ -131,7 +135,7 @@ fn from_json(body: UploadBody) -> Result<Upload> {
     Ok(Upload {
         collection: body.collection,
         files: vec![file],
-        metadata: body.metadata.unwrap_or_default(),
+        metadata,
         labels,
     })
 }
@@ -190,6 +194,7 @@ async fn read_form(request: Request) -> Result<Upload> {
                 upload.metadata = serde_json::from_slice(&bytes).map_err(|error| {
                     ApiError::invalid("metadata", format!("`metadata` is a JSON object: {error}"))
                 })?;
+                check_metadata(&upload.metadata)?;
             }
             ("file", None) => {
                 return Err(ApiError::invalid(
@@ -272,6 +277,23 @@ fn check_uri(param: &str, uri: &str) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// A fact may not have the name of what filters and results say of the document itself:
+/// labels decide who reads it.
+fn check_metadata(metadata: &Metadata) -> Result<()> {
+    let reserved = metadata.keys().find(|name| is_reserved_name(name));
+    match reserved {
+        None => Ok(()),
+        Some(name) => Err(ApiError::invalid(
+            format!("metadata.{name}"),
+            format!(
+                "`{name}` is no name for a fact: {} stand for the document itself; choose another \
+                 name",
+                RESERVED_NAMES.join(", ")
+            ),
+        )),
+    }
 }
 
 fn check_labels(labels: &BTreeSet<String>) -> Result<()> {

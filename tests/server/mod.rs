@@ -4,6 +4,7 @@
 mod batches;
 mod chat;
 mod documents;
+mod door;
 mod errors;
 mod keys;
 mod lifecycle;

@@ -10,7 +10,7 @@ use super::events::AnswerEvent;
 use crate::retrieve::{
     Engine, Overview, SearchError, SearchErrorKind, SearchRequest, SearchResponse,
 };
-use cairn_gateway::accounts::Caller;
+use cairn_gateway::accounts::{CallIds, Caller};
 use cairn_gateway::{ProviderError, ProviderErrorKind};
 
 /// One question to answer.
@@ -22,6 +22,8 @@ pub struct AnswerRequest {
     pub caller: Caller,
     /// The id of the request that the question came with; empty if none.
     pub request_id: String,
+    /// Told which calls to models were made for the answer.
+    pub calls: CallIds,
     /// False leaves every language model alone: the answer is extractive.
     pub generate: bool,
     /// A provider's name, `provider/model`, or a configured model's name;
@@ -38,6 +40,7 @@ impl AnswerRequest {
             search,
             caller: Caller::anonymous(),
             request_id: String::new(),
+            calls: CallIds::default(),
             generate: true,
             model: None,
             history: Vec::new(),

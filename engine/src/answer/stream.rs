@@ -243,6 +243,7 @@ impl Parts {
                 let call = Call {
                     caller: request.caller.clone(),
                     request_id: request.request_id.clone(),
+                    ids: request.calls.clone(),
                     ..Call::default()
                 };
                 condense::rewrite(

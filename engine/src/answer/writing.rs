@@ -73,6 +73,7 @@ impl Parts {
         let call = Call {
             caller: request.caller.clone(),
             request_id: request.request_id.clone(),
+            ids: request.calls.clone(),
             reuse: Reuse {
                 sources: Some((found.collection.clone(), found.generation)),
                 basis: Some(basis(request, question, &found.sources[..shown])),
@@ -192,6 +193,8 @@ fn basis(request: &AnswerRequest, question: &str, shown: &[Source]) -> Basis {
         rest.update(&(text.len() as u64).to_le_bytes());
         rest.update(text.as_bytes());
     };
+    // Where the turns end and the sources begin.
+    add(&request.history.len().to_string());
     // The standalone form of a follow-up is what the sources were found by; the
     // question itself is not part of this.
     if !request.history.is_empty() {

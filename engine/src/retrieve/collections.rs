@@ -11,12 +11,24 @@ use std::time::{Duration, Instant};
 use cairn_indexer::{Index, IndexSettings};
 
 use super::error::{SearchError, SearchErrorKind};
+use cairn_files::private;
 
 /// How long the commits of another process may stay unseen.
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
 
+/// When nobody has looked for so long, whoever comes waits for the look: what is known may
+/// name documents that its reader may not read any more.
+const OVERDUE: Duration = Duration::from_secs(3);
+
 /// Longest name of a collection, in bytes.
 const MAX_NAME_BYTES: usize = 64;
+
+/// A collection in which it is time to look for commits of other processes.
+pub(super) struct Due {
+    pub(super) index: Index,
+    /// Whether that cannot be done beside what is asked.
+    pub(super) now: bool,
+}
 
 struct Open {
     index: Index,
@@ -25,6 +37,7 @@ struct Open {
 
 /// Opens, creates and lists collections by name.
 pub(super) struct Collections {
+    data_dir: PathBuf,
     dir: PathBuf,
     settings: IndexSettings,
     open: Mutex<HashMap<String, Open>>,
@@ -33,6 +46,7 @@ pub(super) struct Collections {
 impl Collections {
     pub(super) fn new(data_dir: &std::path::Path, settings: IndexSettings) -> Self {
         Self {
+            data_dir: data_dir.to_owned(),
             dir: data_dir.join("collections"),
             settings,
             open: Mutex::default(),
@@ -75,14 +89,18 @@ impl Collections {
     }
 
     /// The collection, if it is time to look for commits of other processes.
-    pub(super) fn due_for_refresh(&self, name: &str) -> Option<Index> {
+    pub(super) fn due_for_refresh(&self, name: &str) -> Option<Due> {
         let mut open = self.lock();
         let entry = open.get_mut(name)?;
-        if entry.looked_at.elapsed() < REFRESH_EVERY {
+        let age = entry.looked_at.elapsed();
+        if age < REFRESH_EVERY {
             return None;
         }
         entry.looked_at = Instant::now();
-        Some(entry.index.clone())
+        Some(Due {
+            index: entry.index.clone(),
+            now: age >= OVERDUE,
+        })
     }
 
     fn open(&self, name: &str, create: bool) -> Result<Index, SearchError> {
@@ -93,7 +111,9 @@ impl Collections {
         }
         let dir = self.dir.join(name);
         if create {
-            std::fs::create_dir_all(&dir)
+            private::data_folder(&self.data_dir)
+                .and_then(|()| private::folder(&self.dir))
+                .and_then(|()| private::folder(&dir))
                 .map_err(|error| cairn_indexer::Error::from(error).at(&dir))?;
         } else if !dir.is_dir() {
             return Err(SearchError::new(

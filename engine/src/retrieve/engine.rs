@@ -75,10 +75,15 @@ impl Engine {
         request: SearchRequest,
         cancel: Cancel,
     ) -> Result<SearchResponse, SearchError> {
-        self.refresh_in_background(&request.collection);
+        let overdue = self.refresh_in_background(&request.collection);
         let engine = self.clone();
         let guard = CancelOnDrop(Some(cancel.clone()));
-        let search = tokio::task::spawn_blocking(move || engine.search_blocking(&request, &cancel));
+        let search = tokio::task::spawn_blocking(move || {
+            if let Some(index) = overdue {
+                refresh(&index);
+            }
+            engine.search_blocking(&request, &cancel)
+        });
         let result = search.await;
         guard.disarm();
         result.unwrap_or_else(|_| {
@@ -138,6 +143,20 @@ impl Engine {
     /// [`SearchErrorKind::NotFound`], [`SearchErrorKind::Internal`].
     pub fn collection(&self, name: &str) -> Result<Index, SearchError> {
         self.0.collections.get(name)
+    }
+
+    /// As [`Engine::collection`], with the commits of other processes that are more than
+    /// a moment old. Blocks while a newer one is opened.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::collection`].
+    pub fn current_collection(&self, name: &str) -> Result<Index, SearchError> {
+        let index = self.collection(name)?;
+        if let Some(due) = self.0.collections.due_for_refresh(name) {
+            refresh(&due.index);
+        }
+        Ok(index)
     }
 
     /// The collection `name`, empty when there was none.
@@ -213,16 +232,22 @@ impl Engine {
         &self.0.overviews
     }
 
-    /// Opening a new generation may take long, so no search waits for it.
-    fn refresh_in_background(&self, name: &str) {
-        let Some(index) = self.0.collections.due_for_refresh(name) else {
-            return;
-        };
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = index.refresh() {
-                tracing::warn!(%error, "a new commit could not be opened; the last one is served");
-            }
-        });
+    /// Opening a new generation may take long, so no search waits for it while others come
+    /// every moment. Returns the collection if this one is to wait.
+    fn refresh_in_background(&self, name: &str) -> Option<Index> {
+        let due = self.0.collections.due_for_refresh(name)?;
+        if due.now {
+            return Some(due.index);
+        }
+        tokio::task::spawn_blocking(move || refresh(&due.index));
+        None
+    }
+}
+
+/// Looks for commits of other processes.
+fn refresh(index: &Index) {
+    if let Err(error) = index.refresh() {
+        tracing::warn!(%error, "a new commit could not be opened; the last one is served");
     }
 }
 

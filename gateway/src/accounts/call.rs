@@ -1,5 +1,6 @@
 //! What is known of one call to a model: before it, and after it.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,28 @@ pub struct CallInfo {
     pub provider: String,
     /// The model of the first target.
     pub model: String,
+}
+
+/// The ids of the calls that were made for one thing: filled as they are admitted.
+/// Clones share everything.
+#[derive(Clone, Debug, Default)]
+pub struct CallIds(Arc<Mutex<Vec<Uuid>>>);
+
+impl CallIds {
+    /// One more.
+    pub(crate) fn add(&self, id: Uuid) {
+        self.lock().push(id);
+    }
+
+    /// Those so far.
+    pub fn all(&self) -> Vec<Uuid> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Uuid>> {
+        // A list is whole between any two statements.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Where an answer came from, if not from a provider.

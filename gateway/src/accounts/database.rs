@@ -7,6 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::AccountsError;
+use cairn_files::private;
 
 /// The file in the data folder.
 pub(crate) const FILE: &str = "gateway.sqlite";
@@ -26,18 +27,20 @@ const KNOWN: u32 = MIGRATIONS.len() as u32;
 
 /// Opens the database in `folder`, making both when they are not there.
 pub(crate) fn open(folder: &Path) -> Result<Connection, AccountsError> {
-    cairn_files::create_folders(folder).map_err(|cause| AccountsError::Folder {
-        path: folder.to_owned(),
-        cause,
-    })?;
     let path = folder.join(FILE);
+    // Hashes and, where that is switched on, masked texts: nobody else's to read. The
+    // files that SQLite makes beside this one get its permissions.
+    private::data_folder(folder)
+        .and_then(|()| private::file(&path))
+        .map_err(|cause| AccountsError::Folder {
+            path: folder.to_owned(),
+            cause,
+        })?;
     let failed = |cause| AccountsError::Database {
         path: path.clone(),
         cause,
     };
     let connection = Connection::open(&path).map_err(failed)?;
-    // Hashes and, where that is switched on, masked texts: nobody else's to read.
-    restrict(&path);
     connection.busy_timeout(BUSY).map_err(failed)?;
     // One writer and any number of readers beside it; a commit is on the disk
     // when it returns.
@@ -97,16 +100,6 @@ fn migrate(mut connection: Connection, path: PathBuf) -> Result<Connection, Acco
     Ok(connection)
 }
 
-#[cfg(unix)]
-fn restrict(path: &Path) {
-    use std::os::unix::fs::PermissionsExt as _;
-    // A file system without permissions is not worth failing for.
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).ok();
-}
-
-#[cfg(not(unix))]
-fn restrict(_: &Path) {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,18 +132,5 @@ mod tests {
         std::fs::write(damaged.path().join(FILE), vec![b'x'; 4096]).unwrap();
         let error = open(damaged.path()).unwrap_err().to_string();
         assert!(error.contains(FILE) && error.contains("backup"), "{error}");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn only_the_owner_may_read_it() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let dir = tempfile::tempdir().unwrap();
-        open(dir.path()).unwrap();
-        let mode = std::fs::metadata(dir.path().join(FILE))
-            .unwrap()
-            .permissions()
-            .mode();
-        assert_eq!(mode & 0o777, 0o600);
     }
 }

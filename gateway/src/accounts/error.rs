@@ -11,7 +11,8 @@ pub enum AccountsError {
     /// It cannot be opened, read or written.
     #[error(
         "the gateway's database {} cannot be used: {cause}; check the disk and the file's \
-         permissions, or restore it from a backup", path.display()
+         permissions, restore it from a backup, or move it away and make new keys with `cairn keys \
+         create`", path.display()
     )]
     Database {
         /// The file.
@@ -36,6 +37,29 @@ pub enum AccountsError {
     #[error("the data folder {} cannot be made: {cause}", path.display())]
     Folder {
         /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// Keys are required, and there are none.
+    #[error(
+        "API keys are required for this data folder, but the database that holds them, {}, \
+         {problem}; restore gateway.sqlite from a backup, make new keys with `cairn keys create`, or \
+         open the service to everybody on purpose with `cairn keys open --yes`", path.display()
+    )]
+    KeysLost {
+        /// The database.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The note that keys are required cannot be made or removed.
+    #[error(
+        "whether API keys are required cannot be noted in {}: {cause}; check the disk and the \
+         folder's permissions", path.display()
+    )]
+    Marker {
+        /// The file.
         path: PathBuf,
         /// What the system said.
         cause: std::io::Error,

@@ -13,6 +13,7 @@ use super::caller::{KeyId, Scopes};
 use super::clock::unix_millis;
 use super::database;
 use super::error::AccountsError;
+use super::required;
 use super::secret_key::SecretKey;
 use cairn_settings::config::KeyLimits;
 
@@ -82,11 +83,26 @@ pub(super) struct StoredKey {
     pub(super) old: Option<(Hash, i64)>,
 }
 
+/// Whether a data folder requires keys, and whether it has them.
+#[derive(Debug)]
+pub enum KeysState {
+    /// No key was ever made: everybody may do everything.
+    Open,
+    /// Every route asks for a key.
+    Required {
+        /// Keys that work now.
+        active: usize,
+    },
+    /// Keys are required, or may be, and cannot be read. The error says the way back.
+    Lost(AccountsError),
+}
+
 /// The keys of one data folder.
 #[derive(Debug)]
 pub struct Keys {
     connection: Connection,
     path: PathBuf,
+    folder: PathBuf,
 }
 
 impl Keys {
@@ -98,7 +114,48 @@ impl Keys {
         Ok(Self {
             connection: database::open(data_dir)?,
             path: data_dir.join(database::FILE),
+            folder: data_dir.to_owned(),
         })
+    }
+
+    /// Whether the keys in `data_dir` are required and there. Makes no file.
+    pub fn state(data_dir: &Path) -> KeysState {
+        let look = || -> Result<Option<usize>, AccountsError> {
+            required::check_database(data_dir)?;
+            let Some(connection) = database::open_existing(data_dir)? else {
+                return Ok(None);
+            };
+            let keys = all(&connection).map_err(|cause| AccountsError::Database {
+                path: data_dir.join(database::FILE),
+                cause,
+            })?;
+            if keys.is_empty() {
+                required::check_keys(data_dir, false)?;
+                return Ok(None);
+            }
+            let active = keys.iter().filter(|key| key.info.state() == "active");
+            Ok(Some(active.count()))
+        };
+        match look() {
+            Ok(None) => KeysState::Open,
+            Ok(Some(active)) => KeysState::Required { active },
+            Err(error) => KeysState::Lost(error),
+        }
+    }
+
+    /// Deletes every key, and requires none any more: whoever reaches the service may
+    /// do everything from its next start on. Returns how many keys there were.
+    ///
+    /// # Errors
+    /// When the database or the note beside it cannot be written.
+    pub fn open_to_everybody(&self) -> Result<usize, AccountsError> {
+        // In this order: what is half done is closed.
+        let deleted = self
+            .connection
+            .execute("DELETE FROM keys", [])
+            .map_err(|cause| self.failed(cause))?;
+        required::clear(&self.folder)?;
+        Ok(deleted)
     }
 
     /// Makes a key. The secret is returned here and never again.
@@ -107,6 +164,8 @@ impl Keys {
     /// [`AccountsError::Invalid`] says what makes no sense; the database's own.
     pub fn create(&self, new: &NewKey) -> Result<(KeyInfo, SecretKey), AccountsError> {
         check(new)?;
+        // Before the key is there: a kill between the two leaves a closed service.
+        required::set(&self.folder)?;
         let secret = SecretKey::generate();
         let now = unix_millis(SystemTime::now());
         let hash = secret.hash();

@@ -49,9 +49,9 @@ pub(super) enum Entry {
     Opened(Box<CallRecord>),
     /// A call ended.
     Settled(Box<CallRecord>),
-    /// What became of the answer that the calls of a request wrote.
+    /// What became of the answer that some calls wrote.
     Judged {
-        request_id: String,
+        calls: Vec<Uuid>,
         refused: bool,
         citations: u32,
     },
@@ -256,15 +256,18 @@ fn put_all(transaction: &Transaction<'_>, entries: &[Entry]) -> rusqlite::Result
             // Its end is in the same batch.
             Entry::Opened(record) if settled.contains(&record.call_id) => {}
             Entry::Opened(record) | Entry::Settled(record) => put(transaction, record)?,
+            // By our own ids: that of the request is the client's to choose, and may be
+            // the one of somebody else's.
             Entry::Judged {
-                request_id,
+                calls,
                 refused,
                 citations,
             } => {
-                let sql = "UPDATE calls SET refused = ?2, citations = ?3 WHERE request_id = ?1";
-                transaction
-                    .prepare_cached(sql)?
-                    .execute(params![request_id, refused, citations])?;
+                let sql = "UPDATE calls SET refused = ?2, citations = ?3 WHERE call_id = ?1";
+                let mut statement = transaction.prepare_cached(sql)?;
+                for call in calls {
+                    statement.execute(params![call.to_string(), refused, citations])?;
+                }
             }
             Entry::Sampled(sample) => sample.put(transaction)?,
             Entry::Flush(_) => {}

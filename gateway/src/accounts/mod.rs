@@ -6,7 +6,8 @@
 //! A reservation that is dropped books what is known until then, so a stream
 //! that breaks is paid for too.
 //!
-//! Keys and the ledger are in `gateway.sqlite` in the data folder. [`Keys`]
+//! Keys and the ledger are in `gateway.sqlite` in the data folder; that keys are
+//! required is noted beside it (`required`). [`Keys`]
 //! changes keys, also while a service runs; [`usage`] reads the ledger.
 
 mod backup;
@@ -22,6 +23,7 @@ mod ledger;
 mod limits;
 mod money;
 mod prices;
+mod required;
 mod reservation;
 mod sample;
 mod secret_key;
@@ -33,11 +35,11 @@ mod trace;
 pub mod usage;
 
 pub use backup::back_up;
-pub use call::{CacheUse, CallInfo, CallRecord, Estimate, Outcome};
+pub use call::{CacheUse, CallIds, CallInfo, CallRecord, Estimate, Outcome};
 pub use caller::{Caller, EVERY_LABEL, KeyId, Scope, Scopes};
 pub use error::{AccountsError, AuthError, LimitError, LimitKind};
 pub use headers::{Rate, RateHeaders};
-pub use keys::{KeyInfo, Keys, NewKey};
+pub use keys::{KeyInfo, Keys, KeysState, NewKey};
 pub use reservation::Reservation;
 pub use secret_key::{PREFIX as KEY_PREFIX, SecretKey};
 pub use service::Accounts;

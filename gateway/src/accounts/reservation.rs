@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use metrics::{counter, histogram};
+use uuid::Uuid;
 
 use super::call::{CallRecord, Outcome};
 use super::clock::Now;
@@ -76,6 +77,15 @@ impl Reservation {
     /// How the limits of the key stand, for the headers of the response.
     pub fn limits(&self) -> RateHeaders {
         self.headers
+    }
+
+    /// The ledger's name of this call.
+    pub fn call_id(&self) -> Uuid {
+        match &self.record {
+            Some(record) => record.call_id,
+            // Settling takes the reservation, so there is always one.
+            None => unreachable!("a settled reservation is gone"),
+        }
     }
 
     /// The record so far, to be completed and given to

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::call::{CallInfo, CallRecord, Estimate};
+use super::call::{CallIds, CallInfo, CallRecord, Estimate};
 use super::caller::{Caller, KeyId};
 use super::clock::Now;
 use super::database;
@@ -13,6 +13,7 @@ use super::ledger::{Entry, Ledger};
 use super::limits::{Amount, Meter};
 use super::money::Nanos;
 use super::prices::Prices;
+use super::required;
 use super::reservation::Reservation;
 use super::table::KeyTable;
 use crate::Usage;
@@ -43,9 +44,11 @@ impl Accounts {
     /// another process is seen within half a second.
     ///
     /// # Errors
-    /// When the database cannot be made, read or brought to today's format.
+    /// When the database cannot be made, read or brought to today's format;
+    /// [`AccountsError::KeysLost`] when keys are required and there are none.
     pub fn open(config: &Config) -> Result<Self, AccountsError> {
         let folder = &config.storage.data_dir;
+        required::check_database(folder)?;
         let connection = database::open(folder)?;
         let path = folder.join(database::FILE);
         let table = Arc::new(KeyTable::default());
@@ -56,12 +59,17 @@ impl Accounts {
                 path: path.clone(),
                 cause,
             })?;
+        required::check_keys(folder, table.is_closed())?;
         let keep = DAY
             .saturating_mul(u32::try_from(config.telemetry.samples.keep_days).unwrap_or(u32::MAX));
-        let seen = Arc::clone(&table);
+        let (seen, watched) = (Arc::clone(&table), folder.clone());
         let ledger = Ledger::start(connection, path, keep, move |connection| {
             if let Err(error) = seen.refresh(connection, limits) {
                 tracing::error!(%error, "the API keys cannot be read again; the last ones stand");
+            }
+            // A key may have been made in a database that replaced this one.
+            if required::is_set(&watched) {
+                seen.close();
             }
         })
         .map_err(AccountsError::Thread)?;
@@ -86,9 +94,10 @@ impl Accounts {
         }))
     }
 
-    /// Whether there is any key, be it revoked: then every route asks for one.
-    pub fn has_keys(&self) -> bool {
-        !self.0.table.is_empty()
+    /// Whether every route asks for a key: there is or was one, be it revoked. Once so, it
+    /// is so until the process ends.
+    pub fn requires_keys(&self) -> bool {
+        self.0.table.is_closed()
     }
 
     /// Whose key `text` is.
@@ -164,10 +173,10 @@ impl Accounts {
         self.0.prices.price(provider, model, usage)
     }
 
-    /// Notes what became of the answer that the calls of `request_id` wrote.
-    pub fn judge(&self, request_id: &str, refused: bool, citations: usize) {
+    /// Notes what became of the answer that `calls` wrote.
+    pub fn judge(&self, calls: &CallIds, refused: bool, citations: usize) {
         self.record(Entry::Judged {
-            request_id: request_id.to_owned(),
+            calls: calls.all(),
             refused,
             citations: u32::try_from(citations).unwrap_or(u32::MAX),
         });

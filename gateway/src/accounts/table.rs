@@ -2,6 +2,7 @@
 //! use. Read again when they change in the database.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
@@ -19,7 +20,12 @@ use cairn_settings::config::KeyLimits;
 
 /// All keys, replaced as a whole when one changes.
 #[derive(Debug, Default)]
-pub(super) struct KeyTable(RwLock<Arc<Snapshot>>);
+pub(super) struct KeyTable {
+    snapshot: RwLock<Arc<Snapshot>>,
+    /// Whether keys are required. Never taken back: keys that go, whoever takes them, do
+    /// not open a running service.
+    closed: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct Snapshot {
@@ -72,14 +78,25 @@ impl KeyTable {
             after.by_text.insert(id.as_str().to_owned(), id.clone());
             after.keys.insert(id, Entry::new(stored, meter));
         }
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(after);
+        if !after.keys.is_empty() {
+            self.close();
+        }
+        *self
+            .snapshot
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(after);
         Ok(())
     }
 
-    /// Whether there is a key at all, be it revoked or expired: taking the last
-    /// key back must not open the service.
-    pub(super) fn is_empty(&self) -> bool {
-        self.get().keys.is_empty()
+    /// Whether there is or was a key, be it revoked or expired: taking the last key back
+    /// must not open the service.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Requires keys from now on.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
     }
 
     /// Whose key `text` is.
@@ -112,7 +129,7 @@ impl KeyTable {
     }
 
     fn get(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

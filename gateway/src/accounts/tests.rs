@@ -121,8 +121,10 @@ fn a_call_is_booked_once_with_what_it_took() {
     assert!((open.cost_usd - 0.001).abs() < 1e-12);
 
     reservation.streamed(3);
+    let ids = CallIds::default();
+    ids.add(reservation.call_id());
     done(reservation, 900, 100, &accounts);
-    accounts.judge("r1", false, 2);
+    accounts.judge(&ids, false, 2);
     accounts.flush();
     let calls = reader.calls(10, Period::default()).unwrap();
     assert_eq!(calls.len(), 1);
@@ -139,6 +141,32 @@ fn a_call_is_booked_once_with_what_it_took() {
         let sums = reader.sums(group, Period::default()).unwrap();
         assert_eq!((sums.len(), sums[0].calls, sums[0].failed), (1, 1, 0));
         assert_eq!(sums[0].completion_tokens, 100);
+    }
+}
+
+#[test]
+fn a_call_is_judged_by_its_own_id_and_not_by_one_that_clients_choose() {
+    let dir = tempfile::tempdir().unwrap();
+    let accounts = Accounts::open(&config(dir.path())).unwrap();
+    let admit = || {
+        accounts
+            .admit(&Caller::anonymous(), estimate(1, 1), call())
+            .unwrap()
+    };
+    // Two requests that came with one `x-request-id`.
+    let (one, other) = (admit(), admit());
+    let (ids, own) = (CallIds::default(), one.call_id().to_string());
+    ids.add(one.call_id());
+    done(one, 1, 1, &accounts);
+    done(other, 1, 1, &accounts);
+    accounts.judge(&ids, true, 0);
+    accounts.flush();
+    let reader = UsageReader::open(dir.path()).unwrap();
+    let calls = reader.calls(10, Period::default()).unwrap();
+    assert_eq!(calls.len(), 2);
+    for call in calls {
+        let expected = (call.call_id == own).then_some(true);
+        assert_eq!((call.request_id.as_str(), call.refused), ("r1", expected));
     }
 }
 
@@ -171,10 +199,10 @@ fn a_dropped_stream_pays_for_what_was_streamed() {
 fn keys_made_and_revoked_elsewhere_are_seen() {
     let dir = tempfile::tempdir().unwrap();
     let accounts = Accounts::open(&config(dir.path())).unwrap();
-    assert!(!accounts.has_keys());
+    assert!(!accounts.requires_keys());
     let keys = Keys::open(dir.path()).unwrap();
     let (info, secret) = keys.create(&new_key(KeyLimits::default())).unwrap();
-    eventually(|| accounts.has_keys());
+    eventually(|| accounts.requires_keys());
     let caller = accounts.authenticate(secret.expose()).unwrap();
     assert_eq!((caller.key(), caller.tenant()), (Some(&info.id), "acme"));
 
@@ -198,7 +226,7 @@ fn keys_made_and_revoked_elsewhere_are_seen() {
         AuthError::Revoked
     );
     // The last key is gone, and the service stays closed.
-    assert!(accounts.has_keys());
+    assert!(accounts.requires_keys());
 }
 
 #[test]

@@ -253,7 +253,7 @@ impl Batches {
                 .accounts
                 .caller(key)
                 .map_err(|error| error.to_string()),
-            None if self.0.accounts.has_keys() => {
+            None if self.0.accounts.requires_keys() => {
                 Err("this was submitted before the service asked for API keys".to_owned())
             }
             None => Ok(Caller::anonymous()),

@@ -14,6 +14,7 @@ use super::answer::Answer;
 use super::key::Key;
 use super::memory::{Entry, Memory};
 use super::{Millis, now};
+use cairn_files::private;
 use cairn_settings::config;
 
 /// The file in the data folder.
@@ -73,19 +74,16 @@ pub(super) fn open(folder: &Path) -> Result<Connection, CacheError> {
         path: path.clone(),
         cause,
     };
-    cairn_files::create_folders(folder).map_err(machine)?;
+    // Questions and answers: nobody else's to read. The files that SQLite makes beside
+    // this one get its permissions.
+    private::data_folder(folder)
+        .and_then(|()| private::file(&path))
+        .map_err(machine)?;
     let failed = |cause| CacheError::Database {
         path: path.clone(),
         cause,
     };
     let connection = Connection::open(&path).map_err(failed)?;
-    // Questions and answers: nobody else's to read.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = std::fs::Permissions::from_mode(0o600);
-        std::fs::set_permissions(&path, mode).map_err(machine)?;
-    }
     connection
         .busy_timeout(BUSY)
         .and_then(|()| connection.pragma_update(None, "journal_mode", "WAL"))

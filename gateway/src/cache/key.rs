@@ -7,7 +7,7 @@ use crate::chat::{ChatRequest, ChatRole};
 use crate::routes::Plan;
 
 /// Changes when the meaning of a key does, so that old entries are not found.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Hash of everything that an answer depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,7 +31,8 @@ pub(crate) struct Lookup {
 /// It holds the tenant, the labels that the caller may read, collection and
 /// generation of the sources, route, targets, parameters, tools and messages.
 /// Where the call gives a basis, that stands for the messages, which hold
-/// something random then. White space at the ends of a message does not count.
+/// something random then. Every part is one value of one JSON text, so no two requests
+/// that differ in anything, white space included, have one key.
 pub(crate) fn lookup(plan: &Plan, request: &ChatRequest, call: &Call, semantic: bool) -> Lookup {
     let targets: Vec<String> = plan.targets.iter().map(|target| target.label()).collect();
     let mut shared = json!({
@@ -52,35 +53,132 @@ pub(crate) fn lookup(plan: &Plan, request: &ChatRequest, call: &Call, semantic: 
     if !request.parameters.is_empty() {
         shared["parameters"] = json!(request.parameters);
     }
-    let mut turns: Vec<Value> = Vec::new();
-    let mut question = None;
-    match &call.reuse.basis {
-        Some(basis) => {
-            turns.push(json!(basis.rest));
-            question = Some(basis.question.trim().to_owned());
-        }
-        None => {
-            let (last, earlier) = match request.messages.split_last() {
-                Some((last, earlier)) if last.role == ChatRole::User => (Some(last), earlier),
-                _ => (None, request.messages.as_slice()),
-            };
-            for message in earlier {
-                let mut message = message.clone();
-                message.content = message.content.trim().to_owned();
-                turns.push(json!(message));
+    let (turns, asked, question): (Value, Value, Option<&str>) = match &call.reuse.basis {
+        Some(basis) => (
+            json!(basis.rest),
+            json!(basis.question),
+            Some(&basis.question),
+        ),
+        None => match request.messages.split_last() {
+            Some((last, earlier)) if last.role == ChatRole::User => {
+                (json!(earlier), json!(last), Some(&last.content))
             }
-            question = last.map(|last| last.content.trim().to_owned()).or(question);
+            _ => (json!(request.messages), Value::Null, None),
+        },
+    };
+    let hash = |value: Value| Key(blake3::hash(value.to_string().as_bytes()).into());
+    Lookup {
+        key: hash(json!([shared, turns, asked])),
+        scope: hash(json!([shared, turns])),
+        question: question
+            .filter(|question| semantic && !question.trim().is_empty())
+            .map(str::to_owned),
+        route: plan.route.name.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::call::{Basis, Reuse};
+    use crate::chat::ChatMessage;
+    use crate::routes::{Limits, Routes, Writer};
+    use crate::{Provider, ProviderStream};
+
+    struct Nobody;
+
+    impl Provider for Nobody {
+        fn name(&self) -> &str {
+            "p"
+        }
+
+        fn context_tokens(&self) -> usize {
+            8192
+        }
+
+        fn chat(&self, _: ChatRequest, _: cairn_models::Cancel) -> ProviderStream {
+            let nothing: ProviderStream = Box::pin(futures::stream::empty());
+            nothing
         }
     }
-    let scope = json!([shared, turns]).to_string();
-    let mut whole = blake3::Hasher::new();
-    whole.update(scope.as_bytes());
-    // The scope ends with a bracket, so nothing that follows can be part of it.
-    whole.update(question.as_deref().unwrap_or_default().as_bytes());
-    Lookup {
-        key: Key(whole.finalize().into()),
-        scope: Key(blake3::hash(scope.as_bytes()).into()),
-        question: question.filter(|question| semantic && !question.is_empty()),
-        route: plan.route.name.clone(),
+
+    fn plan() -> Plan {
+        let second = std::time::Duration::from_secs(1);
+        let limits = Limits {
+            first_token: second,
+            token: second,
+            total: second,
+        };
+        let mut routes = Routes::new("p".into(), limits);
+        routes.with(std::sync::Arc::new(Nobody), "m".into(), false);
+        match routes.select("answer", None) {
+            Ok(Writer::Model(plan)) => plan,
+            _ => panic!("no plan"),
+        }
+    }
+
+    #[test]
+    fn requests_that_differ_have_two_keys() {
+        let plan = plan();
+        let said = |messages: &[(ChatRole, &str)]| {
+            let messages = messages
+                .iter()
+                .map(|(role, text)| ChatMessage::text(*role, *text))
+                .collect();
+            let request = ChatRequest {
+                messages,
+                ..ChatRequest::default()
+            };
+            lookup(&plan, &request, &Call::default(), true).key
+        };
+        use ChatRole::{Assistant, System, User};
+        let conversations: &[&[(ChatRole, &str)]] = &[
+            &[],
+            &[(User, "")],
+            &[(User, " ")],
+            &[(User, "a")],
+            &[(User, "a ")],
+            &[(User, "\na")],
+            &[(User, "a\u{a0}")],
+            &[(System, "a")],
+            &[(System, "a"), (User, "")],
+            &[(System, "a "), (User, "")],
+            &[(Assistant, "a"), (User, "")],
+            &[(User, "a"), (User, "b")],
+            &[(User, "a\nb")],
+            &[(User, "ab")],
+            &[(User, "a"), (Assistant, "b")],
+            &[(User, "a"), (Assistant, "b"), (User, "")],
+            &[(User, "\",\""), (User, "")],
+            &[(User, "\"]"), (User, "")],
+        ];
+        let keys: HashSet<Key> = conversations.iter().map(|one| said(one)).collect();
+        assert_eq!(keys.len(), conversations.len());
+    }
+
+    #[test]
+    fn what_stands_for_the_messages_is_taken_as_it_is() {
+        let plan = plan();
+        let asked = |rest: &str, question: &str| {
+            let call = Call {
+                reuse: Reuse {
+                    basis: Some(Basis {
+                        question: question.into(),
+                        rest: rest.into(),
+                    }),
+                    ..Reuse::default()
+                },
+                ..Call::default()
+            };
+            lookup(&plan, &ChatRequest::default(), &call, true)
+        };
+        let pairs = [("a", "b"), ("ab", ""), ("", "ab"), ("a", "b "), ("a ", "b")];
+        let keys: HashSet<Key> = pairs.iter().map(|(r, q)| asked(r, q).key).collect();
+        assert_eq!(keys.len(), pairs.len());
+        // Another question of the same scope may still mean the same.
+        assert_eq!(asked("a", "b").scope, asked("a", "b ").scope);
+        assert_eq!(asked("a", " ").question, None);
     }
 }

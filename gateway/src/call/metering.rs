@@ -44,6 +44,7 @@ impl Metered {
             // Set once for each call; a second one would be the same call's.
             cell.set(reservation.limits()).ok();
         }
+        call.ids.add(reservation.call_id());
         reservation.prompt(|| {
             let contents = request
                 .messages

@@ -19,7 +19,7 @@ mod replay;
 mod run;
 mod thinking;
 
-use super::accounts::{Accounts, Caller, RateHeaders};
+use super::accounts::{Accounts, CallIds, Caller, RateHeaders};
 use super::cache::Cache;
 
 pub(super) use flight::Flights;
@@ -34,6 +34,8 @@ pub struct Call {
     /// id draw the same target among weighted ones; without one each is drawn
     /// anew.
     pub request_id: String,
+    /// Told the ids under which the ledger has what is done for this call.
+    pub ids: CallIds,
     /// When an earlier answer will do.
     pub reuse: Reuse,
     /// Told, before the first event, how the limits of the caller's key stand.
@@ -48,6 +50,7 @@ impl Default for Call {
         Self {
             caller: Caller::anonymous(),
             request_id: String::new(),
+            ids: CallIds::default(),
             reuse: Reuse::default(),
             limits: None,
         }

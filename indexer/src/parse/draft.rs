@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::format::Format;
 use super::language;
-use crate::document::{Document, Metadata, Page, Section};
+use crate::document::{Document, Metadata, Page, Section, is_reserved_name};
 use crate::{Error, ErrorKind, Result};
 
 /// Line ends in a row: two blank lines.
@@ -23,8 +23,11 @@ const MAX_HEADING_CHARS: usize = 200;
 /// Deepest level of a section.
 const MAX_LEVEL: u8 = 12;
 
-/// Metadata names that filters use for the document itself.
-const RESERVED: [&str; 5] = ["uri", "title", "document_id", "labels", "format"];
+/// The fact that Cairn finds out itself.
+const FORMAT: &str = "format";
+
+/// Comes before a file's facts whose names stand for something else.
+const FROM_FILE: &str = "file.";
 
 /// Collects the text, sections, pages and facts of one document.
 pub(super) struct Draft {
@@ -251,8 +254,9 @@ impl Draft {
         self.warnings.push(warning.into());
     }
 
-    /// Records a fact; empty ones and the names of the document's own fields
-    /// are left out, and the first of two wins.
+    /// Records a fact; empty ones are left out, and the first of two wins. A fact with the
+    /// name of a document's own field gets another: whoever wrote the file does not
+    /// decide who reads it.
     pub(super) fn fact(&mut self, name: &str, value: impl Into<Value>) {
         let value = match value.into() {
             Value::String(text) => Value::String(one_line(&text)),
@@ -264,9 +268,14 @@ impl Draft {
             Value::Array(items) => items.is_empty(),
             _ => false,
         };
-        if !empty && !RESERVED.contains(&name) {
-            self.metadata.entry(name.to_owned()).or_insert(value);
+        if empty || name == FORMAT {
+            return;
         }
+        let name = match is_reserved_name(name) {
+            true => format!("{FROM_FILE}{name}"),
+            false => name.to_owned(),
+        };
+        self.metadata.entry(name).or_insert(value);
     }
 
     /// Sets the title unless there is one, or `title` is blank.
@@ -515,6 +524,7 @@ mod tests {
         let metadata = finish(draft).metadata;
         assert_eq!(metadata["author"], "Ann Lee");
         assert!(!metadata.contains_key("labels") && !metadata.contains_key("empty"));
+        assert_eq!(metadata["file.labels"], "admin");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use cairn_files::private;
 use tantivy::Directory;
 use tantivy::directory::error::{DeleteError, LockError, OpenReadError, OpenWriteError};
 use tantivy::directory::{
@@ -12,12 +13,13 @@ use tantivy::directory::{
 
 use super::index::META_FILE;
 
-/// Tantivy's memory-mapped folder, but for two things that 0.27 leaves open:
+/// Tantivy's memory-mapped folder, but for three things that 0.27 leaves open:
 ///
 /// - It renames `meta.json`, which is the commit, without flushing the folder: a power cut
 ///   after the commit could bring the last one back, whose files may be deleted already.
 /// - A reader takes a lock by creating a file: what nobody may write to could not be
 ///   searched.
+/// - Its files may be read by everybody on the machine.
 #[derive(Clone, Debug)]
 pub(super) struct WordsDirectory {
     files: MmapDirectory,
@@ -48,6 +50,8 @@ impl Directory for WordsDirectory {
 
     fn open_write(&self, path: &Path) -> Result<WritePtr, OpenWriteError> {
         let out = self.files.open_write(path)?;
+        // It is empty still, in a folder that is closed already.
+        private::close(&self.path.join(path));
         #[cfg(test)]
         let out = observed::writer(out, self.path.join(path));
         Ok(out)
@@ -59,6 +63,7 @@ impl Directory for WordsDirectory {
 
     fn atomic_write(&self, path: &Path, data: &[u8]) -> io::Result<()> {
         self.files.atomic_write(path, data)?;
+        private::close(&self.path.join(path));
         #[cfg(test)]
         observed::file(&self.path.join(path));
         match path == Path::new(META_FILE) {
@@ -81,7 +86,11 @@ impl Directory for WordsDirectory {
             {
                 Ok(DirectoryLock::from(Box::new(())))
             }
-            other => other,
+            taken => {
+                let taken = taken?;
+                private::close(&self.path.join(&lock.filepath));
+                Ok(taken)
+            }
         }
     }
 

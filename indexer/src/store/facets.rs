@@ -48,7 +48,10 @@ impl Facets {
         for (document, record) in documents.records().iter().enumerate() {
             let at = document as u32;
             for (field, value) in &record.metadata {
-                facets.add(field, value, at);
+                // From before such names were refused: it says nothing for the document.
+                if !BUILT_IN.contains(&field.as_str()) {
+                    facets.add(field, value, at);
+                }
             }
             facets.add(
                 "document_id",

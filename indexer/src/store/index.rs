@@ -13,6 +13,7 @@ use crate::{Error, ErrorKind, Result};
 
 use super::directory::WordsDirectory;
 use super::payload::Payload;
+use cairn_files::private;
 use super::schema::{ANALYZER, Fields, schema};
 use super::{IndexSettings, Snapshot, Writer, doctor, fault, lock};
 
@@ -171,7 +172,7 @@ impl Shared {
             return Ok(words.clone());
         }
         let dir = self.dir.join(WORDS_DIR);
-        cairn_files::create_folders(&dir).map_err(|error| Error::from(error).at(&dir))?;
+        private::folder(&dir).map_err(|error| Error::from(error).at(&dir))?;
         let directory = locate(WordsDirectory::open(&dir), &dir)?;
         let index = locate(tantivy::Index::open_or_create(directory, schema().0), &dir)?;
         let words = Words::new(index, &self.settings.language)?;

@@ -1,11 +1,12 @@
 //! One writer to a collection: a lock on a file, which the system lets go of
 //! when its process ends, however it ends.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use cairn_files::private;
 use crate::{Error, ErrorKind, Result};
 
 pub(super) const LOCK_FILE: &str = "lock";
@@ -40,7 +41,7 @@ impl WriterLock {
 
     fn try_acquire(dir: &Path) -> Result<Self> {
         let path = dir.join(LOCK_FILE);
-        let mut file = OpenOptions::new()
+        let mut file = private::options()
             .read(true)
             .write(true)
             .create(true)

@@ -25,6 +25,7 @@ use super::segments::{self, Merge};
 use super::twins::text_hash;
 use super::{Fingerprint, PutReport, Root, Snapshot, fault};
 use crate::chunk::Piece;
+use cairn_files::private;
 
 /// Memory for postings that are not on disk yet.
 const WORDS_BUFFER_NUM_BYTES: usize = 64 << 20;
@@ -61,8 +62,9 @@ pub struct Writer {
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, embedder: Arc<dyn Embedder>) -> Result<Self> {
         let vectors_dir = shared.vectors_dir();
-        cairn_files::create_folders(&vectors_dir)
-            .map_err(|error| Error::from(error).at(&vectors_dir))?;
+        for folder in [&shared.dir, &vectors_dir] {
+            private::folder(folder).map_err(|error| Error::from(error).at(folder))?;
+        }
         let lock = WriterLock::acquire(&shared.dir)?;
         shared.refresh()?;
         let base = shared.snapshot();

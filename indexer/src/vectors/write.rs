@@ -197,14 +197,9 @@ fn save(
     dir: &Path,
     sections: impl FnOnce(&mut SectionWriter) -> std::io::Result<Layout>,
 ) -> Result<SegmentMeta> {
+    // A temporary file is its owner's alone, as every file of the index.
     let mut builder = tempfile::Builder::new();
     builder.prefix(".tmp-").suffix(".vec");
-    #[cfg(unix)]
-    {
-        // As every other file of the index: what the user's umask leaves.
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
     let at_dir = |error: std::io::Error| Error::from(error).at(dir);
     let temporary = builder.tempfile_in(dir).map_err(at_dir)?;
     let mut out = SectionWriter {

@@ -396,6 +396,29 @@ mod wheels {
     }
 
     #[test]
+    fn an_installer_does_not_run_in_the_folder_of_the_user() {
+        let (folder, tools) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut hub = hub(folder.path(), &format!("{HF}, {WHEEL}"));
+        wheel(
+            tools.path(),
+            "tiny-model",
+            &[("tiny/data/words.bin", WORDS)],
+        );
+        let seen = tools.path().join("seen");
+        let installer = fake_installer(tools.path(), &format!("pwd > '{}'", seen.display()));
+        hub.fetchers.wheel.0.push(Installer::Pip(installer.into()));
+        let (result, _) = recorded(&hub);
+        assert_whole(&hub, result);
+        let seen = std::fs::read_to_string(seen).unwrap();
+        let hub_folder = folder.path().canonicalize().unwrap();
+        assert!(
+            Path::new(seen.trim()).starts_with(&hub_folder),
+            "{seen} is not in {}",
+            hub_folder.display()
+        );
+    }
+
+    #[test]
     fn parts_of_several_wheels_become_one_file() {
         let (folder, tools) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let mut hub = hub(folder.path(), PARTS);

@@ -1,45 +1,96 @@
 //! One configuration, resolved once: `config/default.toml`, then a file, then
-//! `CAIRN__SECTION__KEY`, then flags.
+//! `CAIRN__SECTION__KEY`, then flags. The file is the one that the user names, or the one
+//! in the current folder that the user vouched for; folders above are not searched.
 
 mod accounts;
 mod gateway;
+mod layers;
 mod schema;
+mod trust;
 
 use std::path::Path;
 
 use anyhow::Context as _;
 use figment::Figment;
-use figment::providers::{Env, Format as _, Serialized, Toml};
+use figment::providers::{Data, Env, Format as _, Serialized, Toml};
 
 pub use accounts::*;
+pub use layers::{FileLayer, Ignored, Layers, read as read_file, settings_of};
 pub use schema::*;
+pub use trust::{Trust, TrustStore, TrustedFile};
 
 /// The commented file that is the lowest layer.
 pub const DEFAULT_TOML: &str = include_str!("../../../config/default.toml");
 
-/// The file that is read when `--config` names none and it is there.
+/// The file that is read when `--config` names none, if it is there and trusted.
 pub const LOCAL_FILE: &str = "cairn.toml";
 
+/// Variables of the environment that are settings begin with this.
+const VARIABLES: &str = "CAIRN__";
+
 impl Config {
-    /// Resolves the layers. `file` must exist when given; `overrides` are
-    /// pairs of a dotted key and a value, from flags.
+    /// Resolves the layers without any file in the current folder. `file` must exist
+    /// when given; `overrides` are pairs of a dotted key and a value, from flags.
+    ///
+    /// # Errors
+    /// What is wrong, by key.
     pub fn load(
         file: Option<&Path>,
         overrides: &[(&str, serde_json::Value)],
     ) -> anyhow::Result<Self> {
-        let mut layers = Figment::from(Toml::string(DEFAULT_TOML));
-        match file {
-            Some(path) => {
-                anyhow::ensure!(
-                    path.is_file(),
-                    "no configuration file at {}; create it or leave --config out",
-                    path.display()
-                );
-                layers = layers.merge(Toml::file_exact(path));
+        let named = file.map(named_file).transpose()?;
+        Self::resolve(named, overrides)
+    }
+
+    /// Resolves the layers, and says what they were. Without `file`, the one in the
+    /// folder `here` is used if it is in `store`.
+    ///
+    /// # Errors
+    /// What is wrong, by key.
+    pub fn load_from(
+        here: &Path,
+        file: Option<&Path>,
+        overrides: &[(&str, serde_json::Value)],
+        store: Option<&TrustStore>,
+    ) -> anyhow::Result<(Self, Layers)> {
+        let (layer, data) = match file {
+            Some(path) => (FileLayer::Named(path.to_owned()), Some(named_file(path)?)),
+            None => {
+                let (layer, text) = layers::local_file(here, store);
+                // These are the bytes that somebody vouched for: the file is not opened
+                // a second time.
+                (layer, text.map(|text| Toml::string(&text)))
             }
-            None => layers = layers.merge(Toml::file(LOCAL_FILE)),
+        };
+        let is_setting = |name: &String| {
+            let start = name.get(..VARIABLES.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(VARIABLES))
+        };
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        let mut variables: Vec<String> = names.filter(is_setting).collect();
+        variables.sort();
+        let config = match &layer {
+            FileLayer::Trusted(path) => Self::resolve(data, overrides)
+                .with_context(|| format!("with {}", path.display()))?,
+            _ => Self::resolve(data, overrides)?,
+        };
+        let layers = Layers {
+            file: layer,
+            variables,
+            flags: overrides.iter().map(|(key, _)| (*key).to_owned()).collect(),
+        };
+        Ok((config, layers))
+    }
+
+    fn resolve(
+        file: Option<Data<Toml>>,
+        overrides: &[(&str, serde_json::Value)],
+    ) -> anyhow::Result<Self> {
+        let mut layers = Figment::from(Toml::string(DEFAULT_TOML));
+        if let Some(file) = file {
+            layers = layers.merge(file);
         }
-        layers = layers.merge(Env::prefixed("CAIRN__").split("__"));
+        layers = layers.merge(Env::prefixed(VARIABLES).split("__"));
         for (key, value) in overrides {
             layers = layers.merge(Serialized::default(key, value));
         }
@@ -49,6 +100,16 @@ impl Config {
         config.check()?;
         Ok(config)
     }
+}
+
+fn named_file(path: &Path) -> anyhow::Result<Data<Toml>> {
+    anyhow::ensure!(
+        path.is_file(),
+        "no configuration file at {}; create it or leave --config out",
+        path.display()
+    );
+    // Exactly this one: `Toml::file` would look for the name in every folder above.
+    Ok(Toml::file_exact(path))
 }
 
 impl Default for Config {

@@ -152,6 +152,7 @@ pub struct Answer {
 #[serde(deny_unknown_fields)]
 pub struct Server {
     pub bind: String,
+    pub open_to_network: bool,
     pub max_body_mb: usize,
     pub max_query_bytes: usize,
     pub max_concurrency: usize,

@@ -39,8 +39,8 @@ pub(crate) struct CollectionInfo {
 
 impl CollectionInfo {
     fn read(engine: &Engine, name: &str, access: &Access) -> Result<Self, ApiError> {
+        let snapshot = engine.current_collection(name)?.snapshot();
         let overview = engine.overview(name, access)?;
-        let snapshot = engine.collection(name)?.snapshot();
         Ok(Self {
             name: name.to_owned(),
             generation: overview.generation,

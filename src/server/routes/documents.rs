@@ -122,10 +122,13 @@ pub(crate) struct StoredUpload {
     pub title: String,
     /// Chunks it was cut into.
     pub chunks: usize,
-    /// Chunks that the embedder read.
-    pub embedded: usize,
-    /// Chunks whose vector was there already.
-    pub reused: usize,
+    /// Chunks that the embedder read. For callers who read every document: it tells
+    /// whether the same text is in one of the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedded: Option<usize>,
+    /// Chunks whose vector was there already. For callers who read every document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reused: Option<usize>,
     /// What could not be read of it and was left out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -255,7 +258,7 @@ pub(crate) async fn list(
     let collection = collection_or_default(&service, params.collection);
     let offset = params.offset.unwrap_or(0);
     blocking(move || {
-        let snapshot = engine.collection(&collection)?.snapshot();
+        let snapshot = engine.current_collection(&collection)?.snapshot();
         let documents = snapshot.documents(offset, limit, &access_of(&caller))?;
         Ok(Json(DocumentPage {
             collection,
@@ -289,7 +292,7 @@ pub(crate) async fn show(
     let engine = service.core()?.engine.clone();
     let collection = collection_or_default(&service, params.collection);
     blocking(move || {
-        let snapshot = engine.collection(&collection)?.snapshot();
+        let snapshot = engine.current_collection(&collection)?.snapshot();
         let access = access_of(&caller);
         // What the caller may not read is not there.
         let stored = snapshot.document(id, &access)?;
@@ -376,6 +379,7 @@ pub(crate) async fn upload(
         .writes
         .write(&collection, Work::Put(documents), &access_of(&caller))
         .await?;
+    let reads_everything = access_of(&caller) == Access::All;
     let stored = names.into_iter().zip(receipt.put);
     let report = UploadReport {
         collection,
@@ -386,8 +390,8 @@ pub(crate) async fn upload(
                 uri,
                 title,
                 chunks: put.chunks,
-                embedded: put.embedded,
-                reused: put.reused,
+                embedded: reads_everything.then_some(put.embedded),
+                reused: reads_everything.then_some(put.reused),
                 warnings,
             })
             .collect(),
@@ -424,7 +428,7 @@ pub(crate) async fn delete(
     let access = access_of(&caller);
     // Asked first, so that a wrong id or name makes no commit and no folder.
     blocking(move || {
-        let snapshot = engine.collection(&name)?.snapshot();
+        let snapshot = engine.current_collection(&name)?.snapshot();
         let found = snapshot.document(id, &access)?;
         found.map(drop).ok_or_else(|| no_document(id, &name))
     })

@@ -25,7 +25,7 @@ use crate::server::observe;
 use crate::server::state::Service;
 use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answered};
 use cairn_engine::retrieve::{Mode, SearchRequest};
-use cairn_gateway::accounts::Caller;
+use cairn_gateway::accounts::{CallIds, Caller};
 use cairn_settings::config::Config;
 
 /// Most contexts of an answer, and most sources of a search.
@@ -237,6 +237,7 @@ impl QueryBody {
             search: self.into_search(config, &caller)?,
             caller,
             request_id,
+            calls: CallIds::default(),
             generate,
             model,
             history,

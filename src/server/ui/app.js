@@ -32,7 +32,7 @@ async function submit(text, remember = true) {
   if (remember && !turns.length) {
     const params = new URLSearchParams({ q: text });
     if (collection) params.set("collection", collection);
-    window.history.pushState({}, "", `?${params}`);
+    window.history.pushState({ asked: true }, "", `?${params}`);
   }
   document.title = `${text.slice(0, 60)} · Cairn`;
 
@@ -115,7 +115,11 @@ addEventListener("keydown", (event) => {
   }
 });
 
-/** Asks what the address says, so that it can be shared. */
+/**
+ * Shows the question in the address, so that it can be shared. It is asked at once only
+ * where this page itself put it there: a link on another page must not spend anything
+ * before somebody has read the question.
+ */
 function fromAddress() {
   const params = new URLSearchParams(location.search);
   const collection = params.get("collection");
@@ -124,7 +128,13 @@ function fromAddress() {
     byId("collection").replaceChildren(option);
   }
   const text = params.get("q");
-  if (text) submit(text, false);
+  if (!text) return;
+  if (window.history.state?.asked) {
+    submit(text, false);
+  } else {
+    question.value = text;
+    fit();
+  }
 }
 addEventListener("popstate", () => {
   clear();

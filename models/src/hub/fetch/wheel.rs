@@ -132,6 +132,9 @@ impl Installers {
         bytes: &dyn Fn(u64),
     ) -> Result<()> {
         let mut reasons = Vec::new();
+        // The installer runs inside it, where a relative path would mean another one.
+        let whole = std::path::absolute(folder);
+        let folder = whole.as_deref().unwrap_or(folder);
         for installer in &self.0 {
             match run(
                 installer.command(package, version, tag, folder),
@@ -157,6 +160,9 @@ fn run(mut command: Command, folder: &Path, bytes: &dyn Fn(u64)) -> Result<(), S
     let log = tempfile::tempfile().map_err(|cause| cause.to_string())?;
     let errors = log.try_clone().map_err(|cause| cause.to_string())?;
     let spawned = command
+        // `python -m` looks for modules in the current folder first, and uv for its
+        // settings: neither may come with a folder that somebody else wrote.
+        .current_dir(folder)
         // Half-fetched files then lie on the disk that has the room, and their
         // size tells the progress.
         .env("TMPDIR", folder)

@@ -74,6 +74,7 @@ pub(crate) async fn complete(
             ..Reuse::default()
         },
         limits: Some(Arc::clone(&limits)),
+        ..Call::default()
     };
     let cancel = CancelOnDrop::default();
     let events = gateway.chat(&plan, request, call, cancel.token());
