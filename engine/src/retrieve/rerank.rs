@@ -54,7 +54,7 @@ pub(super) struct Reading {
 
 /// What the re-ranker said of one candidate.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// Its score.
     Score(f32),
     /// Nothing: the time was over before.

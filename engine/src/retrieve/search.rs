@@ -255,7 +255,13 @@ fn explain(reading: &Reading) -> Option<String> {
     ))
 }
 
-fn source(n: u32, candidate: Candidate, cosine: Option<f32>, copies: u32, question: &str) -> Source {
+fn source(
+    n: u32,
+    candidate: Candidate,
+    cosine: Option<f32>,
+    copies: u32,
+    question: &str,
+) -> Source {
     let stored = candidate.stored;
     let pages = pages::of_chunk(&stored.chunk);
     Source {

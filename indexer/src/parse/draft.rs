@@ -88,11 +88,6 @@ impl Draft {
         self.text.is_empty()
     }
 
-    /// The text so far.
-    pub(super) fn text(&self) -> &str {
-        &self.text
-    }
-
     /// Bytes of the text.
     pub(super) fn len(&self) -> usize {
         self.text.len()

@@ -13,9 +13,9 @@ use crate::{Error, ErrorKind, Result};
 
 use super::directory::WordsDirectory;
 use super::payload::Payload;
-use cairn_files::private;
 use super::schema::{ANALYZER, Fields, schema};
 use super::{IndexSettings, Snapshot, Writer, doctor, fault, lock};
+use cairn_files::private;
 
 /// Folder of the word index inside a collection.
 pub(super) const WORDS_DIR: &str = "words";

@@ -6,8 +6,8 @@ use std::io::{Read, Seek, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use cairn_files::private;
 use crate::{Error, ErrorKind, Result};
+use cairn_files::private;
 
 pub(super) const LOCK_FILE: &str = "lock";
 

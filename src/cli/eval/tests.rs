@@ -56,6 +56,7 @@ fn setup() -> Setup {
         quiet: true,
         progress: false,
         palette: Palette::new(false),
+        layers: cairn_settings::config::Layers::default(),
     };
     Setup {
         context,

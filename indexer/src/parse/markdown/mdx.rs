@@ -31,7 +31,8 @@ pub(super) fn to_markdown(mdx: &str) -> String {
     while at < lines.len() {
         let line = lines[at];
         if let Some(open) = fence {
-            if line.trim().starts_with(open) && line.trim().trim_start_matches(['`', '~']).is_empty()
+            if line.trim().starts_with(open)
+                && line.trim().trim_start_matches(['`', '~']).is_empty()
             {
                 fence = None;
             }
@@ -67,8 +68,19 @@ fn statement(lines: &[&str]) -> Option<usize> {
     let first = lines.first()?;
     let is_export = first.strip_prefix("export ").is_some_and(|rest| {
         let words = [
-            "const ", "let ", "var ", "default ", "function ", "function* ", "async ", "class ",
-            "type ", "interface ", "enum ", "{", "*",
+            "const ",
+            "let ",
+            "var ",
+            "default ",
+            "function ",
+            "function* ",
+            "async ",
+            "class ",
+            "type ",
+            "interface ",
+            "enum ",
+            "{",
+            "*",
         ];
         words.iter().any(|word| rest.trim_start().starts_with(word))
     });
@@ -101,11 +113,9 @@ fn is_import(statement: &str) -> bool {
     let rest = statement["import".len()..].trim_start();
     let quoted = |text: &str| text.trim_start().starts_with(['\'', '"']);
     quoted(rest)
-        || rest
-            .rsplit_once("from")
-            .is_some_and(|(names, module)| {
-                quoted(module) && names.ends_with(|c: char| c.is_whitespace() || c == '}')
-            })
+        || rest.rsplit_once("from").is_some_and(|(names, module)| {
+            quoted(module) && names.ends_with(|c: char| c.is_whitespace() || c == '}')
+        })
 }
 
 /// Brackets that a line opens less those that it closes; those in texts do not

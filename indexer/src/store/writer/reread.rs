@@ -42,7 +42,8 @@ impl Writer {
             let chunk = base.stored_chunk(at)?;
             let own = covered_from(&chunk.text, chunk.span.start, covered);
             let context = if self.shared.settings.context {
-                context(&record.title, &chunk.heading_path, own)
+                let columns = chunk.columns.as_deref();
+                context(&record.title, &chunk.heading_path, columns, own)
             } else {
                 String::new()
             };
