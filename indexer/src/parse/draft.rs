@@ -354,8 +354,11 @@ impl Draft {
         }
         self.newlines = 0;
         self.min_newlines = 0;
+        // A section in the middle of a line begins with its first word.
+        let is_inside = !self.text.is_empty() && !self.text.ends_with('\n');
+        let gap = if is_inside { self.spaces.len() } else { 0 };
         for section in &mut self.sections[self.open_sections..] {
-            section.span.start = self.text.len();
+            section.span.start = self.text.len() + gap;
         }
         for page in &mut self.pages[self.open_pages..] {
             page.span.start = self.text.len();

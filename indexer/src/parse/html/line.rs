@@ -140,7 +140,12 @@ impl<'a> Line<'a> {
                 }
             }
             "button" => self.around(index, Gap::Word),
-            "li" | "dt" | "tr" | "caption" => self.around(index, Gap::Item),
+            "li" | "tr" | "caption" => self.around(index, Gap::Item),
+            "dt" => {
+                self.part(Gap::Item);
+                self.children(index);
+                self.part(Gap::Meaning);
+            }
             "dd" => {
                 self.part(Gap::Meaning);
                 self.children(index);
