@@ -7,7 +7,7 @@ use pdfium_render::prelude::{PdfPage, PdfPageText, PdfPageTextChar, PdfRect};
 const WIDE_GAP: f32 = 0.9;
 /// Height of a capital letter in font sizes, for fonts that do not say theirs.
 const CAPITAL_HEIGHT: f32 = 0.72;
-/// A turned line has ended when the next word stands this many font sizes off it.
+/// A line has ended when the next word stands this many font sizes off it.
 const LINE_SHIFT: f32 = 0.6;
 
 /// A rectangle in the page's own coordinates: y grows upwards.
@@ -110,9 +110,10 @@ pub(super) struct Glyphs {
 
 /// Reads the characters of a page that lie on it.
 pub(super) fn read(page: &PdfPage<'_>, text: &PdfPageText<'_>) -> Glyphs {
-    // What is cut off is not seen.
+    // What is cut off is not seen; boxes that leave nothing are a mistake.
     let visible = page.boundaries().bounding();
     let visible = visible.ok().map(|found| Area::of(&found.bounds));
+    let visible = visible.filter(|area| area.left < area.right && area.bottom < area.top);
     let mut cutter = Cutter::default();
     let chars = text.chars();
     for index in 0..chars.len() {
@@ -174,14 +175,13 @@ impl Cutter {
     fn divide(&mut self, area: &Area, char: &PdfPageTextChar<'_>) {
         let Some(fragment) = &self.open else { return };
         let seen = fragment.turn.see(area);
-        let ends_line = if fragment.turn == Turn(0) {
-            Turn::of(char) != fragment.turn
-        } else {
-            // pdfium knows where upright lines end; turned ones it may join.
-            Turn::of(char) != fragment.turn
-                || (base(char, fragment.turn, area) - fragment.base).abs()
-                    > LINE_SHIFT * fragment.size
-        };
+        let size = fragment.size.max((seen.top - seen.bottom) / CAPITAL_HEIGHT);
+        // pdfium does not end every line: not where columns are drawn by rows, and
+        // not where lines are turned. Most words stand where they must.
+        let may_be_off = (seen.bottom - fragment.base).abs() > 0.4 * size;
+        let ends_line = Turn::of(char) != fragment.turn
+            || (may_be_off
+                && (base(char, fragment.turn, area) - fragment.base).abs() > LINE_SHIFT * size);
         if ends_line {
             self.end_line();
         } else if seen.left - fragment.right > WIDE_GAP * fragment.size {
