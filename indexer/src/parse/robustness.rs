@@ -84,13 +84,76 @@ const PIECES: &[&str] = &[
 
 /// Elements that mean something in one office format or another.
 const ELEMENTS: &[&str] = &[
-    "p", "r", "t", "tbl", "tr", "tc", "pPr", "rPr", "trPr", "tcPr", "vanish", "del", "ins", "numPr",
-    "numId", "ilvl", "pStyle", "vMerge", "gridSpan", "gridBefore", "hyperlink", "fldSimple", "fldChar",
-    "instrText", "sdt", "sdtPr", "sdtContent", "AlternateContent", "Choice", "Fallback", "footnote",
-    "footnoteReference", "comment", "sym", "br", "tab", "sp", "txBody", "ph", "buAutoNum", "graphicFrame",
-    "row", "c", "v", "is", "mergeCell", "col", "style", "lvl", "abstractNum", "num", "h", "span", "list",
-    "list-item", "table", "table-row", "table-cell", "covered-table-cell", "note", "annotation", "a", "s",
-    "list-style", "page-number", "header", "footer", "body", "master-styles", "sectPr",
+    "p",
+    "r",
+    "t",
+    "tbl",
+    "tr",
+    "tc",
+    "pPr",
+    "rPr",
+    "trPr",
+    "tcPr",
+    "vanish",
+    "del",
+    "ins",
+    "numPr",
+    "numId",
+    "ilvl",
+    "pStyle",
+    "vMerge",
+    "gridSpan",
+    "gridBefore",
+    "hyperlink",
+    "fldSimple",
+    "fldChar",
+    "instrText",
+    "sdt",
+    "sdtPr",
+    "sdtContent",
+    "AlternateContent",
+    "Choice",
+    "Fallback",
+    "footnote",
+    "footnoteReference",
+    "comment",
+    "sym",
+    "br",
+    "tab",
+    "sp",
+    "txBody",
+    "ph",
+    "buAutoNum",
+    "graphicFrame",
+    "row",
+    "c",
+    "v",
+    "is",
+    "mergeCell",
+    "col",
+    "style",
+    "lvl",
+    "abstractNum",
+    "num",
+    "h",
+    "span",
+    "list",
+    "list-item",
+    "table",
+    "table-row",
+    "table-cell",
+    "covered-table-cell",
+    "note",
+    "annotation",
+    "a",
+    "s",
+    "list-style",
+    "page-number",
+    "header",
+    "footer",
+    "body",
+    "master-styles",
+    "sectPr",
 ];
 const ATTRIBUTES: &[&str] = &[
     "",
@@ -115,12 +178,15 @@ const ATTRIBUTES: &[&str] = &[
 
 /// Well-formed XML of such elements.
 fn markup() -> impl Strategy<Value = String> {
-    let leaf = prop::sample::select(&["", "x", "a b", "é", "1", "\u{1}"][..]).prop_map(str::to_owned);
+    let leaf =
+        prop::sample::select(&["", "x", "a b", "é", "1", "\u{1}"][..]).prop_map(str::to_owned);
     leaf.prop_recursive(6, 60, 6, |inner| {
         let element = prop::sample::select(ELEMENTS);
         let attribute = prop::sample::select(ATTRIBUTES);
         (element, attribute, prop::collection::vec(inner, 0..6)).prop_map(
-            |(name, attribute, inside)| format!("<w:{name} {attribute}>{}</w:{name}>", inside.concat()),
+            |(name, attribute, inside)| {
+                format!("<w:{name} {attribute}>{}</w:{name}>", inside.concat())
+            },
         )
     })
 }

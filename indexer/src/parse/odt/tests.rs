@@ -13,7 +13,11 @@ fn odt(styles: &str, body: &str, pages: &str) -> Vec<u8> {
          <office:body><office:text>{body}</office:text></office:body></office:document-content>"
     );
     let pages = format!("<office:document-styles>{pages}</office:document-styles>");
-    stored_zip(&[("mimetype", TYPE), ("content.xml", &content), ("styles.xml", &pages)])
+    stored_zip(&[
+        ("mimetype", TYPE),
+        ("content.xml", &content),
+        ("styles.xml", &pages),
+    ])
 }
 
 #[test]
