@@ -329,7 +329,7 @@ fn is_balanced(text: &str) -> bool {
     }
     let quotes = text.replace("``", "").matches('`').count();
     let literals = text.matches("``").count();
-    quotes % 2 == 0 && literals % 2 == 0
+    quotes.is_multiple_of(2) && literals.is_multiple_of(2)
 }
 
 /// `text` with every run of white space as one space.

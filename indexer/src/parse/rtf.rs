@@ -1,6 +1,7 @@
 //! Rich Text Format: paragraphs, headings by outline level, tables, links,
 //! notes, comments, headers and footers.
 
+mod purposes;
 mod reader;
 mod tokens;
 

@@ -382,16 +382,18 @@ impl Story<'_> {
                 self.tables.end_cell();
             }
             "tr" => self.end_row(),
-            "tbl" => {
-                if self.tables.end() {
-                    self.draft.blank_line();
-                }
-            }
+            "tbl" => self.end_table(),
             "footnote" | "endnote" | "comment" => {
                 self.flush();
                 self.notes.end(self.draft, self.shared.limit);
             }
             _ => {}
+        }
+    }
+
+    fn end_table(&mut self) {
+        if self.tables.end() {
+            self.draft.blank_line();
         }
     }
 

@@ -379,11 +379,7 @@ impl Writer<'_> {
                     self.draft.break_line();
                 }
             }
-            "table" => {
-                if self.tables.end() {
-                    self.draft.blank_line();
-                }
-            }
+            "table" => self.end_table(),
             "footer" | "footer-left" | "footer-first" => {
                 if let Some(header) = self.header.take() {
                     let footer = std::mem::replace(self.draft, header);
@@ -392,6 +388,12 @@ impl Writer<'_> {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn end_table(&mut self) {
+        if self.tables.end() {
+            self.draft.blank_line();
         }
     }
 

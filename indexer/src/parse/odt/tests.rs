@@ -29,7 +29,7 @@ fn a_text_of_pandoc() {
     assert!(
         document.text.ends_with(
             "Berths\n\nBoats stay two nights (https://port.example.org/stay).[1] See below.\n\n\
-             1. moor\n2. pay\n  a) in cash\n  b) by card\n\n- no fires\n\n\
+             1. moor\n2. pay\n  a) in cash\n  b) by card\n- no fires\n\n\
              Size | Fee\n10 m | 9\n20 m | 18\n\nFees\n\nEnd.\n\n[1] In winter three."
         ),
         "{}",

@@ -167,6 +167,9 @@ impl Reader<'_> {
         let argument = if TITLED.contains(&bare) {
             self.clean(argument)
         } else if TRANSPARENT.contains(&bare) {
+            while at < end && self.line(at).is_empty() {
+                at += 1;
+            }
             String::new()
         } else {
             argument.to_owned()

@@ -5,26 +5,11 @@ use std::collections::{HashMap, HashSet};
 use encoding_rs::Encoding;
 use serde_json::Value;
 
+use super::purposes::{Purpose, character, is_plain, purpose};
 use super::tokens::{Token, code_page, page_of_charset};
 use crate::parse::draft::Draft;
 use crate::parse::tables::{Merge, Tables};
 use crate::parse::{front_matter, links, running};
-
-/// What the text of a group is for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Purpose {
-    #[default]
-    Text,
-    /// Nothing that is read.
-    None,
-    Fonts,
-    Styles,
-    /// A fact of this name.
-    Fact(&'static str),
-    Instruction,
-    /// The author of the comment that follows.
-    Author,
-}
 
 /// What holds inside a group and ends with it.
 #[derive(Clone, Debug, Default)]
@@ -292,31 +277,17 @@ impl Reader {
 
     /// Words that stand for characters.
     fn character(&mut self, word: &str, number: Option<i32>) -> bool {
-        let text = match word {
-            "u" => {
-                self.code_point(number.unwrap_or(0));
-                return true;
-            }
-            "tab" => "\t",
-            "line" | "lbr" | "softline" => "\n",
-            "emdash" => "—",
-            "endash" => "–",
-            "bullet" => "•",
-            "lquote" => "‘",
-            "rquote" => "’",
-            "ldblquote" => "“",
-            "rdblquote" => "”",
-            "emspace" | "enspace" | "qmspace" => " ",
-            "zwj" => "\u{200d}",
-            "zwnj" => "\u{200c}",
+        match word {
+            "u" => self.code_point(number.unwrap_or(0)),
             "chpgn" => {
                 self.paragraph.has_page_number = true;
                 self.push(running::MARK.encode_utf8(&mut [0; 4]));
-                return true;
             }
-            _ => return false,
-        };
-        self.push(text);
+            word => match character(word) {
+                Some(text) => self.push(text),
+                None => return false,
+            },
+        }
         true
     }
 
@@ -346,67 +317,48 @@ impl Reader {
         if self.group().purpose == Purpose::None {
             return true;
         }
-        let purpose = match word {
-            "fonttbl" => Purpose::Fonts,
-            "stylesheet" => Purpose::Styles,
-            "colortbl" | "pict" | "nonshppict" | "filetbl" | "listtable" | "listoverridetable"
-            | "rsidtbl" | "generator" | "xe" | "tc" | "bkmkstart" | "bkmkend" | "objdata"
-            | "sn" | "sv" | "nonesttables" | "atnid" | "atndate" | "atntime" | "atnref"
-            | "atrfstart" | "atrfend" | "datafield" | "ftnsep" | "ftnsepc" | "aftnsep"
-            | "aftnsepc" | "pn" | "themedata" | "colorschememapping" | "latentstyles"
-            | "xmlnstbl" | "mmathPr" | "revtbl" | "comment" | "fldtype" | "panose" | "falt" => {
-                Purpose::None
-            }
-            "info" => return true,
-            "title" => Purpose::Fact("title"),
-            "author" => Purpose::Fact("author"),
-            "keywords" => Purpose::Fact("tags"),
-            "creatim" | "revtim" | "printim" | "buptim" | "operator" | "company" | "subject"
-            | "doccomm" | "category" | "manager" => Purpose::None,
-            "atnauthor" => Purpose::Author,
-            "fldinst" => Purpose::Instruction,
+        match word {
             "fldrslt" => {
                 let start = self.paragraph.text.len();
                 if let Some(field) = self.fields.last_mut() {
                     field.0 = start;
                 }
-                return true;
             }
             "field" => {
                 self.fields.push((self.paragraph.text.len(), String::new()));
                 self.group().ends = Ends::Field;
-                return true;
             }
-            "listtext" | "pntext" => {
-                self.paragraph.is_item = true;
-                return true;
-            }
-            "header" | "headerl" | "headerr" | "headerf" => return self.begin(Story::Header),
-            "footer" | "footerl" | "footerr" | "footerf" => return self.begin(Story::Footer),
+            "listtext" | "pntext" => self.paragraph.is_item = true,
+            "header" | "headerl" | "headerr" | "headerf" => self.begin(Story::Header),
+            "footer" | "footerl" | "footerr" | "footerf" => self.begin(Story::Footer),
             "footnote" => {
                 self.note_count += 1;
                 let mark = format!("[{}]", self.note_count);
                 self.push(&mark);
-                return self.begin(Story::Note(format!("{mark} ")));
+                self.begin(Story::Note(format!("{mark} ")));
             }
             "annotation" => {
                 let author = std::mem::take(&mut self.author);
                 let by = if author.is_empty() { "" } else { " by " };
-                return self.begin(Story::Note(format!("Comment{by}{author}: ")));
+                self.begin(Story::Note(format!("Comment{by}{author}: ")));
             }
-            "shpinst" | "shptxt" | "nesttableprops" | "shppict" => return true,
-            _ => return false,
-        };
-        self.group().purpose = purpose;
-        self.aside.clear();
+            word if is_plain(word) => {}
+            word => {
+                let Some(purpose) = purpose(word) else {
+                    return false;
+                };
+                self.group().purpose = purpose;
+                self.aside.clear();
+            }
+        }
         true
     }
 
     /// A story of its own begins; the text around it waits.
-    fn begin(&mut self, story: Story) -> bool {
+    fn begin(&mut self, story: Story) {
         if self.group().hidden {
             self.group().purpose = Purpose::None;
-            return true;
+            return;
         }
         self.outer.push(Outer {
             draft: std::mem::replace(&mut self.draft, Draft::new(self.limit)),
@@ -416,7 +368,6 @@ impl Reader {
             cell: std::mem::take(&mut self.cell),
         });
         self.group().ends = Ends::Story(story);
-        true
     }
 
     fn close(&mut self) {
