@@ -49,6 +49,10 @@ const INTERVAL_WORDS: &[&str] = &[
     "vector",
     "matrix",
 ];
+/// Words between such a word and the interval.
+const LINKS: &[&str] = &[
+    "is", "of", "are", "was", "in", "ist", "von", "est", "de", "es", "à", "è", "di",
+];
 /// Signs of formulas that are nothing in prose.
 const SIGNS: &[char] = &[
     '=', '≠', '≈', '≤', '≥', '∈', '∉', '⊂', '⊆', '∪', '∩', '×', '÷', '±', '∖', '∘',
@@ -426,12 +430,12 @@ fn ends_sentence(seen: &[char]) -> bool {
     )
 }
 
+/// Whether an interval is spoken of right before, as in `the range is [3, 8]`.
 fn follows_interval_word(seen: &[char]) -> bool {
-    let Some((at, last)) = last_letter(seen) else {
-        return false;
-    };
-    let end = if last == ':' { at } else { at + 1 };
-    let letters = seen[..end].iter().rev().take_while(|c| c.is_alphabetic());
-    let word: String = letters.collect::<Vec<_>>().into_iter().rev().collect();
-    INTERVAL_WORDS.contains(&word.to_lowercase().as_str())
+    let text: String = seen.iter().collect();
+    let text = text.trim_end().trim_end_matches(':').to_lowercase();
+    let mut words = text.rsplit(|c: char| c.is_whitespace()).take(3);
+    words
+        .find(|word| !LINKS.contains(word))
+        .is_some_and(|word| INTERVAL_WORDS.contains(&word))
 }

@@ -216,6 +216,18 @@ fn marks_without_a_space_are_told_by_what_the_sources_say() {
 }
 
 #[test]
+fn lists_of_marks_are_no_intervals() {
+    for text in [
+        "The range is described in [1, 2].",
+        "It is so [1, 2] and so.",
+        "It is so. [1, 2] The crane lifts.",
+        "As said in [1, 2] it is.",
+    ] {
+        assert_eq!(cited(text), [1, 2], "{text}");
+    }
+}
+
+#[test]
 fn made_up_lists_go_only_where_nothing_else_can_be_meant() {
     assert_eq!(answer("It is so. [7, 8]"), "It is so.");
     assert_eq!(answer("It is so [1][8, 9]."), "It is so [1].");
