@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::notes::counted;
 use crate::{Family, Measure, Qrels, Run};
 
 /// The cut-offs of `trec_eval`.
@@ -87,10 +88,11 @@ pub fn judge(run: &Run, qrels: &Qrels, complete: bool) -> Judged {
     }
     if unanswered > 0 {
         let what = match complete {
-            true => "count 0",
-            false => "are left out of the means (--complete counts them as 0)",
+            true => "counted as 0",
+            false => "left out of the means (--complete counts 0)",
         };
-        let note = format!("{unanswered} judged questions are not in the run and {what}");
+        let count = counted(unanswered, "judged question is", "judged questions are");
+        let note = format!("{count} not in the run and {what}");
         judged.notes.push(note);
     }
     let unjudged = run
@@ -99,7 +101,8 @@ pub fn judge(run: &Run, qrels: &Qrels, complete: bool) -> Judged {
         .filter(|id| !qrels.questions.contains_key(*id));
     let unjudged = unjudged.count();
     if unjudged > 0 {
-        let note = format!("{unjudged} questions of the run are not judged and left out");
+        let count = counted(unjudged, "question of the run is", "questions of the run are");
+        let note = format!("{count} not judged and left out");
         judged.notes.push(note);
     }
     judged

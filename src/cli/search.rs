@@ -106,6 +106,11 @@ pub(super) fn heading(context: &Context, source: &Source) -> String {
     if let Some(page) = source.page {
         path.push_str(&format!(", page {page}"));
     }
+    match source.copies {
+        0 => {}
+        1 => path.push_str(", and in another place"),
+        copies => path.push_str(&format!(", and in {copies} other places")),
+    }
     let paint = |style: &Style, text: String| style.apply_to(text).to_string();
     format!(
         "{} {}{}",

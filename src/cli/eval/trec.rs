@@ -41,8 +41,10 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
     let (run, repeated) = Run::read_counting(&args.run)?;
     let mut judged = trec::judge(&run, &qrels, args.complete);
     if repeated > 0 {
-        let what = "lines repeat a document of their question, which counts where it stands best";
-        judged.notes.push(format!("{repeated} {what}"));
+        judged.notes.push(format!(
+            "left out as they repeat a document of their question, which counts where it stands \
+             best: {repeated} of the run's lines"
+        ));
     }
     anyhow::ensure!(
         judged.num_q > 0,
