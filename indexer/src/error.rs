@@ -111,6 +111,19 @@ impl fmt::Display for Error {
     }
 }
 
+impl From<cairn_parse::Error> for Error {
+    fn from(error: cairn_parse::Error) -> Self {
+        let kind = match error.kind() {
+            cairn_parse::ErrorKind::InvalidInput => ErrorKind::InvalidInput,
+            cairn_parse::ErrorKind::Unsupported => ErrorKind::Unsupported,
+            cairn_parse::ErrorKind::TooLarge => ErrorKind::TooLarge,
+            cairn_parse::ErrorKind::Encrypted => ErrorKind::Encrypted,
+            cairn_parse::ErrorKind::Machine => ErrorKind::Machine,
+        };
+        Self::new(kind, error.message())
+    }
+}
+
 impl From<cairn_models::Error> for Error {
     fn from(error: cairn_models::Error) -> Self {
         let kind = match error.kind() {

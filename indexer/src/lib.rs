@@ -5,12 +5,10 @@
 //!
 //! [`Snapshot`]: crate::Snapshot
 
-mod caught;
 mod chunk;
 mod document;
 mod error;
 mod filter;
-mod parse;
 mod run;
 mod store;
 mod top_k;
@@ -18,15 +16,14 @@ pub mod vectors;
 mod walk;
 pub mod words;
 
-pub use caught::silence_caught_panics;
-pub use chunk::chunk_document;
-pub use document::{
-    Access, Chunk, Document, DocumentId, Metadata, Page, PageStart, RESERVED_NAMES, Section, Table,
-    is_reserved_name,
+pub use cairn_parse::{
+    Document, DocumentId, Metadata, Page, ParseInput, ParseLimits, RESERVED_NAMES, Section, Table,
+    is_known_binary_name, is_known_name, is_reserved_name, parse, silence_caught_panics,
 };
+pub use chunk::chunk_document;
+pub use document::{Access, Chunk, PageStart};
 pub use error::{Error, ErrorKind, Result};
 pub use filter::{Bound, Filter};
-pub use parse::{ParseInput, ParseLimits, is_known_binary_name, is_known_name, parse};
 pub use run::{
     FileFailure, FileWarning, Phase, RunOptions, RunProgress, RunReport, RunState, index_paths,
     watch,

@@ -10,8 +10,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::parse::{SNIFF_BYTES, binary_kind, is_known_binary_name, is_known_name};
 use crate::{Error, ErrorKind, Result};
+use cairn_parse::{SNIFF_BYTES, binary_kind, is_known_binary_name, is_known_name};
 
 /// What to leave out besides ignored and hidden files.
 #[derive(Clone, Debug)]

@@ -238,7 +238,7 @@ impl Upload {
                     document.labels.extend(self.labels.iter().cloned());
                     documents.push(document);
                 }
-                Err(error) => failed.push((file.uri, error.into())),
+                Err(error) => failed.push((file.uri, cairn_indexer::Error::from(error).into())),
             }
         }
         (documents, failed)

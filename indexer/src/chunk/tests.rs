@@ -5,8 +5,8 @@ use cairn_models::{Cancel, Embedder, TokenSpans};
 use proptest::prelude::*;
 
 use super::*;
-use crate::document::Table;
 use crate::{Page, Section};
+use cairn_parse::Table;
 
 /// WordPiece in small: words of more than four characters are several tokens,
 /// the later ones continuing the first, as `##` does; the window is short, and

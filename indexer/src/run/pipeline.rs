@@ -123,8 +123,8 @@ impl<'a> Pipeline<'a> {
         if job.known_hash.as_ref() == Some(&hash) {
             return Ok(Outcome::Unchanged);
         }
-        let mut document =
-            parse(&ParseInput::new(&job.uri, &bytes), limits).map_err(|e| e.at(&job.path))?;
+        let mut document = parse(&ParseInput::new(&job.uri, &bytes), limits)
+            .map_err(|error| Error::from(error).at(&job.path))?;
         document.labels.extend(self.options.labels.iter().cloned());
         for (field, value) in &self.options.metadata {
             document

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::caught::catch;
 use crate::vectors::{Segment, SegmentMeta};
 use crate::{Access, Error, ErrorKind, Result};
+use cairn_parse::catch;
 
 use super::index::{META_FILE, VECTORS_DIR, WORDS_DIR};
 use super::lock::WriterLock;

@@ -6,8 +6,8 @@ use std::path::Path;
 use tantivy::TantivyError;
 use tantivy::directory::error::{OpenReadError, OpenWriteError};
 
-use crate::caught::catch;
 use crate::{Error, ErrorKind, Result};
+use cairn_parse::catch;
 
 const DAMAGED: &str = "the word index is damaged; run `cairn doctor`";
 
