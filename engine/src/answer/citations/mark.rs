@@ -173,10 +173,7 @@ pub(super) fn read(open: char, inside: &str) -> Option<Mark> {
             }
             let (item, label) = unlabelled(item);
             labelled |= label;
-            let bare = item.strip_prefix('^').map(|item| {
-                notes += 1;
-                item
-            });
+            let bare = item.strip_prefix('^').inspect(|_| notes += 1);
             let item = bare.unwrap_or(item).trim();
             match range(item) {
                 Some(found) => {

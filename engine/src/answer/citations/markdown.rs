@@ -316,9 +316,7 @@ fn fence(text: &[char], end: bool) -> Option<Option<(char, usize)>> {
 
 /// What `rest` begins with, within a line.
 fn inline(rest: &[char], end: bool, at_line: &mut bool) -> Option<Step> {
-    let Some(&first) = rest.first() else {
-        return None;
-    };
+    let &first = rest.first()?;
     let second = rest.get(1).copied();
     Some(match first {
         '\n' => {

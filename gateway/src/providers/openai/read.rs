@@ -402,7 +402,10 @@ mod tests {
             json!({"detail": "Not found"}),
         ] {
             assert!(
-                matches!(read(&[error.clone()]), Err(Fault::Reported { .. })),
+                matches!(
+                    read(std::slice::from_ref(&error)),
+                    Err(Fault::Reported { .. })
+                ),
                 "{error}"
             );
         }
