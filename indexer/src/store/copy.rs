@@ -101,7 +101,7 @@ impl Commit {
             return Ok(Some(Self {
                 meta,
                 generation: payload.generation,
-                words: segments.flat_map(|segment| files(segment)).collect(),
+                words: segments.flat_map(files).collect(),
                 vectors: payload
                     .vectors
                     .iter()
