@@ -2,6 +2,9 @@
 
 use crate::{links, running};
 
+/// Longest text of a link to which the next part is added, in bytes.
+const MAX_LINK_TEXT: usize = 1000;
+
 /// What a paragraph's properties say.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Properties {
@@ -59,6 +62,7 @@ impl Paragraph {
         match &self.link {
             Some((last, start, end))
                 if last == address
+                    && end - start <= MAX_LINK_TEXT
                     && self.text.len()
                         == end + links::suffix(address, &self.text[*start..*end]).len() =>
             {

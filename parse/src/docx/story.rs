@@ -116,7 +116,7 @@ fn is_skipped(name: &str) -> bool {
     matches!(
         name,
         "del" | "moveFrom" | "delText" | "delInstrText" | "separator" | "rt"
-    ) || name.ends_with("Change")
+    ) || name.len() > 6 && name.ends_with("Change")
 }
 
 impl Story<'_> {

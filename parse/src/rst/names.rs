@@ -27,7 +27,9 @@ impl Names {
         let mut waiting: Vec<String> = Vec::new();
         for (at, line) in lines.iter().enumerate() {
             let body = line.trim_start();
-            names.embedded(line);
+            if line.contains('`') {
+                names.embedded(line);
+            }
             if let Some(target) = body.strip_prefix("__ ") {
                 names.anonymous.push(target.trim().to_owned());
             } else if let Some(body) = body.strip_prefix(".. ") {
