@@ -35,7 +35,7 @@ impl Args {
 pub(super) fn run(context: Context) -> anyhow::Result<Outcome> {
     let runtime = runtime()?;
     let listener = runtime.block_on(listen(&context.config.server.bind))?;
-    let service = service(&context)?;
+    let service = service(&context, &listener)?;
     stop_on_interrupt(&service)?;
     announce(&context, &listener)?;
     let loading = {
