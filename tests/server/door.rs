@@ -196,7 +196,7 @@ async fn an_upload_does_not_tell_whether_a_hidden_document_says_the_same() {
         ];
     });
     let text = "The merger is signed on Friday.";
-    let put = |uri: &str, labels: &[&str]| json!({"uri": uri, "text": text, "labels": labels});
+    let put = |uri: &str, labels: &[&str]| json!({"uri": uri, "title": "Deal", "text": text, "labels": labels});
     let hidden = post(
         &bench,
         &made[0],

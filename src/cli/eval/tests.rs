@@ -51,6 +51,7 @@ fn setup() -> Setup {
     .unwrap();
     let context = Context {
         config,
+        layers: Default::default(),
         json: true,
         verbose: 0,
         quiet: true,
