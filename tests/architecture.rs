@@ -143,7 +143,13 @@ fn rooms_used(source: &str) -> BTreeSet<String> {
 /// What `cargo metadata` says of the workspace's own crates.
 fn metadata() -> serde_json::Value {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--offline", "--no-deps"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--offline",
+            "--no-deps",
+        ])
         .current_dir(root())
         .output()
         .unwrap();

@@ -59,6 +59,10 @@ pub use format::{is_known_binary_name, is_known_name};
 use draft::Draft;
 use format::Format;
 
+/// Raised when a parser makes another document of the same bytes, so that folders are read
+/// again although their files did not change.
+pub const PARSER_VERSION: u32 = 2;
+
 /// One file or upload, as it came.
 #[derive(Clone, Copy, Debug)]
 pub struct ParseInput<'a> {

@@ -93,6 +93,7 @@ pub(super) fn update(
 fn inputs(options: &RunOptions) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
+    hasher.update(&cairn_parse::PARSER_VERSION.to_le_bytes());
     for label in &options.labels {
         hasher
             .update(&(label.len() as u64).to_le_bytes())

@@ -321,8 +321,12 @@ fn is_date(groups: &[Group<'_>]) -> bool {
     let [a, b, c] = groups else {
         return false;
     };
-    let short = |group: &Group<'_>| group.len() <= 2;
-    (a.len() == 4 && short(b) && short(c)) || (short(a) && short(b) && c.len() == 4)
+    let pair = |one: &Group<'_>, other: &Group<'_>| {
+        let value = |group: &Group<'_>| group.text.parse::<u8>().ok().filter(|_| group.len() <= 2);
+        matches!((value(one), value(other)), (Some(one), Some(other))
+            if one.max(other) <= 31 && one.min(other) <= 12)
+    };
+    (a.len() == 4 && pair(b, c)) || (pair(a, b) && c.len() == 4)
 }
 
 /// Groups of digits; the last may end in a check letter.

@@ -57,7 +57,6 @@ fn setup() -> Setup {
         quiet: true,
         progress: false,
         palette: Palette::new(false),
-        layers: cairn_settings::config::Layers::default(),
     };
     Setup {
         context,
