@@ -48,6 +48,13 @@ pub(super) struct Annotations {
     pub(super) notes: Vec<String>,
 }
 
+impl Annotations {
+    /// Whether some of it belongs to places on the page.
+    pub(super) fn has_places(&self) -> bool {
+        !self.fields.is_empty() || !self.links.is_empty()
+    }
+}
+
 /// Reads the annotations that a reader of the page sees.
 pub(super) fn read(page: &PdfPage<'_>) -> Annotations {
     let mut found = Annotations::default();

@@ -36,6 +36,17 @@ impl Area {
             && other.bottom <= self.top
     }
 
+    /// The area that lies `part` of the way to `other`.
+    fn between(&self, other: &Self, part: f32) -> Self {
+        let mix = |from: f32, to: f32| from + (to - from) * part;
+        Self {
+            left: mix(self.left, other.left),
+            bottom: mix(self.bottom, other.bottom),
+            right: mix(self.right, other.right),
+            top: mix(self.top, other.top),
+        }
+    }
+
     /// Whether the middle of `other` lies inside.
     pub(super) fn holds(&self, other: &Self) -> bool {
         let (x, y) = (
@@ -77,7 +88,7 @@ impl Turn {
     }
 }
 
-/// One character; white space has no area.
+/// One character; white space has no area, nor has what none was asked for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Glyph {
     pub(super) char: char,
@@ -108,13 +119,17 @@ pub(super) struct Glyphs {
     pub(super) fragments: Vec<Fragment>,
 }
 
-/// Reads the characters of a page that lie on it.
-pub(super) fn read(page: &PdfPage<'_>, text: &PdfPageText<'_>) -> Glyphs {
+/// Reads the characters of a page that lie on it. Only with `places` does every letter
+/// get an area; else the first and the last of a word, since each is a call.
+pub(super) fn read(page: &PdfPage<'_>, text: &PdfPageText<'_>, places: bool) -> Glyphs {
     // What is cut off is not seen; boxes that leave nothing are a mistake.
     let visible = page.boundaries().bounding();
     let visible = visible.ok().map(|found| Area::of(&found.bounds));
     let visible = visible.filter(|area| area.left < area.right && area.bottom < area.top);
-    let mut cutter = Cutter::default();
+    let mut cutter = Cutter {
+        places,
+        ..Cutter::default()
+    };
     let chars = text.chars();
     for index in 0..chars.len() {
         let Ok(char) = chars.get(index) else { break };
@@ -122,11 +137,11 @@ pub(super) fn read(page: &PdfPage<'_>, text: &PdfPageText<'_>) -> Glyphs {
             None | Some('\0' | '\r') => {}
             Some('\n') => cutter.end_line(),
             Some(c) if c.is_whitespace() => cutter.space(c),
+            Some(c) if cutter.word.is_some() => cutter.letter(c, char),
             Some(c) => {
-                let area = char.tight_bounds().map(|bounds| Area::of(&bounds));
-                let area = area.unwrap_or_default();
+                let area = area(&char);
                 if visible.is_none_or(|visible| visible.touches(&area)) {
-                    cutter.letter(c, area, &char);
+                    cutter.word(c, area, &char);
                 }
             }
         }
@@ -135,40 +150,87 @@ pub(super) fn read(page: &PdfPage<'_>, text: &PdfPageText<'_>) -> Glyphs {
     cutter.glyphs
 }
 
-#[derive(Default)]
-struct Cutter {
-    glyphs: Glyphs,
-    open: Option<Fragment>,
-    /// Whether the next letter starts a word.
-    after_space: bool,
+fn area(char: &PdfPageTextChar<'_>) -> Area {
+    let area = char.tight_bounds().map(|bounds| Area::of(&bounds));
+    area.unwrap_or_default()
 }
 
-impl Cutter {
+#[derive(Default)]
+struct Cutter<'a> {
+    glyphs: Glyphs,
+    open: Option<Fragment>,
+    word: Option<Word<'a>>,
+    places: bool,
+}
+
+/// The word that is being read.
+struct Word<'a> {
+    /// Its first glyph and where that lies.
+    first: usize,
+    area: Area,
+    /// Its last letter, if it has more than one.
+    last: Option<PdfPageTextChar<'a>>,
+}
+
+impl<'a> Cutter<'a> {
     fn space(&mut self, c: char) {
+        self.end_word();
         if self.open.is_some() {
-            self.glyphs.all.push(Glyph {
-                char: c,
-                area: None,
-            });
-            self.after_space = true;
+            self.push(c, None);
         }
     }
 
-    fn letter(&mut self, c: char, area: Area, char: &PdfPageTextChar<'_>) {
-        if self.after_space {
-            self.divide(&area, char);
-        }
-        self.after_space = false;
-        let at = self.glyphs.all.len();
-        self.glyphs.all.push(Glyph {
-            char: c,
-            area: Some(area),
+    /// The first letter of a word.
+    fn word(&mut self, c: char, area: Area, char: &PdfPageTextChar<'a>) {
+        self.divide(&area, char);
+        let first = self.glyphs.all.len();
+        self.open.get_or_insert_with(|| start(first, &area, char));
+        self.push(c, Some(area));
+        self.extend(first, &area);
+        self.word = Some(Word {
+            first,
+            area,
+            last: None,
         });
-        let fragment = self.open.get_or_insert_with(|| start(at, &area, char));
-        let seen = fragment.turn.see(&area);
-        fragment.left = fragment.left.min(seen.left);
-        fragment.right = fragment.right.max(seen.right);
-        fragment.glyphs.end = at + 1;
+    }
+
+    /// A letter inside a word.
+    fn letter(&mut self, c: char, char: PdfPageTextChar<'a>) {
+        self.push(c, None);
+        if let Some(word) = &mut self.word {
+            word.last = Some(char);
+        }
+    }
+
+    fn push(&mut self, char: char, area: Option<Area>) {
+        self.glyphs.all.push(Glyph { char, area });
+    }
+
+    /// The fragment reaches to this glyph.
+    fn extend(&mut self, glyph: usize, area: &Area) {
+        if let Some(fragment) = &mut self.open {
+            let seen = fragment.turn.see(area);
+            fragment.left = fragment.left.min(seen.left);
+            fragment.right = fragment.right.max(seen.right);
+            fragment.glyphs.end = glyph + 1;
+        }
+    }
+
+    fn end_word(&mut self) {
+        let Some(word) = self.word.take() else { return };
+        let Some(last) = word.last.map(|char| area(&char)) else {
+            return;
+        };
+        let end = self.glyphs.all.len() - 1;
+        self.glyphs.all[end].area = Some(last);
+        self.extend(end, &last);
+        if self.places {
+            let steps = (end - word.first) as f32;
+            for at in word.first + 1..end {
+                let part = (at - word.first) as f32 / steps;
+                self.glyphs.all[at].area = Some(word.area.between(&last, part));
+            }
+        }
     }
 
     /// Ends the fragment where the next word does not stand beside it.
@@ -176,15 +238,16 @@ impl Cutter {
         let Some(fragment) = &self.open else { return };
         let seen = fragment.turn.see(area);
         let size = fragment.size.max((seen.top - seen.bottom) / CAPITAL_HEIGHT);
+        let is_wide = seen.left - fragment.right > WIDE_GAP * fragment.size;
         // pdfium does not end every line: not where columns are drawn by rows, and
         // not where lines are turned. Most words stand where they must.
-        let may_be_off = (seen.bottom - fragment.base).abs() > 0.4 * size;
-        let ends_line = Turn::of(char) != fragment.turn
-            || (may_be_off
-                && (base(char, fragment.turn, area) - fragment.base).abs() > LINE_SHIFT * size);
+        let may_be_off = is_wide || (seen.bottom - fragment.base).abs() > 0.4 * size;
+        let ends_line = may_be_off
+            && (Turn::of(char) != fragment.turn
+                || (base(char, fragment.turn, area) - fragment.base).abs() > LINE_SHIFT * size);
         if ends_line {
             self.end_line();
-        } else if seen.left - fragment.right > WIDE_GAP * fragment.size {
+        } else if is_wide {
             self.end_line();
             let at = self.glyphs.all.len();
             let mut next = start(at, area, char);
@@ -194,8 +257,8 @@ impl Cutter {
     }
 
     fn end_line(&mut self) {
+        self.end_word();
         self.glyphs.fragments.extend(self.open.take());
-        self.after_space = false;
     }
 }
 

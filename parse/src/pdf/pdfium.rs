@@ -38,7 +38,9 @@ pub(super) fn read(library: &Path, bytes: &[u8], stop: &AtomicBool) -> Result<Co
         }
         let attached = annotations::read(&page);
         // A page that cannot be read is a page without text.
-        let glyphs = page.text().map(|text| glyphs::read(&page, &text));
+        let glyphs = page
+            .text()
+            .map(|text| glyphs::read(&page, &text, attached.has_places()));
         let glyphs = glyphs.unwrap_or_default();
         contents
             .pages
