@@ -101,7 +101,11 @@ pub fn judge(run: &Run, qrels: &Qrels, complete: bool) -> Judged {
         .filter(|id| !qrels.questions.contains_key(*id));
     let unjudged = unjudged.count();
     if unjudged > 0 {
-        let count = counted(unjudged, "question of the run is", "questions of the run are");
+        let count = counted(
+            unjudged,
+            "question of the run is",
+            "questions of the run are",
+        );
         let note = format!("{count} not judged and left out");
         judged.notes.push(note);
     }
