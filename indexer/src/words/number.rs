@@ -297,7 +297,7 @@ fn is_spaced_code(groups: &[Group<'_>], opened: Option<char>) -> bool {
         .iter()
         .any(|group| group.between.contains([',', '，']));
     let long = groups[1..].iter().all(|group| group.len() >= 2);
-    (is_telephone || book || long) && no_list && !is_date(&groups[..groups.len().min(3)])
+    (is_telephone || book || long) && no_list && !begins_with_date(groups)
 }
 
 /// Whether the weighted sum of ten digits, the last of which may be X for ten, is
@@ -316,17 +316,26 @@ fn is_book(groups: &[Group<'_>]) -> bool {
     sum.is_some_and(|sum| sum % 11 == 0)
 }
 
+/// A date with marks, before a time or whatever comes next.
+fn begins_with_date(groups: &[Group<'_>]) -> bool {
+    let date = &groups[..groups.len().min(3)];
+    date[1..]
+        .iter()
+        .all(|group| !group.between.contains(is_space))
+        && is_date(date)
+}
+
 /// Year, month and day, in one of the usual orders.
 fn is_date(groups: &[Group<'_>]) -> bool {
     let [a, b, c] = groups else {
         return false;
     };
-    let pair = |one: &Group<'_>, other: &Group<'_>| {
-        let value = |group: &Group<'_>| group.text.parse::<u8>().ok().filter(|_| group.len() <= 2);
-        matches!((value(one), value(other)), (Some(one), Some(other))
-            if one.max(other) <= 31 && one.min(other) <= 12)
+    let value = |group: &Group<'_>| group.text.parse().unwrap_or(u32::MAX);
+    let are_day_and_month = |one: &Group<'_>, other: &Group<'_>| {
+        let (one, other) = (value(one), value(other));
+        one.max(other) <= 31 && one.min(other) <= 12
     };
-    (a.len() == 4 && pair(b, c)) || (pair(a, b) && c.len() == 4)
+    (a.len() == 4 && are_day_and_month(b, c)) || (c.len() == 4 && are_day_and_month(a, b))
 }
 
 /// Groups of digits; the last may end in a check letter.
