@@ -5,29 +5,26 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use cairn_indexer::{Index, IndexSettings};
 
+use super::cell::{Cell, Refreshing};
 use super::error::{SearchError, SearchErrorKind};
 
-/// How long the commits of another process may stay unseen.
-const REFRESH_EVERY: Duration = Duration::from_secs(1);
+/// How long a request waits for a collection that is being opened.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Longest name of a collection, in bytes.
 const MAX_NAME_BYTES: usize = 64;
-
-struct Open {
-    index: Index,
-    looked_at: Instant,
-}
 
 /// Opens, creates and lists collections by name.
 pub(super) struct Collections {
     dir: PathBuf,
     settings: IndexSettings,
-    open: Mutex<HashMap<String, Open>>,
+    /// Locked to find a cell, never while one is opened.
+    cells: Mutex<HashMap<String, Arc<Cell>>>,
 }
 
 impl Collections {
@@ -35,20 +32,44 @@ impl Collections {
         Self {
             dir: data_dir.join("collections"),
             settings,
-            open: Mutex::default(),
+            cells: Mutex::default(),
         }
     }
 
     /// The collection `name`, which must exist.
     pub(super) fn get(&self, name: &str) -> Result<Index, SearchError> {
+        self.get_within(name, PATIENCE)
+    }
+
+    /// The collection `name`, which must exist, if it is open within `patience`.
+    pub(super) fn get_within(&self, name: &str, patience: Duration) -> Result<Index, SearchError> {
         check_name(name)?;
-        self.open(name, false)
+        self.open(name, false, patience)
     }
 
     /// The collection `name`, made when there is none.
     pub(super) fn create(&self, name: &str) -> Result<Index, SearchError> {
         check_name(name)?;
-        self.open(name, true)
+        match self.open(name, true, PATIENCE) {
+            // Somebody else looked for it just before it was to be made.
+            Err(error) if error.kind() == SearchErrorKind::NotFound => {
+                self.open(name, true, PATIENCE)
+            }
+            opened => opened,
+        }
+    }
+
+    /// The collection `name`, if it is open.
+    pub(super) fn opened(&self, name: &str) -> Option<Index> {
+        self.lock().get(name)?.opened()
+    }
+
+    /// All that are open, sorted by name.
+    pub(super) fn all_opened(&self) -> Vec<(String, Index)> {
+        let open = |(name, cell): (&String, &Arc<Cell>)| Some((name.clone(), cell.opened()?));
+        let mut all: Vec<_> = self.lock().iter().filter_map(open).collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
     }
 
     /// Where the collection `name` lies, or would.
@@ -75,48 +96,61 @@ impl Collections {
     }
 
     /// The collection, if it is time to look for commits of other processes.
-    pub(super) fn due_for_refresh(&self, name: &str) -> Option<Index> {
-        let mut open = self.lock();
-        let entry = open.get_mut(name)?;
-        if entry.looked_at.elapsed() < REFRESH_EVERY {
-            return None;
-        }
-        entry.looked_at = Instant::now();
-        Some(entry.index.clone())
+    pub(super) fn due_for_refresh(&self, name: &str) -> Option<(Index, Refreshing)> {
+        self.lock().get(name)?.due_for_refresh()
     }
 
-    fn open(&self, name: &str, create: bool) -> Result<Index, SearchError> {
-        // The lock is held while an index opens, so that it is opened once.
-        let mut open = self.lock();
-        if let Some(entry) = open.get(name) {
-            return Ok(entry.index.clone());
-        }
-        let dir = self.dir.join(name);
-        if create {
-            std::fs::create_dir_all(&dir)
-                .map_err(|error| cairn_indexer::Error::from(error).at(&dir))?;
-        } else if !dir.is_dir() {
-            return Err(SearchError::new(
-                SearchErrorKind::NotFound,
-                format!(
-                    "there is no collection `{name}`; \
-                     `cairn index PATH --collection {name}` makes it"
-                ),
-            ));
-        }
-        let index = Index::open(&dir, self.settings.clone())?;
-        let entry = Open {
-            index: index.clone(),
-            looked_at: Instant::now(),
+    fn open(&self, name: &str, create: bool, patience: Duration) -> Result<Index, SearchError> {
+        let cell = {
+            let mut cells = self.lock();
+            match cells.get(name) {
+                Some(cell) => Arc::clone(cell),
+                None => {
+                    let cell = Arc::new(Cell::new());
+                    cells.insert(name.to_owned(), Arc::clone(&cell));
+                    cell
+                }
+            }
         };
-        open.insert(name.to_owned(), entry);
-        Ok(index)
+        let (dir, settings, named) = (self.dir.join(name), self.settings.clone(), name.to_owned());
+        let opened = cell.get(patience, move || open(&dir, settings, &named, create));
+        if matches!(&opened, Err(error) if error.kind() == SearchErrorKind::NotFound) {
+            // Names that were only asked for are not kept.
+            let mut cells = self.lock();
+            let same = |other: &Arc<Cell>| Arc::ptr_eq(other, &cell) && other.is_unused();
+            if cells.get(name).is_some_and(same) {
+                cells.remove(name);
+            }
+        }
+        opened
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Open>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Cell>>> {
         // The map is whole after every statement, also of a thread that died.
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        self.cells.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Opens the collection in `dir`, which is made with `create` when it is not there.
+fn open(
+    dir: &std::path::Path,
+    settings: IndexSettings,
+    name: &str,
+    create: bool,
+) -> Result<Index, SearchError> {
+    if create {
+        std::fs::create_dir_all(dir)
+            .map_err(|error| cairn_indexer::Error::from(error).at(dir))?;
+    } else if !dir.is_dir() {
+        return Err(SearchError::new(
+            SearchErrorKind::NotFound,
+            format!(
+                "there is no collection `{name}`; \
+                 `cairn index PATH --collection {name}` makes it"
+            ),
+        ));
+    }
+    Ok(Index::open(dir, settings)?)
 }
 
 /// A name is also a folder: nothing in it may leave the data folder.
@@ -172,5 +206,34 @@ mod tests {
         collections.create("a").unwrap();
         collections.get("a").unwrap();
         assert_eq!(collections.list().unwrap(), ["a", "b"]);
+        let opened: Vec<_> = collections.all_opened().into_iter().map(|it| it.0).collect();
+        assert_eq!(opened, ["a", "b"]);
+    }
+
+    #[test]
+    fn names_that_were_only_asked_for_are_not_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let collections = Collections::new(dir.path(), IndexSettings::default());
+        for n in 0..100 {
+            assert!(collections.get(&format!("c{n}")).is_err());
+        }
+        assert!(collections.lock().is_empty());
+    }
+
+    #[test]
+    fn a_damaged_collection_leaves_the_others_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let collections = Collections::new(dir.path(), IndexSettings::default());
+        collections.create("good").unwrap();
+        let words = dir.path().join("collections/bad/words");
+        std::fs::create_dir_all(&words).unwrap();
+        std::fs::write(words.join("meta.json"), "{ nope").unwrap();
+        for _ in 0..3 {
+            let error = collections.get("bad").err().unwrap();
+            assert_ne!(error.kind(), SearchErrorKind::NotFound, "{error}");
+            assert!(!error.to_string().contains(dir.path().to_str().unwrap()));
+            collections.get("good").unwrap();
+        }
+        assert!(collections.opened("bad").is_none());
     }
 }

@@ -2,6 +2,8 @@
 //! and runs searches.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use cairn_indexer::Index;
 use cairn_models::{Cancel, Embedder, RerankQueue, Reranker};
@@ -15,6 +17,9 @@ use super::search;
 use super::settings::index_settings;
 use super::vectors::QueryVectors;
 use cairn_settings::config::{Config, Retrieval};
+
+/// How long one collection may hold up the opening of the others.
+const OPENING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Searches collections. Clones share everything and cost nothing.
 #[derive(Clone)]
@@ -30,6 +35,8 @@ pub(super) struct Parts {
     pub(super) options: Retrieval,
     pub(super) max_query_bytes: usize,
     overviews: Overviews,
+    /// Whether a thread opens what is not open.
+    opening: AtomicBool,
 }
 
 impl Engine {
@@ -58,6 +65,7 @@ impl Engine {
             options: config.retrieval.clone(),
             max_query_bytes: config.server.max_query_bytes,
             overviews: Overviews::default(),
+            opening: AtomicBool::new(false),
         })))
     }
 
@@ -135,9 +143,50 @@ impl Engine {
     /// # Errors
     ///
     /// [`SearchErrorKind::BadRequest`] for a name that none can have,
-    /// [`SearchErrorKind::NotFound`], [`SearchErrorKind::Internal`].
+    /// [`SearchErrorKind::NotFound`], [`SearchErrorKind::NotReady`] when opening it takes
+    /// long, [`SearchErrorKind::Storage`], [`SearchErrorKind::Internal`].
     pub fn collection(&self, name: &str) -> Result<Index, SearchError> {
         self.0.collections.get(name)
+    }
+
+    /// As [`Engine::collection`], for who has less patience with one that is being
+    /// opened.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::collection`]; [`SearchErrorKind::NotReady`] when it takes
+    /// longer.
+    pub fn collection_within(&self, name: &str, patience: Duration) -> Result<Index, SearchError> {
+        self.0.collections.get_within(name, patience)
+    }
+
+    /// The collection `name`, if it is open already. Never blocks.
+    pub fn opened(&self, name: &str) -> Option<Index> {
+        self.0.collections.opened(name)
+    }
+
+    /// All collections that are open already, by name. Never blocks.
+    pub fn open_collections(&self) -> Vec<(String, Index)> {
+        self.0.collections.all_opened()
+    }
+
+    /// Opens every collection that is not open, one after the other on a thread of its
+    /// own, unless that is being done. Never blocks; what cannot be opened is left.
+    pub fn open_in_background(&self) {
+        if self.0.opening.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let engine = self.clone();
+        let open = move || {
+            for name in engine.collections().unwrap_or_default() {
+                engine.collection_within(&name, OPENING_PATIENCE).ok();
+            }
+            engine.0.opening.store(false, Ordering::Release);
+        };
+        let thread = std::thread::Builder::new().name("open all".into());
+        if thread.spawn(open).is_err() {
+            self.0.opening.store(false, Ordering::Release);
+        }
     }
 
     /// The collection `name`, empty when there was none.
@@ -215,10 +264,11 @@ impl Engine {
 
     /// Opening a new generation may take long, so no search waits for it.
     fn refresh_in_background(&self, name: &str) {
-        let Some(index) = self.0.collections.due_for_refresh(name) else {
+        let Some((index, looking)) = self.0.collections.due_for_refresh(name) else {
             return;
         };
         tokio::task::spawn_blocking(move || {
+            let _looking = looking;
             if let Err(error) = index.refresh() {
                 tracing::warn!(%error, "a new commit could not be opened; the last one is served");
             }

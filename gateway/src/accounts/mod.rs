@@ -29,6 +29,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod trust;
 pub mod usage;
 
 pub use call::{CacheUse, CallInfo, CallRecord, Estimate, Outcome};

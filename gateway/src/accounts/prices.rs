@@ -29,7 +29,7 @@ impl Prices {
     pub(super) fn price(&self, provider: &str, model: &str, usage: &Usage) -> f64 {
         let name = format!("{provider}/{model}");
         let Some(line) = self.lines.iter().find(|line| fits(&line.model, &name)) else {
-            let free = provider == LOCAL || usage.prompt_tokens + usage.completion_tokens == 0;
+            let free = provider == LOCAL || usage.tokens() == 0;
             if !self.lines.is_empty() && !free {
                 self.tell(name);
             }

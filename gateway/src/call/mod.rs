@@ -16,6 +16,7 @@ mod metering;
 mod relay;
 mod replay;
 mod run;
+mod written;
 
 use super::accounts::{Accounts, Caller, RateHeaders};
 use super::cache::Cache;

@@ -51,6 +51,13 @@ pub struct Usage {
     pub estimated: bool,
 }
 
+impl Usage {
+    /// Tokens read and written.
+    pub fn tokens(&self) -> usize {
+        self.prompt_tokens.saturating_add(self.completion_tokens)
+    }
+}
+
 /// Who served a whole answer, and what it took.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Served {
