@@ -97,7 +97,7 @@ pub(super) async fn read(request: Request) -> Result<Upload> {
     if kind.starts_with("multipart/form-data") {
         read_form(request).await
     } else if kind.starts_with("application/json") {
-        let JsonBody(body) = JsonBody::<UploadBody>::from_request(request, &()).await?;
+        let JsonBody(body) = <JsonBody<UploadBody>>::from_request(request, &()).await?;
         from_json(body)
     } else {
         Err(ApiError::new(

@@ -197,8 +197,8 @@ mod tests {
         assert_eq!(error.kind(), SearchErrorKind::NotReady);
         assert!(cell.opened().is_none() && !cell.is_unused());
         // Nobody opens it a second time.
-        let second = || panic!("opened twice");
-        assert!(cell.get(Duration::ZERO, second).is_err());
+        let again = cell.get(Duration::ZERO, || panic!("opened twice"));
+        assert!(again.is_err());
         go.send(()).unwrap();
         cell.get(LONG, || panic!("opened twice")).unwrap();
         assert!(cell.opened().is_some());

@@ -175,6 +175,7 @@ impl Meter {
     /// before it must not exceed a budget.
     pub(super) fn goes_on(&self, ticket: Ticket, more: Amount, now: Now) -> bool {
         let mut state = self.lock();
+        let state = &mut *state;
         state.turn(now);
         if let Some(running) = state.running.get_mut(&ticket) {
             running.held = running.held.plus(more);

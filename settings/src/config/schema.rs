@@ -226,8 +226,9 @@ impl Server {
                 (1..=1_000_000_000).contains(&self.min_bytes_per_second),
             ),
             (
-                "server.max_bodies_mb must lie between twice server.max_body_mb and 1048576",
-                (self.max_body_mb.saturating_mul(2)..=1 << 20).contains(&self.max_bodies_mb),
+                "server.max_bodies_mb must be at least 32 and twice server.max_body_mb, and at most 1048576",
+                (self.max_body_mb.saturating_mul(2).max(32)..=1 << 20)
+                    .contains(&self.max_bodies_mb),
             ),
             (
                 "server.key_share must be more than 0 and at most 1",
