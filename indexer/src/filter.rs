@@ -188,7 +188,10 @@ impl Parser {
                 "the filter compares with more than {MAX_VALUES} values"
             )));
         }
-        if value.as_str().is_some_and(|text| text.len() > MAX_TEXT_BYTES) {
+        if value
+            .as_str()
+            .is_some_and(|text| text.len() > MAX_TEXT_BYTES)
+        {
             return Err(invalid(format!(
                 "`{field}` is compared with a text of more than {MAX_TEXT_BYTES} bytes"
             )));

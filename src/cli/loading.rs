@@ -215,7 +215,9 @@ pub(super) fn start(context: &Context, service: &Service) -> anyhow::Result<()> 
     let collection = &context.config.storage.collection;
     if let Err(error) = engine.create_collection(collection) {
         // The others are served all the same.
-        context.say_warning(format!("the collection `{collection}` cannot be opened: {error}"));
+        context.say_warning(format!(
+            "the collection `{collection}` cannot be opened: {error}"
+        ));
     }
     let accounts = service.accounts().clone();
     let answerer = caching_answerer(context, engine.clone(), true, accounts)?;

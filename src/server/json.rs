@@ -70,7 +70,11 @@ mod tests {
         assert!(refused(&nested(MAX_DEPTH + 1), 1000).contains("64 levels"));
         // Also when it never ends.
         assert!(refused(&"{\"a\":".repeat(100_000), MAX_VALUES).contains("64 levels"));
-        let text = format!("{{\"a\": \"{}\\\"{}\"}}", "[,".repeat(1000), "{,".repeat(1000));
+        let text = format!(
+            "{{\"a\": \"{}\\\"{}\"}}",
+            "[,".repeat(1000),
+            "{,".repeat(1000)
+        );
         check(text.as_bytes(), 2).unwrap();
         check(b"[1,2,3]", 4).unwrap();
         assert!(refused("[1,2,3,4]", 4).contains("more than 4 values"));

@@ -80,9 +80,8 @@ const MAX_MODEL_BYTES: usize = 256;
 /// `invalid_request` for `model`.
 pub(super) fn check_model_name(model: &str) -> Result<(), ApiError> {
     if model.len() > MAX_MODEL_BYTES || model.chars().any(char::is_control) {
-        let message = format!(
-            "`model` has at most {MAX_MODEL_BYTES} bytes and no control characters"
-        );
+        let message =
+            format!("`model` has at most {MAX_MODEL_BYTES} bytes and no control characters");
         return Err(ApiError::invalid("model", message));
     }
     Ok(())

@@ -136,7 +136,9 @@ mod tests {
         let mut there: Vec<String> = Vec::new();
         let owners = Owners::new(dir.path());
         let claim = |owners: &Owners, name: &str, key: Option<&KeyId>, there: &[String]| {
-            owners.claim(name, key, there, most).map_err(|error| error.message)
+            owners
+                .claim(name, key, there, most)
+                .map_err(|error| error.message)
         };
         for name in ["one", "two"] {
             claim(&owners, name, Some(&a), &there).unwrap();

@@ -131,7 +131,9 @@ async fn read(
     in_pieces: bool,
 ) -> Result<(Body, Vec<Held>)> {
     let hint = body.size_hint();
-    let declared = hint.exact().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    let declared = hint
+        .exact()
+        .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     if declared.is_some_and(|declared| declared > bounds.most) {
         return Err(too_large());
     }
@@ -168,7 +170,9 @@ async fn read(
             return Err(too_large());
         }
         if all > budget.room {
-            budget.make_room(all.max(budget.room + STEP_BYTES).min(bounds.most)).await?;
+            budget
+                .make_room(all.max(budget.room + STEP_BYTES).min(bounds.most))
+                .await?;
             pace.restart();
         }
         pieces.push(&bytes);
@@ -325,7 +329,10 @@ impl Pieces {
         if self.whole.len() <= 1 {
             return Body::from(self.whole.pop().unwrap_or_default());
         }
-        let pieces = self.whole.into_iter().map(Ok::<_, std::convert::Infallible>);
+        let pieces = self
+            .whole
+            .into_iter()
+            .map(Ok::<_, std::convert::Infallible>);
         Body::from_stream(futures::stream::iter(pieces))
     }
 }
@@ -359,7 +366,9 @@ mod tests {
     async fn what_came_in_crumbs_is_kept_in_few_pieces() {
         let crumbs = (0..200_000_u32).map(|n| vec![n as u8]).collect();
         let bodies = bodies(16);
-        let (body, held) = read(of(crumbs), bounds(), &bodies, None, false).await.unwrap();
+        let (body, held) = read(of(crumbs), bounds(), &bodies, None, false)
+            .await
+            .unwrap();
         let mut pieces = body.into_data_stream();
         let (mut count, mut bytes) = (0, Vec::new());
         while let Some(piece) = pieces.next().await {
@@ -397,7 +406,9 @@ mod tests {
         let mut hurried = bounds();
         hurried.whole = Duration::from_millis(50);
         let unknown = of(vec![vec![0; 3 << 20]]);
-        let error = read(unknown, hurried, &bodies, None, false).await.unwrap_err();
+        let error = read(unknown, hurried, &bodies, None, false)
+            .await
+            .unwrap_err();
         assert_eq!(error.code, Code::Overloaded);
         let waiting = tokio::spawn({
             let bodies = Arc::clone(&bodies);
@@ -409,7 +420,9 @@ mod tests {
         // A question does not wait behind them, and a small body for nobody.
         for bytes in [1 << 20, 1000] {
             let question = Body::from(vec![0; bytes]);
-            read(question, bounds(), &bodies, None, false).await.unwrap();
+            read(question, bounds(), &bodies, None, false)
+                .await
+                .unwrap();
         }
         assert!(!waiting.is_finished());
         held.pop();
@@ -434,7 +447,9 @@ mod tests {
         assert_eq!(held.len(), 9, "three quarters of 48 MB");
         let body = Body::from(vec![0; 4 << 20]);
         let other = KeyId::new("b");
-        read(body, hurried, &bodies, Some(&other), false).await.unwrap();
+        read(body, hurried, &bodies, Some(&other), false)
+            .await
+            .unwrap();
     }
 
     #[tokio::test(start_paused = true)]
@@ -449,7 +464,9 @@ mod tests {
         };
         let bodies = bodies(16);
         // Silent, too slow, and fast enough but never at an end.
-        for (every, bytes, least, most) in [(11, 5000, 10, 11), (1, 100, 10, 11), (1, 2000, 600, 601)] {
+        for (every, bytes, least, most) in
+            [(11, 5000, 10, 11), (1, 100, 10, 11), (1, 2000, 600, 601)]
+        {
             let start = Instant::now();
             let read = read(drip(every, bytes), bounds(), &bodies, None, false).await;
             assert_eq!(read.unwrap_err().code, Code::SlowBody);

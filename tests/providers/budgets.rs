@@ -8,8 +8,8 @@ use std::time::Duration;
 use cairn_gateway::accounts::usage::{Group, Period, UsageReader};
 use cairn_gateway::accounts::{Accounts, Caller, Keys, NewKey, Scope};
 use cairn_gateway::{
-    Call, ChatMessage, ChatRequest, ChatRole, Finish, Gateway, Limits, Provider,
-    ProviderErrorKind, ProviderEvent, ProviderStream, Usage, Writer, routes,
+    Call, ChatMessage, ChatRequest, ChatRole, Finish, Gateway, Limits, Provider, ProviderErrorKind,
+    ProviderEvent, ProviderStream, Usage, Writer, routes,
 };
 use cairn_models::Cancel;
 use cairn_settings::config::{Config, KeyLimits};
@@ -149,7 +149,9 @@ async fn calls_that_are_misjudged_together_exceed_a_budget_by_one_at_most() {
     let outcomes = futures::future::join_all(calls).await;
     let used = counting.ended.load(Ordering::Relaxed) * 460;
     assert!(used <= 900 + 460, "{used} tokens");
-    let refused = outcomes.iter().filter_map(|outcome| outcome.end.as_ref().err());
+    let refused = outcomes
+        .iter()
+        .filter_map(|outcome| outcome.end.as_ref().err());
     for error in refused {
         assert_eq!(error.kind, ProviderErrorKind::Limited);
         assert!(error.retry_after.is_some());

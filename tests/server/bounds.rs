@@ -11,7 +11,10 @@ async fn refused(bench: &Bench, path: &str, body: &Value) -> (String, Option<Str
     assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{}", reply.text());
     let (code, param) = reply.error();
     assert_eq!(code, "invalid_request");
-    let message = reply.json()["error"]["message"].as_str().unwrap().to_owned();
+    let message = reply.json()["error"]["message"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert!(message.len() < 1000, "{} bytes of message", message.len());
     (message, param)
 }
@@ -19,12 +22,22 @@ async fn refused(bench: &Bench, path: &str, body: &Value) -> (String, Option<Str
 #[tokio::test]
 async fn json_is_bounded_before_it_is_built() {
     let bench = Bench::new();
-    for path in ["/search", "/query", "/documents", "/v1/chat/completions", "/v1/batches"] {
+    for path in [
+        "/search",
+        "/query",
+        "/documents",
+        "/v1/chat/completions",
+        "/v1/batches",
+    ] {
         let deep = format!("{{\"filter\":{}", "{\"not\":".repeat(100_000));
         let deep = request(Method::POST, path, "application/json", deep);
         let reply = bench.reply(deep).await;
         assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{path}");
-        assert!(reply.text().contains("64 levels"), "{path}: {}", reply.text());
+        assert!(
+            reply.text().contains("64 levels"),
+            "{path}: {}",
+            reply.text()
+        );
     }
     let wide = format!("{{\"query\":\"x\",\"filter\":[{}0]}}", "0,".repeat(200_000));
     let reply = request(Method::POST, "/search", "application/json", wide);
@@ -35,7 +48,10 @@ async fn json_is_bounded_before_it_is_built() {
     assert!(reply.text().contains("64 levels"), "{}", reply.text());
     // A batch has many values, and a text may hold brackets.
     let brackets = json!({"uri": "a.md", "text": "[".repeat(100_000) + " a kettle"});
-    assert_eq!(bench.post("/documents", &brackets).await.status, StatusCode::CREATED);
+    assert_eq!(
+        bench.post("/documents", &brackets).await.status,
+        StatusCode::CREATED
+    );
 }
 
 #[tokio::test]
@@ -55,7 +71,10 @@ async fn metadata_filters_and_names_are_bounded() {
         assert_eq!(param.as_deref(), Some("metadata"));
     }
     for (filter, said) in [
-        (json!({"or": vec![json!({"n": 1}); 1025]}), "1024 conditions"),
+        (
+            json!({"or": vec![json!({"n": 1}); 1025]}),
+            "1024 conditions",
+        ),
         (json!({"n": {"in": vec![1; 10_001]}}), "10000 values"),
         (json!({"n": "x".repeat(8193)}), "8192 bytes"),
     ] {
@@ -118,10 +137,19 @@ async fn a_damaged_collection_leaves_everything_else_alone() {
         assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
         assert_eq!(bench.get("/health").await.status, StatusCode::OK);
         let page = bench.get("/metrics").await;
-        assert!(page.text().contains("cairn_index_documents{collection=\"main\"}"));
+        assert!(
+            page.text()
+                .contains("cairn_index_documents{collection=\"main\"}")
+        );
     }
     let listed = bench.get("/collections").await.json();
     let of = |at: usize| listed["collections"][at].clone();
-    assert_eq!((&of(0)["name"], &of(1)["name"]), (&json!("bad"), &json!("main")));
-    assert!(of(0)["error"]["code"].is_string() && of(1)["error"].is_null(), "{listed}");
+    assert_eq!(
+        (&of(0)["name"], &of(1)["name"]),
+        (&json!("bad"), &json!("main"))
+    );
+    assert!(
+        of(0)["error"]["code"].is_string() && of(1)["error"].is_null(),
+        "{listed}"
+    );
 }

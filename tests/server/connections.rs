@@ -82,7 +82,9 @@ fn client() -> reqwest::Client {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heads_that_never_end_and_silence_are_closed() {
     let running = Running::start(|server| server.header_seconds = 1).await;
-    let half = running.sent("POST /search HTTP/1.1\r\nhost: localhost\r\n").await;
+    let half = running
+        .sent("POST /search HTTP/1.1\r\nhost: localhost\r\n")
+        .await;
     let preface = running.sent("PRI * HTTP/2.0\r\n").await;
     let silent = running.connect().await;
     let mut dripping = running.sent("GET /health HTTP/1.1\r\n").await;
@@ -166,7 +168,10 @@ async fn a_body_that_drips_is_too_slow() {
     let read = tokio::time::timeout(LONG, reader.read_to_end(&mut bytes)).await;
     read.expect("the connection is still open").ok();
     let answered = String::from_utf8_lossy(&bytes);
-    assert!(answered.is_empty() || answered.contains("slow_body"), "{answered}");
+    assert!(
+        answered.is_empty() || answered.contains("slow_body"),
+        "{answered}"
+    );
     drip.abort();
 }
 
@@ -195,7 +200,10 @@ async fn who_does_not_read_is_let_go() {
     }
     let mut bytes = Vec::new();
     reader.read_to_end(&mut bytes).await.ok();
-    let answers = bytes.windows(15).filter(|at| at == b"HTTP/1.1 200 OK").count();
+    let answers = bytes
+        .windows(15)
+        .filter(|at| at == b"HTTP/1.1 200 OK")
+        .count();
     assert!(answers < ASKED, "all {answers} answers were sent");
     asking.abort();
 }
@@ -239,7 +247,10 @@ async fn idle_connections_do_not_hold_up_the_end() {
     assert!(running.health().await.contains("200 OK"));
     running.bench.service.lifecycle().stop();
     let ended = tokio::time::timeout(LONG, running.server).await;
-    ended.expect("the service waits for idle connections").unwrap().unwrap();
+    ended
+        .expect("the service waits for idle connections")
+        .unwrap()
+        .unwrap();
     drop((idle, half));
 }
 

@@ -434,11 +434,17 @@ async fn one_key_does_not_take_every_permit() {
     let refused = closed.post(&greedy, "/search", &ask).await;
     assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(refused.error().0, "overloaded");
-    assert!(refused.text().contains("server.key_share"), "{}", refused.text());
+    assert!(
+        refused.text().contains("server.key_share"),
+        "{}",
+        refused.text()
+    );
     let served = closed.post(&other, "/search", &ask).await;
     assert_eq!(served.status, StatusCode::OK, "{}", served.text());
     gate.add_permits(1);
-    axum::body::to_bytes(stream.into_body(), usize::MAX).await.unwrap();
+    axum::body::to_bytes(stream.into_body(), usize::MAX)
+        .await
+        .unwrap();
     let served = closed.post(&greedy, "/search", &ask).await;
     assert_eq!(served.status, StatusCode::OK, "{}", served.text());
 }

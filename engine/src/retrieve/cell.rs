@@ -216,14 +216,20 @@ mod tests {
         };
         let cell = Arc::new(Cell::new());
         for _ in 0..10 {
-            let error = cell.get(LONG, fail(SearchErrorKind::Internal)).err().unwrap();
+            let error = cell
+                .get(LONG, fail(SearchErrorKind::Internal))
+                .err()
+                .unwrap();
             assert_eq!(error.to_string(), "it is damaged");
         }
         assert!(tried.load(Ordering::Relaxed) < 10, "each one tried");
         let absent = Arc::new(Cell::new());
         tried.store(0, Ordering::Relaxed);
         for _ in 0..3 {
-            absent.get(LONG, fail(SearchErrorKind::NotFound)).err().unwrap();
+            absent
+                .get(LONG, fail(SearchErrorKind::NotFound))
+                .err()
+                .unwrap();
         }
         assert_eq!(tried.load(Ordering::Relaxed), 3);
         assert!(absent.is_unused());

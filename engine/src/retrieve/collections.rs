@@ -139,8 +139,7 @@ fn open(
     create: bool,
 ) -> Result<Index, SearchError> {
     if create {
-        std::fs::create_dir_all(dir)
-            .map_err(|error| cairn_indexer::Error::from(error).at(dir))?;
+        std::fs::create_dir_all(dir).map_err(|error| cairn_indexer::Error::from(error).at(dir))?;
     } else if !dir.is_dir() {
         return Err(SearchError::new(
             SearchErrorKind::NotFound,
@@ -206,7 +205,11 @@ mod tests {
         collections.create("a").unwrap();
         collections.get("a").unwrap();
         assert_eq!(collections.list().unwrap(), ["a", "b"]);
-        let opened: Vec<_> = collections.all_opened().into_iter().map(|it| it.0).collect();
+        let opened: Vec<_> = collections
+            .all_opened()
+            .into_iter()
+            .map(|it| it.0)
+            .collect();
         assert_eq!(opened, ["a", "b"]);
     }
 

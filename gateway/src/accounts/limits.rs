@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::buckets::Bucket;
-use super::trust::Trust;
 use super::clock::Now;
 use super::error::{LimitError, LimitKind};
 use super::headers::RateHeaders;
 use super::money::Nanos;
+use super::trust::Trust;
 use cairn_settings::config::KeyLimits;
 
 /// Tokens and money.
@@ -329,10 +329,12 @@ impl State {
         if self.running.is_empty() {
             return Ok(());
         }
-        let feared = self.running.values().fold(
-            amount.times(self.trust.doubt(model)),
-            |sum, running| sum.plus(running.held.times(self.trust.doubt(&running.model))),
-        );
+        let feared = self
+            .running
+            .values()
+            .fold(amount.times(self.trust.doubt(model)), |sum, running| {
+                sum.plus(running.held.times(self.trust.doubt(&running.model)))
+            });
         if self.exceeded(feared).is_none() {
             return Ok(());
         }
@@ -509,7 +511,9 @@ mod tests {
         let call = amount(90, 0.0);
         let mut spent = 0;
         for _ in 0..20 {
-            let under_way: Vec<_> = (0..20).filter_map(|_| reserve(&meter, call, now).ok()).collect();
+            let under_way: Vec<_> = (0..20)
+                .filter_map(|_| reserve(&meter, call, now).ok())
+                .collect();
             for ticket in under_way {
                 meter.settle(ticket, amount(460, 0.0), true, now);
                 spent += 460;
@@ -526,7 +530,9 @@ mod tests {
         // Nothing is known of the model yet.
         assert_eq!(refused(reserve(&meter, call, now)), LimitKind::Held);
         meter.settle(first, call, true, now);
-        let under_way: Vec<_> = (0..20).filter_map(|_| reserve(&meter, call, now).ok()).collect();
+        let under_way: Vec<_> = (0..20)
+            .filter_map(|_| reserve(&meter, call, now).ok())
+            .collect();
         assert_eq!(under_way.len(), 9);
         assert_eq!(refused(reserve(&meter, call, now)), LimitKind::Day);
     }
@@ -563,8 +569,14 @@ mod tests {
         let none = Amount::default();
         let known = reserve(&meter, call, now).unwrap();
         meter.settle(known, call, true, now);
-        let tickets: Vec<_> = (0..4).map(|_| reserve(&meter, call, now).unwrap()).collect();
-        assert!(tickets.iter().all(|ticket| meter.goes_on(*ticket, none, now)));
+        let tickets: Vec<_> = (0..4)
+            .map(|_| reserve(&meter, call, now).unwrap())
+            .collect();
+        assert!(
+            tickets
+                .iter()
+                .all(|ticket| meter.goes_on(*ticket, none, now))
+        );
         // The first one takes three times as much: so will the others.
         meter.settle(tickets[0], amount(270, 0.0), true, now);
         let go_on = |at: usize| meter.goes_on(tickets[at], none, now);

@@ -163,9 +163,9 @@ impl Metered {
             estimated: read > 0,
             ..Usage::default()
         };
-        record.usage.cost_usd =
-            self.accounts
-                .price(&record.provider, &record.model, &record.usage);
+        record.usage.cost_usd = self
+            .accounts
+            .price(&record.provider, &record.model, &record.usage);
         record.outcome = match error.kind {
             ProviderErrorKind::Cancelled => Outcome::Cancelled,
             _ => Outcome::Failed,

@@ -101,7 +101,10 @@ fn describe() {
     );
     describe_gauge!(HTTP_IN_FLIGHT, "Requests and streams being worked on");
     describe_gauge!(CONNECTIONS, "Open connections");
-    describe_counter!(CONNECTIONS_CLOSED, "Connections that were closed, by reason");
+    describe_counter!(
+        CONNECTIONS_CLOSED,
+        "Connections that were closed, by reason"
+    );
     describe_gauge!(
         BODIES_BYTES,
         Unit::Bytes,

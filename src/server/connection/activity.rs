@@ -235,7 +235,11 @@ mod tests {
         assert_eq!(check(&mut activity, 19), None);
         assert_eq!(check(&mut activity, 20), Some(TooSlow::Header));
         activity.begin(false);
-        assert_eq!(check(&mut activity, 500), None, "the handler takes its time");
+        assert_eq!(
+            check(&mut activity, 500),
+            None,
+            "the handler takes its time"
+        );
         activity.end(start + 500 * SECOND);
         assert_eq!(check(&mut activity, 575), None);
         assert_eq!(check(&mut activity, 576), Some(TooSlow::Idle));
@@ -298,10 +302,16 @@ mod tests {
         sending.begin(false);
         let mut working = sending;
         working.work(true);
-        assert!(idle.rank() < sending.rank(), "who asks for nothing goes first");
+        assert!(
+            idle.rank() < sending.rank(),
+            "who asks for nothing goes first"
+        );
         assert_eq!(working.rank(), None);
         working.work(false);
         assert_eq!(working.rank(), sending.rank());
-        assert!(Activity::new(start).rank() < idle.rank(), "the longest idle");
+        assert!(
+            Activity::new(start).rank() < idle.rank(),
+            "the longest idle"
+        );
     }
 }

@@ -98,7 +98,9 @@ pub(crate) async fn list(
         let read = |name: String| {
             // One that opens slowly is listed as such, and does not hide the others.
             let left = until.saturating_duration_since(Instant::now());
-            let opened = engine.collection_within(&name, left).map_err(ApiError::from);
+            let opened = engine
+                .collection_within(&name, left)
+                .map_err(ApiError::from);
             opened
                 .and_then(|_| CollectionInfo::read(&engine, &name, &access_of(&caller)))
                 .unwrap_or_else(|error| CollectionInfo::broken(&name, error))

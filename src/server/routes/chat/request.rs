@@ -162,9 +162,8 @@ impl ChatBody {
         };
         let fits = |stop: &String| (1..=MAX_STOP_BYTES).contains(&stop.len());
         if stop.len() > MAX_STOPS || !stop.iter().all(fits) {
-            let message = format!(
-                "`stop` takes up to {MAX_STOPS} texts of 1 to {MAX_STOP_BYTES} bytes"
-            );
+            let message =
+                format!("`stop` takes up to {MAX_STOPS} texts of 1 to {MAX_STOP_BYTES} bytes");
             return Err(ApiError::invalid("stop", message));
         }
         let tools = self.tools.unwrap_or_default().into_iter().map(|tool| Tool {
