@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{Request, State};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, EXPECT};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
@@ -31,6 +31,9 @@ const MEDIUM_BYTES: usize = 2 << 20;
 /// What is reserved at once for a body that does not say how long it is, and the pieces
 /// that a form is kept in.
 const STEP_BYTES: usize = 1 << 20;
+/// How much of a body that is refused is read, and for how long.
+const DISCARD_BYTES: usize = 16 << 20;
+const DISCARD_TIME: Duration = Duration::from_secs(2);
 /// What budgets are counted in.
 const UNIT_BYTES: usize = 1 << 10;
 
@@ -109,7 +112,8 @@ pub(super) async fn receive(
     let key = parts.extensions.get::<Caller>().and_then(Caller::key);
     let kind = parts.headers.get(CONTENT_TYPE);
     let in_pieces = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/"));
-    let read = read(body, bounds, service.bodies(), key, in_pieces).await;
+    let asks_first = parts.headers.contains_key(EXPECT);
+    let read = read(body, bounds, service.bodies(), key, in_pieces, asks_first).await;
     service.bodies().note();
     let (body, held) = match read {
         Ok(read) => read,
@@ -122,19 +126,24 @@ pub(super) async fn receive(
     response
 }
 
-/// The whole body, and the memory it holds of the budget.
+/// The whole body, and the memory it holds of the budget. A client that `asks_first` sends
+/// no body before it is asked for it.
 async fn read(
     body: Body,
     bounds: Bounds,
     bodies: &Bodies,
     key: Option<&KeyId>,
     in_pieces: bool,
+    asks_first: bool,
 ) -> Result<(Body, Vec<Held>)> {
     let hint = body.size_hint();
     let declared = hint
         .exact()
         .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     if declared.is_some_and(|declared| declared > bounds.most) {
+        if !asks_first {
+            discard(body).await;
+        }
         return Err(too_large());
     }
     let mut budget = Budget {
@@ -179,6 +188,20 @@ async fn read(
         pace.took(bytes.len())?;
     }
     Ok((pieces.into_body(), budget.held))
+}
+
+/// Reads some of a body that is refused, and keeps nothing: most clients look for an
+/// answer only when they have sent everything, and a connection that is closed before
+/// loses it.
+async fn discard(body: Body) {
+    let mut stream = body.into_data_stream();
+    let mut bytes = 0;
+    let until = Instant::now() + DISCARD_TIME;
+    while bytes < DISCARD_BYTES
+        && let Ok(Some(Ok(piece))) = timeout_at(until, stream.next()).await
+    {
+        bytes += piece.len();
+    }
 }
 
 fn slow() -> ApiError {
@@ -386,11 +409,13 @@ mod tests {
         small.most = 1000;
         let bodies = bodies(16);
         for body in [of(vec![vec![0; 600]; 2]), Body::from(vec![0; 1001])] {
-            let error = read(body, small, &bodies, None, false).await.unwrap_err();
+            let error = read(body, small, &bodies, None, false, false)
+                .await
+                .unwrap_err();
             assert_eq!(error.code, Code::TooLarge);
         }
         let body = Body::from(vec![0; 1000]);
-        assert!(read(body, small, &bodies, None, true).await.is_ok());
+        assert!(read(body, small, &bodies, None, true, false).await.is_ok());
     }
 
     #[tokio::test]
@@ -400,7 +425,12 @@ mod tests {
         let mut held = Vec::new();
         for _ in 0..3 {
             let body = Body::from(vec![0; 4 << 20]);
-            held.push(read(body, bounds(), &bodies, None, false).await.unwrap().1);
+            held.push(
+                read(body, bounds(), &bodies, None, false, false)
+                    .await
+                    .unwrap()
+                    .1,
+            );
         }
         // One of unknown length asks for a first part as the others do.
         let mut hurried = bounds();
@@ -414,7 +444,9 @@ mod tests {
             let bodies = Arc::clone(&bodies);
             async move {
                 let body = Body::from(vec![0; 4 << 20]);
-                read(body, bounds(), &bodies, None, false).await.is_ok()
+                read(body, bounds(), &bodies, None, false, false)
+                    .await
+                    .is_ok()
             }
         });
         // A question does not wait behind them, and a small body for nobody.
@@ -438,7 +470,7 @@ mod tests {
         let mut held = Vec::new();
         let refused = loop {
             let body = Body::from(vec![0; 4 << 20]);
-            match read(body, hurried, &bodies, Some(&key), false).await {
+            match read(body, hurried, &bodies, Some(&key), false, false).await {
                 Ok((_, reserved)) => held.push(reserved),
                 Err(error) => break error,
             }
@@ -447,7 +479,7 @@ mod tests {
         assert_eq!(held.len(), 9, "three quarters of 48 MB");
         let body = Body::from(vec![0; 4 << 20]);
         let other = KeyId::new("b");
-        read(body, hurried, &bodies, Some(&other), false)
+        read(body, hurried, &bodies, Some(&other), false, false)
             .await
             .unwrap();
     }
@@ -468,7 +500,7 @@ mod tests {
             [(11, 5000, 10, 11), (1, 100, 10, 11), (1, 2000, 600, 601)]
         {
             let start = Instant::now();
-            let read = read(drip(every, bytes), bounds(), &bodies, None, false).await;
+            let read = read(drip(every, bytes), bounds(), &bodies, None, false, false).await;
             assert_eq!(read.unwrap_err().code, Code::SlowBody);
             let took = start.elapsed().as_secs();
             assert!((least..=most).contains(&took), "{every} {bytes}: {took} s");
