@@ -212,7 +212,13 @@ pub(super) fn start(context: &Context, service: &Service) -> anyhow::Result<()> 
     )?;
     // The collection is there from the start, empty if need be: a question then
     // hears that nothing is indexed and not that there is no such place.
-    engine.create_collection(&context.config.storage.collection)?;
+    let collection = &context.config.storage.collection;
+    if let Err(error) = engine.create_collection(collection) {
+        // The others are served all the same.
+        context.say_warning(format!(
+            "the collection `{collection}` cannot be opened: {error}"
+        ));
+    }
     let accounts = service.accounts().clone();
     let answerer = caching_answerer(context, engine.clone(), true, accounts)?;
     let limits = Models::new(context)?.parse_limits();

@@ -66,6 +66,8 @@ table! {
     CollectionLocked = "collection_locked", CONFLICT, true;
     /// The collection was built with another model or other settings.
     CollectionMismatch = "collection_mismatch", CONFLICT, false;
+    /// The body came too slowly.
+    SlowBody = "slow_body", REQUEST_TIMEOUT, true;
     /// The body, or a document in it, is larger than the limit.
     TooLarge = "too_large", PAYLOAD_TOO_LARGE, false;
     /// A media type or a file format that is not read.
@@ -172,10 +174,12 @@ impl From<SearchError> for ApiError {
             SearchErrorKind::BadRequest => Code::InvalidRequest,
             SearchErrorKind::NotFound => Code::NotFound,
             SearchErrorKind::Overloaded => Code::Overloaded,
+            SearchErrorKind::NotReady => Code::NotReady,
+            SearchErrorKind::Storage => Code::Storage,
             SearchErrorKind::Cancelled => Code::Cancelled,
             SearchErrorKind::Internal => Code::Internal,
         };
-        if code == Code::Internal {
+        if matches!(code, Code::Internal | Code::Storage) {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             tracing::error!(%error, cause, "a search failed");
         }

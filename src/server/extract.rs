@@ -9,12 +9,15 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use super::error::{ApiError, Code};
+use super::json;
 
-/// A JSON body.
+/// A JSON body of at most `VALUES` values.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct JsonBody<T>(pub T);
+pub(super) struct JsonBody<T, const VALUES: usize = { json::MAX_VALUES }>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+impl<T: DeserializeOwned, S: Send + Sync, const VALUES: usize> FromRequest<S>
+    for JsonBody<T, VALUES>
+{
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
@@ -29,6 +32,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
             ));
         }
         let body = read_body(request, state).await?;
+        json::check(&body, VALUES)?;
         parse_json(&body).map(Self)
     }
 }
@@ -88,8 +92,8 @@ pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiErro
             "the body is not a JSON object",
         ));
     }
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    let mut body = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut body).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.inner();
         match inner.classify() {
@@ -100,7 +104,7 @@ pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiErro
             ),
         }
     })?;
-    json.end().map_err(|error| {
+    body.end().map_err(|error| {
         ApiError::new(
             Code::InvalidRequest,
             format!("the body is more than one JSON value: {error}"),

@@ -7,15 +7,17 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use cairn_models::Cancel;
-use tokio::sync::OwnedSemaphorePermit;
 
+use super::connection::{Connection, Working};
 use super::error::{ApiError, Code};
+use super::share::{Held, Taken};
 use super::state::Service;
+use cairn_gateway::accounts::Caller;
 
 /// The right to work on one request. Held until the last clone is dropped: a
 /// handler that answers with a stream keeps one in the stream.
 #[derive(Clone, Debug)]
-pub(super) struct Permit(#[allow(dead_code)] Arc<OwnedSemaphorePermit>);
+pub(super) struct Permit(#[allow(dead_code)] Arc<(Held, Option<Working>)>);
 
 /// Takes a permit, or answers "overloaded" at once: a queue without end helps
 /// nobody. Refuses work while the service stops.
@@ -27,18 +29,28 @@ pub(super) async fn admit(
     if service.lifecycle().stopping().is_cancelled() {
         return shutting_down().into_response();
     }
-    let Ok(permit) = Arc::clone(service.permits()).try_acquire_owned() else {
-        return ApiError::new(
-            Code::Overloaded,
-            "the service works on as many requests as it may; try again in a moment",
-        )
-        .into_response();
+    let key = request.extensions().get::<Caller>().and_then(Caller::key);
+    let held = match service.shared_permits().try_take(1, key) {
+        Ok(held) => held,
+        Err(taken) => return overloaded(taken).into_response(),
     };
-    let permit = Permit(Arc::new(permit));
+    let connection = request.extensions().get::<Arc<Connection>>();
+    let permit = Permit(Arc::new((held, connection.map(Connection::work))));
     request.extensions_mut().insert(permit.clone());
     let response = next.run(request).await;
     drop(permit);
     response
+}
+
+fn overloaded(taken: Taken) -> ApiError {
+    let message = match taken {
+        Taken::ByAll => "the service works on as many requests as it may; try again in a moment",
+        Taken::ByKey => {
+            "the service works on as many requests of this API key as its share \
+             (server.key_share) allows; try again in a moment"
+        }
+    };
+    ApiError::new(Code::Overloaded, message)
 }
 
 /// Gives up a request whose response has not begun in time. The body of a
@@ -57,6 +69,22 @@ pub(super) async fn time_out(
         )
         .into_response(),
     }
+}
+
+/// Longest name of a model, in bytes.
+const MAX_MODEL_BYTES: usize = 256;
+
+/// Refuses names that no model has: they stand in messages, logs and keys of caches.
+///
+/// # Errors
+/// `invalid_request` for `model`.
+pub(super) fn check_model_name(model: &str) -> Result<(), ApiError> {
+    if model.len() > MAX_MODEL_BYTES || model.chars().any(char::is_control) {
+        let message =
+            format!("`model` has at most {MAX_MODEL_BYTES} bytes and no control characters");
+        return Err(ApiError::invalid("model", message));
+    }
+    Ok(())
 }
 
 /// What new work is told while the service stops.

@@ -1,22 +1,28 @@
 //! The HTTP service: thin handlers around the rooms that do the work.
 //!
-//! A request passes `observe` (id, log line, figures), `origin` (no writes from
-//! foreign pages), `auth` (API keys) and `limits` (permits, time) on its way to a file in
+//! `connection` accepts connections and bounds them. A request passes `observe` (id, log line, figures), `origin` (no writes from
+//! foreign pages), `auth` (API keys), `receive` (its body)
+//! and `limits` (permits, time) on its way to a file in
 //! `routes`. `answering` carries a stream to its client, `writer` is the one
 //! thread that writes uploads, and `error` is the one table of failures.
 
 mod answering;
 mod auth;
+mod connection;
 pub mod error;
 mod event_stream;
 mod extract;
+mod json;
 mod lifecycle;
 mod limits;
 mod observe;
 mod origin;
+mod owners;
+mod receive;
 mod router;
 mod routes;
 mod run;
+mod share;
 pub mod sse;
 mod state;
 mod upload;

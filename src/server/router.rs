@@ -19,7 +19,7 @@ use super::routes::{
     batches, chat, collections, documents, health, metrics, openapi, query, search, ui,
 };
 use super::state::Service;
-use super::{auth, limits, observe, origin};
+use super::{auth, limits, observe, origin, receive};
 use cairn_gateway::accounts::RateHeaders;
 
 /// Room in the body of a question beside the question itself: filter, history
@@ -35,42 +35,56 @@ pub fn router(service: Arc<Service>) -> Router {
     let upload_bytes = server.max_body_mb.saturating_mul(1 << 20);
     let question_bytes = server.max_query_bytes.saturating_add(QUESTION_BODY_BYTES);
     let timed = || from_fn_with_state(Arc::clone(&service), limits::time_out);
+    // The body is there before a permit is taken, so that none waits for a client.
     let admitted = || from_fn_with_state(Arc::clone(&service), limits::admit);
+    let received = |most| from_fn_with_state((Arc::clone(&service), most), receive::receive);
 
     let questions = Router::new()
         .route("/query", get(query::by_url).post(query::by_body))
         .route("/search", post(search::search))
         .layer(DefaultBodyLimit::max(question_bytes))
-        .layer(timed());
+        .layer(timed())
+        .layer(admitted())
+        .layer(received(question_bytes));
     let reading = Router::new()
         .route("/collections", get(collections::list))
         .route(
             "/documents/{id}",
             get(documents::show).delete(documents::delete),
         )
-        .layer(timed());
+        .layer(timed())
+        .layer(admitted());
     // An upload takes as long as embedding it does; only its body is timed.
     let uploads = Router::new()
         .route("/documents", get(documents::list).post(documents::upload))
-        .layer(DefaultBodyLimit::max(upload_bytes));
+        .layer(DefaultBodyLimit::max(upload_bytes))
+        .layer(admitted())
+        .layer(received(upload_bytes));
     // A chat has the deadlines of its route.
     let chats = Router::new()
         .route("/v1/chat/completions", post(chat::complete))
         .layer(DefaultBodyLimit::max(CHAT_BODY_BYTES))
+        .layer(admitted())
+        .layer(received(CHAT_BODY_BYTES));
+    let polls = Router::new()
         .route("/v1/models", get(chat::models))
         .route("/v1/batches/{id}", get(batches::show))
         .route("/v1/batches/{id}/results", get(batches::results))
-        .route("/v1/batches/{id}/cancel", post(batches::cancel));
+        .route("/v1/batches/{id}/cancel", post(batches::cancel))
+        .layer(timed())
+        .layer(admitted());
     let batches = Router::new()
         .route("/v1/batches", get(batches::list).post(batches::submit))
         .layer(DefaultBodyLimit::max(upload_bytes))
-        .layer(timed());
+        .layer(timed())
+        .layer(admitted())
+        .layer(received(upload_bytes));
     let work = questions
         .merge(reading)
         .merge(uploads)
         .merge(chats)
-        .merge(batches)
-        .layer(admitted());
+        .merge(polls)
+        .merge(batches);
 
     // Always answered, also when the service is full.
     let light = Router::new()

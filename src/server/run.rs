@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 
+use super::connection::accept;
 use super::router::router;
 use super::routes::batches;
 use super::state::Service;
@@ -29,21 +29,14 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// gets an `error` event.
 ///
 /// # Errors
-/// When metrics cannot be recorded in this process, or the listener fails.
+/// When metrics cannot be recorded in this process.
 pub async fn serve(listener: TcpListener, service: Arc<Service>) -> anyhow::Result<()> {
     recorder()?;
     let stopping = service.lifecycle().stopping().clone();
     let router = router(Arc::clone(&service));
     let batches = tokio::spawn(work_batches(Arc::clone(&service)));
-    // Streams are made of small frames: none may wait for the acknowledgement of
-    // the one before it, which systems hold back for 40 ms.
-    let listener = listener.tap_io(|connection| {
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps its small frames back");
-        }
-    });
-    let server =
-        axum::serve(listener, router).with_graceful_shutdown(stopping.clone().cancelled_owned());
+    let settings = &service.config().server;
+    let server = accept::serve(listener, router, settings, stopping.clone());
     let drain = async {
         stopping.cancelled().await;
         let patience = Duration::from_secs(service.config().server.drain_seconds);
@@ -58,7 +51,7 @@ pub async fn serve(listener: TcpListener, service: Arc<Service>) -> anyhow::Resu
         tokio::time::sleep(CLOSING).await;
     };
     tokio::select! {
-        result = server.into_future() => result?,
+        () = server => {}
         () = drain => tracing::warn!("some connections did not close in time"),
     }
     // What was under way goes on after the next start.

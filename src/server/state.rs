@@ -9,6 +9,9 @@ use tokio::sync::Semaphore;
 
 use super::error::{ApiError, Code};
 use super::lifecycle::Lifecycle;
+use super::owners::Owners;
+use super::receive::Bodies;
+use super::share::Shared;
 use super::writer::WriteQueue;
 use cairn_engine::answer::Answerer;
 use cairn_engine::retrieve::Engine;
@@ -37,7 +40,9 @@ pub struct Service {
     config: Config,
     accounts: Accounts,
     lifecycle: Lifecycle,
-    permits: Arc<Semaphore>,
+    permits: Shared,
+    bodies: Bodies,
+    owners: Owners,
     core: OnceLock<Core>,
 }
 
@@ -45,7 +50,9 @@ impl Service {
     /// A service that listens already but cannot answer yet.
     pub fn starting(config: Config, accounts: Accounts) -> Arc<Self> {
         Arc::new(Self {
-            permits: Arc::new(Semaphore::new(config.server.max_concurrency)),
+            permits: Shared::new(config.server.max_concurrency, config.server.key_share, 1),
+            bodies: Bodies::new(&config.server),
+            owners: Owners::new(&config.storage.data_dir),
             lifecycle: Lifecycle::default(),
             core: OnceLock::new(),
             accounts,
@@ -103,7 +110,22 @@ impl Service {
 
     /// One permit for each request that is worked on.
     pub fn permits(&self) -> &Arc<Semaphore> {
+        self.permits.semaphore()
+    }
+
+    /// The same, of which one key may take its share only.
+    pub(super) fn shared_permits(&self) -> &Shared {
         &self.permits
+    }
+
+    /// Memory for the bodies of all requests.
+    pub(super) fn bodies(&self) -> &Bodies {
+        &self.bodies
+    }
+
+    /// Which key made which collection.
+    pub(super) fn owners(&self) -> &Owners {
+        &self.owners
     }
 
     /// The rooms that do the work.

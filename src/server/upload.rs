@@ -2,7 +2,6 @@
 //! into documents.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest as _, Multipart, Request};
@@ -15,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::error::{ApiError, Code, Result};
 use super::extract::{JsonBody, too_large};
-use super::state::Service;
+use super::json;
 
 /// Longest URI or title, in bytes.
 const MAX_NAME_BYTES: usize = 2048;
@@ -25,6 +24,13 @@ const MAX_LABELS: usize = 64;
 const MAX_LABEL_BYTES: usize = 256;
 /// Most files of one form: each takes memory until all are stored.
 const MAX_FILES: usize = 256;
+/// Most keys of a document's metadata.
+const MAX_METADATA_KEYS: usize = 256;
+/// Longest key of metadata, in bytes.
+const MAX_KEY_BYTES: usize = 256;
+/// Most bytes of a document's metadata, as JSON: it is stored with every document and
+/// read with every source.
+const MAX_METADATA_BYTES: usize = 64 << 10;
 
 /// One document as JSON. An unknown field is refused.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -80,37 +86,27 @@ pub(super) struct Upload {
     labels: BTreeSet<String>,
 }
 
-/// Reads the body in whichever form it comes. The body must be there within the
-/// time of a request; indexing it may take longer.
+/// Reads the body in whichever form it comes.
 ///
 /// # Errors
-/// `invalid_request`, `too_large`, `unsupported_media`, `timeout`.
-pub(super) async fn read(service: &Service, request: Request) -> Result<Upload> {
+/// `invalid_request`, `too_large`, `unsupported_media`.
+pub(super) async fn read(request: Request) -> Result<Upload> {
     let kind = request
         .headers()
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
     let kind = kind.unwrap_or_default().to_ascii_lowercase();
-    let limit = Duration::from_secs(service.config().server.request_seconds);
-    let read = async {
-        if kind.starts_with("multipart/form-data") {
-            read_form(request).await
-        } else if kind.starts_with("application/json") {
-            let JsonBody(body) = JsonBody::from_request(request, &()).await?;
-            from_json(body)
-        } else {
-            Err(ApiError::new(
-                Code::UnsupportedMedia,
-                "send a document as `application/json` or files as `multipart/form-data`",
-            ))
-        }
-    };
-    tokio::time::timeout(limit, read).await.unwrap_or_else(|_| {
+    if kind.starts_with("multipart/form-data") {
+        read_form(request).await
+    } else if kind.starts_with("application/json") {
+        let JsonBody(body) = <JsonBody<UploadBody>>::from_request(request, &()).await?;
+        from_json(body)
+    } else {
         Err(ApiError::new(
-            Code::Timeout,
-            "the body did not arrive within server.request_seconds",
+            Code::UnsupportedMedia,
+            "send a document as `application/json` or files as `multipart/form-data`",
         ))
-    })
+    }
 }
 
 fn from_json(body: UploadBody) -> Result<Upload> {
@@ -182,6 +178,7 @@ async fn read_form(request: Request) -> Result<Upload> {
             }
             ("collection", None) => upload.collection = Some(text_of("collection", &bytes)?),
             ("labels", None) => {
+                json::check(&bytes, MAX_LABELS + 2)?;
                 upload.labels = serde_json::from_slice(&bytes).map_err(|error| {
                     ApiError::invalid(
                         "labels",
@@ -191,6 +188,7 @@ async fn read_form(request: Request) -> Result<Upload> {
                 check_labels(&upload.labels)?;
             }
             ("metadata", None) => {
+                json::check(&bytes, json::MAX_VALUES)?;
                 upload.metadata = serde_json::from_slice(&bytes).map_err(|error| {
                     ApiError::invalid("metadata", format!("`metadata` is a JSON object: {error}"))
                 })?;
@@ -236,7 +234,11 @@ impl Upload {
                     }
                     document.metadata.extend(self.metadata.clone());
                     document.labels.extend(self.labels.iter().cloned());
-                    documents.push(document);
+                    // Together with what the file says of itself.
+                    match check_metadata(&document.metadata) {
+                        Ok(()) => documents.push(document),
+                        Err(error) => failed.push((file.uri, error)),
+                    }
                 }
                 Err(error) => failed.push((file.uri, cairn_indexer::Error::from(error).into())),
             }
@@ -280,20 +282,28 @@ fn check_uri(param: &str, uri: &str) -> Result<()> {
 }
 
 /// A fact may not have the name of what filters and results say of the document itself:
-/// labels decide who reads it.
+/// labels decide who reads it. Nor may facts be larger than documents.
 fn check_metadata(metadata: &Metadata) -> Result<()> {
-    let reserved = metadata.keys().find(|name| is_reserved_name(name));
-    match reserved {
-        None => Ok(()),
-        Some(name) => Err(ApiError::invalid(
+    if let Some(name) = metadata.keys().find(|name| is_reserved_name(name)) {
+        return Err(ApiError::invalid(
             format!("metadata.{name}"),
             format!(
                 "`{name}` is no name for a fact: {} stand for the document itself; choose another \
                  name",
                 RESERVED_NAMES.join(", ")
             ),
-        )),
+        ));
     }
+    let problem = if metadata.len() > MAX_METADATA_KEYS {
+        format!("`metadata` has more than {MAX_METADATA_KEYS} keys")
+    } else if metadata.keys().any(|key| key.len() > MAX_KEY_BYTES) {
+        format!("a key of `metadata` has more than {MAX_KEY_BYTES} bytes")
+    } else if serde_json::to_vec(metadata).is_ok_and(|json| json.len() > MAX_METADATA_BYTES) {
+        format!("`metadata` has more than {MAX_METADATA_BYTES} bytes as JSON")
+    } else {
+        return Ok(());
+    };
+    Err(ApiError::invalid("metadata", problem))
 }
 
 fn check_labels(labels: &BTreeSet<String>) -> Result<()> {
@@ -348,6 +358,25 @@ mod tests {
                 "{bad:?}"
             );
         }
+    }
+
+    #[test]
+    fn metadata_has_limits() {
+        let refused = |metadata: serde_json::Value| {
+            let metadata = serde_json::from_value(metadata).unwrap();
+            let error = check_metadata(&metadata).unwrap_err();
+            assert_eq!(error.param.as_deref(), Some("metadata"));
+            error.message
+        };
+        let keys = |count: usize| -> Metadata {
+            (0..count).map(|n| (format!("k{n}"), n.into())).collect()
+        };
+        check_metadata(&keys(256)).unwrap();
+        assert!(refused(serde_json::json!(keys(257))).contains("256 keys"));
+        let long = "k".repeat(257);
+        assert!(refused(serde_json::json!({ long: 1 })).contains("a key"));
+        let text = "v".repeat(64 << 10);
+        assert!(refused(serde_json::json!({ "k": text })).contains("65536 bytes"));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use metrics::{counter, gauge, histogram};
 use tokio::sync::oneshot;
 
 use super::error::{ApiError, Code, Result};
+use super::limits::CancelOnDrop;
 use cairn_engine::retrieve::Engine;
 use cairn_settings::telemetry::metrics as names;
 
@@ -56,6 +57,8 @@ struct Job {
     collection: String,
     work: Work,
     access: Access,
+    /// Fires when nobody waits for the reply any more.
+    cancel: Cancel,
     reply: oneshot::Sender<Result<Receipt>>,
 }
 
@@ -85,10 +88,13 @@ impl WriteQueue {
     /// that the caller may not read, and what the index says.
     pub async fn write(&self, collection: &str, work: Work, access: &Access) -> Result<Receipt> {
         let (reply, receipt) = oneshot::channel();
+        // A client that goes away holds nobody up with what it sent.
+        let cancel = CancelOnDrop::default();
         let job = Job {
             collection: collection.to_owned(),
             work,
             access: access.clone(),
+            cancel: cancel.token(),
             reply,
         };
         self.0.try_send(job).map_err(|error| match error {
@@ -104,6 +110,9 @@ impl WriteQueue {
             .unwrap_or_else(|_| Err(ApiError::internal("the writer dropped a job")))
     }
 }
+
+/// What to write, for whom, and until when.
+type Order<'a> = (&'a Work, &'a Access, &'a Cancel);
 
 /// Writers whose merges are under way, by collection.
 type Merging = BTreeMap<String, Writer>;
@@ -154,7 +163,7 @@ fn keep_merging(collection: &str, writer: &mut Writer) -> bool {
 /// Writes jobs of one collection in one commit; when that fails, each in its
 /// own, so that one bad upload fails alone.
 fn write_group(engine: &Engine, merging: &mut Merging, collection: &str, jobs: Vec<Job>) {
-    let mut attempt = |work: &[(&Work, &Access)]| {
+    let mut attempt = |work: &[Order<'_>]| {
         let start = Instant::now();
         // A defect must not end the thread that all uploads need.
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -163,7 +172,10 @@ fn write_group(engine: &Engine, merging: &mut Merging, collection: &str, jobs: V
         histogram!(names::WRITE_SECONDS).record(start.elapsed());
         result.unwrap_or_else(|_| Err(ApiError::internal("the writer panicked")))
     };
-    let all: Vec<(&Work, &Access)> = jobs.iter().map(|job| (&job.work, &job.access)).collect();
+    let all: Vec<Order<'_>> = jobs
+        .iter()
+        .map(|job| (&job.work, &job.access, &job.cancel))
+        .collect();
     let results: Vec<Result<Receipt>> = match attempt(&all) {
         Ok(receipts) => receipts.into_iter().map(Ok).collect(),
         Err(error) if jobs.len() == 1 || error.code == Code::CollectionLocked => {
@@ -197,7 +209,7 @@ fn write(
     engine: &Engine,
     merging: &mut Merging,
     collection: &str,
-    work: &[(&Work, &Access)],
+    work: &[Order<'_>],
 ) -> Result<Vec<Receipt>> {
     let mut writer = match merging.remove(collection) {
         Some(writer) => writer,
@@ -214,7 +226,7 @@ fn write(
         }
     };
     let mut receipts = Vec::with_capacity(work.len());
-    for ((work, _), allowed) in work.iter().zip(allowed) {
+    for ((work, _, cancel), allowed) in work.iter().zip(allowed) {
         let mut receipt = Receipt {
             generation: 0,
             put: Vec::new(),
@@ -226,7 +238,7 @@ fn write(
                     .iter()
                     .map(|document| (document.clone(), None))
                     .collect();
-                receipt.put = writer.put(documents, &Cancel::never())?;
+                receipt.put = writer.put(documents, cancel)?;
             }
             Work::Delete(_) if !allowed => {}
             Work::Delete(id) => receipt.deleted = writer.delete(*id)?,
@@ -249,8 +261,8 @@ fn write(
 ///
 /// # Errors
 /// `forbidden` when a document would replace one that the caller may not read.
-fn allowed(engine: &Engine, collection: &str, work: &[(&Work, &Access)]) -> Result<Vec<bool>> {
-    if work.iter().all(|(_, access)| **access == Access::All) {
+fn allowed(engine: &Engine, collection: &str, work: &[Order<'_>]) -> Result<Vec<bool>> {
+    if work.iter().all(|(_, access, _)| **access == Access::All) {
         return Ok(vec![true; work.len()]);
     }
     let index = engine.collection(collection)?;
@@ -259,7 +271,7 @@ fn allowed(engine: &Engine, collection: &str, work: &[(&Work, &Access)]) -> Resu
     // Labels of documents that this batch puts before.
     let mut put: BTreeMap<DocumentId, &BTreeSet<String>> = BTreeMap::new();
     let mut results = Vec::with_capacity(work.len());
-    for (work, access) in work {
+    for (work, access, _) in work {
         let may_touch = |id, put: &BTreeMap<DocumentId, &BTreeSet<String>>| -> Result<bool> {
             if let Some(labels) = put.get(&id) {
                 return Ok(access.allows(labels));

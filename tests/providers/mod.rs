@@ -1,6 +1,7 @@
 //! Language models over real HTTP: the wire formats, and endpoints that are
 //! slow, silent, cut, garbled, refusing or endless.
 
+mod budgets;
 mod cache;
 mod conformance;
 mod failures;

@@ -406,3 +406,72 @@ async fn progress_is_for_those_who_read_everything() {
             .unwrap()
     );
 }
+
+#[tokio::test]
+async fn one_key_does_not_take_every_permit() {
+    let (provider, gate, _chats) = super::Gated::new();
+    let mut made = None;
+    let bench = Bench::with(provider, |config| {
+        config.server.max_concurrency = 2;
+        config.server.key_share = 0.5;
+        let keys = Keys::open(&config.storage.data_dir).unwrap();
+        let admin = create(&keys, &[], &[Scope::Admin], KeyLimits::default());
+        made = Some((keys, admin));
+    });
+    let (keys, admin) = made.unwrap();
+    let closed = Closed { bench, keys, admin };
+    let guide = json!({"uri": "guide.md", "text": GUIDE});
+    closed.post(&closed.admin, "/documents", &guide).await;
+    let greedy = closed.key(&[], READER).await;
+    let other = closed.key(&[], READER).await;
+    let ask = json!({"query": "Who holds the writer lock?"});
+    let question = Request::post("/query")
+        .header("authorization", format!("Bearer {greedy}"))
+        .header("content-type", "application/json")
+        .body(Body::from(ask.to_string()));
+    let stream = closed.bench.send(question.unwrap()).await;
+    assert_eq!(stream.status(), StatusCode::OK);
+    let refused = closed.post(&greedy, "/search", &ask).await;
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(refused.error().0, "overloaded");
+    assert!(
+        refused.text().contains("server.key_share"),
+        "{}",
+        refused.text()
+    );
+    let served = closed.post(&other, "/search", &ask).await;
+    assert_eq!(served.status, StatusCode::OK, "{}", served.text());
+    gate.add_permits(1);
+    axum::body::to_bytes(stream.into_body(), usize::MAX)
+        .await
+        .unwrap();
+    let served = closed.post(&greedy, "/search", &ask).await;
+    assert_eq!(served.status, StatusCode::OK, "{}", served.text());
+}
+
+#[tokio::test]
+async fn one_key_makes_only_so_many_collections() {
+    let mut made = None;
+    let bench = Bench::with(Arc::new(Scripted::citing()), |config| {
+        config.server.max_collections_per_key = 1;
+        let keys = Keys::open(&config.storage.data_dir).unwrap();
+        let admin = create(&keys, &[], &[Scope::Admin], KeyLimits::default());
+        made = Some((keys, admin));
+    });
+    let (keys, admin) = made.unwrap();
+    let closed = Closed { bench, keys, admin };
+    let writer = closed.key(&[], &[Scope::DocumentsWrite]).await;
+    let upload = |collection: &str| json!({"text": "A kettle.", "collection": collection});
+    for (key, collection, status) in [
+        (&writer, "one", StatusCode::CREATED),
+        (&writer, "two", StatusCode::BAD_REQUEST),
+        (&closed.admin, "two", StatusCode::CREATED),
+        (&writer, "two", StatusCode::CREATED),
+    ] {
+        let reply = closed.post(key, "/documents", &upload(collection)).await;
+        assert_eq!(reply.status, status, "{collection}: {}", reply.text());
+        if status == StatusCode::BAD_REQUEST {
+            assert_eq!(reply.error().1.as_deref(), Some("collection"));
+        }
+    }
+}

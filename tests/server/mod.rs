@@ -2,7 +2,9 @@
 //! deterministic twins of the models.
 
 mod batches;
+mod bounds;
 mod chat;
+mod connections;
 mod documents;
 mod door;
 mod errors;

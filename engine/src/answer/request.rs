@@ -162,6 +162,8 @@ impl From<SearchError> for Failure {
             SearchErrorKind::BadRequest => ("invalid_request", false),
             SearchErrorKind::NotFound => ("not_found", false),
             SearchErrorKind::Overloaded => ("overloaded", true),
+            SearchErrorKind::NotReady => ("not_ready", true),
+            SearchErrorKind::Storage => ("storage", true),
             SearchErrorKind::Cancelled => ("cancelled", true),
             _ => {
                 tracing::error!(

@@ -4,65 +4,78 @@
 //! lower-case, so that they stay distinct on file systems that ignore case.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use cairn_indexer::{Index, IndexSettings};
 
+use super::cell::{Cell, Due};
 use super::error::{SearchError, SearchErrorKind};
 use cairn_files::private;
 
-/// How long the commits of another process may stay unseen.
-const REFRESH_EVERY: Duration = Duration::from_secs(1);
+/// How long a request waits for a collection that is being opened.
+const PATIENCE: Duration = Duration::from_secs(20);
 
-/// When nobody has looked for so long, whoever comes waits for the look: what is known may
-/// name documents that its reader may not read any more.
-const OVERDUE: Duration = Duration::from_secs(3);
+/// The folder of the collections in the data folder.
+const FOLDER: &str = "collections";
 
 /// Longest name of a collection, in bytes.
 const MAX_NAME_BYTES: usize = 64;
-
-/// A collection in which it is time to look for commits of other processes.
-pub(super) struct Due {
-    pub(super) index: Index,
-    /// Whether that cannot be done beside what is asked.
-    pub(super) now: bool,
-}
-
-struct Open {
-    index: Index,
-    looked_at: Instant,
-}
 
 /// Opens, creates and lists collections by name.
 pub(super) struct Collections {
     data_dir: PathBuf,
     dir: PathBuf,
     settings: IndexSettings,
-    open: Mutex<HashMap<String, Open>>,
+    /// Locked to find a cell, never while one is opened.
+    cells: Mutex<HashMap<String, Arc<Cell>>>,
 }
 
 impl Collections {
-    pub(super) fn new(data_dir: &std::path::Path, settings: IndexSettings) -> Self {
+    pub(super) fn new(data_dir: &Path, settings: IndexSettings) -> Self {
         Self {
             data_dir: data_dir.to_owned(),
-            dir: data_dir.join("collections"),
+            dir: data_dir.join(FOLDER),
             settings,
-            open: Mutex::default(),
+            cells: Mutex::default(),
         }
     }
 
     /// The collection `name`, which must exist.
     pub(super) fn get(&self, name: &str) -> Result<Index, SearchError> {
+        self.get_within(name, PATIENCE)
+    }
+
+    /// The collection `name`, which must exist, if it is open within `patience`.
+    pub(super) fn get_within(&self, name: &str, patience: Duration) -> Result<Index, SearchError> {
         check_name(name)?;
-        self.open(name, false)
+        self.open(name, false, patience)
     }
 
     /// The collection `name`, made when there is none.
     pub(super) fn create(&self, name: &str) -> Result<Index, SearchError> {
         check_name(name)?;
-        self.open(name, true)
+        match self.open(name, true, PATIENCE) {
+            // Somebody else looked for it just before it was to be made.
+            Err(error) if error.kind() == SearchErrorKind::NotFound => {
+                self.open(name, true, PATIENCE)
+            }
+            opened => opened,
+        }
+    }
+
+    /// The collection `name`, if it is open.
+    pub(super) fn opened(&self, name: &str) -> Option<Index> {
+        self.lock().get(name)?.opened()
+    }
+
+    /// All that are open, sorted by name.
+    pub(super) fn all_opened(&self) -> Vec<(String, Index)> {
+        let open = |(name, cell): (&String, &Arc<Cell>)| Some((name.clone(), cell.opened()?));
+        let mut all: Vec<_> = self.lock().iter().filter_map(open).collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
     }
 
     /// Where the collection `name` lies, or would.
@@ -90,53 +103,65 @@ impl Collections {
 
     /// The collection, if it is time to look for commits of other processes.
     pub(super) fn due_for_refresh(&self, name: &str) -> Option<Due> {
-        let mut open = self.lock();
-        let entry = open.get_mut(name)?;
-        let age = entry.looked_at.elapsed();
-        if age < REFRESH_EVERY {
-            return None;
-        }
-        entry.looked_at = Instant::now();
-        Some(Due {
-            index: entry.index.clone(),
-            now: age >= OVERDUE,
-        })
+        self.lock().get(name)?.due_for_refresh()
     }
 
-    fn open(&self, name: &str, create: bool) -> Result<Index, SearchError> {
-        // The lock is held while an index opens, so that it is opened once.
-        let mut open = self.lock();
-        if let Some(entry) = open.get(name) {
-            return Ok(entry.index.clone());
-        }
-        let dir = self.dir.join(name);
-        if create {
-            private::data_folder(&self.data_dir)
-                .and_then(|()| private::folder(&self.dir))
-                .and_then(|()| private::folder(&dir))
-                .map_err(|error| cairn_indexer::Error::from(error).at(&dir))?;
-        } else if !dir.is_dir() {
-            return Err(SearchError::new(
-                SearchErrorKind::NotFound,
-                format!(
-                    "there is no collection `{name}`; \
-                     `cairn index PATH --collection {name}` makes it"
-                ),
-            ));
-        }
-        let index = Index::open(&dir, self.settings.clone())?;
-        let entry = Open {
-            index: index.clone(),
-            looked_at: Instant::now(),
+    fn open(&self, name: &str, create: bool, patience: Duration) -> Result<Index, SearchError> {
+        let cell = {
+            let mut cells = self.lock();
+            match cells.get(name) {
+                Some(cell) => Arc::clone(cell),
+                None => {
+                    let cell = Arc::new(Cell::new());
+                    cells.insert(name.to_owned(), Arc::clone(&cell));
+                    cell
+                }
+            }
         };
-        open.insert(name.to_owned(), entry);
-        Ok(index)
+        let (data_dir, settings) = (self.data_dir.clone(), self.settings.clone());
+        let named = name.to_owned();
+        let opened = cell.get(patience, move || open(&data_dir, settings, &named, create));
+        if matches!(&opened, Err(error) if error.kind() == SearchErrorKind::NotFound) {
+            // Names that were only asked for are not kept.
+            let mut cells = self.lock();
+            let same = |other: &Arc<Cell>| Arc::ptr_eq(other, &cell) && other.is_unused();
+            if cells.get(name).is_some_and(same) {
+                cells.remove(name);
+            }
+        }
+        opened
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Open>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Cell>>> {
         // The map is whole after every statement, also of a thread that died.
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        self.cells.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Opens the collection `name`, which is made with `create` when it is not there.
+fn open(
+    data_dir: &Path,
+    settings: IndexSettings,
+    name: &str,
+    create: bool,
+) -> Result<Index, SearchError> {
+    let collections = data_dir.join(FOLDER);
+    let dir = collections.join(name);
+    if create {
+        private::data_folder(data_dir)
+            .and_then(|()| private::folder(&collections))
+            .and_then(|()| private::folder(&dir))
+            .map_err(|error| cairn_indexer::Error::from(error).at(&dir))?;
+    } else if !dir.is_dir() {
+        return Err(SearchError::new(
+            SearchErrorKind::NotFound,
+            format!(
+                "there is no collection `{name}`; \
+                 `cairn index PATH --collection {name}` makes it"
+            ),
+        ));
+    }
+    Ok(Index::open(&dir, settings)?)
 }
 
 /// A name is also a folder: nothing in it may leave the data folder.
@@ -192,5 +217,38 @@ mod tests {
         collections.create("a").unwrap();
         collections.get("a").unwrap();
         assert_eq!(collections.list().unwrap(), ["a", "b"]);
+        let opened: Vec<_> = collections
+            .all_opened()
+            .into_iter()
+            .map(|it| it.0)
+            .collect();
+        assert_eq!(opened, ["a", "b"]);
+    }
+
+    #[test]
+    fn names_that_were_only_asked_for_are_not_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let collections = Collections::new(dir.path(), IndexSettings::default());
+        for n in 0..100 {
+            assert!(collections.get(&format!("c{n}")).is_err());
+        }
+        assert!(collections.lock().is_empty());
+    }
+
+    #[test]
+    fn a_damaged_collection_leaves_the_others_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let collections = Collections::new(dir.path(), IndexSettings::default());
+        collections.create("good").unwrap();
+        let words = dir.path().join("collections/bad/words");
+        std::fs::create_dir_all(&words).unwrap();
+        std::fs::write(words.join("meta.json"), "{ nope").unwrap();
+        for _ in 0..3 {
+            let error = collections.get("bad").err().unwrap();
+            assert_ne!(error.kind(), SearchErrorKind::NotFound, "{error}");
+            assert!(!error.to_string().contains(dir.path().to_str().unwrap()));
+            collections.get("good").unwrap();
+        }
+        assert!(collections.opened("bad").is_none());
     }
 }

@@ -2,11 +2,14 @@
 //! and runs searches.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use cairn_indexer::Index;
 use cairn_models::{Cancel, Embedder, RerankQueue, Reranker};
 
 use super::api::{SearchRequest, SearchResponse};
+use super::cell::Due;
 use super::collections::{self, Collections};
 use super::error::{SearchError, SearchErrorKind};
 use super::overview::Overviews;
@@ -15,6 +18,9 @@ use super::search;
 use super::settings::index_settings;
 use super::vectors::QueryVectors;
 use cairn_settings::config::{Config, Retrieval};
+
+/// How long one collection may hold up the opening of the others.
+const OPENING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Searches collections. Clones share everything and cost nothing.
 #[derive(Clone)]
@@ -30,6 +36,8 @@ pub(super) struct Parts {
     pub(super) options: Retrieval,
     pub(super) max_query_bytes: usize,
     overviews: Overviews,
+    /// Whether a thread opens what is not open.
+    opening: AtomicBool,
 }
 
 impl Engine {
@@ -58,6 +66,7 @@ impl Engine {
             options: config.retrieval.clone(),
             max_query_bytes: config.server.max_query_bytes,
             overviews: Overviews::default(),
+            opening: AtomicBool::new(false),
         })))
     }
 
@@ -79,8 +88,8 @@ impl Engine {
         let engine = self.clone();
         let guard = CancelOnDrop(Some(cancel.clone()));
         let search = tokio::task::spawn_blocking(move || {
-            if let Some(index) = overdue {
-                refresh(&index);
+            if let Some(due) = overdue {
+                due.refresh();
             }
             engine.search_blocking(&request, &cancel)
         });
@@ -140,7 +149,8 @@ impl Engine {
     /// # Errors
     ///
     /// [`SearchErrorKind::BadRequest`] for a name that none can have,
-    /// [`SearchErrorKind::NotFound`], [`SearchErrorKind::Internal`].
+    /// [`SearchErrorKind::NotFound`], [`SearchErrorKind::NotReady`] when opening it takes
+    /// long, [`SearchErrorKind::Storage`], [`SearchErrorKind::Internal`].
     pub fn collection(&self, name: &str) -> Result<Index, SearchError> {
         self.0.collections.get(name)
     }
@@ -154,9 +164,49 @@ impl Engine {
     pub fn current_collection(&self, name: &str) -> Result<Index, SearchError> {
         let index = self.collection(name)?;
         if let Some(due) = self.0.collections.due_for_refresh(name) {
-            refresh(&due.index);
+            due.refresh();
         }
         Ok(index)
+    }
+
+    /// As [`Engine::collection`], for who has less patience with one that is being
+    /// opened.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::collection`]; [`SearchErrorKind::NotReady`] when it takes
+    /// longer.
+    pub fn collection_within(&self, name: &str, patience: Duration) -> Result<Index, SearchError> {
+        self.0.collections.get_within(name, patience)
+    }
+
+    /// The collection `name`, if it is open already. Never blocks.
+    pub fn opened(&self, name: &str) -> Option<Index> {
+        self.0.collections.opened(name)
+    }
+
+    /// All collections that are open already, by name. Never blocks.
+    pub fn open_collections(&self) -> Vec<(String, Index)> {
+        self.0.collections.all_opened()
+    }
+
+    /// Opens every collection that is not open, one after the other on a thread of its
+    /// own, unless that is being done. Never blocks; what cannot be opened is left.
+    pub fn open_in_background(&self) {
+        if self.0.opening.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let engine = self.clone();
+        let open = move || {
+            for name in engine.collections().unwrap_or_default() {
+                engine.collection_within(&name, OPENING_PATIENCE).ok();
+            }
+            engine.0.opening.store(false, Ordering::Release);
+        };
+        let thread = std::thread::Builder::new().name("open all".into());
+        if thread.spawn(open).is_err() {
+            self.0.opening.store(false, Ordering::Release);
+        }
     }
 
     /// The collection `name`, empty when there was none.
@@ -233,21 +283,14 @@ impl Engine {
     }
 
     /// Opening a new generation may take long, so no search waits for it while others come
-    /// every moment. Returns the collection if this one is to wait.
-    fn refresh_in_background(&self, name: &str) -> Option<Index> {
+    /// every moment. Returns the look for commits if this search is to wait for it.
+    fn refresh_in_background(&self, name: &str) -> Option<Due> {
         let due = self.0.collections.due_for_refresh(name)?;
         if due.now {
-            return Some(due.index);
+            return Some(due);
         }
-        tokio::task::spawn_blocking(move || refresh(&due.index));
+        tokio::task::spawn_blocking(move || due.refresh());
         None
-    }
-}
-
-/// Looks for commits of other processes.
-fn refresh(index: &Index) {
-    if let Err(error) = index.refresh() {
-        tracing::warn!(%error, "a new commit could not be opened; the last one is served");
     }
 }
 

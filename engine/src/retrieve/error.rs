@@ -12,6 +12,10 @@ pub enum SearchErrorKind {
     NotFound,
     /// A model's queue is full: try again later.
     Overloaded,
+    /// The collection is still being opened: try again later.
+    NotReady,
+    /// The disk is full, or files cannot be read or written.
+    Storage,
     /// The caller went away.
     Cancelled,
     /// The index or a model failed; the operator has to act.
@@ -51,6 +55,16 @@ impl SearchError {
         Self::new(SearchErrorKind::Cancelled, "the request was cancelled")
     }
 
+    /// The same error for one more caller; its cause is in the log already.
+    pub(super) fn again(&self) -> Self {
+        Self {
+            kind: self.kind,
+            param: self.param,
+            message: self.message.clone(),
+            cause: None,
+        }
+    }
+
     fn because(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.cause = Some(cause.into());
         self
@@ -88,6 +102,7 @@ impl From<cairn_indexer::Error> for SearchError {
             K::InvalidInput => Self::bad_request("filter", message),
             K::NotFound => Self::new(SearchErrorKind::NotFound, message),
             K::Cancelled => Self::cancelled(),
+            K::Machine => Self::new(SearchErrorKind::Storage, message),
             K::Corrupt | K::Mismatch => Self::new(SearchErrorKind::Internal, message),
             _ => Self::new(
                 SearchErrorKind::Internal,

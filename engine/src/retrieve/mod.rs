@@ -9,6 +9,7 @@
 
 mod api;
 mod blend;
+mod cell;
 mod collections;
 pub mod drafting;
 mod engine;

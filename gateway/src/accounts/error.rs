@@ -104,6 +104,8 @@ pub enum LimitKind {
     Day,
     /// Tokens or money of the month.
     Month,
+    /// What is left of a budget may be taken by calls under way.
+    Held,
 }
 
 impl LimitKind {
@@ -116,6 +118,7 @@ impl LimitKind {
             Self::TooLarge => "too_large",
             Self::Day => "day",
             Self::Month => "month",
+            Self::Held => "held",
         }
     }
 

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -21,9 +22,20 @@ use super::money::Nanos;
 use super::sample::Sample;
 use cairn_settings::telemetry::metrics as names;
 
-/// Entries that may wait for the disk. More are lost, and counted: a disk that
-/// fails must not stop answers.
+/// Entries that may wait for the disk. More are lost, counted and told: a disk that fails
+/// or hangs must not stop answers. Limits and budgets count in memory, so they hold all
+/// the same until the service is started anew.
 const QUEUE: usize = 1 << 16;
+
+/// How long who waits for the disk does so. A disk that takes longer hangs.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often it is told that entries are lost.
+const TELL_EVERY: Duration = Duration::from_secs(30);
+
+/// Most tokens of one call that are written: more than any model reads or writes, and
+/// sums of them fit.
+const MAX_TOKENS: i64 = 1 << 40;
 
 /// Most entries of one commit.
 const BATCH: usize = 1024;
@@ -66,6 +78,14 @@ pub(super) enum Entry {
 pub(super) struct Ledger {
     sender: Option<SyncSender<Entry>>,
     thread: Option<JoinHandle<()>>,
+    lost: Mutex<Lost>,
+}
+
+/// Entries that could not be taken, and when that was told.
+#[derive(Debug, Default)]
+struct Lost {
+    entries: u64,
+    told: Option<Instant>,
 }
 
 impl Ledger {
@@ -91,6 +111,7 @@ impl Ledger {
         Ok(Self {
             sender: Some(sender),
             thread: Some(thread),
+            lost: Mutex::default(),
         })
     }
 
@@ -99,31 +120,58 @@ impl Ledger {
         let Some(sender) = &self.sender else { return };
         match sender.try_send(entry) {
             Ok(()) => {}
-            Err(TrySendError::Full(_)) => metrics::counter!(names::LEDGER_LOST).increment(1),
-            Err(TrySendError::Disconnected(_)) => {
-                tracing::error!("the ledger's thread is gone: a call is not recorded");
-                metrics::counter!(names::LEDGER_LOST).increment(1);
-            }
+            Err(TrySendError::Full(_)) => self.lose("the disk does not keep up"),
+            Err(TrySendError::Disconnected(_)) => self.lose("its thread is gone"),
         }
     }
 
-    /// Waits until everything that was handed over is on the disk, or failed.
+    /// Counts an entry that is not recorded; says so now and then.
+    fn lose(&self, why: &str) {
+        metrics::counter!(names::LEDGER_LOST).increment(1);
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.entries += 1;
+        if lost.told.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
+            lost.told = Some(Instant::now());
+            let entries = lost.entries;
+            tracing::error!(entries, why, "the ledger loses entries; answers go on");
+        }
+    }
+
+    /// Waits until everything that was handed over is on the disk, or failed; not for
+    /// ever.
     pub(super) fn flush(&self) {
         let (done, wait) = sync_channel(1);
-        if let Some(sender) = &self.sender
-            && sender.send(Entry::Flush(done)).is_ok()
-        {
-            wait.recv().ok();
+        let until = Instant::now() + FLUSH_PATIENCE;
+        let Some(sender) = &self.sender else { return };
+        let mut entry = Entry::Flush(done);
+        loop {
+            entry = match sender.try_send(entry) {
+                Ok(()) => break,
+                Err(TrySendError::Full(back)) if Instant::now() < until => back,
+                Err(_) => return,
+            };
+            std::thread::sleep(GATHER);
         }
+        wait.recv_timeout(until.saturating_duration_since(Instant::now()))
+            .ok();
     }
 }
 
 impl Drop for Ledger {
     fn drop(&mut self) {
         self.sender = None;
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        let until = Instant::now() + FLUSH_PATIENCE;
+        while !thread.is_finished() {
+            if Instant::now() >= until {
+                tracing::error!("the ledger's disk hangs: what was not written is lost");
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
+        thread.join().ok();
     }
 }
 
@@ -290,7 +338,7 @@ fn put(transaction: &Transaction<'_>, record: &CallRecord) -> rusqlite::Result<(
         retries = excluded.retries, fallbacks = excluded.fallbacks, outcome = excluded.outcome, \
         finish = excluded.finish WHERE calls.outcome = 'open'";
     let milliseconds = |duration: Duration| duration.as_secs_f64() * 1e3;
-    let count = |tokens: usize| i64::try_from(tokens).unwrap_or(i64::MAX);
+    let count = |tokens: usize| i64::try_from(tokens).map_or(MAX_TOKENS, |n| n.min(MAX_TOKENS));
     transaction.prepare_cached(SQL)?.execute(params![
         record.call_id.to_string(),
         unix_millis(record.at),
@@ -318,16 +366,14 @@ fn put(transaction: &Transaction<'_>, record: &CallRecord) -> rusqlite::Result<(
 /// What the key spent in this day and month, as the ledger has it.
 pub(super) fn spent(connection: &Connection, key: &KeyId, now: Now) -> rusqlite::Result<Spent> {
     let since = |start: i64| {
-        // `total` does not fail where the numbers are too large for a sum, and the cast
-        // stops at the largest whole number.
-        let sql = "SELECT cast(total(prompt_tokens) + total(completion_tokens) AS INTEGER), \
-                   cast(total(cost_nanousd) AS INTEGER) \
+        // `total` adds real numbers: no sum of it fails, whatever was booked.
+        let sql = "SELECT total(prompt_tokens) + total(completion_tokens), total(cost_nanousd) \
                    FROM calls WHERE key_id = ?1 AND at >= ?2";
         let mut statement = connection.prepare_cached(sql)?;
         statement.query_row(params![key.as_str(), start], |row| {
             Ok(Amount {
-                tokens: row.get::<_, i64>(0)?.unsigned_abs(),
-                cost: Nanos(row.get(1)?),
+                tokens: row.get::<_, f64>(0)? as u64,
+                cost: Nanos(row.get::<_, f64>(1)? as i64),
             })
         })
     };

@@ -1,13 +1,17 @@
 //! The limits of one key, and what of them is used.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use super::buckets::Bucket;
 use super::clock::Now;
 use super::error::{LimitError, LimitKind};
 use super::headers::RateHeaders;
 use super::money::Nanos;
+use super::trust::Trust;
 use cairn_settings::config::KeyLimits;
 
 /// Tokens and money.
@@ -31,6 +35,27 @@ impl Amount {
             cost: (self.cost - other.cost).max(Nanos::ZERO),
         }
     }
+
+    /// So many times as much.
+    fn times(self, factor: f64) -> Self {
+        Self {
+            tokens: (self.tokens as f64 * factor) as u64,
+            cost: Nanos((self.cost.0 as f64 * factor) as i64),
+        }
+    }
+}
+
+/// Names a call under way; later ones are larger.
+pub(super) type Ticket = u64;
+
+/// A call under way.
+#[derive(Clone, Debug)]
+struct Running {
+    model: Arc<str>,
+    /// The estimate that it was admitted with.
+    estimate: Amount,
+    /// What it holds: the estimate, or more where it has written more.
+    held: Amount,
 }
 
 /// What was spent since the day and the month began.
@@ -43,16 +68,23 @@ pub(super) struct Spent {
 /// One key's limits in use. Every method holds its lock for some arithmetic
 /// only.
 #[derive(Debug)]
-pub(super) struct Meter(Mutex<State>);
+pub(super) struct Meter {
+    state: Mutex<State>,
+    /// Told when a call ends.
+    ended: Arc<Notify>,
+}
 
 #[derive(Debug)]
 struct State {
     limits: KeyLimits,
     requests: Option<Bucket>,
     tokens: Option<Bucket>,
-    streams: u32,
-    /// Estimates of the calls under way.
+    /// The calls under way, and what they hold together.
+    running: BTreeMap<Ticket, Running>,
     held: Amount,
+    next: Ticket,
+    /// How well estimates were.
+    trust: Trust,
     spent: Spent,
     /// The day and the month that `spent` is about.
     day: i64,
@@ -63,16 +95,27 @@ impl Meter {
     /// Nothing is used but what the ledger says was spent.
     pub(super) fn new(limits: KeyLimits, spent: Spent, now: Now) -> Self {
         let bucket = |limit: Option<u64>| limit.map(|limit| Bucket::new(limit, now.instant));
-        Self(Mutex::new(State {
+        let state = State {
             requests: bucket(limits.requests_per_minute),
             tokens: bucket(limits.tokens_per_minute),
             limits,
-            streams: 0,
+            running: BTreeMap::new(),
             held: Amount::default(),
+            next: 0,
+            trust: Trust::default(),
             spent,
             day: now.day,
             month: now.month,
-        }))
+        };
+        Self {
+            state: Mutex::new(state),
+            ended: Arc::default(),
+        }
+    }
+
+    /// Told when a call of the key ends.
+    pub(super) fn ended(&self) -> &Arc<Notify> {
+        &self.ended
     }
 
     /// Other limits; what is used stays used.
@@ -97,47 +140,79 @@ impl Meter {
         Ok(state.headers(now))
     }
 
-    /// Takes what a call needs at most: a stream, `amount`, and a request
+    /// Takes what a call of `model` needs at most: a stream, `amount`, and a request
     /// unless it was counted already. Nothing is taken on an error, apart from
     /// the request.
     pub(super) fn reserve(
         &self,
         amount: Amount,
+        model: &str,
         counted: bool,
         now: Now,
-    ) -> Result<RateHeaders, LimitError> {
+    ) -> Result<(Ticket, RateHeaders), LimitError> {
         let mut state = self.lock();
         if !counted {
             state.count_request(now)?;
         }
         state.check_streams(now)?;
         state.check_budgets(amount, now)?;
+        state.check_doubts(amount, model, now)?;
         state.take_tokens(amount.tokens, now)?;
-        state.streams += 1;
         state.held = state.held.plus(amount);
-        Ok(state.headers(now))
+        state.next += 1;
+        let ticket = state.next;
+        let running = Running {
+            model: model.into(),
+            estimate: amount,
+            held: amount,
+        };
+        state.running.insert(ticket, running);
+        Ok((ticket, state.headers(now)))
     }
 
-    /// A call that held `held` has ended and took `used`.
-    pub(super) fn settle(&self, held: Amount, used: Amount, now: Now) {
+    /// The call `ticket` has written `more` than its estimate allows for, or nothing
+    /// but what it may. Whether it may go on: by what is known by now, it and those
+    /// before it must not exceed a budget.
+    pub(super) fn goes_on(&self, ticket: Ticket, more: Amount, now: Now) -> bool {
+        let mut state = self.lock();
+        let state = &mut *state;
+        state.turn(now);
+        if let Some(running) = state.running.get_mut(&ticket) {
+            running.held = running.held.plus(more);
+            state.held = state.held.plus(more);
+        }
+        state.is_within_budgets(ticket)
+    }
+
+    /// The call `ticket` has ended and took `used`; `whole` where that is the measure of
+    /// an answer that was written to its end.
+    pub(super) fn settle(&self, ticket: Ticket, used: Amount, whole: bool, now: Now) {
         let mut state = self.lock();
         state.turn(now);
-        state.streams = state.streams.saturating_sub(1);
-        state.held = state.held.minus(held);
         state.spent.day = state.spent.day.plus(used);
         state.spent.month = state.spent.month.plus(used);
-        if let Some(tokens) = &mut state.tokens {
-            let signed = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
-            tokens.correct(
-                signed(held.tokens).saturating_sub(signed(used.tokens)),
-                now.instant,
-            );
+        if let Some(running) = state.running.remove(&ticket) {
+            state.held = state.held.minus(running.held);
+            if whole {
+                let ratio = |used: f64, held: f64| if held > 0.0 { used / held } else { 0.0 };
+                let Amount { tokens, cost } = running.estimate;
+                let tokens = ratio(used.tokens as f64, tokens as f64);
+                let cost = ratio(used.cost.0 as f64, cost.0 as f64);
+                state.trust.learn(&running.model, tokens.max(cost));
+            }
+            if let Some(tokens) = &mut state.tokens {
+                let signed = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
+                let taken = signed(running.estimate.tokens);
+                tokens.correct(taken.saturating_sub(signed(used.tokens)), now.instant);
+            }
         }
+        drop(state);
+        self.ended.notify_waiters();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // Every method leaves the state whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -192,7 +267,7 @@ impl State {
 
     fn check_streams(&mut self, now: Now) -> Result<(), LimitError> {
         match self.limits.concurrent_streams {
-            Some(limit) if self.streams >= limit => {
+            Some(limit) if self.running.len() >= limit as usize => {
                 let message = format!(
                     "this key may have {limit} answers written at the same time; wait for one to end"
                 );
@@ -205,30 +280,8 @@ impl State {
 
     fn check_budgets(&mut self, amount: Amount, now: Now) -> Result<(), LimitError> {
         self.turn(now);
-        let limits = self.limits;
-        let day = self.spent.day.plus(self.held).plus(amount);
-        let month = self.spent.month.plus(self.held).plus(amount);
-        let over = |limit: Option<u64>, tokens: u64| {
-            let limit = limit.filter(|limit| tokens > *limit)?;
-            Some(format!("{limit} tokens"))
-        };
-        let over_usd = |limit: Option<f64>, cost: Nanos| {
-            let limit = limit.filter(|limit| cost > Nanos::from_usd(*limit))?;
-            Some(format!("{limit} US dollars"))
-        };
-        let reached = [
-            (
-                LimitKind::Month,
-                over(limits.tokens_per_month, month.tokens),
-            ),
-            (LimitKind::Month, over_usd(limits.usd_per_month, month.cost)),
-            (LimitKind::Day, over(limits.tokens_per_day, day.tokens)),
-            (LimitKind::Day, over_usd(limits.usd_per_day, day.cost)),
-        ];
-        let Some((kind, what)) = reached
-            .into_iter()
-            .find_map(|(kind, what)| Some((kind, what?)))
-        else {
+        let reached = self.exceeded(self.held.plus(amount));
+        let Some((kind, what)) = reached else {
             return Ok(());
         };
         let (period, wait) = match kind {
@@ -240,6 +293,71 @@ impl State {
              the next {period} (UTC), or ask the operator for more"
         );
         Err(self.refuse(kind, message, Some(wait), now))
+    }
+
+    /// The first budget that `more` on top of what is spent exceeds.
+    fn exceeded(&self, more: Amount) -> Option<(LimitKind, String)> {
+        let limits = self.limits;
+        let day = self.spent.day.plus(more);
+        let month = self.spent.month.plus(more);
+        let over = |limit: Option<u64>, tokens: u64| {
+            let limit = limit.filter(|limit| tokens > *limit)?;
+            Some(format!("{limit} tokens"))
+        };
+        let over_usd = |limit: Option<f64>, cost: Nanos| {
+            let limit = limit.filter(|limit| cost > Nanos::from_usd(*limit))?;
+            Some(format!("{limit} US dollars"))
+        };
+        [
+            (
+                LimitKind::Month,
+                over(limits.tokens_per_month, month.tokens),
+            ),
+            (LimitKind::Month, over_usd(limits.usd_per_month, month.cost)),
+            (LimitKind::Day, over(limits.tokens_per_day, day.tokens)),
+            (LimitKind::Day, over_usd(limits.usd_per_day, day.cost)),
+        ]
+        .into_iter()
+        .find_map(|(kind, what)| Some((kind, what?)))
+    }
+
+    /// Several calls at the same time may all take more than was estimated, which is known
+    /// only when they end. So a call does not begin beside others where all of them,
+    /// misjudged as much as is to be feared, would exceed a budget: it waits for their end.
+    /// A call alone is held to its estimate, so that a budget is exceeded by one at most.
+    fn check_doubts(&mut self, amount: Amount, model: &str, now: Now) -> Result<(), LimitError> {
+        if self.running.is_empty() {
+            return Ok(());
+        }
+        let feared = self
+            .running
+            .values()
+            .fold(amount.times(self.trust.doubt(model)), |sum, running| {
+                sum.plus(running.held.times(self.trust.doubt(&running.model)))
+            });
+        if self.exceeded(feared).is_none() {
+            return Ok(());
+        }
+        let message = "the rest of this key's budget may be taken by its calls under way; wait \
+                       for one of them to end"
+            .to_owned();
+        let wait = Some(Duration::from_secs(1));
+        Err(self.refuse(LimitKind::Held, message, wait, now))
+    }
+
+    /// Whether what is spent, and the calls up to `ticket` as far as estimates are known
+    /// to be wrong, is within the budgets.
+    fn is_within_budgets(&self, ticket: Ticket) -> bool {
+        let first = self.running.keys().next() == Some(&ticket);
+        let until = self.running.range(..=ticket);
+        let expected = until.fold(Amount::default(), |sum, (_, running)| {
+            let factor = match first {
+                true => 1.0,
+                false => self.trust.known(&running.model),
+            };
+            sum.plus(running.held.times(factor))
+        });
+        self.exceeded(expected).is_none()
     }
 
     fn take_tokens(&mut self, tokens: u64, now: Now) -> Result<(), LimitError> {
@@ -266,126 +384,4 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn amount(tokens: u64, usd: f64) -> Amount {
-        Amount {
-            tokens,
-            cost: Nanos::from_usd(usd),
-        }
-    }
-
-    fn meter(limits: KeyLimits, now: Now) -> Meter {
-        Meter::new(limits, Spent::default(), now)
-    }
-
-    fn refused(result: Result<RateHeaders, LimitError>) -> LimitKind {
-        result.unwrap_err().kind
-    }
-
-    #[test]
-    fn requests_count_once() {
-        let now = Now::at(0);
-        let limits = KeyLimits {
-            requests_per_minute: Some(2),
-            ..KeyLimits::default()
-        };
-        let meter = meter(limits, now);
-        assert_eq!(meter.enter(now).unwrap().requests.unwrap().remaining, 1);
-        // The call inside a request that the door counted costs no second one.
-        meter.reserve(amount(1, 0.0), true, now).unwrap();
-        meter.reserve(amount(1, 0.0), false, now).unwrap();
-        let error = meter.enter(now).unwrap_err();
-        assert_eq!(error.kind, LimitKind::Requests);
-        assert_eq!(error.retry_after, Some(Duration::from_secs(30)));
-        assert_eq!(error.headers.requests.unwrap().remaining, 0);
-        meter.enter(Now::at(30)).unwrap();
-    }
-
-    #[test]
-    fn streams_end() {
-        let now = Now::at(0);
-        let limits = KeyLimits {
-            concurrent_streams: Some(1),
-            ..KeyLimits::default()
-        };
-        let meter = meter(limits, now);
-        let held = amount(10, 0.0);
-        meter.reserve(held, false, now).unwrap();
-        assert_eq!(refused(meter.reserve(held, false, now)), LimitKind::Streams);
-        meter.settle(held, held, now);
-        meter.reserve(held, false, now).unwrap();
-    }
-
-    #[test]
-    fn tokens_that_were_not_used_come_back() {
-        let now = Now::at(0);
-        let limits = KeyLimits {
-            tokens_per_minute: Some(100),
-            ..KeyLimits::default()
-        };
-        let meter = meter(limits, now);
-        assert_eq!(
-            refused(meter.reserve(amount(101, 0.0), false, now)),
-            LimitKind::TooLarge
-        );
-        meter.reserve(amount(80, 0.0), false, now).unwrap();
-        let error = meter.reserve(amount(40, 0.0), false, now).unwrap_err();
-        assert_eq!(error.kind, LimitKind::Tokens);
-        assert_eq!(error.retry_after, Some(Duration::from_secs(12)));
-        meter.settle(amount(80, 0.0), amount(30, 0.0), now);
-        meter.reserve(amount(70, 0.0), false, now).unwrap();
-        // More than was reserved is owed.
-        meter.settle(amount(70, 0.0), amount(130, 0.0), now);
-        assert_eq!(
-            refused(meter.reserve(amount(1, 0.0), false, now)),
-            LimitKind::Tokens
-        );
-    }
-
-    #[test]
-    fn budgets_count_what_is_under_way_and_turn_with_the_day() {
-        let now = Now::at(0);
-        let limits = KeyLimits {
-            usd_per_day: Some(1.0),
-            tokens_per_month: Some(1000),
-            ..KeyLimits::default()
-        };
-        let meter = meter(limits, now);
-        let call = amount(100, 0.6);
-        meter.reserve(call, false, now).unwrap();
-        let error = meter.reserve(call, false, now).unwrap_err();
-        assert_eq!(error.kind, LimitKind::Day);
-        assert_eq!(error.retry_after, Some(Duration::from_secs(86_400)));
-        // The call was cheaper than it might have been: there is room again.
-        meter.settle(call, amount(100, 0.1), now);
-        meter.reserve(call, false, now).unwrap();
-        meter.settle(call, call, now);
-        assert_eq!(refused(meter.reserve(call, false, now)), LimitKind::Day);
-        let tomorrow = Now::at(86_400);
-        meter.reserve(call, false, tomorrow).unwrap();
-        meter.settle(call, amount(800, 0.0), tomorrow);
-        let error = meter.reserve(call, false, tomorrow).unwrap_err();
-        assert_eq!(error.kind, LimitKind::Month);
-        assert_eq!(error.retry_after, Some(Duration::from_secs(30 * 86_400)));
-        meter.reserve(call, false, Now::at(31 * 86_400)).unwrap();
-    }
-
-    #[test]
-    fn a_restart_knows_what_was_spent() {
-        let spent = Spent {
-            day: amount(0, 0.9),
-            month: amount(0, 0.9),
-        };
-        let limits = KeyLimits {
-            usd_per_day: Some(1.0),
-            ..KeyLimits::default()
-        };
-        let meter = Meter::new(limits, spent, Now::at(0));
-        assert_eq!(
-            refused(meter.reserve(amount(1, 0.2), false, Now::at(0))),
-            LimitKind::Day
-        );
-    }
-}
+mod tests;

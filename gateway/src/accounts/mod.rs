@@ -32,6 +32,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod trust;
 pub mod usage;
 
 pub use backup::back_up;

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use metrics::{counter, histogram};
 use uuid::Uuid;
 
-use super::call::{CallRecord, Outcome};
+use super::call::{CacheUse, CallRecord, Estimate, Outcome};
 use super::clock::Now;
 use super::headers::RateHeaders;
 use super::ledger::Entry;
-use super::limits::{Amount, Meter};
+use super::limits::{Amount, Meter, Ticket};
 use super::money::Nanos;
 use super::sample::{Sample, append};
 use super::service::Accounts;
@@ -23,8 +23,9 @@ use cairn_settings::telemetry::metrics as names;
 /// when the call ends; dropped, it books what was streamed so far.
 pub struct Reservation {
     accounts: Accounts,
-    meter: Option<Arc<Meter>>,
-    held: Amount,
+    /// The limits of the key, and which of its calls this is.
+    meter: Option<(Arc<Meter>, Ticket)>,
+    estimate: Estimate,
     headers: RateHeaders,
     start: Instant,
     /// Tokens that were streamed, and when the first of them was.
@@ -48,8 +49,8 @@ struct Text {
 impl Reservation {
     pub(super) fn new(
         accounts: Accounts,
-        meter: Option<Arc<Meter>>,
-        held: Amount,
+        meter: Option<(Arc<Meter>, Ticket)>,
+        estimate: Estimate,
         headers: RateHeaders,
         mut record: CallRecord,
     ) -> Self {
@@ -62,7 +63,7 @@ impl Reservation {
         };
         Self {
             meter,
-            held,
+            estimate,
             headers,
             start: Instant::now(),
             streamed: AtomicU64::new(0),
@@ -110,10 +111,34 @@ impl Reservation {
         }
     }
 
-    /// `tokens` more were streamed to the caller.
-    pub fn streamed(&self, tokens: usize) {
+    /// `tokens` more were streamed to the caller. False where the budget of the key does
+    /// not allow the call to go on.
+    #[must_use]
+    pub fn streamed(&self, tokens: usize) -> bool {
         self.first.get_or_init(|| self.start.elapsed());
-        self.streamed.fetch_add(tokens as u64, Ordering::Relaxed);
+        let before = self.streamed.fetch_add(tokens as u64, Ordering::Relaxed);
+        let Some((meter, ticket)) = &self.meter else {
+            return true;
+        };
+        // What goes beyond the estimate is held too, from now on.
+        let most = self.estimate.max_completion_tokens as u64;
+        let beyond = |streamed: u64| streamed.saturating_sub(most);
+        let more = beyond(before.saturating_add(tokens as u64)) - beyond(before);
+        let more = match (more, &self.record) {
+            (1.., Some(record)) => Amount {
+                tokens: more,
+                cost: Nanos::from_usd(self.accounts.price(
+                    &record.provider,
+                    &record.model,
+                    &Usage {
+                        completion_tokens: usize::try_from(more).unwrap_or(usize::MAX),
+                        ..Usage::default()
+                    },
+                )),
+            },
+            _ => Amount::default(),
+        };
+        meter.goes_on(*ticket, more, Now::get())
     }
 
     /// Whether the texts of this call are wanted, for the sampled share or for
@@ -151,13 +176,14 @@ impl Reservation {
     }
 
     fn book(&mut self, record: CallRecord) {
-        if let Some(meter) = self.meter.take() {
+        if let Some((meter, ticket)) = self.meter.take() {
             let usage = &record.usage;
             let used = Amount {
                 tokens: usage.total_tokens() as u64,
                 cost: Nanos::from_usd(usage.cost_usd),
             };
-            meter.settle(self.held, used, Now::get());
+            let whole = record.outcome == Outcome::Done && record.cache == CacheUse::None;
+            meter.settle(ticket, used, whole, Now::get());
         }
         count(&record);
         log(&record);
@@ -189,6 +215,7 @@ impl Drop for Reservation {
         self.record = None;
         let streamed = self.streamed.load(Ordering::Relaxed);
         record.usage.completion_tokens = usize::try_from(streamed).unwrap_or(usize::MAX);
+        record.usage.estimated = true;
         record.usage.cost_usd = self
             .accounts
             .price(&record.provider, &record.model, &record.usage);

@@ -7,7 +7,7 @@ use super::call::{CallIds, CallInfo, CallRecord, Estimate};
 use super::caller::{Caller, KeyId};
 use super::clock::Now;
 use super::database;
-use super::error::{AccountsError, AuthError, LimitError};
+use super::error::{AccountsError, AuthError, LimitError, LimitKind};
 use super::headers::RateHeaders;
 use super::ledger::{Entry, Ledger};
 use super::limits::{Amount, Meter};
@@ -142,6 +142,51 @@ impl Accounts {
         estimate: Estimate,
         call: CallInfo,
     ) -> Result<Reservation, LimitError> {
+        let admitted = self.try_admit(caller, caller.counted, estimate, call);
+        admitted.inspect_err(refused)
+    }
+
+    /// As [`Accounts::admit`]; but where calls under way may take the rest of the key's
+    /// budget, waits for them to end, up to `patience`.
+    ///
+    /// # Errors
+    /// Those of [`Accounts::admit`].
+    pub async fn admit_within(
+        &self,
+        caller: &Caller,
+        estimate: Estimate,
+        call: CallInfo,
+        patience: Duration,
+    ) -> Result<Reservation, LimitError> {
+        let Some(ended) = self.meter(caller).map(|meter| Arc::clone(meter.ended())) else {
+            return self.admit(caller, estimate, call);
+        };
+        let until = tokio::time::Instant::now() + patience;
+        let mut counted = caller.counted;
+        loop {
+            // Listened to before the look, so that no end is missed in between.
+            let mut next = std::pin::pin!(ended.notified());
+            next.as_mut().enable();
+            let error = match self.try_admit(caller, counted, estimate, call.clone()) {
+                Ok(reservation) => return Ok(reservation),
+                Err(error) => error,
+            };
+            counted = true;
+            let waits = error.kind == LimitKind::Held;
+            if !waits || tokio::time::timeout_at(until, next).await.is_err() {
+                refused(&error);
+                return Err(error);
+            }
+        }
+    }
+
+    fn try_admit(
+        &self,
+        caller: &Caller,
+        counted: bool,
+        estimate: Estimate,
+        call: CallInfo,
+    ) -> Result<Reservation, LimitError> {
         let most = Usage {
             prompt_tokens: estimate.prompt_tokens,
             completion_tokens: estimate.max_completion_tokens,
@@ -151,17 +196,18 @@ impl Accounts {
             tokens: estimate.tokens(),
             cost: Nanos::from_usd(self.price(&call.provider, &call.model, &most)),
         };
-        let meter = self.meter(caller);
-        let headers = match &meter {
-            Some(meter) => meter
-                .reserve(held, caller.counted, Now::get())
-                .inspect_err(refused)?,
-            None => RateHeaders::default(),
+        let (meter, headers) = match self.meter(caller) {
+            Some(meter) => {
+                let model = format!("{}/{}", call.provider, call.model);
+                let (ticket, headers) = meter.reserve(held, &model, counted, Now::get())?;
+                (Some((meter, ticket)), headers)
+            }
+            None => (None, RateHeaders::default()),
         };
         Ok(Reservation::new(
             self.clone(),
             meter,
-            held,
+            estimate,
             headers,
             CallRecord::open(caller, estimate, call),
         ))

@@ -120,7 +120,7 @@ fn a_call_is_booked_once_with_what_it_took() {
     assert_eq!((open.outcome.as_str(), open.prompt_tokens), ("open", 1000));
     assert!((open.cost_usd - 0.001).abs() < 1e-12);
 
-    reservation.streamed(3);
+    assert!(reservation.streamed(3));
     let ids = CallIds::default();
     ids.add(reservation.call_id());
     done(reservation, 900, 100, &accounts);
@@ -177,8 +177,7 @@ fn a_dropped_stream_pays_for_what_was_streamed() {
     let mut reservation = accounts
         .admit(&Caller::anonymous(), estimate(100, 500), call())
         .unwrap();
-    reservation.streamed(7);
-    reservation.streamed(4);
+    assert!(reservation.streamed(7) && reservation.streamed(4));
     reservation.retarget("p", "other");
     drop(reservation);
     accounts.flush();

@@ -194,10 +194,8 @@ impl UsageReader {
     pub fn sums(&self, group: Group, period: Period) -> Result<Vec<UsageRow>, AccountsError> {
         let sql = format!(
             "SELECT {}, count(*), sum(c.outcome <> 'done'), sum(c.cache <> 'none'), \
-             cast(total(c.prompt_tokens) AS INTEGER), \
-             cast(total(c.cached_prompt_tokens) AS INTEGER), \
-             cast(total(c.completion_tokens) AS INTEGER), \
-             cast(total(c.cost_nanousd) AS INTEGER), avg(iif(c.outcome = 'done', c.latency_ms, NULL)), \
+             total(c.prompt_tokens), total(c.cached_prompt_tokens), total(c.completion_tokens), \
+             total(c.cost_nanousd), avg(iif(c.outcome = 'done', c.latency_ms, NULL)), \
              avg(c.ttft_ms) \
              FROM calls c LEFT JOIN keys k ON k.id = c.key_id \
              WHERE c.at >= ?1 AND c.at < ?2 GROUP BY 1 ORDER BY 1",
@@ -210,10 +208,10 @@ impl UsageReader {
                 calls: count(row, 1)?,
                 failed: count(row, 2)?,
                 cached: count(row, 3)?,
-                prompt_tokens: count(row, 4)?,
-                cached_prompt_tokens: count(row, 5)?,
-                completion_tokens: count(row, 6)?,
-                cost_usd: Nanos(row.get(7)?).usd(),
+                prompt_tokens: total(row, 4)?,
+                cached_prompt_tokens: total(row, 5)?,
+                completion_tokens: total(row, 6)?,
+                cost_usd: Nanos(row.get::<_, f64>(7)? as i64).usd(),
                 mean_latency_ms: row.get(8)?,
                 mean_first_token_ms: row.get(9)?,
             })
@@ -296,6 +294,11 @@ impl UsageReader {
             cause,
         })
     }
+}
+
+/// A sum of tokens. SQLite adds them as real numbers, which cannot overflow.
+fn total(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<u64> {
+    Ok(row.get::<_, f64>(at)? as u64)
 }
 
 /// Counts are never negative.

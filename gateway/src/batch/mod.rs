@@ -112,6 +112,9 @@ pub enum BatchError {
     /// The database fails.
     #[error(transparent)]
     Storage(#[from] AccountsError),
+    /// The disk does not keep up.
+    #[error("the database of batches is busy")]
+    Busy,
     /// A thread of the service died.
     #[error("a thread of the service died")]
     Internal,

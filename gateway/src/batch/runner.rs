@@ -20,6 +20,9 @@ use crate::accounts::{Accounts, Caller, KeyId, Scope};
 /// Longest name of an item, in bytes.
 const MAX_CUSTOM_ID_BYTES: usize = 128;
 
+/// How long one waits for others to be done with the store.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// How long a store that failed is left alone.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -32,6 +35,9 @@ pub struct Batches(Arc<Inner>);
 
 struct Inner {
     store: Mutex<Store>,
+    /// Whose turn it is to use the store: who waits for a disk that hangs waits here, on no
+    /// thread.
+    turn: Arc<tokio::sync::Mutex<()>>,
     accounts: Accounts,
     parallel: usize,
     keep: Duration,
@@ -56,6 +62,7 @@ impl Batches {
     ) -> Result<Self> {
         Ok(Self(Arc::new(Inner {
             store: Mutex::new(Store::open(data_dir)?),
+            turn: Arc::default(),
             accounts,
             parallel: parallel.max(1),
             keep,
@@ -281,7 +288,12 @@ impl Batches {
         work: impl FnOnce(&mut Store) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let inner = Arc::clone(&self.0);
+        let turn = Arc::clone(&inner.turn).lock_owned();
+        let turn = tokio::time::timeout(PATIENCE, turn).await;
+        let turn = turn.map_err(|_| BatchError::Busy)?;
         tokio::task::spawn_blocking(move || {
+            // Kept until the work is done, also when nobody waits for it any more.
+            let _turn = turn;
             // Each piece of work is one transaction.
             let mut store = inner.store.lock().unwrap_or_else(PoisonError::into_inner);
             work(&mut store)

@@ -104,6 +104,9 @@ pub(super) fn path(folder: &Path) -> PathBuf {
     folder.join(FILE)
 }
 
+/// How long a flush may take.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
+
 impl Disk {
     /// Fills `memory` from the file and starts the thread.
     pub(super) fn start(
@@ -144,8 +147,9 @@ impl Disk {
 
     pub(super) fn flush(&self) {
         let (done, waiting) = sync_channel(1);
-        if self.0.send(Work::Flush(done)).is_ok() {
-            waiting.recv().ok();
+        // What is kept are copies: a disk that hangs is not worth waiting for.
+        if self.0.try_send(Work::Flush(done)).is_ok() {
+            waiting.recv_timeout(FLUSH_PATIENCE).ok();
         }
     }
 }

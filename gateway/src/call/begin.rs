@@ -62,7 +62,7 @@ pub(super) async fn begin(
     };
     let need = Need {
         id: &id,
-        tokens: estimate::prompt_tokens(request) + request.max_tokens,
+        tokens: estimate::prompt_tokens(request).saturating_add(request.max_tokens),
         now: start,
     };
     let (order, skipped) = order(&plan.targets, need, |target| metered.most(target, request));
@@ -114,8 +114,12 @@ pub(super) async fn begin(
                     notes: tried.notes,
                 });
             }
-            Err(error) if !error.kind.falls_over() => return Err(error),
+            Err(error) if !error.kind.falls_over() => {
+                metered.target_failed(&error);
+                return Err(error);
+            }
             Err(error) => {
+                metered.target_failed(&error);
                 tracing::warn!(
                     route = plan.route.name,
                     target = target.label(),

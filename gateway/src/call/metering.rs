@@ -14,14 +14,16 @@ pub(super) struct Metered {
     reservation: Option<Reservation>,
     /// Another call pays for what this one gets.
     free: bool,
+    /// How many providers have read the prompt and failed then.
+    read: usize,
 }
 
 impl Metered {
-    /// Asks for admission.
+    /// Asks for admission, which may have to wait for other calls of the key.
     ///
     /// # Errors
     /// `Limited` when the caller's key is over one of its limits.
-    pub(super) fn admit(
+    pub(super) async fn admit(
         accounts: &Accounts,
         plan: &Plan,
         request: &ChatRequest,
@@ -38,7 +40,8 @@ impl Metered {
             model: plan.model().to_owned(),
         };
         let mut reservation = accounts
-            .admit(&call.caller, estimate, info)
+            .admit_within(&call.caller, estimate, info, plan.route.limits.first_token)
+            .await
             .map_err(limited)?;
         if let Some(cell) = &call.limits {
             // Set once for each call; a second one would be the same call's.
@@ -56,6 +59,7 @@ impl Metered {
             accounts: accounts.clone(),
             reservation: Some(reservation),
             free: false,
+            read: 0,
         })
     }
 
@@ -83,24 +87,35 @@ impl Metered {
         }
     }
 
+    /// A target failed with `error`, and may have read the prompt before: that is paid
+    /// for, as far as it can be known.
+    pub(super) fn target_failed(&mut self, error: &ProviderError) {
+        self.read += usize::from(reads_prompt(error.kind));
+    }
+
     /// Notes an event on its way to the caller; the last one settles, and learns
-    /// its price.
+    /// its price. Where the budget ends in the middle of an answer, the event becomes an
+    /// error, which is the last one.
     pub(super) fn note(&mut self, event: &mut Result<ChatEvent, ProviderError>) {
         let Some(reservation) = &mut self.reservation else {
             return;
         };
-        match event {
+        let tokens = match event {
             Ok(ChatEvent::Delta(text)) => {
-                reservation.streamed(estimate::tokens(text));
                 reservation.answer(text);
+                estimate::tokens(text)
             }
             Ok(ChatEvent::ToolCall(call)) => {
-                let tokens = estimate::tokens(&call.name) + estimate::tokens(&call.arguments);
-                reservation.streamed(tokens);
                 reservation.answer(&call.arguments);
+                estimate::tokens(&call.name) + estimate::tokens(&call.arguments)
             }
-            Ok(ChatEvent::Done(served)) => self.done(served),
-            Err(error) => self.failed(error),
+            Ok(ChatEvent::Done(served)) => return self.done(served),
+            Err(error) => return self.failed(error),
+        };
+        if !reservation.streamed(tokens) && !self.free {
+            // Dropped, it books what was streamed.
+            self.reservation = None;
+            *event = Err(over_budget());
         }
     }
 
@@ -135,15 +150,23 @@ impl Metered {
             return;
         };
         let mut record = reservation.draft();
-        let begun = record.ttft.is_some() && !self.free;
-        // A provider that did not begin to write charges for nothing; one that
-        // did has read the prompt, and what it wrote is booked by the draft's
-        // owner when it is dropped.
-        if begun {
+        // One that has begun to write has read the prompt; with what it wrote that is
+        // booked by the reservation when it is dropped.
+        if record.ttft.is_some() && !self.free {
             drop(reservation);
             return;
         }
-        record.usage = Usage::default();
+        // Of one that did not begin, nobody knows whether it charges for the prompt. Those
+        // that took the request and then fell silent do.
+        let read = if self.free { 0 } else { self.read };
+        record.usage = Usage {
+            prompt_tokens: record.usage.prompt_tokens.saturating_mul(read),
+            estimated: read > 0,
+            ..Usage::default()
+        };
+        record.usage.cost_usd = self
+            .accounts
+            .price(&record.provider, &record.model, &record.usage);
         record.outcome = match error.kind {
             ProviderErrorKind::Cancelled => Outcome::Cancelled,
             _ => Outcome::Failed,
@@ -167,6 +190,23 @@ impl Drop for Metered {
             reservation.settle(record);
         }
     }
+}
+
+/// Whether a target that failed in this way before it wrote anything has taken the
+/// request, and read it as far as anybody knows.
+fn reads_prompt(kind: ProviderErrorKind) -> bool {
+    use ProviderErrorKind as Kind;
+    matches!(
+        kind,
+        Kind::Timeout | Kind::Cut | Kind::Garbled | Kind::TooLarge | Kind::Cancelled
+    )
+}
+
+/// The budget of the key ended in the middle of an answer.
+fn over_budget() -> ProviderError {
+    let message = "the budget of this key ended in the middle of the answer: it took more than was \
+                   estimated; ask the operator for more, or wait for the next day or month (UTC)";
+    ProviderError::new(ProviderErrorKind::Limited, "", message)
 }
 
 /// A limit of the caller's key, as an error of the call.

@@ -18,6 +18,7 @@ mod relay;
 mod replay;
 mod run;
 mod thinking;
+mod written;
 
 use super::accounts::{Accounts, CallIds, Caller, RateHeaders};
 use super::cache::Cache;

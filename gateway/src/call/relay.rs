@@ -8,10 +8,11 @@ use super::attempt::ended;
 use super::begin::Begun;
 use super::bounds::bounded;
 use super::estimate;
+use super::written::{Overrun, Written, after_overrun};
 use crate::accounts::CacheUse;
 use crate::cancelled;
 use crate::chat::{
-    ChatEvent, ChatRequest, ProviderError, ProviderErrorKind, ProviderEvent, Served,
+    ChatEvent, ChatRequest, Finish, ProviderError, ProviderErrorKind, ProviderEvent, Served,
 };
 
 /// The events of a target that has begun, until its last one.
@@ -24,23 +25,29 @@ pub(super) fn relay<'a>(
         let Begun { target, first, mut stream, permit, route, end, retries, fallbacks, notes } = begun;
         let name = target.provider.name();
         let limits = route.limits;
-        let mut written = Written::default();
+        let mut written = Written::new(request.max_tokens);
         let mut event = Ok(first);
         let cancelled = cancelled(cancel);
         let silence = tokio::time::sleep_until(end);
         tokio::pin!(cancelled, silence);
         let error = loop {
-            match event {
+            let over = match event {
                 // The model is at work.
-                Ok(ProviderEvent::Delta(text)) if text.is_empty() => {}
+                Ok(ProviderEvent::Delta(text)) if text.is_empty() => false,
                 Ok(ProviderEvent::Delta(text)) => {
-                    written.add(&text);
-                    yield Ok(ChatEvent::Delta(text));
+                    let (text, over) = written.take(text);
+                    if !text.is_empty() || !over {
+                        yield Ok(ChatEvent::Delta(text));
+                    }
+                    over
                 }
                 Ok(ProviderEvent::ToolCall(tool)) => {
-                    written.add(&tool.name);
-                    written.add(&tool.arguments);
-                    yield Ok(ChatEvent::ToolCall(tool));
+                    // Half a call is none.
+                    let over = written.take_whole(&[&tool.name, &tool.arguments]);
+                    if !over {
+                        yield Ok(ChatEvent::ToolCall(tool));
+                    }
+                    over
                 }
                 Ok(ProviderEvent::Done { finish, usage, model }) => {
                     permit.succeeded();
@@ -60,6 +67,36 @@ pub(super) fn relay<'a>(
                     return;
                 }
                 Err(error) => break error,
+            };
+            if over {
+                let (usage, model) = match after_overrun(&mut stream, end).await {
+                    Overrun::Ended { usage, model, bytes } => {
+                        let received = written.bytes.saturating_add(bytes);
+                        (usage.map(|usage| bounded(usage, request, received)), model)
+                    }
+                    Overrun::Quiet { tokens } => {
+                        written.tokens = written.tokens.saturating_add(tokens);
+                        (None, target.model.clone())
+                    }
+                    Overrun::Flood => break flood(name, request.max_tokens),
+                };
+                permit.succeeded();
+                let mut notes = notes;
+                notes.push(format!(
+                    "{name} wrote more than the {} tokens that were asked for, and was stopped",
+                    request.max_tokens
+                ));
+                yield Ok(ChatEvent::Done(Box::new(Served {
+                    provider: name.to_owned(),
+                    model,
+                    finish: Finish::Length,
+                    usage: usage.unwrap_or_else(|| estimate::usage(request, written.tokens)),
+                    cache: CacheUse::None,
+                    retries,
+                    fallbacks,
+                    notes,
+                })));
+                return;
             }
             let until = (Instant::now() + limits.token).min(end);
             silence.as_mut().reset(until);
@@ -80,34 +117,11 @@ pub(super) fn relay<'a>(
     })
 }
 
-/// How much was passed on.
-#[derive(Default)]
-struct Written {
-    characters: usize,
-    bytes: usize,
-    tokens: usize,
-}
-
-impl Written {
-    fn add(&mut self, text: &str) {
-        self.characters += text.chars().count();
-        self.bytes += text.len();
-        self.tokens += estimate::tokens(text);
-    }
-
-    /// What a client is told that has half an answer already.
-    fn cut_by(&self, error: ProviderError) -> ProviderError {
-        if self.characters == 0 || error.kind == ProviderErrorKind::Cancelled {
-            return error;
-        }
-        ProviderError {
-            message: format!(
-                "{}; {} characters of the answer had been sent",
-                error.message, self.characters
-            ),
-            ..error
-        }
-    }
+fn flood(name: &str, max_tokens: usize) -> ProviderError {
+    let message = format!(
+        "{name} wrote far more than the {max_tokens} tokens that were asked for, and did not end"
+    );
+    ProviderError::new(ProviderErrorKind::TooLarge, name, message)
 }
 
 fn late(name: &str, what: &str, key: &str) -> ProviderError {

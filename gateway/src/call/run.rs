@@ -26,7 +26,8 @@ pub(crate) fn run(
     cancel: Cancel,
 ) -> ChatStream {
     async_stream::stream! {
-        let mut metered = match Metered::admit(&rooms.accounts, &plan, &request, &call) {
+        let admitted = Metered::admit(&rooms.accounts, &plan, &request, &call).await;
+        let mut metered = match admitted {
             Ok(metered) => metered,
             Err(error) => {
                 yield Err(error);
@@ -138,7 +139,11 @@ fn direct(
                 let mut events = relay::relay(begun, &request, &cancel);
                 while let Some(mut event) = events.next().await {
                     metered.note(&mut event);
+                    let failed = event.is_err();
                     yield event;
+                    if failed {
+                        return;
+                    }
                 }
             }
         }
@@ -194,7 +199,11 @@ fn led(
                             cache.put(&lookup, vector.clone(), Arc::new(answer));
                         }
                     }
+                    let failed = event.is_err();
                     yield event;
+                    if failed {
+                        return;
+                    }
                 }
             }
         }

@@ -158,6 +158,17 @@ pub struct Server {
     pub max_concurrency: usize,
     pub request_seconds: u64,
     pub drain_seconds: u64,
+    pub max_connections: usize,
+    pub header_seconds: u64,
+    pub idle_seconds: u64,
+    pub body_seconds: u64,
+    pub upload_seconds: u64,
+    pub send_seconds: u64,
+    pub min_bytes_per_second: u64,
+    pub max_bodies_mb: usize,
+    pub key_share: f64,
+    pub max_collections: usize,
+    pub max_collections_per_key: usize,
     pub cors_origins: Vec<String>,
     pub allowed_hosts: Vec<String>,
 }
@@ -170,6 +181,70 @@ pub struct Telemetry {
     pub log_questions: bool,
     pub samples: Samples,
     pub otel: Otel,
+}
+
+impl Server {
+    /// Ranges of the bounds on connections and bodies.
+    fn rules(&self) -> [(&'static str, bool); 13] {
+        let seconds = 1..=86_400;
+        // Beside the requests that are worked on, somebody must be able to knock.
+        let knocking = self.max_concurrency.saturating_add(16);
+        [
+            (
+                "server.max_body_mb must lie in 1..=4096",
+                (1..=4096).contains(&self.max_body_mb),
+            ),
+            (
+                "server.max_connections must be at least server.max_concurrency and 16 more",
+                self.max_connections >= knocking,
+            ),
+            (
+                "server.request_seconds must lie in 1..=86400",
+                seconds.contains(&self.request_seconds),
+            ),
+            (
+                "server.header_seconds must lie in 1..=86400",
+                seconds.contains(&self.header_seconds),
+            ),
+            (
+                "server.idle_seconds must lie in 1..=86400",
+                seconds.contains(&self.idle_seconds),
+            ),
+            (
+                "server.body_seconds must lie in 1..=86400",
+                seconds.contains(&self.body_seconds),
+            ),
+            (
+                "server.upload_seconds must lie in 1..=86400",
+                seconds.contains(&self.upload_seconds),
+            ),
+            (
+                "server.send_seconds must lie in 1..=86400",
+                seconds.contains(&self.send_seconds),
+            ),
+            (
+                "server.min_bytes_per_second must lie in 1..=1000000000",
+                (1..=1_000_000_000).contains(&self.min_bytes_per_second),
+            ),
+            (
+                "server.max_bodies_mb must be at least 32 and twice server.max_body_mb, and at most 1048576",
+                (self.max_body_mb.saturating_mul(2).max(32)..=1 << 20)
+                    .contains(&self.max_bodies_mb),
+            ),
+            (
+                "server.key_share must be more than 0 and at most 1",
+                self.key_share > 0.0 && self.key_share <= 1.0,
+            ),
+            (
+                "server.max_collections must be at least 1",
+                self.max_collections >= 1,
+            ),
+            (
+                "server.max_collections_per_key must be at least 1",
+                self.max_collections_per_key >= 1,
+            ),
+        ]
+    }
 }
 
 impl Config {
@@ -235,7 +310,7 @@ impl Config {
                 (0.0..=1.0).contains(&self.telemetry.otel.sample),
             ),
         ];
-        for (rule, holds) in rules {
+        for (rule, holds) in rules.into_iter().chain(self.server.rules()) {
             anyhow::ensure!(holds, "{rule}");
         }
         for price in &self.prices {

@@ -15,6 +15,13 @@ pub const HTTP_REQUESTS: &str = "cairn_http_requests_total";
 pub const HTTP_SECONDS: &str = "cairn_http_request_seconds";
 /// Requests and streams that are worked on now.
 pub const HTTP_IN_FLIGHT: &str = "cairn_http_in_flight";
+/// Open connections.
+pub const CONNECTIONS: &str = "cairn_connections";
+/// Connections that were closed, by `why`: `header`, `idle` or `unread` where they were
+/// too slow, `crowded` where they made room for others.
+pub const CONNECTIONS_CLOSED: &str = "cairn_connections_closed_total";
+/// Bytes of bodies that are held for requests.
+pub const BODIES_BYTES: &str = "cairn_http_bodies_bytes";
 /// Failed requests and streams, by `code` of the table of errors.
 pub const ERRORS: &str = "cairn_errors_total";
 /// Seconds of one stage (`embed`, `lexical`, `dense`, `fuse`, `rerank`, ...).
@@ -93,6 +100,16 @@ fn describe() {
         "Time to the head of a response"
     );
     describe_gauge!(HTTP_IN_FLIGHT, "Requests and streams being worked on");
+    describe_gauge!(CONNECTIONS, "Open connections");
+    describe_counter!(
+        CONNECTIONS_CLOSED,
+        "Connections that were closed, by reason"
+    );
+    describe_gauge!(
+        BODIES_BYTES,
+        Unit::Bytes,
+        "Bodies that are held for requests"
+    );
     describe_counter!(ERRORS, "Failed requests and streams");
     describe_histogram!(
         STAGE_SECONDS,

@@ -24,6 +24,9 @@ const LIST: usize = 100;
 const PAGE: usize = 100;
 const MAX_PAGE: usize = 1000;
 
+/// Most values in the JSON of a batch: some hundred for each of its chats.
+const MAX_VALUES: usize = 1_000_000;
+
 /// How long a batch rests when a provider is full and does not say for how long.
 const WAIT: Duration = Duration::from_secs(5);
 /// Most that it rests: a key may get a larger budget meanwhile.
@@ -89,6 +92,10 @@ impl From<BatchError> for ApiError {
                     "batches cannot be stored or read now; the log of the service says why",
                 )
             }
+            BatchError::Busy => Self::new(
+                Code::Storage,
+                "the disk of the service does not keep up; try again in a moment",
+            ),
             other => Self::internal(other),
         }
     }
@@ -107,7 +114,7 @@ impl From<BatchError> for ApiError {
 pub(crate) async fn submit(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
-    JsonBody(body): JsonBody<SubmitBody>,
+    JsonBody(body): JsonBody<SubmitBody, MAX_VALUES>,
 ) -> Result<(StatusCode, Json<BatchInfo>), ApiError> {
     let core = service.core()?;
     let check = |(n, request): (usize, RequestBody)| {

@@ -1,6 +1,7 @@
 //! `GET /collections`: what can be searched.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::{Extension, Json};
@@ -14,6 +15,9 @@ use crate::server::limits::blocking;
 use crate::server::state::Service;
 use cairn_engine::retrieve::Engine;
 use cairn_gateway::accounts::Caller;
+
+/// How long the list waits for collections that are being opened, all together.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// One collection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -90,8 +94,15 @@ pub(crate) async fn list(
     let engine = service.core()?.engine.clone();
     let default = service.config().storage.collection.clone();
     blocking(move || {
+        let until = Instant::now() + PATIENCE;
         let read = |name: String| {
-            CollectionInfo::read(&engine, &name, &access_of(&caller))
+            // One that opens slowly is listed as such, and does not hide the others.
+            let left = until.saturating_duration_since(Instant::now());
+            let opened = engine
+                .collection_within(&name, left)
+                .map_err(ApiError::from);
+            opened
+                .and_then(|_| CollectionInfo::read(&engine, &name, &access_of(&caller)))
                 .unwrap_or_else(|error| CollectionInfo::broken(&name, error))
         };
         let collections = engine.collections()?.into_iter().map(read).collect();

@@ -16,6 +16,7 @@ use crate::server::auth::access_of;
 use crate::server::error::{ApiError, Code, ErrorBody, Result};
 use crate::server::extract::QueryString;
 use crate::server::limits::blocking;
+use crate::server::owners::Most;
 use crate::server::state::Service;
 use crate::server::upload::{self, UploadBody};
 use crate::server::writer::Work;
@@ -320,6 +321,27 @@ pub(crate) async fn show(
     .await
 }
 
+/// Opens the collection of an upload, or makes it where `caller` may. Here and not by the
+/// writer, which all collections share: one that opens slowly holds up nobody else.
+async fn open_collection(service: &Arc<Service>, name: &str, caller: &Caller) -> Result<()> {
+    let engine = service.core()?.engine.clone();
+    let (service, name, caller) = (Arc::clone(service), name.to_owned(), caller.clone());
+    blocking(move || {
+        let server = &service.config().server;
+        let most = Most {
+            all: server.max_collections,
+            of_a_key: server.max_collections_per_key,
+        };
+        let owners = service.owners();
+        if engine.opened(&name).is_none() {
+            owners.claim(&name, caller.key(), &engine.collections()?, most)?;
+            engine.create_collection(&name)?;
+        }
+        Ok(())
+    })
+    .await
+}
+
 /// Stores documents: one as JSON, or files as `multipart/form-data` (parts
 /// named `file`, beside optional `collection`, `labels` and `metadata`).
 ///
@@ -351,7 +373,7 @@ pub(crate) async fn upload(
     request: Request,
 ) -> Result<(StatusCode, Json<UploadReport>)> {
     let core = service.core()?;
-    let upload = upload::read(&service, request).await?;
+    let upload = upload::read(request).await?;
     check_labels_are_held(&access_of(&caller), upload.labels())?;
     let collection = collection_or_default(&service, upload.collection.clone());
     core.engine.check_collection_name(&collection)?;
@@ -364,6 +386,7 @@ pub(crate) async fn upload(
             |(_, error)| error,
         ));
     }
+    open_collection(&service, &collection, &caller).await?;
     let names: Vec<_> = documents
         .iter()
         .map(|document| {

@@ -24,8 +24,11 @@ pub(crate) async fn metrics(State(service): State<Arc<Service>>) -> Result<Respo
     let page = blocking(move || {
         // Sizes are read when they are asked for, so that they are never stale.
         if let Ok(core) = service.core() {
-            for name in core.engine.collections()? {
-                let snapshot = core.engine.collection(&name)?.snapshot();
+            // What opens slowly or not at all must not take the other figures along: what
+            // is not open yet is on the next page.
+            core.engine.open_in_background();
+            for (name, index) in core.engine.open_collections() {
+                let snapshot = index.snapshot();
                 let labels = [("collection", name)];
                 gauge!(names::INDEX_CHUNKS, &labels).set(snapshot.chunk_count() as f64);
                 gauge!(names::INDEX_DOCUMENTS, &labels).set(snapshot.document_count() as f64);

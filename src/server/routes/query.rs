@@ -20,7 +20,8 @@ use crate::server::answering::{self, Judge, Observed};
 use crate::server::auth::access_of;
 use crate::server::error::{ApiError, Code, ErrorBody};
 use crate::server::extract::{JsonBody, QueryString};
-use crate::server::limits::{CancelOnDrop, Permit, blocking};
+use crate::server::json;
+use crate::server::limits::{CancelOnDrop, Permit, blocking, check_model_name};
 use crate::server::observe;
 use crate::server::state::Service;
 use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answered};
@@ -131,6 +132,9 @@ pub(crate) struct QueryParams {
 
 impl QueryParams {
     fn into_body(self) -> Result<QueryBody, ApiError> {
+        if let Some(filter) = &self.filter {
+            json::check(filter.as_bytes(), json::MAX_VALUES)?;
+        }
         let filter = self.filter.as_deref().map(serde_json::from_str).transpose();
         let filter = filter.map_err(|error| {
             ApiError::invalid("filter", format!("`filter` is not JSON: {error}"))
@@ -193,6 +197,9 @@ impl QueryBody {
         within("candidates", candidates as u64, MAX_CANDIDATES as u64)?;
         if let Some(milliseconds) = self.deadline_ms {
             within("deadline_ms", milliseconds, MAX_DEADLINE_MS)?;
+        }
+        if let Some(model) = &self.model {
+            check_model_name(model)?;
         }
         let turns = self.history.as_ref().map_or(0, Vec::len);
         if turns > MAX_HISTORY_TURNS {

@@ -21,7 +21,7 @@ pub(crate) use request::{ChatBody, MessageBody, StreamOptions};
 use self::response::{Head, failure};
 use crate::server::error::{ApiError, ErrorBody};
 use crate::server::extract::{JsonBody, parse_json};
-use crate::server::limits::{CancelOnDrop, Permit, shutting_down};
+use crate::server::limits::{CancelOnDrop, Permit, check_model_name, shutting_down};
 use crate::server::observe::{self, InFlight};
 use crate::server::state::Service;
 use crate::server::{auth, event_stream, sse};
@@ -191,6 +191,7 @@ async fn collect(head: &Head, mut events: ChatStream) -> Result<Value, Failed> {
 
 /// The plan of a model that a request names.
 fn plan(gateway: &Gateway, route: &str, model: &str) -> Result<Plan, ApiError> {
+    check_model_name(model)?;
     match gateway.select(route, Some(model)) {
         Ok(Writer::Model(plan)) => Ok(plan),
         Ok(Writer::Extractive) => {
@@ -216,7 +217,9 @@ fn read(request: &Value) -> Result<ChatBody, ApiError> {
 /// # Errors
 /// `invalid_request` with the field that is wrong.
 pub(super) fn check(request: &Value) -> Result<(), ApiError> {
-    read(request)?.into_request().map(drop)
+    let body = read(request)?;
+    check_model_name(&body.model)?;
+    body.into_request().map(drop)
 }
 
 /// Answers a chat of a batch, by the deadlines of its route.

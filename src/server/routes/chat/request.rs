@@ -16,8 +16,12 @@ use cairn_gateway::{ChatMessage, ChatRequest, ChatRole, Tool, ToolCall, ToolChoi
 const DEFAULT_MAX_TOKENS: usize = 1024;
 /// Most tokens that a request may ask for.
 const MAX_TOKENS: usize = 1 << 20;
-/// Most texts that end an answer.
+/// Most texts that end an answer, and the longest of them in bytes.
 const MAX_STOPS: usize = 16;
+const MAX_STOP_BYTES: usize = 1024;
+/// Most functions that a model may ask for, and the longest name of one in bytes.
+const MAX_TOOLS: usize = 256;
+const MAX_NAME_BYTES: usize = 256;
 
 /// A chat completion in OpenAI's format.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -166,8 +170,10 @@ impl ChatBody {
             Some(Stop::One(stop)) => vec![stop],
             Some(Stop::Several(stops)) => stops,
         };
-        if stop.len() > MAX_STOPS || stop.iter().any(String::is_empty) {
-            let message = format!("`stop` takes up to {MAX_STOPS} texts that are not empty");
+        let fits = |stop: &String| (1..=MAX_STOP_BYTES).contains(&stop.len());
+        if stop.len() > MAX_STOPS || !stop.iter().all(fits) {
+            let message =
+                format!("`stop` takes up to {MAX_STOPS} texts of 1 to {MAX_STOP_BYTES} bytes");
             return Err(ApiError::invalid("stop", message));
         }
         let tools = self.tools.unwrap_or_default().into_iter().map(|tool| Tool {
@@ -235,6 +241,14 @@ impl ChatBody {
         if tokens.is_some_and(|tokens| !(1..=MAX_TOKENS).contains(&tokens)) {
             let message = format!("`max_tokens` must lie between 1 and {MAX_TOKENS}");
             return refuse("max_tokens", &message);
+        }
+        let tools = self.tools.as_deref().unwrap_or_default();
+        let long = |tool: &ToolBody| tool.function.name.len() > MAX_NAME_BYTES;
+        if tools.len() > MAX_TOOLS || tools.iter().any(long) {
+            let message = format!(
+                "`tools` takes up to {MAX_TOOLS} functions, with names of up to {MAX_NAME_BYTES} bytes"
+            );
+            return refuse("tools", &message);
         }
         if self.temperature.is_some_and(|t| !(0.0..=2.0).contains(&t)) {
             return refuse("temperature", "`temperature` must lie between 0 and 2");
