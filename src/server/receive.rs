@@ -389,7 +389,7 @@ mod tests {
     async fn what_came_in_crumbs_is_kept_in_few_pieces() {
         let crumbs = (0..200_000_u32).map(|n| vec![n as u8]).collect();
         let bodies = bodies(16);
-        let (body, held) = read(of(crumbs), bounds(), &bodies, None, false)
+        let (body, held) = read(of(crumbs), bounds(), &bodies, None, false, false)
             .await
             .unwrap();
         let mut pieces = body.into_data_stream();
@@ -436,7 +436,7 @@ mod tests {
         let mut hurried = bounds();
         hurried.whole = Duration::from_millis(50);
         let unknown = of(vec![vec![0; 3 << 20]]);
-        let error = read(unknown, hurried, &bodies, None, false)
+        let error = read(unknown, hurried, &bodies, None, false, false)
             .await
             .unwrap_err();
         assert_eq!(error.code, Code::Overloaded);
@@ -452,7 +452,7 @@ mod tests {
         // A question does not wait behind them, and a small body for nobody.
         for bytes in [1 << 20, 1000] {
             let question = Body::from(vec![0; bytes]);
-            read(question, bounds(), &bodies, None, false)
+            let _question = read(question, bounds(), &bodies, None, false, false)
                 .await
                 .unwrap();
         }
@@ -479,7 +479,7 @@ mod tests {
         assert_eq!(held.len(), 9, "three quarters of 48 MB");
         let body = Body::from(vec![0; 4 << 20]);
         let other = KeyId::new("b");
-        read(body, hurried, &bodies, Some(&other), false, false)
+        let _body = read(body, hurried, &bodies, Some(&other), false, false)
             .await
             .unwrap();
     }
