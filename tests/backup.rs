@@ -54,6 +54,7 @@ fn a_backup_is_put_back_whole() {
     assert_eq!(back["files"], made["files"]);
     assert_eq!(kettles(place, "again/data"), 1);
     assert_eq!(kettles(place, "data"), 2);
+    assert!(place.join("again/data/keys-required").exists());
     let keys = json(&run(
         place,
         &["--data-dir", "again/data", "keys", "list", "--json"],

@@ -2,15 +2,18 @@
 
 use std::path::Path;
 
-use super::AccountsError;
 use super::database::{FILE, open_existing};
+use super::{AccountsError, required};
 
-/// Copies the database of the data folder `from` into the folder `to`. Returns whether
-/// there is one.
+/// Copies the database of the data folder `from`, and the note that keys are required,
+/// into the folder `to`. Returns whether there is a database.
 ///
 /// # Errors
 /// When it cannot be read, or the copy cannot be written.
 pub fn back_up(from: &Path, to: &Path) -> Result<bool, AccountsError> {
+    if required::is_set(from) {
+        required::set(to)?;
+    }
     let Some(connection) = open_existing(from)? else {
         return Ok(false);
     };

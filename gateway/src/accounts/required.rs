@@ -37,7 +37,7 @@ pub(super) fn set(folder: &Path) -> Result<(), AccountsError> {
         let mut file = std::fs::OpenOptions::new().write(true).open(&path)?;
         file.write_all(TEXT.as_bytes())?;
         file.sync_all()?;
-        sync_folder(folder)
+        cairn_files::sync_folder(folder)
     };
     write().map_err(|cause| AccountsError::Marker { path, cause })
 }
@@ -48,18 +48,9 @@ pub(super) fn clear(folder: &Path) -> Result<(), AccountsError> {
     let removed = match std::fs::remove_file(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
-        Ok(()) => sync_folder(folder),
+        Ok(()) => cairn_files::sync_folder(folder),
     };
     removed.map_err(|cause| AccountsError::Marker { path, cause })
-}
-
-/// Makes a new or a removed name in `folder` durable.
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    // Windows cannot open a folder as a file, and needs no such call.
-    if cfg!(unix) {
-        std::fs::File::open(folder)?.sync_all()?;
-    }
-    Ok(())
 }
 
 /// Fails where keys are required and their database is not there: opening it would make
