@@ -153,7 +153,7 @@ impl<'a> Furniture<'a> {
         };
         let weight = self.weights[index];
         // `data-nosnippet` is how a page tells search engines the same.
-        if node.attribute(&LocalName::from("data-nosnippet")).is_some() {
+        if node.attribute_named("data-nosnippet").is_some() {
             return true;
         }
         let by_element = match &**name {
@@ -259,17 +259,17 @@ impl<'a> Furniture<'a> {
         if is_inline(name) || is_heading(name) || matches!(&**name, "main" | "article") {
             return false;
         }
+        let can_answer = weight.buttons > 0 || weight.fields > 0 || weight.linked > 0;
+        if !can_answer || weight.own() >= MAX_CONSENT {
+            return false;
+        }
         let attribute = |name| node.attribute(&name).unwrap_or("");
         let id = attribute(local_name!("id"));
         let words = attribute(local_name!("class")).split_ascii_whitespace();
         let is_named = words
             .chain([id, attribute(local_name!("aria-label"))])
             .any(names_consent);
-        let can_answer = weight.buttons > 0 || weight.fields > 0 || weight.linked > 0;
-        is_named
-            && can_answer
-            && weight.own() < MAX_CONSENT
-            && (id.is_empty() || !self.is_id_of_heading(index, id))
+        is_named && (id.is_empty() || !self.is_id_of_heading(index, id))
     }
 
     /// A header of an article, or one that holds the only title of the page.

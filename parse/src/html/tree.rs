@@ -50,6 +50,22 @@ impl Node {
         }
     }
 
+    /// The value of an attribute that html5ever has no name for.
+    pub(super) fn attribute_named(&self, wanted: &str) -> Option<&str> {
+        match &self.data {
+            Data::Element(_, attributes) => attributes
+                .iter()
+                .find(|(name, _)| &**name == wanted)
+                .map(|(_, value)| &**value),
+            Data::Text(_) => None,
+        }
+    }
+
+    /// Whether an element has attributes that matter here.
+    pub(super) fn has_attributes(&self) -> bool {
+        matches!(&self.data, Data::Element(_, attributes) if !attributes.is_empty())
+    }
+
     /// The value of an attribute.
     pub(super) fn attribute(&self, wanted: &LocalName) -> Option<&str> {
         match &self.data {

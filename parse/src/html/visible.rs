@@ -5,10 +5,10 @@
 
 use std::collections::HashSet;
 
-use html5ever::{LocalName, local_name};
+use html5ever::local_name;
 
 use super::content::{SHORT_CONTENT, Weight, weights};
-use super::tree::{Data, Tree};
+use super::tree::{Data, Node, Tree};
 use super::{is_heading, is_inline};
 
 /// Longest label of a button that is looked at, in bytes.
@@ -152,7 +152,7 @@ impl<'a> Finder<'a> {
                         *has_words = tree.text(range).contains(char::is_alphanumeric);
                     }
                 }
-                Data::Element(..) => finder.opened.extend(targets(tree, index)),
+                Data::Element(..) => finder.opened.extend(targets(node)),
             }
             if node.attribute(&local_name!("aria-expanded")).is_some() {
                 finder.panels.extend(panel_after(tree, index));
@@ -232,36 +232,37 @@ impl<'a> Finder<'a> {
 }
 
 /// Whether an element opens another.
-fn is_control(node: &super::tree::Node) -> bool {
-    [
-        local_name!("aria-expanded"),
-        local_name!("aria-controls"),
-        LocalName::from("data-toggle"),
-        LocalName::from("data-bs-toggle"),
-        LocalName::from("popovertarget"),
-        LocalName::from("commandfor"),
-    ]
-    .iter()
-    .any(|attribute| node.attribute(attribute).is_some())
+fn is_control(node: &Node) -> bool {
+    const MARKS: [&str; 6] = [
+        "aria-expanded",
+        "aria-controls",
+        "data-toggle",
+        "data-bs-toggle",
+        "popovertarget",
+        "commandfor",
+    ];
+    node.has_attributes()
+        && MARKS
+            .iter()
+            .any(|mark| node.attribute_named(mark).is_some())
 }
 
 /// Ids of what an element opens.
-fn targets(tree: &Tree, index: usize) -> impl Iterator<Item = &str> {
-    let node = &tree.nodes[index];
-    let lists = is_control(node).then(|| {
-        [
-            local_name!("aria-controls"),
-            LocalName::from("data-target"),
-            LocalName::from("data-bs-target"),
-            LocalName::from("popovertarget"),
-            LocalName::from("commandfor"),
-            local_name!("href"),
-        ]
-        .into_iter()
-        .filter_map(|attribute| node.attribute(&attribute))
-    });
-    let ids = lists.into_iter().flatten().flat_map(str::split_whitespace);
-    ids.map(|id| id.trim_start_matches('#'))
+fn targets(node: &Node) -> impl Iterator<Item = &str> {
+    const TARGETS: &[&str] = &[
+        "aria-controls",
+        "data-target",
+        "data-bs-target",
+        "popovertarget",
+        "commandfor",
+        "href",
+    ];
+    let names = if is_control(node) { TARGETS } else { &[] };
+    names
+        .iter()
+        .filter_map(|name| node.attribute_named(name))
+        .flat_map(str::split_whitespace)
+        .map(|id| id.trim_start_matches('#'))
 }
 
 /// The element after a control, or after the heading or term around it.
