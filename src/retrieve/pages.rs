@@ -47,7 +47,10 @@ pub(super) fn saying(said: &str, text: &str, pages: &[PageStart]) -> Option<u32>
 
 /// The text of each page.
 fn parts<'a>(text: &'a str, pages: &[PageStart]) -> Vec<&'a str> {
-    let mut at = text.char_indices().map(|(byte, _)| byte).chain([text.len()]);
+    let mut at = text
+        .char_indices()
+        .map(|(byte, _)| byte)
+        .chain([text.len()]);
     let mut characters = 0;
     let mut starts: Vec<usize> = pages
         .iter()
@@ -129,7 +132,10 @@ mod tests {
         assert_eq!(of_chunk(&one), []);
         assert_eq!(saying("text", &one.text, &[]), None);
         // An offset that is no character's.
-        one.page_starts = vec![indexer::PageStart { number: 9, start: 99 }];
+        one.page_starts = vec![indexer::PageStart {
+            number: 9,
+            start: 99,
+        }];
         assert_eq!(of_chunk(&one).len(), 1);
     }
 }
