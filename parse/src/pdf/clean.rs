@@ -12,7 +12,10 @@ use super::running;
 /// Cleans the lines of all pages, and takes running ones out.
 pub(super) fn pages(pages: &mut [Page]) {
     for line in pages.iter_mut().flat_map(|page| &mut page.lines) {
-        line.text = characters(&line.text);
+        let is_plain = |byte: &u8| (b' '..0x7f).contains(byte) || *byte == b'\t';
+        if !line.text.as_bytes().iter().all(is_plain) {
+            line.text = characters(&line.text);
+        }
     }
     running::remove(pages);
 }
@@ -24,7 +27,11 @@ pub(super) fn text(page: &Page) -> String {
         lines.push_str(running::plain(&line.text).trim_end());
         lines.push('\n');
     }
-    without_leaders(&join_words(&lines)).into_owned()
+    let joined = join_words(&lines);
+    match without_leaders(&joined) {
+        Cow::Borrowed(_) => joined,
+        Cow::Owned(changed) => changed,
+    }
 }
 
 /// Ligatures and pdfium's marks for divided words, as usual characters.
@@ -78,6 +85,10 @@ fn join_words(page: &str) -> String {
 fn without_leaders(page: &str) -> Cow<'_, str> {
     static LEADERS: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"(?: ?\.){4,}").expect("a constant that the tests compile"));
+    // Most pages have none, and a plain search is faster.
+    if !page.contains("....") && !page.contains(". .") {
+        return Cow::Borrowed(page);
+    }
     LEADERS.replace_all(page, " ...")
 }
 

@@ -1,7 +1,7 @@
 //! What pdfium knows of the characters on a page, cut into fragments: runs of
 //! characters on one line that no wide gap divides.
 
-use pdfium_render::prelude::{PdfPage, PdfPageText, PdfPageTextChar, PdfRect};
+use pdfium_render::prelude::{PdfPage, PdfPageText, PdfPageTextChar, PdfPageTextChars, PdfRect};
 
 /// A gap of more than this many font sizes may be the space between two columns.
 const WIDE_GAP: f32 = 0.9;
@@ -135,18 +135,18 @@ pub(super) fn read(page: &PdfPage<'_>, text: &PdfPageText<'_>, places: bool) -> 
         let Ok(char) = chars.get(index) else { break };
         match char.unicode_char() {
             None | Some('\0' | '\r') => {}
-            Some('\n') => cutter.end_line(),
-            Some(c) if c.is_whitespace() => cutter.space(c),
-            Some(c) if cutter.word.is_some() => cutter.letter(c, char),
+            Some('\n') => cutter.end_line(&chars),
+            Some(c) if c.is_whitespace() => cutter.space(c, &chars),
+            Some(c) if cutter.letter(c, index) => {}
             Some(c) => {
                 let area = area(&char);
                 if visible.is_none_or(|visible| visible.touches(&area)) {
-                    cutter.word(c, area, &char);
+                    cutter.word(c, area, index, &char);
                 }
             }
         }
     }
-    cutter.end_line();
+    cutter.end_line(&chars);
     cutter.glyphs
 }
 
@@ -156,32 +156,33 @@ fn area(char: &PdfPageTextChar<'_>) -> Area {
 }
 
 #[derive(Default)]
-struct Cutter<'a> {
+struct Cutter {
     glyphs: Glyphs,
     open: Option<Fragment>,
-    word: Option<Word<'a>>,
+    word: Option<Word>,
     places: bool,
 }
 
 /// The word that is being read.
-struct Word<'a> {
+struct Word {
     /// Its first glyph and where that lies.
     first: usize,
     area: Area,
-    /// Its last letter, if it has more than one.
-    last: Option<PdfPageTextChar<'a>>,
+    /// pdfium's numbers of its first and its last letter.
+    start: usize,
+    end: usize,
 }
 
-impl<'a> Cutter<'a> {
-    fn space(&mut self, c: char) {
-        self.end_word();
+impl Cutter {
+    fn space(&mut self, c: char, chars: &PdfPageTextChars<'_>) {
+        self.end_word(chars);
         if self.open.is_some() {
             self.push(c, None);
         }
     }
 
     /// The first letter of a word.
-    fn word(&mut self, c: char, area: Area, char: &PdfPageTextChar<'a>) {
+    fn word(&mut self, c: char, area: Area, number: usize, char: &PdfPageTextChar<'_>) {
         self.divide(&area, char);
         let first = self.glyphs.all.len();
         self.open.get_or_insert_with(|| start(first, &area, char));
@@ -190,16 +191,19 @@ impl<'a> Cutter<'a> {
         self.word = Some(Word {
             first,
             area,
-            last: None,
+            start: number,
+            end: number,
         });
     }
 
-    /// A letter inside a word.
-    fn letter(&mut self, c: char, char: PdfPageTextChar<'a>) {
+    /// A letter inside a word; false where no word is open.
+    fn letter(&mut self, c: char, number: usize) -> bool {
+        let Some(word) = &mut self.word else {
+            return false;
+        };
+        word.end = number;
         self.push(c, None);
-        if let Some(word) = &mut self.word {
-            word.last = Some(char);
-        }
+        true
     }
 
     fn push(&mut self, char: char, area: Option<Area>) {
@@ -216,9 +220,11 @@ impl<'a> Cutter<'a> {
         }
     }
 
-    fn end_word(&mut self) {
-        let Some(word) = self.word.take() else { return };
-        let Some(last) = word.last.map(|char| area(&char)) else {
+    fn end_word(&mut self, chars: &PdfPageTextChars<'_>) {
+        let Some(word) = self.word.take().filter(|word| word.end > word.start) else {
+            return;
+        };
+        let Ok(last) = chars.get(word.end).map(|char| area(&char)) else {
             return;
         };
         let end = self.glyphs.all.len() - 1;
@@ -246,9 +252,9 @@ impl<'a> Cutter<'a> {
             && (Turn::of(char) != fragment.turn
                 || (base(char, fragment.turn, area) - fragment.base).abs() > LINE_SHIFT * size);
         if ends_line {
-            self.end_line();
+            self.end_fragment();
         } else if is_wide {
-            self.end_line();
+            self.end_fragment();
             let at = self.glyphs.all.len();
             let mut next = start(at, area, char);
             next.continues = true;
@@ -256,8 +262,12 @@ impl<'a> Cutter<'a> {
         }
     }
 
-    fn end_line(&mut self) {
-        self.end_word();
+    fn end_line(&mut self, chars: &PdfPageTextChars<'_>) {
+        self.end_word(chars);
+        self.end_fragment();
+    }
+
+    fn end_fragment(&mut self) {
         self.glyphs.fragments.extend(self.open.take());
     }
 }
