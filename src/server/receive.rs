@@ -90,6 +90,8 @@ struct Bounds {
     silence: Duration,
     whole: Duration,
     min_bytes_per_second: u64,
+    /// The client sends no body before it is asked for it.
+    asks_first: bool,
 }
 
 /// Reads the whole body, up to `most` bytes, and hands the request on with it.
@@ -107,13 +109,13 @@ pub(super) async fn receive(
         silence: Duration::from_secs(server.body_seconds),
         whole: Duration::from_secs(server.upload_seconds),
         min_bytes_per_second: server.min_bytes_per_second,
+        asks_first: request.headers().contains_key(EXPECT),
     };
     let (parts, body) = request.into_parts();
     let key = parts.extensions.get::<Caller>().and_then(Caller::key);
     let kind = parts.headers.get(CONTENT_TYPE);
     let in_pieces = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/"));
-    let asks_first = parts.headers.contains_key(EXPECT);
-    let read = read(body, bounds, service.bodies(), key, in_pieces, asks_first).await;
+    let read = read(body, bounds, service.bodies(), key, in_pieces).await;
     service.bodies().note();
     let (body, held) = match read {
         Ok(read) => read,
@@ -126,22 +128,20 @@ pub(super) async fn receive(
     response
 }
 
-/// The whole body, and the memory it holds of the budget. A client that `asks_first` sends
-/// no body before it is asked for it.
+/// The whole body, and the memory it holds of the budget.
 async fn read(
     body: Body,
     bounds: Bounds,
     bodies: &Bodies,
     key: Option<&KeyId>,
     in_pieces: bool,
-    asks_first: bool,
 ) -> Result<(Body, Vec<Held>)> {
     let hint = body.size_hint();
     let declared = hint
         .exact()
         .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     if declared.is_some_and(|declared| declared > bounds.most) {
-        if !asks_first {
+        if !bounds.asks_first {
             discard(body).await;
         }
         return Err(too_large());
@@ -162,7 +162,7 @@ async fn read(
         (None, _) => SMALL_BYTES,
     };
     let mut pieces = Pieces::new(step);
-    let mut pace = Pace::new(bounds);
+    let mut pace = Pace::new(bounds, Instant::now());
     let mut stream = body.into_data_stream();
     loop {
         let bytes = match timeout_at(pace.until(), stream.next()).await {
@@ -182,10 +182,10 @@ async fn read(
             budget
                 .make_room(all.max(budget.room + STEP_BYTES).min(bounds.most))
                 .await?;
-            pace.restart();
+            pace.restart(Instant::now());
         }
         pieces.push(&bytes);
-        pace.took(bytes.len())?;
+        pace.took(bytes.len(), Instant::now())?;
     }
     Ok((pieces.into_body(), budget.held))
 }
@@ -266,8 +266,7 @@ struct Pace {
 }
 
 impl Pace {
-    fn new(bounds: Bounds) -> Self {
-        let now = Instant::now();
+    fn new(bounds: Bounds, now: Instant) -> Self {
         Self {
             bounds,
             end: now + bounds.whole,
@@ -283,8 +282,7 @@ impl Pace {
     }
 
     /// It was not the client who waited.
-    fn restart(&mut self) {
-        let now = Instant::now();
+    fn restart(&mut self, now: Instant) {
         (self.window, self.heard, self.bytes) = (now, now, 0);
     }
 
@@ -292,8 +290,8 @@ impl Pace {
     ///
     /// # Errors
     /// When they were too few for the time they took.
-    fn took(&mut self, bytes: usize) -> Result<()> {
-        self.heard = Instant::now();
+    fn took(&mut self, bytes: usize, now: Instant) -> Result<()> {
+        self.heard = now;
         self.bytes = self.bytes.saturating_add(bytes as u64);
         let window = self.heard.saturating_duration_since(self.window);
         if window < self.bounds.silence {
@@ -303,7 +301,7 @@ impl Pace {
         if (self.bytes as f64) < expected {
             return Err(slow());
         }
-        self.restart();
+        self.restart(now);
         Ok(())
     }
 }
@@ -370,6 +368,7 @@ mod tests {
             silence: Duration::from_secs(10),
             whole: Duration::from_secs(600),
             min_bytes_per_second: 1000,
+            asks_first: false,
         }
     }
 
@@ -389,7 +388,7 @@ mod tests {
     async fn what_came_in_crumbs_is_kept_in_few_pieces() {
         let crumbs = (0..200_000_u32).map(|n| vec![n as u8]).collect();
         let bodies = bodies(16);
-        let (body, held) = read(of(crumbs), bounds(), &bodies, None, false, false)
+        let (body, held) = read(of(crumbs), bounds(), &bodies, None, false)
             .await
             .unwrap();
         let mut pieces = body.into_data_stream();
@@ -409,13 +408,11 @@ mod tests {
         small.most = 1000;
         let bodies = bodies(16);
         for body in [of(vec![vec![0; 600]; 2]), Body::from(vec![0; 1001])] {
-            let error = read(body, small, &bodies, None, false, false)
-                .await
-                .unwrap_err();
+            let error = read(body, small, &bodies, None, false).await.unwrap_err();
             assert_eq!(error.code, Code::TooLarge);
         }
         let body = Body::from(vec![0; 1000]);
-        assert!(read(body, small, &bodies, None, true, false).await.is_ok());
+        assert!(read(body, small, &bodies, None, true).await.is_ok());
     }
 
     #[tokio::test]
@@ -425,18 +422,13 @@ mod tests {
         let mut held = Vec::new();
         for _ in 0..3 {
             let body = Body::from(vec![0; 4 << 20]);
-            held.push(
-                read(body, bounds(), &bodies, None, false, false)
-                    .await
-                    .unwrap()
-                    .1,
-            );
+            held.push(read(body, bounds(), &bodies, None, false).await.unwrap().1);
         }
         // One of unknown length asks for a first part as the others do.
         let mut hurried = bounds();
         hurried.whole = Duration::from_millis(50);
         let unknown = of(vec![vec![0; 3 << 20]]);
-        let error = read(unknown, hurried, &bodies, None, false, false)
+        let error = read(unknown, hurried, &bodies, None, false)
             .await
             .unwrap_err();
         assert_eq!(error.code, Code::Overloaded);
@@ -444,17 +436,14 @@ mod tests {
             let bodies = Arc::clone(&bodies);
             async move {
                 let body = Body::from(vec![0; 4 << 20]);
-                read(body, bounds(), &bodies, None, false, false)
-                    .await
-                    .is_ok()
+                read(body, bounds(), &bodies, None, false).await.is_ok()
             }
         });
         // A question does not wait behind them, and a small body for nobody.
         for bytes in [1 << 20, 1000] {
             let question = Body::from(vec![0; bytes]);
-            let _question = read(question, bounds(), &bodies, None, false, false)
-                .await
-                .unwrap();
+            let read = read(question, bounds(), &bodies, None, false).await;
+            assert!(read.is_ok());
         }
         assert!(!waiting.is_finished());
         held.pop();
@@ -470,7 +459,7 @@ mod tests {
         let mut held = Vec::new();
         let refused = loop {
             let body = Body::from(vec![0; 4 << 20]);
-            match read(body, hurried, &bodies, Some(&key), false, false).await {
+            match read(body, hurried, &bodies, Some(&key), false).await {
                 Ok((_, reserved)) => held.push(reserved),
                 Err(error) => break error,
             }
@@ -479,31 +468,34 @@ mod tests {
         assert_eq!(held.len(), 9, "three quarters of 48 MB");
         let body = Body::from(vec![0; 4 << 20]);
         let other = KeyId::new("b");
-        let _body = read(body, hurried, &bodies, Some(&other), false, false)
-            .await
-            .unwrap();
+        let others = read(body, hurried, &bodies, Some(&other), false).await;
+        assert!(others.is_ok());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn silence_and_dripping_end_a_body() {
-        let drip = |every: u64, bytes: usize| {
-            Body::from_stream(async_stream::stream! {
-                for _ in 0..1000 {
-                    tokio::time::sleep(Duration::from_secs(every)).await;
-                    yield Ok::<_, std::convert::Infallible>(vec![0_u8; bytes]);
-                }
-            })
-        };
-        let bodies = bodies(16);
-        // Silent, too slow, and fast enough but never at an end.
-        for (every, bytes, least, most) in
-            [(11, 5000, 10, 11), (1, 100, 10, 11), (1, 2000, 600, 601)]
-        {
-            let start = Instant::now();
-            let read = read(drip(every, bytes), bounds(), &bodies, None, false, false).await;
-            assert_eq!(read.unwrap_err().code, Code::SlowBody);
-            let took = start.elapsed().as_secs();
-            assert!((least..=most).contains(&took), "{every} {bytes}: {took} s");
+    #[test]
+    fn silence_and_dripping_end_a_body() {
+        let start = Instant::now();
+        let second = |n: u64| start + Duration::from_secs(n);
+        let mut pace = Pace::new(bounds(), start);
+        assert_eq!(pace.until(), second(10));
+        // Too few bytes over a window.
+        for n in 1..10 {
+            pace.took(100, second(n)).unwrap();
         }
+        assert_eq!(pace.until(), second(19));
+        let slow = pace.took(100, second(10)).unwrap_err();
+        assert_eq!(slow.code, Code::SlowBody);
+        // Fast enough, and never at an end.
+        let mut pace = Pace::new(bounds(), start);
+        for n in 1..600 {
+            pace.took(1500, second(n)).unwrap();
+        }
+        assert_eq!(pace.until(), second(600));
+        // Waiting for its turn is not the client's slowness.
+        let mut pace = Pace::new(bounds(), start);
+        pace.took(1, second(1)).unwrap();
+        pace.restart(second(300));
+        pace.took(1, second(301)).unwrap();
+        assert_eq!(pace.until(), second(311));
     }
 }

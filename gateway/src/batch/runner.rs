@@ -288,18 +288,23 @@ impl Batches {
         work: impl FnOnce(&mut Store) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let inner = Arc::clone(&self.0);
-        let turn = Arc::clone(&inner.turn).lock_owned();
-        let turn = tokio::time::timeout(PATIENCE, turn).await;
-        let turn = turn.map_err(|_| BatchError::Busy)?;
-        tokio::task::spawn_blocking(move || {
-            // Kept until the work is done, also when nobody waits for it any more.
-            let _turn = turn;
-            // Each piece of work is one transaction.
-            let mut store = inner.store.lock().unwrap_or_else(PoisonError::into_inner);
-            work(&mut store)
-        })
-        .await
-        .unwrap_or(Err(BatchError::Internal))
+        // On a task of its own: whoever waits for it may not be polled for a while, and must
+        // not keep the turn from the others meanwhile.
+        let task = tokio::spawn(async move {
+            let turn = Arc::clone(&inner.turn).lock_owned();
+            let turn = tokio::time::timeout(PATIENCE, turn).await;
+            let turn = turn.map_err(|_| BatchError::Busy)?;
+            tokio::task::spawn_blocking(move || {
+                // Kept until the work is done, also when nobody waits for it any more.
+                let _turn = turn;
+                // Each piece of work is one transaction.
+                let mut store = inner.store.lock().unwrap_or_else(PoisonError::into_inner);
+                work(&mut store)
+            })
+            .await
+            .unwrap_or(Err(BatchError::Internal))
+        });
+        task.await.unwrap_or(Err(BatchError::Internal))
     }
 
     fn running(&self) -> std::sync::MutexGuard<'_, HashMap<String, CancellationToken>> {
