@@ -135,7 +135,8 @@ impl Cell {
             Err(error) => {
                 if error.kind() != SearchErrorKind::NotFound {
                     let cause = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::error!(%error, cause, "a collection could not be opened");
+                    // Who asked gets the error itself.
+                    tracing::info!(%error, cause, "a collection could not be opened");
                 }
                 State::Failed { error, at: now }
             }

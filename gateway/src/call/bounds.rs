@@ -8,22 +8,21 @@ const HIDDEN_TOKENS: usize = 2048;
 /// Tokens around one message or tool, at most.
 const TOKENS_EACH: usize = 128;
 
-/// `usage` within what was sent and asked. No tokenizer makes more than one token of a
-/// byte; no provider writes more than it was asked for, or than came. What goes beyond
-/// is cut, and counts as estimated.
-pub(super) fn bounded(usage: Usage, request: &ChatRequest, received_bytes: usize) -> Usage {
-    let prompt_tokens = usage.prompt_tokens.min(most_read(request));
-    let completion_tokens = usage
-        .completion_tokens
-        .min(request.max_tokens.max(received_bytes));
-    let cut = (prompt_tokens, completion_tokens) != (usage.prompt_tokens, usage.completion_tokens);
-    Usage {
-        prompt_tokens,
-        completion_tokens,
-        cached_prompt_tokens: usage.cached_prompt_tokens.min(prompt_tokens),
-        estimated: usage.estimated || cut,
+/// `usage`, if a call can have taken that much: no tokenizer makes more than one token of
+/// a byte, and no provider writes more than it was asked for, or than came. `None` if not:
+/// an estimate is nearer to the truth.
+pub(super) fn believable(
+    usage: Usage,
+    request: &ChatRequest,
+    received_bytes: usize,
+) -> Option<Usage> {
+    let most_written = request.max_tokens.max(received_bytes);
+    let is_possible =
+        usage.prompt_tokens <= most_read(request) && usage.completion_tokens <= most_written;
+    is_possible.then(|| Usage {
+        cached_prompt_tokens: usage.cached_prompt_tokens.min(usage.prompt_tokens),
         ..usage
-    }
+    })
 }
 
 fn most_read(request: &ChatRequest) -> usize {
@@ -61,14 +60,13 @@ mod tests {
                 cached_prompt_tokens: prompt_tokens,
                 ..Usage::default()
             };
-            bounded(usage, &request, 100)
+            believable(usage, &request, 100)
         };
-        let usage = bound(12, 80);
+        let usage = bound(12, 80).unwrap();
         assert_eq!((usage.prompt_tokens, usage.completion_tokens), (12, 80));
         assert!(!usage.estimated);
-        let usage = bound(usize::MAX, usize::MAX);
-        assert_eq!(usage.completion_tokens, 100);
-        assert!(usage.prompt_tokens < 5000 && usage.cached_prompt_tokens < 5000);
-        assert!(usage.estimated);
+        assert!(bound(12, 101).is_none());
+        assert!(bound(usize::MAX, 80).is_none());
+        assert!(bound(usize::MAX, usize::MAX).is_none());
     }
 }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::attempt::ended;
 use super::begin::Begun;
-use super::bounds::bounded;
+use super::bounds::believable;
 use super::estimate;
 use super::written::{Overrun, Written, after_overrun};
 use crate::accounts::CacheUse;
@@ -55,10 +55,9 @@ pub(super) fn relay<'a>(
                         provider: name.to_owned(),
                         model,
                         finish,
-                        usage: match usage {
-                            Some(usage) => bounded(usage, request, written.bytes),
-                            None => estimate::usage(request, written.tokens),
-                        },
+                        usage: usage
+                            .and_then(|usage| believable(usage, request, written.bytes))
+                            .unwrap_or_else(|| estimate::usage(request, written.tokens)),
                         cache: CacheUse::None,
                         retries,
                         fallbacks,
@@ -72,7 +71,7 @@ pub(super) fn relay<'a>(
                 let (usage, model) = match after_overrun(&mut stream, end).await {
                     Overrun::Ended { usage, model, bytes } => {
                         let received = written.bytes.saturating_add(bytes);
-                        (usage.map(|usage| bounded(usage, request, received)), model)
+                        (usage.and_then(|usage| believable(usage, request, received)), model)
                     }
                     Overrun::Quiet { tokens } => {
                         written.tokens = written.tokens.saturating_add(tokens);
