@@ -110,8 +110,8 @@ fn edges(number: usize, page: &Page) -> Vec<Edge> {
             });
         }
     };
-    for row in 0..depth.min(rows.len()) {
-        let size = page.lines[rows[row][0]].size;
+    for (row, lines) in rows.iter().enumerate().take(depth) {
+        let size = page.lines[lines[0]].size;
         add(row, row, true, wide(gaps.get(row), size));
     }
     for row in 0..depth {
