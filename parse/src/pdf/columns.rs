@@ -49,8 +49,7 @@ pub(super) fn in_reading_order(fragments: &[Fragment], texts: &[String]) -> Vec<
         if block.columns.len() > 1 && reads_on(&block, fragments, texts) {
             lines.extend(block.columns.into_iter().flat_map(|column| column.rows));
         } else {
-            let inside = fragments.iter().enumerate().take(block.end).skip(at);
-            for (number, fragment) in inside {
+            for (number, fragment) in fragments.iter().enumerate().take(block.end).skip(at) {
                 match lines.last_mut().filter(|_| fragment.continues) {
                     Some(line) => line.push(number),
                     None => lines.push(vec![number]),
