@@ -23,7 +23,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use filter::{Bound, Filter};
 pub use parse::{ParseInput, ParseLimits, is_known_binary_name, is_known_name, parse};
 pub use run::{
-    FileFailure, FileWarning, Phase, RunOptions, RunProgress, RunReport, RunState, index_paths, watch,
+    FileFailure, FileWarning, Phase, RunOptions, RunProgress, RunReport, RunState, index_paths,
+    watch,
 };
 pub use store::doctor;
 pub use store::{

@@ -204,7 +204,9 @@ mod tests {
 
     #[test]
     fn streams_follow_each_other() {
-        for pack in [gzip, bzip2, |text: &[u8]| zstd::encode_all(text, 0).unwrap()] {
+        for pack in [gzip, bzip2, |text: &[u8]| {
+            zstd::encode_all(text, 0).unwrap()
+        }] {
             let bytes = [pack(b"one "), pack(b"two")].concat();
             assert_eq!(read("a.txt.gz", bytes).text, "one two");
         }
@@ -216,11 +218,18 @@ mod tests {
         let packed = gzip(lines.as_bytes());
         let document = read("a.log.gz", &packed[..packed.len() / 2]);
         assert!(document.text.starts_with("line 0\nline 1\n"));
-        assert!(document.warnings[0].contains("gzip"), "{:?}", document.warnings);
+        assert!(
+            document.warnings[0].contains("gzip"),
+            "{:?}",
+            document.warnings
+        );
         let cut = read_err("a.docx.gz", &gzip(b"PK\x03\x04")[..15]);
         assert_eq!(cut.kind(), ErrorKind::InvalidInput);
         assert_eq!(read_err("a.gz", gzip(b"")).kind(), ErrorKind::InvalidInput);
-        assert_eq!(read_err("a.xz", b"\xfd7zXZ\0junk").kind(), ErrorKind::InvalidInput);
+        assert_eq!(
+            read_err("a.xz", b"\xfd7zXZ\0junk").kind(),
+            ErrorKind::InvalidInput
+        );
     }
 
     #[test]

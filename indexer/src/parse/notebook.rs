@@ -58,13 +58,21 @@ fn facts(notebook: &Value, draft: &mut Draft) {
     if let Some(title) = metadata["title"].as_str() {
         draft.propose_title(title);
     }
-    let language = [&metadata["language_info"]["name"], &metadata["kernelspec"]["language"]];
+    let language = [
+        &metadata["language_info"]["name"],
+        &metadata["kernelspec"]["language"],
+    ];
     if let Some(language) = language.into_iter().find_map(Value::as_str) {
         draft.fact("programming_language", language.to_lowercase());
     }
     let authors = metadata["authors"].as_array().into_iter().flatten();
     let authors: Vec<Value> = authors
-        .filter_map(|author| author.get("name").or(Some(author)).filter(|n| n.is_string()))
+        .filter_map(|author| {
+            author
+                .get("name")
+                .or(Some(author))
+                .filter(|n| n.is_string())
+        })
         .take(64)
         .cloned()
         .collect();
@@ -93,7 +101,9 @@ fn write(cell: &Value, draft: &mut Draft) -> Result<()> {
     match kind {
         "markdown" => markdown::push(source, draft)?,
         "heading" => {
-            let level = cell["level"].as_u64().and_then(|level| u8::try_from(level).ok());
+            let level = cell["level"]
+                .as_u64()
+                .and_then(|level| u8::try_from(level).ok());
             draft.heading(level.unwrap_or(1), source);
         }
         "html" => html::fragment(source, draft)?,
@@ -252,7 +262,11 @@ mod tests {
             {"cell_type": "code", "source": "two()"}, {"cell_type": "co"##;
         let document = read("a.ipynb", cut);
         assert_eq!(document.text, "One\n\ntwo()");
-        assert!(document.warnings[0].contains("line 2"), "{:?}", document.warnings);
+        assert!(
+            document.warnings[0].contains("line 2"),
+            "{:?}",
+            document.warnings
+        );
         assert!(read_err("a.ipynb", "{}").to_string().contains("no cells"));
         assert!(read_err("a.ipynb", "[1]").to_string().contains("no cells"));
     }

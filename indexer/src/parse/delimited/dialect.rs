@@ -123,7 +123,8 @@ fn score(sample: &str, dialect: Dialect) -> f64 {
 fn holds_delimiter(cell: &str, raw: &str, delimiter: u8) -> bool {
     let bytes = cell.as_bytes();
     let is_digit = |at: Option<usize>| {
-        at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit)
+        at.and_then(|at| bytes.get(at))
+            .is_some_and(u8::is_ascii_digit)
     };
     let found = bytes.iter().enumerate().any(|(at, byte)| match byte {
         _ if *byte == delimiter => false,
@@ -146,7 +147,9 @@ fn is_in_quotes(cell: &str) -> bool {
 
 /// Whether `cell` stands in its row without quotes.
 fn is_bare(cell: &str, raw: &str) -> bool {
-    let Some(at) = raw.find(cell) else { return false };
+    let Some(at) = raw.find(cell) else {
+        return false;
+    };
     let before = raw[..at].chars().next_back();
     !matches!(before, Some('"' | '\''))
 }

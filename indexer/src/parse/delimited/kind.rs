@@ -14,7 +14,9 @@ pub(super) enum Kind {
 }
 
 /// Words for nothing.
-const NOTHING: &[&str] = &["-", "--", "n/a", "na", "nan", "null", "none", "nil", "\\n", "?", "#n/a"];
+const NOTHING: &[&str] = &[
+    "-", "--", "n/a", "na", "nan", "null", "none", "nil", "\\n", "?", "#n/a",
+];
 
 impl Kind {
     pub(super) fn of(cell: &str) -> Self {
@@ -113,11 +115,28 @@ mod tests {
             (Kind::Empty, vec!["", " ", "N/A", "null", "-"]),
             (
                 Kind::Number,
-                vec!["1", "-0,12", "1.234,50 €", "$3.10", "95%", "1e-3", "1 000", "(12)", "1.234.567", "5-"],
+                vec![
+                    "1",
+                    "-0,12",
+                    "1.234,50 €",
+                    "$3.10",
+                    "95%",
+                    "1e-3",
+                    "1 000",
+                    "(12)",
+                    "1.234.567",
+                    "5-",
+                ],
             ),
             (
                 Kind::Date,
-                vec!["2024-03-01", "1.5.2024", "10:05", "2024-03-01T10:00:00Z", "3/4/24 9:00 PM"],
+                vec![
+                    "2024-03-01",
+                    "1.5.2024",
+                    "10:05",
+                    "2024-03-01T10:00:00Z",
+                    "3/4/24 9:00 PM",
+                ],
             ),
             (Kind::Address, vec!["a@b.org", "https://x.org/1"]),
             (Kind::Text, vec!["nut", "A4", "Q1 2024", "x-1", "E", "€"]),

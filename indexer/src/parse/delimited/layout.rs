@@ -90,9 +90,8 @@ fn has_remarks(rows: &[Row<'_>]) -> bool {
     let marked = || rows.iter().filter(|row| row.raw.starts_with('#'));
     let others = rows.iter().filter(|row| !row.raw.starts_with('#'));
     let width = width(others);
-    let alike = marked().filter(|row| {
-        row.cells.len() == width && width > 1 && !row.raw.starts_with("# ")
-    });
+    let alike =
+        marked().filter(|row| row.cells.len() == width && width > 1 && !row.raw.starts_with("# "));
     marked().count() > 0 && alike.count() < marked().count()
 }
 
@@ -127,7 +126,10 @@ fn below_preamble(rows: &[Row<'_>], start: usize, width: usize) -> Option<usize>
     let above: Vec<&Row<'_>> = rows[start..below].iter().collect();
     let data: Vec<&Row<'_>> = rows[below + 1..].iter().collect();
     let typed = |rows: &[&Row<'_>]| (0..width).any(|column| column_kind(rows, column).is_some());
-    let names = rows[below].cells.iter().all(|cell| Kind::of(cell) == Kind::Text);
+    let names = rows[below]
+        .cells
+        .iter()
+        .all(|cell| Kind::of(cell) == Kind::Text);
     (names && typed(&data) && !typed(&above[1..]) && (above.len() == 1 || !typed(&above)))
         .then_some(below)
 }
@@ -153,7 +155,9 @@ fn names_columns(first: &Row<'_>, data: &[&Row<'_>], width: usize) -> bool {
     if filled * 2 < width || names.iter().any(|name| name.len() > MAX_NAME_NUM_BYTES) {
         return false;
     }
-    let series = is_series(&names) && may_be_names(&names) && data.iter().take(3).all(|row| !is_series(&cells(row)));
+    let series = is_series(&names)
+        && may_be_names(&names)
+        && data.iter().take(3).all(|row| !is_series(&cells(row)));
     let (mut evidence, mut numbers) = (0i32, 0);
     for (column, name) in names.iter().enumerate() {
         let kind = match Kind::of(name) {
@@ -245,9 +249,10 @@ fn is_name_row_above(above: &Row<'_>, first: &Row<'_>, width: usize, has_remarks
         true => names.len() == width,
         false => names.len() + 1 >= width || names.len() * 3 >= width * 2,
     };
-    let differs = first.cells.iter().any(|cell| {
-        matches!(Kind::of(cell), Kind::Number | Kind::Date)
-    });
+    let differs = first
+        .cells
+        .iter()
+        .any(|cell| matches!(Kind::of(cell), Kind::Number | Kind::Date));
     width > 1
         && names.len() > 1
         && fits
@@ -260,9 +265,12 @@ fn is_name_row_above(above: &Row<'_>, first: &Row<'_>, width: usize, has_remarks
 
 /// Whether the first cells are the numbers of the rows.
 fn counts(data: &[&Row<'_>]) -> bool {
-    let numbers = data.iter().map(|row| row.cells.first()?.trim().parse::<i64>().ok());
+    let numbers = data
+        .iter()
+        .map(|row| row.cells.first()?.trim().parse::<i64>().ok());
     let numbers: Option<Vec<i64>> = numbers.collect();
     numbers.is_some_and(|numbers| {
-        matches!(numbers.first(), Some(0 | 1)) && numbers.windows(2).all(|pair| pair[1] == pair[0] + 1)
+        matches!(numbers.first(), Some(0 | 1))
+            && numbers.windows(2).all(|pair| pair[1] == pair[0] + 1)
     })
 }

@@ -36,7 +36,10 @@ fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
     let mut delimiter = None;
     // Excel's own line about the delimiter.
     if let Some((first, rest)) = text.split_once('\n')
-        && let Some(sep) = first.trim_end_matches('\r').trim_matches('"').strip_prefix("sep=")
+        && let Some(sep) = first
+            .trim_end_matches('\r')
+            .trim_matches('"')
+            .strip_prefix("sep=")
     {
         delimiter = sep.bytes().next().filter(u8::is_ascii);
         text = rest;
@@ -162,7 +165,10 @@ fn line<'a>(row: &'a Row<'_>) -> Cow<'a, str> {
     if let Some(remark) = row.raw.strip_prefix('#') {
         return remark.trim_start_matches('#').trim().into();
     }
-    let cells: Vec<&str> = row.cells[..row.width()].iter().map(|cell| &**cell).collect();
+    let cells: Vec<&str> = row.cells[..row.width()]
+        .iter()
+        .map(|cell| &**cell)
+        .collect();
     match cells.as_slice() {
         [only] => only.trim().into(),
         // The comma of a sentence.

@@ -98,9 +98,9 @@ impl<'a> Reader<'a> {
         let mut any = false;
         loop {
             let rest = &self.text.as_bytes()[self.at..];
-            let blank = rest.iter().position(|b| {
-                !matches!(b, b' ' | b'\t' | 0x0c) || *b == self.dialect.delimiter
-            });
+            let blank = rest
+                .iter()
+                .position(|b| !matches!(b, b' ' | b'\t' | 0x0c) || *b == self.dialect.delimiter);
             let blank = blank.unwrap_or(rest.len());
             match rest.get(blank) {
                 Some(b'\n' | b'\r') => {

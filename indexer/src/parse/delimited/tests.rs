@@ -59,12 +59,18 @@ fn what_divides_is_found_by_what_is_even() {
     for (text, last) in [
         ("k,v\na,x\n", "k: a / v: x"),
         ("k,v\n\"a;b;c\",\"x;y\"\nz,\"1;2\"\n", "k: z / v: 1;2"),
-        ("k;v\n\"a,b\";x, y\nz;one, two, three\n", "k: z / v: one, two, three"),
+        (
+            "k;v\n\"a,b\";x, y\nz;one, two, three\n",
+            "k: z / v: one, two, three",
+        ),
         ("k, v\na, \"x, y\"\n", "k: a / v: x, y"),
         ("k,v\r1,2\r3,4\r", "k: 3 / v: 4"),
         ("sep=|\nk|v\na,b|x,y\n", "k: a,b / v: x,y"),
         ("\"sep=;\"\r\nk;v\r\n1,0;2,0\r\n", "k: 1,0 / v: 2,0"),
-        ("time;a;b\n2024-01-05 10:00;1.234,5;2,5\n", "time: 2024-01-05 10:00 / a: 1.234,5 / b: 2,5"),
+        (
+            "time;a;b\n2024-01-05 10:00;1.234,5;2,5\n",
+            "time: 2024-01-05 10:00 / a: 1.234,5 / b: 2,5",
+        ),
     ] {
         assert_eq!(records("t.csv", text).last().unwrap(), last, "{text:?}");
     }
@@ -73,19 +79,31 @@ fn what_divides_is_found_by_what_is_even() {
 #[test]
 fn quotes_are_read_as_they_were_meant() {
     for (text, value) in [
-        ("id,say\n1,\"He said \\\"stop, now\\\" and left\"\n2,fine\n", "He said \"stop, now\" and left"),
-        ("id,say\n1,\"He said \"\"stop, now\"\" and left\"\n2,fine\n", "He said \"stop, now\" and left"),
+        (
+            "id,say\n1,\"He said \\\"stop, now\\\" and left\"\n2,fine\n",
+            "He said \"stop, now\" and left",
+        ),
+        (
+            "id,say\n1,\"He said \"\"stop, now\"\" and left\"\n2,fine\n",
+            "He said \"stop, now\" and left",
+        ),
         ("id,say\n1,\"C:\\dir\\\"\n2,fine\n", "C:\\dir\\"),
         ("id,say\n1,6\" pipe\n2,fine\n", "6\" pipe"),
         ("id,say\n1,\"never closed\n2,fine\n", "\"never closed"),
         ("id,say\n1,\"quoted\" words\n2,fine\n", "\"quoted\" words"),
-        ("id,say\n1,\"two\n\nlines, here\"\n2,fine\n", "two lines, here"),
+        (
+            "id,say\n1,\"two\n\nlines, here\"\n2,fine\n",
+            "two lines, here",
+        ),
         ("id,say\n1,'one, two'\n2,'it is'\n3,'fine'\n", "one, two"),
     ] {
         let records = records("t.csv", text);
         assert_eq!(records[0], "id | say", "{text:?}");
         assert_eq!(records[1], format!("id: 1 / say: {value}"), "{text:?}");
-        assert!(records.len() > 2 && records[2].starts_with("id: 2"), "{text:?}");
+        assert!(
+            records.len() > 2 && records[2].starts_with("id: 2"),
+            "{text:?}"
+        );
     }
     // A quote that is not closed ends no later than the next one that cannot be
     // an end.
@@ -98,18 +116,45 @@ fn quotes_are_read_as_they_were_meant() {
 #[test]
 fn headers_are_told_from_rows() {
     for (text, first) in [
-        ("Country,2019,2020\nNorland,11,14\nSudland,7,8\n", "Country: Norland / 2019: 11 / 2020: 14"),
+        (
+            "Country,2019,2020\nNorland,11,14\nSudland,7,8\n",
+            "Country: Norland / 2019: 11 / 2020: 14",
+        ),
         ("Country,2019\nNorland,11\n", "Country: Norland / 2019: 11"),
-        (",2019,2020\nNorland,11,14\n", "column 1: Norland / 2019: 11 / 2020: 14"),
+        (
+            ",2019,2020\nNorland,11,14\n",
+            "column 1: Norland / 2019: 11 / 2020: 14",
+        ),
         ("Name,1,2,3\nAnn,x,,x\nBo,,x,x\n", "Name: Ann / 1: x / 3: x"),
-        ("Item,2024-01,2024-02\nnut,5,6\n", "Item: nut / 2024-01: 5 / 2024-02: 6"),
-        ("Date,Amount,Currency,Amount\n2024-03-01,10,EUR,11\n", "Date: 2024-03-01 / Amount: 10 / Currency: EUR / Amount: 11"),
-        ("Ship,Flag,Tons,\nAlba,NO,900,\nBora,IT,1200,\n", "Ship: Alba / Flag: NO / Tons: 900"),
-        ("Ship,,Tons\nAlba,NO,900\nBora,IT,1200\n", "Ship: Alba / column 2: NO / Tons: 900"),
-        ("Ship,Flag\nAlba,NO,900\nBora,IT,1200\n", "Ship: Alba / Flag: NO / column 3: 900"),
-        ("Ship,Flag\n1,Alba,NO\n2,Bora,IT\n", "column 1: 1 / Ship: Alba / Flag: NO"),
+        (
+            "Item,2024-01,2024-02\nnut,5,6\n",
+            "Item: nut / 2024-01: 5 / 2024-02: 6",
+        ),
+        (
+            "Date,Amount,Currency,Amount\n2024-03-01,10,EUR,11\n",
+            "Date: 2024-03-01 / Amount: 10 / Currency: EUR / Amount: 11",
+        ),
+        (
+            "Ship,Flag,Tons,\nAlba,NO,900,\nBora,IT,1200,\n",
+            "Ship: Alba / Flag: NO / Tons: 900",
+        ),
+        (
+            "Ship,,Tons\nAlba,NO,900\nBora,IT,1200\n",
+            "Ship: Alba / column 2: NO / Tons: 900",
+        ),
+        (
+            "Ship,Flag\nAlba,NO,900\nBora,IT,1200\n",
+            "Ship: Alba / Flag: NO / column 3: 900",
+        ),
+        (
+            "Ship,Flag\n1,Alba,NO\n2,Bora,IT\n",
+            "column 1: 1 / Ship: Alba / Flag: NO",
+        ),
         ("#,Name\n1,Ann\n2,Bo\n", "#: 1 / Name: Ann"),
-        ("#chrom\tstart\nchr1\t100\nchr2\t200\n", "chrom: chr1 / start: 100"),
+        (
+            "#chrom\tstart\nchr1\t100\nchr2\t200\n",
+            "chrom: chr1 / start: 100",
+        ),
         ("mail\na@x.org\nb@x.org\n", "mail: a@x.org"),
         ("code,what\nA-17,nut\nB-2,bolt\n", "code: A-17 / what: nut"),
         ("name,note\nA,x\n", "name: A / note: x"),
@@ -118,12 +163,24 @@ fn headers_are_told_from_rows() {
     }
     for (text, first) in [
         ("Ann,31\nBo,40\nCy,\n", "column 1: Ann / column 2: 31"),
-        ("2024-01-01,5\n2024-01-02,6\n", "column 1: 2024-01-01 / column 2: 5"),
-        ("1,2,3\n4,9,1\n0,5,5\n", "column 1: 1 / column 2: 2 / column 3: 3"),
+        (
+            "2024-01-01,5\n2024-01-02,6\n",
+            "column 1: 2024-01-01 / column 2: 5",
+        ),
+        (
+            "1,2,3\n4,9,1\n0,5,5\n",
+            "column 1: 1 / column 2: 2 / column 3: 3",
+        ),
         ("a@x.org\nb@x.org\n", "column 1: a@x.org"),
-        ("A-17,nut\nB-2,bolt\nC-3,pin\n", "column 1: A-17 / column 2: nut"),
+        (
+            "A-17,nut\nB-2,bolt\nC-3,pin\n",
+            "column 1: A-17 / column 2: nut",
+        ),
         ("Ann,yes\nBo,no\nCy,yes\n", "column 1: Ann / column 2: yes"),
-        ("2019,11\n2020,14\n2021,15\n", "column 1: 2019 / column 2: 11"),
+        (
+            "2019,11\n2020,14\n2021,15\n",
+            "column 1: 2019 / column 2: 11",
+        ),
     ] {
         assert_eq!(records("t.csv", text)[0], first, "{text:?}");
     }
@@ -133,10 +190,22 @@ fn headers_are_told_from_rows() {
 fn lines_above_a_table_are_text() {
     for (text, above) in [
         ("Stock\nItem,Qty\nnut,9\nbolt,4\n", "Stock"),
-        ("Stock\nMade on 2 May, by Bo\n\nItem,Qty,At\nnut,9,a\nbolt,4,b\n", "Stock / Made on 2 May, by Bo"),
-        ("Stock,,\nPeriod:,March,\n,,\nItem,Qty,At\nnut,9,a\nbolt,4,b\n", "Stock / Period: March"),
-        ("Account;DE12\nPeriod;March\n\nItem;Qty\nnut;9\nbolt;4\n", "Account: DE12 / Period: March"),
-        ("# by the logger\n# unit: bar\nItem,Qty\nnut,9\nbolt,4\n", "by the logger / unit: bar"),
+        (
+            "Stock\nMade on 2 May, by Bo\n\nItem,Qty,At\nnut,9,a\nbolt,4,b\n",
+            "Stock / Made on 2 May, by Bo",
+        ),
+        (
+            "Stock,,\nPeriod:,March,\n,,\nItem,Qty,At\nnut,9,a\nbolt,4,b\n",
+            "Stock / Period: March",
+        ),
+        (
+            "Account;DE12\nPeriod;March\n\nItem;Qty\nnut;9\nbolt;4\n",
+            "Account: DE12 / Period: March",
+        ),
+        (
+            "# by the logger\n# unit: bar\nItem,Qty\nnut,9\nbolt,4\n",
+            "by the logger / unit: bar",
+        ),
     ] {
         let records = records("t.csv", text);
         assert_eq!(records[0], above, "{text:?}");
@@ -171,6 +240,10 @@ fn lines_inside_and_below_a_table_are_text() {
     let text = "# logger 7\n# time,pressure\n10:00,2.1\n10:05,2.4\n";
     assert_eq!(
         records("t.csv", text)[1..],
-        ["time | pressure", "time: 10:00 / pressure: 2.1", "time: 10:05 / pressure: 2.4"]
+        [
+            "time | pressure",
+            "time: 10:00 / pressure: 2.1",
+            "time: 10:05 / pressure: 2.4"
+        ]
     );
 }

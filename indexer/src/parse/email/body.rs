@@ -25,10 +25,7 @@ pub(super) fn write(source: &Source<'_>, message: &Message<'_>, draft: &mut Draf
     }
 }
 
-fn render<'a>(
-    parts: impl Iterator<Item = &'a MessagePart<'a>>,
-    draft: &mut Draft,
-) -> Result<()> {
+fn render<'a>(parts: impl Iterator<Item = &'a MessagePart<'a>>, draft: &mut Draft) -> Result<()> {
     for part in parts {
         draft.blank_line();
         match &part.body {
@@ -72,21 +69,22 @@ fn is_plain_enough(message: &Message<'_>) -> bool {
 /// The words of plain text: addresses and what stands for pictures are none.
 fn words_of_text(text: &str) -> impl Iterator<Item = &str> {
     let mut in_picture = false;
-    text.split_whitespace().filter(move |word| {
-        let bare = word.trim_start_matches(['<', '(']);
-        let begins = ["[image:", "[cid:", "[image", "[logo"];
-        in_picture |= begins.iter().any(|begin| {
-            bare.get(..begin.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(begin))
-        });
-        let counts = !in_picture
-            && !bare.contains("://")
-            && !bare.starts_with("www.")
-            && bare.contains(char::is_alphanumeric);
-        in_picture &= !word.ends_with(']');
-        counts
-    })
-    .map(trim)
+    text.split_whitespace()
+        .filter(move |word| {
+            let bare = word.trim_start_matches(['<', '(']);
+            let begins = ["[image:", "[cid:", "[image", "[logo"];
+            in_picture |= begins.iter().any(|begin| {
+                bare.get(..begin.len())
+                    .is_some_and(|start| start.eq_ignore_ascii_case(begin))
+            });
+            let counts = !in_picture
+                && !bare.contains("://")
+                && !bare.starts_with("www.")
+                && bare.contains(char::is_alphanumeric);
+            in_picture &= !word.ends_with(']');
+            counts
+        })
+        .map(trim)
 }
 
 /// The words of a page, roughly: what is no tag, style, script or comment.

@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use super::super::Source;
 use super::super::draft::Draft;
 use super::super::format::Format;
-use crate::parse::malformed;
 use crate::Result;
+use crate::parse::malformed;
 
 /// Mailboxes.
 pub(in crate::parse) const FORMAT: Format = Format {
@@ -26,7 +26,10 @@ const DAYS: [&[u8]; 7] = [b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun"
 fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
     let mails = split(source.bytes);
     if mails.is_empty() {
-        return Err(malformed("a mailbox", "no line in it begins with \"From \""));
+        return Err(malformed(
+            "a mailbox",
+            "no line in it begins with \"From \"",
+        ));
     }
     draft.fact("messages", mails.len());
     for (index, mail) in mails.into_iter().enumerate() {
@@ -34,7 +37,11 @@ fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
         let message = match super::read(&mail) {
             Ok(message) => message,
             Err(error) => {
-                draft.warn(format!("message {} is left out: {}", index + 1, error.message()));
+                draft.warn(format!(
+                    "message {} is left out: {}",
+                    index + 1,
+                    error.message()
+                ));
                 continue;
             }
         };
@@ -42,7 +49,14 @@ fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
         let mut inner = Draft::new(source.limits.max_text_bytes);
         super::write(source, &message, &mut inner)?;
         draft.blank_line();
-        draft.open_section(1, if subject.trim().is_empty() { "No subject" } else { subject });
+        draft.open_section(
+            1,
+            if subject.trim().is_empty() {
+                "No subject"
+            } else {
+                subject
+            },
+        );
         draft.append(inner, 1);
         if draft.is_full() {
             break;

@@ -89,7 +89,9 @@ fn alternatives(plain: &str, page: &str) -> String {
          --b\r\nContent-Type: text/html; charset=utf-8\r\n\r\n{page}\r\n--b--\r\n"
     );
     let text = read("a.eml", mail).text;
-    text.split_once("\n\n").map_or("", |(_, body)| body).to_owned()
+    text.split_once("\n\n")
+        .map_or("", |(_, body)| body)
+        .to_owned()
 }
 
 #[test]
@@ -106,7 +108,10 @@ fn stubs_give_way_to_html() {
         "[cid:image001.png@01D0]\r\n",
         "Dock closed",
     ] {
-        assert!(alternatives(stub, page).contains("code is 7719"), "{stub:?}");
+        assert!(
+            alternatives(stub, page).contains("code is 7719"),
+            "{stub:?}"
+        );
     }
 }
 
@@ -132,7 +137,9 @@ fn plain_text_that_says_as_much_stays() {
 fn flowed(parameters: &str, body: &str) -> String {
     let mail = format!("{HEADER}Content-Type: text/plain; {parameters}\r\n\r\n{body}");
     let text = read("a.eml", mail).text;
-    text.split_once("\n\n").map_or("", |(_, body)| body).to_owned()
+    text.split_once("\n\n")
+        .map_or("", |(_, body)| body)
+        .to_owned()
 }
 
 #[test]
@@ -145,7 +152,10 @@ fn flowed_lines_are_joined() {
          From here\n--\nAnn"
     );
     assert_eq!(
-        flowed("format=\"Flowed\"; DelSp=Yes", "Donau \r\ndampf \r\nschiff\r\n"),
+        flowed(
+            "format=\"Flowed\"; DelSp=Yes",
+            "Donau \r\ndampf \r\nschiff\r\n"
+        ),
         "Donaudampfschiff"
     );
     assert_eq!(flowed("charset=utf-8", "a \r\nb"), "a\nb");
@@ -167,10 +177,7 @@ fn a_mailbox_is_many_mails() {
          From here on.\n\nFrom what I saw: 9:15 was too late.\nnext: line\n\n\
          Subject: Two\nFrom: Bo <bo@example.org>\n\nSecond\n\nbody"
     );
-    assert_eq!(
-        headings(&document),
-        [(1, "One"), (1, "Two"), (3, "Second")]
-    );
+    assert_eq!(headings(&document), [(1, "One"), (1, "Two"), (3, "Second")]);
     assert_eq!(document.title, "crew.mbox");
     assert_eq!(document.metadata["messages"], 2);
     // Mail programs and list archives use other names.
@@ -181,13 +188,21 @@ fn a_mailbox_is_many_mails() {
         read("Inbox", BOX.replace('\n', "\r\n")).metadata["messages"],
         2
     );
-    assert!(read_err("a.mbox", "no mail").to_string().contains("mailbox"));
+    assert!(
+        read_err("a.mbox", "no mail")
+            .to_string()
+            .contains("mailbox")
+    );
 }
 
 #[test]
 fn a_mail_with_the_line_of_a_mailbox_is_one() {
-    let mail = "From ada@example.org Mon May  6 09:00:00 2024\nSubject: One\nFrom: a@b.c\n\nBody.\n";
-    assert_eq!(read("a.eml", mail).text, "Subject: One\nFrom: a@b.c\n\nBody.");
+    let mail =
+        "From ada@example.org Mon May  6 09:00:00 2024\nSubject: One\nFrom: a@b.c\n\nBody.\n";
+    assert_eq!(
+        read("a.eml", mail).text,
+        "Subject: One\nFrom: a@b.c\n\nBody."
+    );
     assert_eq!(
         read("letter.txt", "From Paris 12:30 1924\nDear Bo,\n").metadata["format"],
         "text"

@@ -60,7 +60,9 @@ fn record(facts: &Map<String, Value>, draft: &mut Draft) {
 /// Whether a value is a place that a template fills in.
 fn is_template(value: &Value) -> bool {
     let text = value.as_str().unwrap_or_default();
-    ["{{", "{%", "<%", "${"].iter().any(|mark| text.contains(mark))
+    ["{{", "{%", "<%", "${"]
+        .iter()
+        .any(|mark| text.contains(mark))
 }
 
 /// JSON in braces of its own, up to the end of a line.

@@ -46,7 +46,11 @@ fn what_does_not_parse_is_text() {
     let rules = "---\n\nNote: a paragraph.\n\nAnother one between two rules.\n\n---\n\nEnd";
     assert!(read(rules).text.contains("Another one"));
     assert!(read("{: .class}\n\nBody").text.contains("Body"));
-    assert!(read("{\"a\": 1} is an object.\n\nBody").text.contains("is an object"));
+    assert!(
+        read("{\"a\": 1} is an object.\n\nBody")
+            .text
+            .contains("is an object")
+    );
     assert!(
         read("---\njust a rule above\n")
             .text
@@ -78,17 +82,57 @@ fn parts(text: &str) -> (String, String, serde_json::Value) {
 #[test]
 fn loose_yaml_is_read_line_by_line() {
     for (block, title, facts) in [
-        ("title: ADR 12: one writer\nstatus: accepted", "ADR 12: one writer", json!({"status": "accepted"})),
-        ("title: Dock @ nine\nowner: @ada", "Dock @ nine", json!({"owner": "@ada"})),
-        ("title: Tabbed\nlist:\n\t- a\n\t- b", "Tabbed", json!({"list": ["a", "b"]})),
-        ("title: \"Quo\"ted\ntags: [a, 'b: c'", "Quo\"ted", json!({"tags": ["a", "b: c"]})),
-        ("title: 'it''s: so'\nkey: `x`", "it's: so", json!({"key": "`x`"})),
-        ("# a remark\ntitle: x: y # z\nnested:\n  deep: @1\nempty:\n", "x: y", json!({"nested.deep": "@1"})),
-        ("title: {{ name }}\nowner: @ops\nurl: a: b", "a.md", json!({"owner": "@ops", "url": "a: b"})),
+        (
+            "title: ADR 12: one writer\nstatus: accepted",
+            "ADR 12: one writer",
+            json!({"status": "accepted"}),
+        ),
+        (
+            "title: Dock @ nine\nowner: @ada",
+            "Dock @ nine",
+            json!({"owner": "@ada"}),
+        ),
+        (
+            "title: Tabbed\nlist:\n\t- a\n\t- b",
+            "Tabbed",
+            json!({"list": ["a", "b"]}),
+        ),
+        (
+            "title: \"Quo\"ted\ntags: [a, 'b: c'",
+            "Quo\"ted",
+            json!({"tags": ["a", "b: c"]}),
+        ),
+        (
+            "title: 'it''s: so'\nkey: `x`",
+            "it's: so",
+            json!({"key": "`x`"}),
+        ),
+        (
+            "# a remark\ntitle: x: y # z\nnested:\n  deep: @1\nempty:\n",
+            "x: y",
+            json!({"nested.deep": "@1"}),
+        ),
+        (
+            "title: {{ name }}\nowner: @ops\nurl: a: b",
+            "a.md",
+            json!({"owner": "@ops", "url": "a: b"}),
+        ),
         ("title: One\ntitle: Two: three", "One", json!({})),
-        ("title: 100% sure: yes\ndate: 2024-05-01\nwho: *anyone", "100% sure: yes", json!({"date": "2024-05-01", "who": "*anyone"})),
-        ("title: folded: yes\ndescription: >\n  two\n  lines\nx: !tag y", "folded: yes", json!({"description": "two lines", "x": "!tag y"})),
-        ("title: %percent: x\nauthors:\n- Ann: A\n- Bo", "%percent: x", json!({"author": ["Ann: A", "Bo"]})),
+        (
+            "title: 100% sure: yes\ndate: 2024-05-01\nwho: *anyone",
+            "100% sure: yes",
+            json!({"date": "2024-05-01", "who": "*anyone"}),
+        ),
+        (
+            "title: folded: yes\ndescription: >\n  two\n  lines\nx: !tag y",
+            "folded: yes",
+            json!({"description": "two lines", "x": "!tag y"}),
+        ),
+        (
+            "title: %percent: x\nauthors:\n- Ann: A\n- Bo",
+            "%percent: x",
+            json!({"author": ["Ann: A", "Bo"]}),
+        ),
     ] {
         for (begin, end) in [("---", "---"), ("---", "..."), ("--- ", "---\t")] {
             let (read, text, found) = parts(&format!("{begin}\n{block}\n{end}\n\nBody"));

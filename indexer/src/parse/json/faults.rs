@@ -13,9 +13,15 @@ pub(super) fn describe(text: &str, faults: &[Fault]) -> Vec<String> {
     let mut told = Vec::new();
     for fault in faults.iter().take(MAX_TOLD) {
         let here = fault.at.clamp(at, text.len());
-        line += text.as_bytes()[at..here].iter().filter(|&&b| b == b'\n').count();
+        line += text.as_bytes()[at..here]
+            .iter()
+            .filter(|&&b| b == b'\n')
+            .count();
         at = here;
-        told.push(format!("line {line} is left out or cut short: {}", fault.reason));
+        told.push(format!(
+            "line {line} is left out or cut short: {}",
+            fault.reason
+        ));
     }
     if faults.len() > MAX_TOLD {
         let more = faults.len() - MAX_TOLD;

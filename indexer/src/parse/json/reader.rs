@@ -421,12 +421,8 @@ impl<'a> Reader<'a> {
     fn word(&mut self) -> Step<Scalar<'a>> {
         let start = self.at;
         let rest = &self.bytes[start..];
-        let is_part =
-            |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.' | b'_');
-        let length = rest
-            .iter()
-            .position(|b| !is_part(b))
-            .unwrap_or(rest.len());
+        let is_part = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.' | b'_');
+        let length = rest.iter().position(|b| !is_part(b)).unwrap_or(rest.len());
         self.at += length;
         if self.at == self.bytes.len() && !self.open.is_empty() {
             // Half a number is another number.

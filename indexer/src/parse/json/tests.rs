@@ -93,8 +93,14 @@ fn loose_json_is_read_whole() {
         ("\u{feff}{\"a\": [1, 2,],}", "a[0]: 1\na[1]: 2"),
         ("// c\n{ /* \"b\": 1 */ \"a\": 1 // \"d\": 2\n}", "a: 1"),
         ("# c\n{'a': 'it\\'s', b: True, c: None}", "a: it's\nb: true"),
-        ("{\"a\": NaN, \"b\": -Infinity, \"c\": .5}", "a: NaN\nb: -Infinity\nc: .5"),
-        ("{\"a\":\"tab\there\", \"b\":\"two\nlines\"}", "a: tab\there\nb: two\nlines"),
+        (
+            "{\"a\": NaN, \"b\": -Infinity, \"c\": .5}",
+            "a: NaN\nb: -Infinity\nc: .5",
+        ),
+        (
+            "{\"a\":\"tab\there\", \"b\":\"two\nlines\"}",
+            "a: tab\there\nb: two\nlines",
+        ),
         ("{\"p\": \"C:\\dir\"}", "p: C:\\dir"),
         ("{\"u\": \"http://x.org/*y\"} // end", "u: http://x.org/*y"),
     ] {
@@ -126,17 +132,21 @@ fn values_after_each_other_are_records() {
         "{\"a\":1}\n{\"a\":2}\n",
         "{\"a\":1},\n{\"a\":2},\n",
         "{\n  \"a\": 1\n}\n{\n  \"a\": 2\n}",
-        "\u{1e}{\"a\":1}\n\u{1e}{\"a\":2}\n",
+        "\u{1e}{\"a\"            :            1}\n\u{1e}{\"a\"           :            2}\n",
     ] {
         assert_eq!(whole("x.json", json), expected, "{json}");
         assert_eq!(whole("x.jsonl", json), expected, "{json}");
     }
-    assert_eq!(read("upload", "{\"a\":1}\n{\"a\":2}\n").metadata["format"], "jsonl");
+    assert_eq!(
+        read("upload", "{\"a\":1}\n{\"a\":2}\n").metadata["format"],
+        "jsonl"
+    );
 }
 
 #[test]
 fn bad_records_are_left_out_and_said() {
-    let records = "{\"id\":1}\n{\"id\":2,\"msg\":\"mast\n{\"id\":3}\nnot json\n{\"id\":4}\n{\"id\":5";
+    let records =
+        "{\"id\":1}\n{\"id\":2,\"msg\":\"mast\n{\"id\":3}\nnot json\n{\"id\":4}\n{\"id\":5";
     for name in ["x.jsonl", "x.json"] {
         let (text, warnings) = said(name, records);
         assert_eq!(text, "id: 1\n\nid: 3\n\nid: 4", "{name}");
@@ -153,9 +163,21 @@ fn bad_records_are_left_out_and_said() {
 #[test]
 fn damage_inside_of_a_value_stays_where_it_is() {
     for (json, text, line) in [
-        ("[{\"a\":1},\n{\"b\": oops},\n{\"c\":3}]", "a: 1\n\nc: 3", "line 2"),
-        ("[{\"a\":1},\n{\"b\": \"x},\n{\"c\":3}]", "a: 1\n\nc: 3", "line 2"),
-        ("{\"a\": 1,\n\"b\": 1 2 3,\n\"c\": [4, 5}\n", "a: 1\nb: 1\nc[0]: 4\nc[1]: 5", "line 2"),
+        (
+            "[{\"a\":1},\n{\"b\": oops},\n{\"c\":3}]",
+            "a: 1\n\nc: 3",
+            "line 2",
+        ),
+        (
+            "[{\"a\":1},\n{\"b\": \"x},\n{\"c\":3}]",
+            "a: 1\n\nc: 3",
+            "line 2",
+        ),
+        (
+            "{\"a\": 1,\n\"b\": 1 2 3,\n\"c\": [4, 5}\n",
+            "a: 1\nb: 1\nc[0]: 4\nc[1]: 5",
+            "line 2",
+        ),
         ("{\"a\": \"whole\", \"b\": \"cut he", "a: whole", "line 1"),
         ("{\"a\": 1,\n\"b\": 12", "a: 1", "line 2"),
         ("{\"a\": 1}}\n", "a: 1", "line 1"),
@@ -172,7 +194,18 @@ fn damage_inside_of_a_value_stays_where_it_is() {
 #[test]
 fn damage_takes_no_more_than_linear_time() {
     let million = 1 << 20;
-    for piece in ["[", "{\"a\":", "\"x\n", "{\"a\":\"\n", "[1,\n", "/*", "}", "\\", "{'", "'\n"] {
+    for piece in [
+        "[",
+        "{\"a\":",
+        "\"x\n",
+        "{\"a\":\"\n",
+        "[1,\n",
+        "/*",
+        "}",
+        "\\",
+        "{'",
+        "'\n",
+    ] {
         let text = piece.repeat(million / piece.len());
         for name in ["x.json", "x.jsonl"] {
             let limits = ParseLimits::default();

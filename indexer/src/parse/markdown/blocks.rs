@@ -103,7 +103,11 @@ impl Blocks {
     /// paragraph if there is no title.
     fn label(&mut self, prefix: &str, label: &str, title: &str) {
         let colon = if label.is_empty() { "" } else { ":" };
-        let space = if title.is_empty() || label.is_empty() { "" } else { " " };
+        let space = if title.is_empty() || label.is_empty() {
+            ""
+        } else {
+            " "
+        };
         self.keep(&format!("{prefix}{label}{colon}{space}{title}"));
         if !title.is_empty() {
             self.keep(prefix.trim_end());
@@ -230,7 +234,10 @@ impl Blocks {
                 Some((title, _)) => title,
                 None => title,
             };
-            (name, title.trim().trim_start_matches('[').trim_end_matches(']'))
+            (
+                name,
+                title.trim().trim_start_matches('[').trim_end_matches(']'),
+            )
         };
         if name.is_empty() && !rest.is_empty() && !rest.starts_with('{') {
             return false;
@@ -285,9 +292,34 @@ impl Blocks {
 fn label_of(kind: &str) -> Option<String> {
     let kind = kind.trim().to_lowercase();
     let known = [
-        "note", "tip", "info", "warning", "danger", "caution", "important", "hint", "attention",
-        "error", "success", "question", "bug", "example", "quote", "abstract", "summary", "todo",
-        "failure", "seealso", "details", "faq", "check", "fail", "help", "tldr", "cite", "done",
+        "note",
+        "tip",
+        "info",
+        "warning",
+        "danger",
+        "caution",
+        "important",
+        "hint",
+        "attention",
+        "error",
+        "success",
+        "question",
+        "bug",
+        "example",
+        "quote",
+        "abstract",
+        "summary",
+        "todo",
+        "failure",
+        "seealso",
+        "details",
+        "faq",
+        "check",
+        "fail",
+        "help",
+        "tldr",
+        "cite",
+        "done",
         "missing",
     ];
     if !known.contains(&kind.as_str()) {

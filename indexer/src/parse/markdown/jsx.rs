@@ -261,12 +261,15 @@ fn code_span(rest: &str) -> usize {
 fn visible(attributes: &str) -> impl Iterator<Item = &str> {
     VISIBLE.iter().filter_map(move |name| {
         let key = format!("{name}=");
-        let at = attributes.match_indices(&key).find(|(at, _)| {
-            attributes[..*at].ends_with(|c: char| c.is_whitespace())
-        })?;
+        let at = attributes
+            .match_indices(&key)
+            .find(|(at, _)| attributes[..*at].ends_with(|c: char| c.is_whitespace()))?;
         let value = &attributes[at.0 + key.len()..];
         let value = value.strip_prefix('{').unwrap_or(value);
-        let quote = value.chars().next().filter(|c| matches!(c, '"' | '\'' | '`'))?;
+        let quote = value
+            .chars()
+            .next()
+            .filter(|c| matches!(c, '"' | '\'' | '`'))?;
         let words = value[1..].split(quote).next()?.trim();
         (!words.is_empty()).then_some(words)
     })

@@ -31,7 +31,8 @@ pub(super) fn to_markdown(mdx: &str) -> String {
     while at < lines.len() {
         let line = lines[at];
         if let Some(open) = fence {
-            if line.trim().starts_with(open) && line.trim().trim_start_matches(['`', '~']).is_empty()
+            if line.trim().starts_with(open)
+                && line.trim().trim_start_matches(['`', '~']).is_empty()
             {
                 fence = None;
             }
@@ -67,8 +68,19 @@ fn statement(lines: &[&str]) -> Option<usize> {
     let first = lines.first()?;
     let is_export = first.strip_prefix("export ").is_some_and(|rest| {
         let words = [
-            "const ", "let ", "var ", "default ", "function ", "function* ", "async ", "class ",
-            "type ", "interface ", "enum ", "{", "*",
+            "const ",
+            "let ",
+            "var ",
+            "default ",
+            "function ",
+            "function* ",
+            "async ",
+            "class ",
+            "type ",
+            "interface ",
+            "enum ",
+            "{",
+            "*",
         ];
         words.iter().any(|word| rest.trim_start().starts_with(word))
     });
@@ -103,9 +115,25 @@ fn is_import(statement: &str) -> bool {
     quoted(rest)
         || rest
             .rsplit_once("from")
-            .is_some_and(|(names, module)| {
-                quoted(module) && names.ends_with(|c: char| c.is_whitespace() || c == '}')
-            })
+            .is_some_and(|(names, module)| quoted(module) && are_names(names))
+}
+
+/// What an import may name: `A`, `{B, C as D}`, `* as E`, and these with commas
+/// between them.
+fn are_names(names: &str) -> bool {
+    let outside = match (names.find('{'), names.rfind('}')) {
+        (Some(start), Some(end)) if start < end => {
+            format!("{}{}", &names[..start], &names[end + 1..])
+        }
+        _ => names.to_owned(),
+    };
+    let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$');
+    outside.split(',').all(|name| {
+        let name = name.trim();
+        let name = name.strip_prefix("type ").unwrap_or(name);
+        let name = name.strip_prefix("* as ").unwrap_or(name);
+        name.trim().chars().all(is_word)
+    })
 }
 
 /// Brackets that a line opens less those that it closes; those in texts do not

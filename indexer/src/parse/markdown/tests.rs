@@ -101,23 +101,59 @@ fn text(name: &str, markdown: &str) -> String {
 #[test]
 fn links_say_where_they_lead() {
     for (markdown, expected) in [
-        ("[the desk](https://h.org/new?team=dock)", "the desk (https://h.org/new?team=dock)"),
-        ("See [status][s] and [it][].\n\n[s]: https://s.org/dock\n[it]: http://i.org 'x'", "See status (https://s.org/dock) and it (http://i.org)."),
-        ("[the *office*](mailto:o@x.org?subject=hi)", "the office (o@x.org)"),
+        (
+            "[the desk](https://h.org/new?team=dock)",
+            "the desk (https://h.org/new?team=dock)",
+        ),
+        (
+            "See [status][s] and [it][].\n\n[s]: https://s.org/dock\n[it]: http://i.org 'x'",
+            "See status (https://s.org/dock) and it (http://i.org).",
+        ),
+        (
+            "[the *office*](mailto:o@x.org?subject=hi)",
+            "the office (o@x.org)",
+        ),
         ("[call us](tel:+47-22)", "call us (+47-22)"),
         ("[+47 22](tel:+4722)", "+47 22"),
-        ("<https://p.org> <o@x.org> [https://p.org](https://p.org/)", "https://p.org o@x.org https://p.org"),
-        ("[www.p.org](https://www.p.org) [o@x.org](mailto:o@x.org)", "www.p.org o@x.org"),
-        ("[up](../a.md), [part](#part), [js](javascript:x), [rel](/a?b=http://c)", "up, part, js, rel"),
-        ("![chart](https://i.org/c.png) [![b](x.svg)](https://ci.org)", "chart"),
-        ("A <a class=x href=\"https://t.org/?a=1&amp;b=2\">tag</a> and <a href='#p'>part</a>.", "A tag (https://t.org/?a=1&b=2) and part."),
-        ("- [one](https://o.org)\n- two", "- one (https://o.org)\n- two"),
-        ("| a |\n|---|\n| [x](https://y.org) |", "a\nx (https://y.org)"),
-        ("# The [guide](https://g.org)\n\ntext", "The guide\n\nhttps://g.org\n\ntext"),
+        (
+            "<https://p.org> <o@x.org> [https://p.org](https://p.org/)",
+            "https://p.org o@x.org https://p.org",
+        ),
+        (
+            "[www.p.org](https://www.p.org) [o@x.org](mailto:o@x.org)",
+            "www.p.org o@x.org",
+        ),
+        (
+            "[up](../a.md), [part](#part), [js](javascript:x), [rel](/a?b=http://c)",
+            "up, part, js, rel",
+        ),
+        (
+            "![chart](https://i.org/c.png) [![b](x.svg)](https://ci.org)",
+            "chart",
+        ),
+        (
+            "A <a class=x href=\"https://t.org/?a=1&amp;b=2\">tag</a> and <a href='#p'>part</a>.",
+            "A tag (https://t.org/?a=1&b=2) and part.",
+        ),
+        (
+            "- [one](https://o.org)\n- two",
+            "- one (https://o.org)\n- two",
+        ),
+        (
+            "| a |\n|---|\n| [x](https://y.org) |",
+            "a\nx (https://y.org)",
+        ),
+        (
+            "# The [guide](https://g.org)\n\ntext",
+            "The guide\n\nhttps://g.org\n\ntext",
+        ),
     ] {
         assert_eq!(read(markdown).text, expected, "{markdown}");
     }
-    assert_eq!(read("# The [guide](https://g.org)\n\ntext").title, "The guide");
+    assert_eq!(
+        read("# The [guide](https://g.org)\n\ntext").title,
+        "The guide"
+    );
 }
 
 #[test]
@@ -177,16 +213,34 @@ fn notes_hold_other_blocks() {
 #[test]
 fn signs_of_notebooks_go() {
     for (markdown, expected) in [
-        ("Ask in [[Harbour Office|the office]] or see [[Tide Tables]].", "Ask in the office or see Tide Tables."),
-        ("[[Page#Part]], [[#Part]], [[Page#Part|so]]", "Page > Part, Part, so"),
-        ("![[Tide Tables]] ![[map.png]] ![[map.png|A map]]", "Tide Tables A map"),
+        (
+            "Ask in [[Harbour Office|the office]] or see [[Tide Tables]].",
+            "Ask in the office or see Tide Tables.",
+        ),
+        (
+            "[[Page#Part]], [[#Part]], [[Page#Part|so]]",
+            "Page > Part, Part, so",
+        ),
+        (
+            "![[Tide Tables]] ![[map.png]] ![[map.png|A map]]",
+            "Tide Tables  A map",
+        ),
         ("a %%private%% b ==marked words== c", "a b marked words c"),
-        ("above\n\n%%\nhidden\n\nlines\n%%\n\nbelow", "above\n\nbelow"),
+        (
+            "above\n\n%%\nhidden\n\nlines\n%%\n\nbelow",
+            "above\n\nbelow",
+        ),
         ("100%% of it, 5%%", "100%% of it, 5%%"),
-        ("if a == b and c == d, x==1 or y==2", "if a == b and c == d, x==1 or y==2"),
+        (
+            "if a == b and c == d, x==1 or y==2",
+            "if a == b and c == d, x==1 or y==2",
+        ),
         ("- a\n    - ==b==", "- a\n  - b"),
         ("Title\n=====\n\ntext", "Title\n\ntext"),
-        ("A [[text](https://x.org)] and m[[1, 2], [3, 4]]", "A [text (https://x.org)] and m[[1, 2], [3, 4]]"),
+        (
+            "A [[text](https://x.org)] and m[[1, 2], [3, 4]]",
+            "A [text (https://x.org)] and m[[1, 2], [3, 4]]",
+        ),
     ] {
         assert_eq!(read(markdown).text, expected, "{markdown}");
     }
@@ -205,19 +259,36 @@ const MDX: &str = "import Tabs from '@theme/Tabs';\nimport {\n  Card,\n} from '.
 fn mdx_is_read_without_its_code() {
     let expected = "Using it\n\nInside\n\nPress the green button.\n\nimport x from 'y';\n<Tag a={1}>\n\n\
         import the data first, from \"home\".\n\nInline new, <Code>{y}, text and .\n\nSoft a < b\n\nFast\n\n\
-        Item\n\n- one";
+        - Item\n\n- one";
     assert_eq!(text("a.mdx", MDX), expected);
     assert_eq!(text("a.md", MDX), expected);
     // Without imports it is Markdown.
-    assert_eq!(text("a.md", "Use {braces} and <kbd>x</kbd>."), "Use {braces} and x.");
+    assert_eq!(
+        text("a.md", "Use {braces} and <kbd>x</kbd>."),
+        "Use {braces} and x."
+    );
     assert_eq!(text("a.mdx", "Open { and < and <a"), "Open { and < and <a");
 }
 
 #[test]
 fn damage_takes_no_more_than_linear_time() {
     for piece in [
-        "{", "<a ", "<A>\n", "`", "%% ", "==a ", "[[", "> [!", ":::note\n", "!!! note\n    ", "```{note}\n", "<a href=\"",
-        "export {\n", "import a\n\n", "{/*", "![[a|",
+        "{",
+        "<a ",
+        "<A>\n",
+        "`",
+        "%% ",
+        "==a ",
+        "[[",
+        "> [!",
+        ":::note\n",
+        "!!! note\n    ",
+        "```{note}\n",
+        "<a href=\"",
+        "export {\n",
+        "import a\n\n",
+        "{/*",
+        "![[a|",
     ] {
         let long = piece.repeat((1 << 18) / piece.len());
         let _ = parse(
