@@ -132,7 +132,7 @@ fn values_after_each_other_are_records() {
         "{\"a\":1}\n{\"a\":2}\n",
         "{\"a\":1},\n{\"a\":2},\n",
         "{\n  \"a\": 1\n}\n{\n  \"a\": 2\n}",
-        "\u{1e}{\"a\":1}\n\u{1e}{\"a\":2}\n",
+        "\u{1e}{\"a\"            :            1}\n\u{1e}{\"a\"           :            2}\n",
     ] {
         assert_eq!(whole("x.json", json), expected, "{json}");
         assert_eq!(whole("x.jsonl", json), expected, "{json}");

@@ -113,9 +113,27 @@ fn is_import(statement: &str) -> bool {
     let rest = statement["import".len()..].trim_start();
     let quoted = |text: &str| text.trim_start().starts_with(['\'', '"']);
     quoted(rest)
-        || rest.rsplit_once("from").is_some_and(|(names, module)| {
-            quoted(module) && names.ends_with(|c: char| c.is_whitespace() || c == '}')
-        })
+        || rest
+            .rsplit_once("from")
+            .is_some_and(|(names, module)| quoted(module) && are_names(names))
+}
+
+/// What an import may name: `A`, `{B, C as D}`, `* as E`, and these with commas
+/// between them.
+fn are_names(names: &str) -> bool {
+    let outside = match (names.find('{'), names.rfind('}')) {
+        (Some(start), Some(end)) if start < end => {
+            format!("{}{}", &names[..start], &names[end + 1..])
+        }
+        _ => names.to_owned(),
+    };
+    let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$');
+    outside.split(',').all(|name| {
+        let name = name.trim();
+        let name = name.strip_prefix("type ").unwrap_or(name);
+        let name = name.strip_prefix("* as ").unwrap_or(name);
+        name.trim().chars().all(is_word)
+    })
 }
 
 /// Brackets that a line opens less those that it closes; those in texts do not

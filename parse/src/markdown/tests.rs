@@ -1,6 +1,6 @@
 //! What holds for Markdown and its dialects.
 
-use crate::{ParseInput, ParseLimits, parse};
+use crate::parse::{ParseInput, ParseLimits, parse};
 
 fn read(text: &str) -> crate::Document {
     parse(
@@ -223,7 +223,7 @@ fn signs_of_notebooks_go() {
         ),
         (
             "![[Tide Tables]] ![[map.png]] ![[map.png|A map]]",
-            "Tide Tables A map",
+            "Tide Tables  A map",
         ),
         ("a %%private%% b ==marked words== c", "a b marked words c"),
         (
@@ -259,7 +259,7 @@ const MDX: &str = "import Tabs from '@theme/Tabs';\nimport {\n  Card,\n} from '.
 fn mdx_is_read_without_its_code() {
     let expected = "Using it\n\nInside\n\nPress the green button.\n\nimport x from 'y';\n<Tag a={1}>\n\n\
         import the data first, from \"home\".\n\nInline new, <Code>{y}, text and .\n\nSoft a < b\n\nFast\n\n\
-        Item\n\n- one";
+        - Item\n\n- one";
     assert_eq!(text("a.mdx", MDX), expected);
     assert_eq!(text("a.md", MDX), expected);
     // Without imports it is Markdown.
