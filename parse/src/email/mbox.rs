@@ -7,10 +7,10 @@ use super::super::Source;
 use super::super::draft::Draft;
 use super::super::format::Format;
 use crate::Result;
-use crate::parse::malformed;
+use crate::malformed;
 
 /// Mailboxes.
-pub(in crate::parse) const FORMAT: Format = Format {
+pub(crate) const FORMAT: Format = Format {
     name: "mbox",
     extensions: &["mbox", "mbx"],
     content_types: &["application/mbox"],

@@ -1,6 +1,6 @@
 //! What holds for Markdown and its dialects.
 
-use crate::parse::{ParseInput, ParseLimits, parse};
+use crate::{ParseInput, ParseLimits, parse};
 
 fn read(text: &str) -> crate::Document {
     parse(
