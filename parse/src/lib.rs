@@ -1,9 +1,9 @@
 //! Bytes of any supported format to a [`Document`].
 //!
 //! [`parse`] finds the format (magic bytes first, then extension, then the
-//! caller's content type, then the look of the text) and hands a [`Source`] to
-//! that format's parser, which writes into a [`Draft`]. Adding a format is one
-//! file that exports a [`format::Format`] and one line in [`format::FORMATS`].
+//! caller's content type, then the look of the text) and hands a `Source` to
+//! that format's parser, which writes into a `Draft`. Adding a format is one
+//! file that exports a `Format` and one line in `format.rs`.
 
 mod archive;
 mod caught;

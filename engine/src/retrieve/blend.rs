@@ -5,7 +5,7 @@ use super::rerank::Verdict;
 
 /// Orders candidates by what the re-ranker's `scores` are `worth`
 /// ([`Reranker::worth`](cairn_models::Reranker::worth), times the configured weight) +
-/// their `shares` ([`FusedLists`](super::lists::FusedLists)): where the searches disagree
+/// their `shares` (`FusedLists`): where the searches disagree
 /// about the best one, no share is near 1, and the re-ranker counts for more. Both are
 /// taken as they are, and not from the worst to the best of those that were read: the
 /// order of two candidates does not depend on the others, and a deeper reading, with
