@@ -45,7 +45,10 @@ impl Remarks {
             && is_apart
         {
             if let Some(end) = remark.find("%%") {
-                return 2 + end + 2;
+                let length = 2 + end + 2;
+                // One space is enough where two stood around it.
+                let is_between = kept.ends_with(' ') && rest[length..].starts_with(' ');
+                return length + usize::from(is_between);
             }
             if kept.trim().is_empty() && !self.exhausted {
                 self.exhausted = !below.contains("%%");
