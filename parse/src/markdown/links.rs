@@ -10,6 +10,8 @@ pub(super) struct Link {
     pub(super) label: String,
     /// Whether its text is the name of a page, as in `[[Page#Part]]`.
     pub(super) is_page_name: bool,
+    /// Whether it is no link at all, but a matrix or a list of lists: its brackets stay.
+    pub(super) is_nested_brackets: bool,
     address: Option<String>,
 }
 
@@ -17,6 +19,14 @@ impl Link {
     pub(super) fn to(address: Option<String>) -> Self {
         Self {
             address,
+            ..Self::default()
+        }
+    }
+
+    /// Double brackets around other brackets.
+    pub(super) fn nested_brackets() -> Self {
+        Self {
+            is_nested_brackets: true,
             ..Self::default()
         }
     }

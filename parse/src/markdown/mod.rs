@@ -180,7 +180,13 @@ impl<'a> Writer<'a> {
 
     /// Writes where a link leads, if its text does not say it.
     fn end_link(&mut self) {
-        let Some(address) = self.links.pop().and_then(Link::address_to_tell) else {
+        let Some(link) = self.links.pop() else {
+            return;
+        };
+        if link.is_nested_brackets {
+            self.text("]]");
+        }
+        let Some(address) = link.address_to_tell() else {
             return;
         };
         match self.heading {
@@ -247,10 +253,17 @@ impl<'a> Writer<'a> {
                 link_type,
                 dest_url,
                 ..
-            } => self.links.push(match link_type {
-                LinkType::WikiLink { has_pothole } => Link::to_page(!has_pothole),
-                _ => Link::to(Some(dest_url.into_string())),
-            }),
+            } => {
+                let link = match link_type {
+                    LinkType::WikiLink { .. } if dest_url.contains(['[', ']']) => {
+                        self.text("[[");
+                        Link::nested_brackets()
+                    }
+                    LinkType::WikiLink { has_pothole } => Link::to_page(!has_pothole),
+                    _ => Link::to(Some(dest_url.into_string())),
+                };
+                self.links.push(link);
+            }
             Tag::Image {
                 link_type,
                 dest_url,
