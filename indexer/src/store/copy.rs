@@ -10,13 +10,10 @@ use tantivy::index::SegmentComponent;
 
 use crate::{Error, ErrorKind, Result};
 
-use super::directory::WordsDirectory;
+use super::directory::{MANAGED_FILE, WordsDirectory};
 use super::fault;
 use super::index::{META_FILE, VECTORS_DIR, WORDS_DIR};
 use super::payload::Payload;
-
-/// The files that Tantivy made and may remove once no commit needs them.
-const MANAGED_FILE: &str = ".managed.json";
 
 /// A writer removes files of older commits; more commits than this while one is copied
 /// mean that something else is wrong.

@@ -13,13 +13,18 @@ use tantivy::directory::{
 
 use super::index::META_FILE;
 
-/// Tantivy's memory-mapped folder, but for three things that 0.27 leaves open:
+/// The files that Tantivy made and may remove once no commit needs them.
+pub(super) const MANAGED_FILE: &str = ".managed.json";
+
+/// Tantivy's memory-mapped folder, but for four things that 0.27 leaves open:
 ///
 /// - It renames `meta.json`, which is the commit, without flushing the folder: a power cut
 ///   after the commit could bring the last one back, whose files may be deleted already.
 /// - A reader takes a lock by creating a file: what nobody may write to could not be
 ///   searched.
 /// - Its files may be read by everybody on the machine.
+/// - It opens nothing if the list of its own files is damaged, which can be told from the
+///   folder.
 #[derive(Clone, Debug)]
 pub(super) struct WordsDirectory {
     files: MmapDirectory,
@@ -33,6 +38,23 @@ impl WordsDirectory {
             path: path.to_owned(),
         })
     }
+
+    /// What `.managed.json` says when it is whole: the files that Tantivy made, which it may
+    /// remove once no commit needs them.
+    fn managed_files(&self) -> Vec<u8> {
+        let entries = std::fs::read_dir(&self.path).into_iter().flatten();
+        let names = entries.flatten().map(|entry| entry.file_name());
+        let managed: Vec<String> = names
+            .filter_map(|name| name.into_string().ok())
+            .filter(|name| !name.starts_with('.'))
+            .collect();
+        serde_json::to_vec(&managed).unwrap_or_default()
+    }
+}
+
+/// Whether `bytes` are a list of files that Tantivy can read.
+pub(super) fn is_managed_list(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<Vec<PathBuf>>(bytes).is_ok()
 }
 
 impl Directory for WordsDirectory {
@@ -58,7 +80,12 @@ impl Directory for WordsDirectory {
     }
 
     fn atomic_read(&self, path: &Path) -> Result<Vec<u8>, OpenReadError> {
-        self.files.atomic_read(path)
+        let bytes = self.files.atomic_read(path)?;
+        if path == Path::new(MANAGED_FILE) && !is_managed_list(&bytes) {
+            // The next writer writes it anew.
+            return Ok(self.managed_files());
+        }
+        Ok(bytes)
     }
 
     fn atomic_write(&self, path: &Path, data: &[u8]) -> io::Result<()> {
@@ -143,6 +170,51 @@ mod observed {
             self.out.terminate_ref(token)?;
             file(&self.path);
             Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cairn_models::Cancel;
+
+    use super::*;
+    use crate::store::index::WORDS_DIR;
+    use crate::store::tests::writer;
+    use crate::{Document, Index, IndexSettings, doctor};
+
+    #[test]
+    fn a_damaged_list_of_files_is_told_from_the_folder() {
+        let place = tempfile::tempdir().unwrap();
+        let put = |uri: &str| {
+            let index = Index::open(place.path(), IndexSettings::default()).unwrap();
+            let mut writer = writer(&index);
+            let document = Document {
+                uri: uri.into(),
+                text: format!("the stone of {uri}"),
+                ..Document::default()
+            };
+            let work = vec![(document, None)];
+            writer.put(work, &Cancel::never()).unwrap();
+            writer.commit().unwrap();
+        };
+        put("a");
+        let managed = place.path().join(WORDS_DIR).join(MANAGED_FILE);
+        let whole = std::fs::read(&managed).unwrap();
+        for damage in [vec![0; whole.len()], whole[..whole.len() / 2].to_vec()] {
+            std::fs::write(&managed, damage).unwrap();
+            let index = Index::open(place.path(), IndexSettings::default()).unwrap();
+            assert_eq!(index.snapshot().document_count(), 1);
+            let found = doctor::check(place.path()).unwrap();
+            assert!(found.is_healthy(), "{found:?}");
+            assert!(found.findings.iter().any(|finding| {
+                finding.severity == doctor::Severity::Warning
+                    && finding.file.as_ref() == Some(&managed)
+            }));
+            put("a");
+            assert!(is_managed_list(&std::fs::read(&managed).unwrap()));
+            let found = doctor::check(place.path()).unwrap();
+            assert!(found.findings.is_empty(), "{found:?}");
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::vectors::{Segment, SegmentMeta};
 use crate::{Access, Error, ErrorKind, Result};
 use cairn_parse::catch;
 
+use super::directory::{MANAGED_FILE, WordsDirectory, is_managed_list};
 use super::index::{META_FILE, VECTORS_DIR, WORDS_DIR};
 use super::lock::WriterLock;
 use super::payload::Payload;
@@ -156,8 +157,20 @@ fn guarded<T>(
     }
 }
 
+fn open_words(dir: &Path) -> Result<tantivy::Index> {
+    WordsDirectory::open(dir)
+        .and_then(tantivy::Index::open)
+        .map_err(|error| fault::convert(error, dir))
+}
+
 fn check_words(dir: &Path, found: &mut Diagnosis) -> Result<()> {
-    let index = tantivy::Index::open_in_dir(dir).map_err(|error| fault::convert(error, dir))?;
+    let managed = dir.join(MANAGED_FILE);
+    if std::fs::read(&managed).is_ok_and(|bytes| !is_managed_list(&bytes)) {
+        let what = "the list of the word index's own files is damaged; the folder tells them too";
+        let advice = "the next `cairn index` or upload writes it again";
+        found.add(Severity::Warning, what, Some(managed), advice);
+    }
+    let index = open_words(dir)?;
     for file in damaged_files(&index, dir)? {
         let what = match file.exists() {
             true => "the file's checksum is wrong",
@@ -182,7 +195,7 @@ pub(super) fn damaged_files(index: &tantivy::Index, dir: &Path) -> Result<Vec<Pa
 }
 
 fn read_payload(words: &Path) -> Result<Option<Payload>> {
-    let index = tantivy::Index::open_in_dir(words).map_err(|error| fault::convert(error, words))?;
+    let index = open_words(words)?;
     let meta = index
         .load_metas()
         .map_err(|error| fault::convert(error, words))?;
