@@ -33,6 +33,9 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// How often it looks whether a merge is done while nothing is uploaded.
 const MERGE_LOOK: Duration = Duration::from_secs(1);
 
+/// How long a reply waits for segments that are being merged.
+const MERGE_PATIENCE: Duration = Duration::from_millis(200);
+
 /// What to write.
 #[derive(Clone, Debug)]
 pub enum Work {
@@ -249,8 +252,14 @@ fn write(
     receipts
         .iter_mut()
         .for_each(|receipt| receipt.generation = generation);
-    if writer.is_merging() {
-        merging.insert(collection.to_owned(), writer);
+    // A reply finds the disk quiet where that costs little.
+    match writer.close_within(MERGE_PATIENCE) {
+        Ok(None) => {}
+        Ok(Some(writer)) => {
+            merging.insert(collection.to_owned(), writer);
+        }
+        // What was asked for is committed.
+        Err(error) => tracing::warn!(%error, collection, "merged vectors could not be committed"),
     }
     Ok(receipts)
 }

@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cairn_models::Cancel;
 
@@ -126,6 +126,14 @@ impl Merge {
     /// Whether [`Merge::apply`] returns at once.
     pub(super) fn is_done(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Waits until it is done, or `end`; whether it is done.
+    pub(super) fn wait_until(&self, end: Instant) -> bool {
+        while !self.is_done() && Instant::now() < end {
+            std::thread::sleep(POLL);
+        }
+        self.is_done()
     }
 
     /// Waits until it is done.

@@ -4,7 +4,7 @@ mod reread;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cairn_models::{Cancel, Embedder};
 use tantivy::merge_policy::LogMergePolicy;
@@ -438,6 +438,19 @@ impl Writer {
             self.commit()?;
         }
         Ok(())
+    }
+
+    /// As [`Writer::close`], but gives the writer back if merging takes longer than
+    /// `patience`. Small segments are merged in milliseconds, large ones into graphs.
+    pub fn close_within(mut self, patience: Duration) -> Result<Option<Self>> {
+        let end = Instant::now() + patience;
+        while let Some(merge) = &self.merge {
+            if !merge.wait_until(end) {
+                return Ok(Some(self));
+            }
+            self.commit()?;
+        }
+        Ok(None)
     }
 
     /// Goes back to the last commit after a failure.
