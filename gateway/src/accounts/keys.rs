@@ -165,7 +165,17 @@ impl Keys {
     pub fn create(&self, new: &NewKey) -> Result<(KeyInfo, SecretKey), AccountsError> {
         check(new)?;
         // Before the key is there: a kill between the two leaves a closed service.
+        let was_required = required::is_set(&self.folder);
         required::set(&self.folder)?;
+        let made = self.insert(new);
+        if made.is_err() && !was_required {
+            // A full disk must not close a service that has no key.
+            required::clear(&self.folder).ok();
+        }
+        made
+    }
+
+    fn insert(&self, new: &NewKey) -> Result<(KeyInfo, SecretKey), AccountsError> {
         let secret = SecretKey::generate();
         let now = unix_millis(SystemTime::now());
         let hash = secret.hash();

@@ -106,6 +106,24 @@ mod tests {
         keys.create(&new).unwrap();
     }
 
+    #[test]
+    fn a_key_that_could_not_be_made_closes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = Keys::open(dir.path()).unwrap();
+        // As a full disk would: the row cannot be written.
+        rusqlite::Connection::open(dir.path().join(database::FILE))
+            .unwrap()
+            .execute_batch("DROP TABLE keys")
+            .unwrap();
+        let new = NewKey {
+            name: "one".into(),
+            scopes: [Scope::Admin].into_iter().collect(),
+            ..NewKey::default()
+        };
+        assert!(keys.create(&new).is_err());
+        assert!(!is_set(dir.path()));
+    }
+
     fn files(config: &Config) -> Vec<std::path::PathBuf> {
         let entries = std::fs::read_dir(&config.storage.data_dir).unwrap();
         let paths = entries.map(|entry| entry.unwrap().path());
