@@ -1,5 +1,5 @@
 //! What this machine can do with a model: the measurements behind
-//! `cairn models bench` and the tables of `docs/inference.md`.
+//! `cairn models bench` and the tables of `docs/notes/inference.md`.
 //!
 //! Every figure is measured by wall clock on the texts that are given, or on
 //! seeded ones; nothing is estimated.

@@ -4,7 +4,7 @@ use super::extractive::Signals;
 use crate::retrieve::{Mode, SearchRequest, SearchResponse, Source};
 
 /// What is added to the reader's log-odds of the best segment: chosen so that .5 parts
-/// answers from near misses (docs/evaluation.md).
+/// answers from near misses (docs/notes/retrieval.md).
 const BIAS: f32 = 1.8;
 /// What it takes off that no source knows a name of the question.
 const UNKNOWN_NAME: f32 = 2.5;
