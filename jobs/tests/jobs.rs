@@ -1,0 +1,4 @@
+//! The queue from outside: what every implementation must do, and what this one does under
+//! damage.
+
+mod conformance;
