@@ -26,6 +26,12 @@ pub enum Error {
         /// What was asked, as a verb.
         wanted: &'static str,
     },
+    /// The caller's: there is no such endpoint.
+    #[error("there is no webhook endpoint {0}")]
+    NoEndpoint(String),
+    /// The caller's: there is no such delivery.
+    #[error("there is no webhook delivery {0}; those that ended are kept 30 days by default")]
+    NoDelivery(String),
     /// The worker's: its lease ended (it was reaped, cancelled or finished), so whatever
     /// it says about the job counts no more. It must stop its work.
     #[error(

@@ -34,6 +34,7 @@ mod error;
 mod event;
 mod job;
 mod lease;
+pub mod notify;
 mod options;
 mod queue;
 mod schedule;

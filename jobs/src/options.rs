@@ -33,6 +33,9 @@ pub struct Options {
     pub poll: Duration,
     /// Whether the queue reaps, purges and ticks by itself.
     pub maintenance: bool,
+    /// The size that the file may have, in SQLite's pages of 4 KiB; none for as much as the
+    /// disk has.
+    pub max_pages: Option<u32>,
     /// The time.
     pub clock: Clock,
 }
@@ -52,6 +55,7 @@ impl Default for Options {
             busy: Duration::from_secs(5),
             poll: Duration::from_millis(10),
             maintenance: true,
+            max_pages: None,
             clock: Clock::System,
         }
     }

@@ -2,3 +2,7 @@
 //! damage.
 
 mod conformance;
+mod kill;
+mod notify;
+mod processes;
+mod property;

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::events::{self, Kind};
+use super::outbox;
 use super::rows::{self, Phase};
 use super::submit;
 use super::writer::{Fail, Tx};
@@ -26,6 +27,7 @@ pub(super) fn end(tx: &mut Tx<'_>, n: i64, phase: Phase) -> rusqlite::Result<()>
     }
     let state = phase.state().as_str();
     metrics::counter!("cairn_jobs_finished_total", "kind" => kind, "state" => state).increment(1);
+    outbox::add(tx, n)?;
     events::add(tx, n, Kind::Change)
 }
 

@@ -45,6 +45,11 @@ pub(super) fn run(tx: &mut Tx<'_>) -> Result<(), Fail> {
         tenant: None,
     };
     control::purge(tx, &purge)?;
+    let sql = "DELETE FROM deliveries WHERE n IN (\
+               SELECT n FROM deliveries WHERE state > 0 AND ended_at < ?1 LIMIT 500)";
+    tx.sql
+        .prepare_cached(sql)?
+        .execute([tx.now.saturating_sub(keep)])?;
     let sql = "DELETE FROM counts WHERE jobs = 0";
     tx.sql.prepare_cached(sql)?.execute([])?;
     // Tenants are forgotten with their last job.

@@ -11,6 +11,7 @@ mod control;
 mod events;
 mod maintenance;
 mod open;
+mod outbox;
 mod read;
 mod rows;
 mod schedules;
@@ -29,7 +30,8 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 pub use open::FILE;
-use writer::{Fail, Writer};
+use writer::Writer;
+pub(crate) use writer::{Fail, Tx};
 
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -58,7 +60,7 @@ impl SqliteQueue {
     pub async fn open(folder: &Path, options: Options) -> Result<Self> {
         let folder = folder.to_owned();
         blocking(move || {
-            let (connection, path) = open::open(&folder, options.busy)?;
+            let (connection, path) = open::open(&folder, &options)?;
             Ok(Self {
                 writer: Arc::new(Writer::start(connection, path, options)?),
                 readers: Arc::default(),
@@ -67,8 +69,21 @@ impl SqliteQueue {
         .await
     }
 
+    /// Does `run` in a transaction; returns when it is durable.
+    pub(crate) async fn call<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&mut Tx<'_>) -> Result<T, Fail> + Send + 'static,
+    ) -> Result<T> {
+        self.writer.call(run).await
+    }
+
+    /// Milliseconds since 1970 by the queue's clock.
+    pub(crate) fn now(&self) -> i64 {
+        self.writer.shared.options.clock.millis()
+    }
+
     /// Asks something of a connection that only reads.
-    async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&Connection) -> Result<T, Fail> + Send + 'static,
     ) -> Result<T> {
@@ -78,7 +93,7 @@ impl SqliteQueue {
             let kept = lock().pop();
             let connection = match kept {
                 Some(connection) => connection,
-                None => open::connect(&shared.path, shared.options.busy)?,
+                None => open::connect(&shared.path, &shared.options)?,
             };
             let answer = ask(&connection).map_err(|fail| shared.failed(fail));
             let mut readers = lock();
@@ -103,15 +118,15 @@ async fn blocking<T: Send + 'static>(
 impl Queue for SqliteQueue {
     async fn submit(&self, jobs: Vec<NewJob>) -> Result<Vec<Submitted>> {
         let checked = submit::check_all(jobs)?;
-        let submit = move |tx: &mut writer::Tx<'_>| {
+        let submit = move |tx: &mut Tx<'_>| {
             let submitted = checked.iter().map(|checked| submit::submit(tx, checked));
             submitted.collect()
         };
-        self.writer.call(submit).await
+        self.call(submit).await
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Lease>> {
-        let run = move |tx: &mut writer::Tx<'_>| claim::claim(tx, &claim);
+        let run = move |tx: &mut Tx<'_>| claim::claim(tx, &claim);
         self.writer.call_or_undo(run, claim::undo).await
     }
 
@@ -147,7 +162,7 @@ impl Queue for SqliteQueue {
     }
 
     async fn release(&self, token: Token) -> Result<()> {
-        self.writer.call(move |tx| worker::release(tx, token)).await
+        self.call(move |tx| worker::release(tx, token)).await
     }
 
     async fn confirm_cancel(&self, token: Token) -> Result<()> {
@@ -189,19 +204,19 @@ impl Queue for SqliteQueue {
     }
 
     async fn cancel(&self, id: JobId) -> Result<Job> {
-        self.writer.call(move |tx| control::cancel(tx, id)).await
+        self.call(move |tx| control::cancel(tx, id)).await
     }
 
     async fn retry(&self, id: JobId) -> Result<Job> {
-        self.writer.call(move |tx| control::retry(tx, id)).await
+        self.call(move |tx| control::retry(tx, id)).await
     }
 
     async fn purge(&self, purge: Purge) -> Result<u64> {
         let mut deleted = 0;
         loop {
             let part = purge.clone();
-            let run = move |tx: &mut writer::Tx<'_>| control::purge(tx, &part);
-            let (some, is_more) = self.writer.call(run).await?;
+            let run = move |tx: &mut Tx<'_>| control::purge(tx, &part);
+            let (some, is_more) = self.call(run).await?;
             deleted += some;
             if !is_more {
                 return Ok(deleted);
@@ -233,7 +248,7 @@ impl Queue for SqliteQueue {
     }
 
     async fn stats(&self) -> Result<Stats> {
-        let now = self.writer.shared.options.clock.millis();
+        let now = self.now();
         self.read(move |sql| read::stats(sql, now)).await
     }
 
@@ -246,7 +261,7 @@ impl Queue for SqliteQueue {
     }
 
     async fn resume(&self) -> Result<()> {
-        self.writer.call(|tx| Ok(control::pause(tx, None)?)).await
+        self.call(|tx| Ok(control::pause(tx, None)?)).await
     }
 
     fn drain(&self) {
@@ -254,7 +269,7 @@ impl Queue for SqliteQueue {
     }
 
     async fn reap(&self) -> Result<u64> {
-        self.writer.call(maintenance::reap).await
+        self.call(maintenance::reap).await
     }
 
     async fn reclaim(&self, prefix: &str) -> Result<u64> {
@@ -282,7 +297,7 @@ impl Queue for SqliteQueue {
     }
 
     async fn tick(&self) -> Result<u64> {
-        self.writer.call(schedules::tick).await
+        self.call(schedules::tick).await
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

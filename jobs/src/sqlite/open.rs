@@ -2,24 +2,27 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use crate::error::{Error, Result};
+use crate::options::Options;
 
 /// The file in the data folder.
 pub const FILE: &str = "jobs.sqlite";
 
 /// Each takes the database from its index to the next `user_version`. Never edit one that
 /// was released: add another.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/1.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/1.sql"),
+    include_str!("migrations/2.sql"),
+];
 
 /// The newest format.
 const KNOWN: u32 = MIGRATIONS.len() as u32;
 
 /// Makes folder and file where they are missing, and brings the file to the newest format.
-pub(super) fn open(folder: &Path, busy: Duration) -> Result<(Connection, PathBuf)> {
+pub(super) fn open(folder: &Path, options: &Options) -> Result<(Connection, PathBuf)> {
     let path = folder.join(FILE);
     // Payloads and results are nobody else's to read. The files that SQLite makes beside
     // this one get its permissions.
@@ -35,7 +38,7 @@ pub(super) fn open(folder: &Path, busy: Duration) -> Result<(Connection, PathBuf
                 cause: Arc::new(cause),
             },
         })?;
-    let mut connection = connect(&path, busy)?;
+    let mut connection = connect(&path, options)?;
     migrate(&mut connection, &path)?;
     // The name of a new file is as durable as its bytes.
     cairn_files::sync_folder(folder).map_err(|cause| Error::Folder {
@@ -46,14 +49,17 @@ pub(super) fn open(folder: &Path, busy: Duration) -> Result<(Connection, PathBuf
 }
 
 /// Another connection to the file.
-pub(super) fn connect(path: &Path, busy: Duration) -> Result<Connection> {
+pub(super) fn connect(path: &Path, options: &Options) -> Result<Connection> {
     let connect = || {
         let connection = Connection::open(path)?;
-        connection.busy_timeout(busy)?;
+        connection.busy_timeout(options.busy)?;
         // One writer and any number of readers beside it; a commit is on the disk when it
         // returns.
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        if let Some(pages) = options.max_pages {
+            connection.pragma_update(None, "max_page_count", pages)?;
+        }
         connection.set_prepared_statement_cache_capacity(128);
         Ok(connection)
     };

@@ -111,13 +111,21 @@ pub(super) fn stats(sql: &Connection, now: i64) -> Result<Stats, Fail> {
             None => stats.counts.push(count),
         }
     }
+    // Delayed ones whose time has come are ready, although no claim has moved them yet.
+    let text = "SELECT count(*), min(run_at) FROM jobs WHERE phase = 1 AND wake_at <= ?1";
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let (due, oldest_due): (u64, Option<i64>) = sql.prepare_cached(text)?.query_row([now], read)?;
+    stats.ready += due;
     let text = "SELECT run_at FROM jobs WHERE phase = 0 ORDER BY n LIMIT 1";
     let oldest = sql
         .prepare_cached(text)?
-        .query_row([], |row| row.get::<_, i64>(0));
+        .query_row([], |row| row.get(0))
+        .optional()?;
     stats.oldest_ready = oldest
-        .optional()?
-        .map(|run_at| Duration::from_millis(now.saturating_sub(run_at).max(0).unsigned_abs()));
+        .into_iter()
+        .chain(oldest_due)
+        .min()
+        .map(|run_at: i64| Duration::from_millis(now.saturating_sub(run_at).max(0).unsigned_abs()));
     let text = "SELECT source FROM breakers WHERE open_until IS NOT NULL ORDER BY source LIMIT ?1";
     let mut statement = sql.prepare_cached(text)?;
     let sources = statement.query_map([MAX_ROWS as i64], |row| row.get(0))?;

@@ -7,7 +7,7 @@ use super::events::{self, Kind};
 use super::rows::{self, Phase};
 use super::submit;
 use super::writer::{Fail, Tx};
-use super::{breaker, control};
+use super::{breaker, control, outbox};
 use crate::clock::moment;
 use crate::error::{Error, Result};
 use crate::job::{Attempt, DocumentError};
@@ -267,6 +267,7 @@ pub(super) fn ask_input(tx: &mut Tx<'_>, token: Token, question: &str) -> Result
     tx.sql
         .prepare_cached(sql)?
         .execute(params![job.n, question])?;
+    outbox::add(tx, job.n)?;
     Ok(events::add(tx, job.n, Kind::Change)?)
 }
 
