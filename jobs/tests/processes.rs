@@ -184,8 +184,10 @@ async fn a_full_disk_is_named_and_loses_nothing() {
     let queue = SqliteQueue::open(folder.path(), options).await.unwrap();
     let large = NewJob::new("test", Value::String("x".repeat(50_000)));
     let mut accepted = Vec::new();
-    let ended = queue.submit(vec![large.clone()]).await.unwrap()[0].job.id;
-    queue.cancel(ended).await.unwrap();
+    let mut ended = Vec::new();
+    for job in queue.submit(vec![large.clone(); 3]).await.unwrap() {
+        ended.push(queue.cancel(job.job.id).await.unwrap().id);
+    }
     let error = loop {
         match queue.submit(vec![large.clone()]).await {
             Ok(jobs) => accepted.push(jobs[0].job.id),
@@ -199,10 +201,8 @@ async fn a_full_disk_is_named_and_loses_nothing() {
         assert!(queue.get(*id).await.unwrap().is_some());
     }
     // Deleting makes room.
-    queue.cancel(accepted[0]).await.unwrap();
-    queue
-        .purge(cairn_jobs::Purge::Job(accepted[0]))
-        .await
-        .unwrap();
+    for id in ended {
+        queue.purge(cairn_jobs::Purge::Job(id)).await.unwrap();
+    }
     queue.submit(vec![large]).await.unwrap();
 }

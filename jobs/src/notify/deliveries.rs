@@ -94,7 +94,7 @@ pub(super) struct Outgoing {
     pub(super) body: String,
 }
 
-/// Takes what is due, at most one message of each endpoint and `limit` in all. What is not
+/// Takes what is due, `limit` messages in all, of endpoints to which none is on its way. What is not
 /// settled within `patience` counts as failed.
 pub(super) fn claim(
     tx: &mut Tx<'_>,
@@ -104,7 +104,7 @@ pub(super) fn claim(
     let sql = "SELECT e.id, e.url, d.n FROM endpoints e JOIN deliveries d ON d.n = (\
                    SELECT n FROM deliveries WHERE endpoint = e.id AND state = 0 \
                    AND next_at <= ?1 ORDER BY next_at LIMIT 1) \
-               WHERE e.is_active AND e.paused_until <= ?1 ORDER BY d.next_at LIMIT ?2";
+               WHERE e.is_active AND e.paused_until <= ?1 AND e.busy_until <= ?1 ORDER BY d.next_at LIMIT ?2";
     let mut statement = tx.sql.prepare_cached(sql)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
@@ -124,6 +124,11 @@ pub(super) fn claim(
             end(tx, n, 2, None, Some("the last attempt was cut off"))?;
             continue;
         }
+        let sql = "UPDATE endpoints SET busy_until = ?2 WHERE id = ?1";
+        let until = tx.now.saturating_add(millis(patience));
+        tx.sql
+            .prepare_cached(sql)?
+            .execute(params![endpoint.0.as_bytes(), until])?;
         let secrets = endpoints::secrets(tx.sql, endpoint, tx.now)?;
         let headers = sign::headers(&secrets, &id, tx.now.div_euclid(1_000), &body);
         taken.push(Outgoing {
@@ -150,6 +155,10 @@ pub(super) fn settle(
     if !statement.query_row(params![sent.n, sent.attempt], |row| row.get(0))? {
         return Ok(());
     }
+    let sql = "UPDATE endpoints SET busy_until = 0 WHERE id = ?1";
+    tx.sql
+        .prepare_cached(sql)?
+        .execute(params![sent.endpoint.0.as_bytes()])?;
     let (status, error) = match response {
         Ok(response) => (Some(response.status), explain(response.status)),
         Err(error) => {
@@ -298,7 +307,7 @@ pub(super) fn list(
 
 /// When the next message is due, in milliseconds since 1970.
 pub(super) fn next_due(sql: &Connection) -> rusqlite::Result<Option<i64>> {
-    let text = "SELECT min(max(e.paused_until, (SELECT min(next_at) FROM deliveries \
+    let text = "SELECT min(max(e.paused_until, e.busy_until, (SELECT min(next_at) FROM deliveries \
                 WHERE endpoint = e.id AND state = 0))) FROM endpoints e WHERE e.is_active";
     sql.prepare_cached(text)?.query_row([], |row| row.get(0))
 }

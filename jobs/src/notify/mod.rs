@@ -162,8 +162,8 @@ impl Webhooks {
         }
     }
 
-    /// Sends what is due now; returns how long there is nothing more to do. A slow endpoint
-    /// delays nobody else: each sends on while its own messages last.
+    /// Sends what is due now; returns how long there is nothing more to do. Each endpoint gets
+    /// one message at a time, and a slow one delays nobody else.
     ///
     /// # Errors
     /// Those of the disk.

@@ -9,6 +9,8 @@ CREATE TABLE endpoints (
     is_active INTEGER NOT NULL,
     off_reason TEXT,
     paused_until INTEGER NOT NULL DEFAULT 0, -- it asked for less
+    -- Until when the message that is on its way is waited for: one at a time, in order.
+    busy_until INTEGER NOT NULL DEFAULT 0,
     created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX endpoints_tenant ON endpoints (tenant);
