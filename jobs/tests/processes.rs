@@ -133,6 +133,27 @@ async fn a_claim_that_nobody_receives_is_taken_back() {
     }
 }
 
+#[tokio::test]
+async fn schedules_tick_by_themselves() {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = open(folder.path()).await;
+    let schedule = cairn_jobs::NewSchedule {
+        name: "each second".into(),
+        cron: "* * * * * *".into(),
+        time_zone: "UTC".into(),
+        job: job(),
+        paused: false,
+    };
+    let mut changes = queue.changes();
+    queue.put_schedule(schedule).await.unwrap();
+    let mut seen = 0;
+    while seen < 2 {
+        seen += queue.claim(Claim::one("w")).await.unwrap().len();
+        let changed = tokio::time::timeout(Duration::from_secs(10), changes.changed()).await;
+        changed.expect("a tick wakes workers").unwrap();
+    }
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn the_file_is_private() {

@@ -257,6 +257,7 @@ pub(super) fn redeliver(tx: &Tx<'_>, id: &str) -> Result<Delivery, Fail> {
     let sql = "UPDATE deliveries SET state = 0, attempts = 0, next_at = ?2, ended_at = NULL \
                WHERE id = ?1 AND state > 0";
     tx.sql.prepare_cached(sql)?.execute(params![id, tx.now])?;
+    tx.has_messages.set(true);
     let text = format!("SELECT {COLUMNS} FROM deliveries WHERE id = ?1");
     let mut statement = tx.sql.prepare_cached(&text)?;
     let found = statement.query_row([id], delivery).optional()?;

@@ -204,6 +204,7 @@ pub(super) fn set_active(tx: &Tx<'_>, id: EndpointId, is_active: bool) -> Result
     tx.sql
         .prepare_cached(sql)?
         .execute(params![id.0.as_bytes(), is_active])?;
+    tx.has_messages.set(is_active);
     get(tx.sql, id)?.ok_or_else(|| missing(id).into())
 }
 

@@ -144,10 +144,9 @@ impl Webhooks {
     /// Sends through `sender` what is due, until the future is dropped. What was under way
     /// then is sent again after a minute.
     pub async fn run(&self, sender: Arc<dyn Sender>) {
-        use crate::Queue as _;
-        let mut changes = self.queue.changes();
+        let mut messages = self.queue.messages();
         loop {
-            changes.mark_unchanged();
+            messages.mark_unchanged();
             let pause = match self.send_due(&sender).await {
                 Ok(pause) => pause,
                 Err(error) => {
@@ -157,7 +156,7 @@ impl Webhooks {
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                changed = changes.changed() => if changed.is_err() { return },
+                changed = messages.changed() => if changed.is_err() { return },
             }
         }
     }
@@ -168,6 +167,11 @@ impl Webhooks {
     /// # Errors
     /// Those of the disk.
     pub async fn send_due(&self, sender: &Arc<dyn Sender>) -> Result<Duration> {
+        // A look does not disturb whoever writes.
+        let pause = self.due_in().await?;
+        if pause > Duration::ZERO {
+            return Ok(pause);
+        }
         let mut sending = tokio::task::JoinSet::new();
         loop {
             let room = MAX_SENDING - sending.len();
@@ -190,14 +194,17 @@ impl Webhooks {
                 result?;
             }
         }
-        let now = self.queue.now();
+        self.due_in().await
+    }
+
+    /// How long nothing is due, up to a minute.
+    async fn due_in(&self) -> Result<Duration> {
         let due = self
             .queue
             .read(|sql| Ok(deliveries::next_due(sql)?))
             .await?;
-        let left =
-            due.map(|due| Duration::from_millis(due.saturating_sub(now).max(0).unsigned_abs()));
-        Ok(left.map_or(MAX_SLEEP, |left| left.min(MAX_SLEEP)))
+        let left = due.map(|due| due.saturating_sub(self.queue.now()).max(0).unsigned_abs());
+        Ok(left.map_or(MAX_SLEEP, |left| Duration::from_millis(left).min(MAX_SLEEP)))
     }
 
     async fn send(&self, outgoing: Outgoing, sender: &dyn Sender) -> Result<()> {

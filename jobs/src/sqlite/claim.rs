@@ -88,7 +88,7 @@ fn next(tx: &Tx<'_>, kinds: Option<&str>) -> rusqlite::Result<Option<i64>> {
         }
     }
     // What is left is found by the next claim.
-    tx.shared.changed();
+    tx.is_ready.set(true);
     Ok(None)
 }
 

@@ -142,7 +142,7 @@ pub(super) fn pause(tx: &Tx<'_>, reason: Option<&str>) -> rusqlite::Result<()> {
         None => {
             let sql = "DELETE FROM settings WHERE name = 'paused'";
             tx.sql.prepare_cached(sql)?.execute([])?;
-            tx.shared.changed();
+            tx.is_ready.set(true);
         }
     }
     Ok(())

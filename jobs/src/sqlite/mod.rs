@@ -77,6 +77,11 @@ impl SqliteQueue {
         self.writer.call(run).await
     }
 
+    /// Changes when there may be messages to send.
+    pub(crate) fn messages(&self) -> watch::Receiver<u64> {
+        self.writer.shared.messages()
+    }
+
     /// Milliseconds since 1970 by the queue's clock.
     pub(crate) fn now(&self) -> i64 {
         self.writer.shared.options.clock.millis()

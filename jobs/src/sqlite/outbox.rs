@@ -53,6 +53,7 @@ pub(super) fn add(tx: &mut Tx<'_>, n: i64) -> rusqlite::Result<()> {
                    VALUES (?1, ?2, ?3, ?4, ?5, ?5)";
         let values = params![id, endpoint, kind, message, tx.now];
         tx.sql.prepare_cached(sql)?.execute(values)?;
+        tx.has_messages.set(true);
     }
     Ok(())
 }

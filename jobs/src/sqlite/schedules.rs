@@ -41,7 +41,7 @@ pub(super) fn put(tx: &mut Tx<'_>, schedule: NewSchedule) -> Result<Schedule, Fa
     let next_millis = next_at.map(|at| at.as_millisecond());
     let last_job = statement.query_row(params![schedule.name, text, next_millis], last_job)?;
     // The thread is to look when the next one is due.
-    tx.shared.changed();
+    tx.is_ready.set(true);
     Ok(Schedule {
         schedule,
         next_at,

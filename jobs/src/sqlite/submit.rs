@@ -155,5 +155,7 @@ pub(super) fn open_lane(tx: &Tx<'_>, n: i64) -> rusqlite::Result<()> {
     let sql = "INSERT INTO lanes SELECT j.priority, j.tenant, j.kind, \
                coalesce((SELECT served FROM tenants t WHERE t.tenant = j.tenant), 0) \
                FROM jobs j WHERE j.n = ?1 AND j.phase = 0 ON CONFLICT DO NOTHING";
-    tx.sql.prepare_cached(sql)?.execute([n]).map(drop)
+    tx.sql.prepare_cached(sql)?.execute([n])?;
+    tx.is_ready.set(true);
+    Ok(())
 }

@@ -3,6 +3,7 @@
 //! Between requests it looks whether another process has changed something, and does what
 //! is due.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -50,6 +51,10 @@ pub(crate) struct Tx<'a> {
     pub(crate) now: i64,
     /// Jobs with new events.
     pub(crate) touched: Vec<JobId>,
+    /// Whether a claim may find more than before, or a time to be kept is new.
+    pub(crate) is_ready: Cell<bool>,
+    /// Whether there may be messages to send.
+    pub(crate) has_messages: Cell<bool>,
 }
 
 /// What the thread and the callers know in common.
@@ -58,6 +63,7 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) draining: AtomicBool,
     changes: watch::Sender<u64>,
+    messages: watch::Sender<u64>,
     events: [Notify; EVENT_SHARDS],
 }
 
@@ -69,6 +75,15 @@ impl Shared {
 
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    /// Changes when there may be messages to send.
+    pub(crate) fn messages(&self) -> watch::Receiver<u64> {
+        self.messages.subscribe()
+    }
+
+    fn messages_changed(&self) {
+        self.messages.send_modify(|n| *n = n.wrapping_add(1));
     }
 
     /// Where the waiters for events of `id` wait, and some others.
@@ -173,6 +188,7 @@ impl Writer {
             options,
             draining: AtomicBool::new(false),
             changes: watch::Sender::new(0),
+            messages: watch::Sender::new(0),
             events: std::array::from_fn(|_| Notify::new()),
         });
         let thread = Thread {
@@ -278,6 +294,8 @@ impl Thread {
                 shared: &shared,
                 now: shared.options.clock.millis(),
                 touched: Vec::new(),
+                is_ready: Cell::new(false),
+                has_messages: Cell::new(false),
             };
             let commit = transact(&mut tx, &mut works).map_err(|cause| {
                 if !self.connection.is_autocommit() {
@@ -286,17 +304,27 @@ impl Thread {
                 open::failed(&shared.path, cause)
             });
             let touched = std::mem::take(&mut tx.touched);
+            let (is_ready, has_messages) = (tx.is_ready.get(), tx.has_messages.get());
             // First the replies: whoever submits is not to wait for those who wake.
             let unheard = works
                 .drain(..)
                 .filter_map(|work| work.reply(commit.clone()));
             works = unheard.collect();
-            if commit.is_ok() && !touched.is_empty() {
-                for id in &touched {
-                    shared.events(*id).notify_waiters();
-                }
+            if commit.is_err() {
+                continue;
+            }
+            for id in &touched {
+                shared.events(*id).notify_waiters();
+            }
+            if is_ready || !touched.is_empty() {
                 self.find_due();
+            }
+            // Only then: each of these wakes every worker.
+            if is_ready {
                 shared.changed();
+            }
+            if has_messages {
+                shared.messages_changed();
             }
         }
     }
@@ -310,6 +338,7 @@ impl Thread {
                 self.version = Some(version);
                 self.find_due();
                 self.shared.changed();
+                self.shared.messages_changed();
                 self.shared.events.iter().for_each(Notify::notify_waiters);
             }
             Ok(_) => {}
