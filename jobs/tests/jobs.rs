@@ -4,5 +4,6 @@
 mod conformance;
 mod kill;
 mod notify;
+mod peer;
 mod processes;
 mod property;

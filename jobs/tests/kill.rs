@@ -93,6 +93,7 @@ async fn killed_workers_lose_nothing() {
         .await
         .unwrap();
     let mut submitted = Vec::new();
+    let mut interrupted = 0;
     for round in 0..rounds {
         let job = NewJob {
             max_attempts: Some(100),
@@ -116,7 +117,7 @@ async fn killed_workers_lose_nothing() {
             child.wait().unwrap();
         }
         for name in &names {
-            queue.reclaim(name).await.unwrap();
+            interrupted += queue.reclaim(name).await.unwrap();
         }
     }
     // A worker that lives does the rest.
@@ -158,6 +159,11 @@ async fn killed_workers_lose_nothing() {
         "a completion was accepted twice"
     );
     assert!(submitted.len() >= 15 * rounds as usize);
+    println!(
+        "{} workers killed, {interrupted} jobs interrupted, {} done",
+        2 * rounds,
+        submitted.len()
+    );
     let failed = queue.stats().await.unwrap().of(State::Failed);
     assert_eq!(failed, 0);
 }

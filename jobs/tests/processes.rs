@@ -227,3 +227,41 @@ async fn a_full_disk_is_named_and_loses_nothing() {
     }
     queue.submit(vec![large]).await.unwrap();
 }
+
+/// Root may write everywhere, so the file is made unwritable by what SQLite itself refuses.
+#[tokio::test]
+async fn a_file_that_cannot_be_written_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(FILE);
+    std::fs::create_dir(&file).unwrap();
+    let opened = SqliteQueue::open(folder.path(), Options::default()).await;
+    let error = opened.err().unwrap();
+    assert!(
+        error
+            .to_string()
+            .contains(&folder.path().display().to_string()),
+        "{error}"
+    );
+    assert!(!error.is_retryable());
+}
+
+/// A process that holds the file too long is named, and nothing is half done.
+#[tokio::test]
+async fn a_held_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        busy: Duration::from_millis(50),
+        ..Options::default()
+    };
+    let queue = SqliteQueue::open(folder.path(), options).await.unwrap();
+    let holder = rusqlite::Connection::open(folder.path().join(FILE)).unwrap();
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let error = queue.submit(vec![job()]).await.unwrap_err();
+    assert!(
+        matches!(error, Error::Busy { .. }) && error.is_retryable(),
+        "{error:?}"
+    );
+    holder.execute_batch("COMMIT").unwrap();
+    queue.submit(vec![job()]).await.unwrap();
+    assert_eq!(queue.stats().await.unwrap().of(State::Queued), 1);
+}
