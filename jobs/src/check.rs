@@ -4,12 +4,20 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::job::{DocumentError, NewJob};
-use crate::lease::Failure;
+use crate::lease::{Claim, Failure};
 
 /// Bytes of JSON in a payload, a result or an input.
 pub(crate) const MAX_JSON_BYTES: usize = 256 * 1024;
 /// Jobs in one submission.
 pub(crate) const MAX_SUBMISSION: usize = 1_000;
+/// Bytes of the payloads of one submission.
+pub(crate) const MAX_SUBMISSION_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of an error that an event carries.
+const MAX_EVENT_ERROR_BYTES: usize = 1_024;
+/// Jobs and kinds in a claim.
+const MAX_CLAIMED: usize = 64;
+/// Bytes of a worker's name.
+const MAX_WORKER_BYTES: usize = 256;
 /// Bytes of a kind.
 const MAX_KIND_BYTES: usize = 64;
 /// Bytes of a key, a tenant or a source.
@@ -70,6 +78,23 @@ pub(crate) fn json(name: &str, value: &Value) -> Result<String> {
             text.len()
         ))),
     }
+}
+
+/// Checks a claim.
+pub(crate) fn claim(claim: &Claim) -> Result<()> {
+    let max = MAX_CLAIMED;
+    if claim.limit == 0 || claim.limit > max || claim.kinds.len() > max {
+        let why = format!("a claim is for 1 to {max} jobs of at most {max} kinds");
+        return Err(Error::Invalid(why));
+    }
+    text("worker", &claim.worker, MAX_WORKER_BYTES)
+}
+
+/// The errors of `chain` in one line within its bounds.
+pub(crate) fn event_error(chain: &[String]) -> String {
+    let mut line = chain.join(": ");
+    cut(&mut line, MAX_EVENT_ERROR_BYTES);
+    line
 }
 
 /// `failure` within its bounds.

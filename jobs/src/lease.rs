@@ -10,9 +10,9 @@ use crate::job::{DocumentError, Job, JobId, Progress};
 /// What a worker asks for.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// The worker's name, in which its process can be recognised.
+    /// The worker's name, in which its process can be recognised; at most 256 bytes.
     pub worker: String,
-    /// The kinds that it can do; empty for all.
+    /// The kinds that it can do, at most 64; empty for all.
     pub kinds: Vec<String>,
     /// How many at most, 1 to 64.
     pub limit: usize,

@@ -95,7 +95,8 @@ pub trait Queue: Send + Sync {
     /// A job; none where it is unknown or was purged.
     async fn get(&self, id: JobId) -> Result<Option<Job>>;
 
-    /// Jobs, the latest submitted first; at most 1,000.
+    /// Jobs, the latest submitted first; at most 1,000, and 8 MiB of JSON: a page may be
+    /// shorter than `limit`, and only an empty one is the end.
     async fn list(&self, filter: Filter, limit: usize) -> Result<Vec<Job>>;
 
     /// What failed inside a job, in the order of the reports, from the `after`th on; at most

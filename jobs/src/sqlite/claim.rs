@@ -10,12 +10,10 @@ use rusqlite::{OptionalExtension as _, params};
 use super::writer::{Fail, Tx};
 use super::{breaker, events, rows, submit, worker};
 use crate::clock::moment;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::lease::{Claim, Lease, Token};
 use crate::options::millis;
 
-/// The most jobs in one claim.
-const MAX_JOBS: usize = 64;
 /// Delayed jobs that one claim makes ready.
 const MAX_PROMOTED: usize = 256;
 /// Lanes that one claim looks into for each job.
@@ -23,15 +21,10 @@ const MAX_LOOKS: usize = 256;
 
 /// Takes up to `claim.limit` jobs.
 pub(super) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Vec<Lease>, Fail> {
-    if claim.limit == 0 || claim.limit > MAX_JOBS {
-        let why = format!("a claim is for 1 to {MAX_JOBS} jobs");
-        return Err(Error::Invalid(why).into());
-    }
     if tx.shared.draining.load(Ordering::SeqCst) || super::control::paused(tx.sql)?.is_some() {
         return Ok(Vec::new());
     }
     promote(tx)?;
-    // The names of kinds hold nothing that JSON would escape.
     let kinds = match claim.kinds.is_empty() {
         true => None,
         false => Some(serde_json::json!(claim.kinds).to_string()),

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::rows::{self, Phase};
 use super::writer::Tx;
+use crate::check;
 use crate::clock::moment;
 use crate::event::Event;
 use crate::job::JobId;
@@ -37,7 +38,7 @@ pub(super) fn add(tx: &mut Tx<'_>, n: i64, kind: Kind) -> rusqlite::Result<()> {
             attempts: row.get("attempts")?,
             progress: rows::progress(row)?,
             document_errors: row.get("document_errors")?,
-            error: last.map(|attempt| attempt.chain.join(": ")),
+            error: last.map(|attempt| check::event_error(&attempt.chain)),
         };
         Ok((JobId(Uuid::from_bytes(row.get("id")?)), event))
     })?;

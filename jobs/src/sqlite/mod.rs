@@ -131,6 +131,7 @@ impl Queue for SqliteQueue {
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Lease>> {
+        crate::check::claim(&claim)?;
         let run = move |tx: &mut Tx<'_>| claim::claim(tx, &claim);
         self.writer.call_or_undo(run, claim::undo).await
     }

@@ -14,6 +14,8 @@ use crate::stats::{Count, Stats};
 
 /// Rows of one answer.
 const MAX_ROWS: usize = 1_000;
+/// Characters of JSON in one list of jobs.
+const MAX_LIST_BYTES: usize = 8 * 1024 * 1024;
 
 /// Jobs, the latest submitted first.
 pub(super) fn list(sql: &Connection, filter: &Filter, limit: usize) -> Result<Vec<Job>, Fail> {
@@ -32,17 +34,17 @@ pub(super) fn list(sql: &Connection, filter: &Filter, limit: usize) -> Result<Ve
     phases.dedup();
     let limit = i64::try_from(limit.min(MAX_ROWS)).unwrap_or(0);
     let rest = "AND (?1 IS NULL OR tenant = ?1) AND (?2 IS NULL OR kind = ?2)";
-    let mut found: Vec<(i64, Job)> = Vec::new();
+    // First which ones, then as many of them as fit.
+    let mut found: Vec<(i64, usize)> = Vec::new();
     let mut query = |condition: &str, phase: Option<i64>| -> rusqlite::Result<()> {
         let text = format!(
-            "SELECT n, {} FROM jobs WHERE n < ?3 AND (?5 IS NULL OR ?5 = phase) {condition} {rest} \
-             ORDER BY n DESC LIMIT ?4",
-            rows::COLUMNS
+            "SELECT n, length(payload) + ifnull(length(result), 0) + ifnull(length(input), 0) \
+             + ifnull(length(failures), 0) FROM jobs WHERE n < ?3 AND (?5 IS NULL OR ?5 = phase) \
+             {condition} {rest} ORDER BY n DESC LIMIT ?4"
         );
         let mut statement = sql.prepare_cached(&text)?;
         let values = params![filter.tenant, filter.kind, before, limit, phase];
-        let rows = statement.query_map(values, |row| Ok((row.get("n")?, rows::job(row)?)))?;
-        for row in rows {
+        for row in statement.query_map(values, |row| Ok((row.get(0)?, row.get(1)?)))? {
             found.push(row?);
         }
         Ok(())
@@ -60,7 +62,16 @@ pub(super) fn list(sql: &Connection, filter: &Filter, limit: usize) -> Result<Ve
     }
     found.sort_unstable_by_key(|(n, _)| std::cmp::Reverse(*n));
     found.truncate(limit as usize);
-    Ok(found.into_iter().map(|(_, job)| job).collect())
+    let mut left = MAX_LIST_BYTES;
+    let mut jobs = Vec::new();
+    for (n, bytes) in found {
+        if bytes > left && !jobs.is_empty() {
+            break;
+        }
+        left = left.saturating_sub(bytes);
+        jobs.push(rows::by_number(sql, n)?);
+    }
+    Ok(jobs)
 }
 
 /// What failed inside job `id`.
@@ -87,29 +98,21 @@ pub(super) fn document_errors(
 
 /// How the queue stands at `now`, in milliseconds since 1970.
 pub(super) fn stats(sql: &Connection, now: i64) -> Result<Stats, Fail> {
-    let text = "SELECT phase, kind, tenant, jobs FROM counts WHERE jobs > 0 \
-                ORDER BY phase, kind, tenant";
+    // Phases before `running` are one state.
+    let text = "SELECT max(phase), kind, tenant, sum(jobs), \
+                sum(jobs) FILTER (WHERE phase = 0) FROM counts WHERE jobs > 0 \
+                GROUP BY max(phase, 2), kind, tenant ORDER BY max(phase, 2), kind, tenant";
     let mut stats = Stats::default();
     let mut statement = sql.prepare_cached(text)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let phase = Phase::from_number(row.get(0)?)?;
-        let count = Count {
-            state: phase.state(),
+        stats.counts.push(Count {
+            state: Phase::from_number(row.get(0)?)?.state(),
             kind: row.get(1)?,
             tenant: row.get(2)?,
             jobs: row.get(3)?,
-        };
-        if phase == Phase::Ready {
-            stats.ready += count.jobs;
-        }
-        let same = |other: &&mut Count| {
-            (other.state, &other.kind, &other.tenant) == (count.state, &count.kind, &count.tenant)
-        };
-        match stats.counts.iter_mut().find(same) {
-            Some(other) => other.jobs += count.jobs,
-            None => stats.counts.push(count),
-        }
+        });
+        stats.ready += row.get::<_, Option<u64>>(4)?.unwrap_or(0);
     }
     // Delayed ones whose time has come are ready, although no claim has moved them yet.
     let text = "SELECT count(*), min(run_at) FROM jobs WHERE phase = 1 AND wake_at <= ?1";

@@ -30,7 +30,15 @@ pub(super) fn check_all(jobs: Vec<NewJob>) -> Result<Vec<Checked>> {
             "at most {max} jobs are submitted together"
         )));
     }
-    jobs.into_iter().map(check).collect()
+    let checked: Vec<_> = jobs.into_iter().map(check).collect::<Result<_>>()?;
+    let bytes: usize = checked.iter().map(|checked| checked.payload.len()).sum();
+    let max = check::MAX_SUBMISSION_BYTES;
+    if bytes > max {
+        let why =
+            format!("{bytes} bytes of payload are submitted together, and {max} are the most");
+        return Err(Error::Invalid(why));
+    }
+    Ok(checked)
 }
 
 /// Stores `checked`, or finds the job that stands for it.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::{Notify, oneshot, watch};
 
-use super::{maintenance, open};
+use super::{maintenance, open, schedules};
 use crate::error::{Error, Result};
 use crate::job::JobId;
 use crate::options::Options;
@@ -101,8 +101,8 @@ impl Shared {
 
 /// A request that waits for the thread.
 trait Work: Send {
-    /// Does it; whether what it wrote is to be kept.
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool;
+    /// Does it. After an error nothing that it wrote is kept.
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<()>;
     /// Replies; returns what is to be done where nobody listens any more.
     fn reply(self: Box<Self>, commit: Result<()>) -> Option<Box<dyn Work>>;
     /// Whether nobody waits for the reply.
@@ -124,14 +124,12 @@ where
     T: Send + 'static,
     F: FnOnce(&mut Tx<'_>) -> Result<T, Fail> + Send + 'static,
 {
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
-        let Some(run) = self.run.take() else {
-            return false;
-        };
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<()> {
+        let run = self.run.take().ok_or(Error::Closed)?;
         let result = run(tx).map_err(|fail| tx.shared.failed(fail));
-        let kept = result.is_ok();
+        let said = result.as_ref().map(drop).map_err(Error::clone);
         self.result = Some(result);
-        kept
+        said
     }
 
     fn reply(self: Box<Self>, commit: Result<()>) -> Option<Box<dyn Work>> {
@@ -158,10 +156,9 @@ where
 struct TakeBack<T>(Option<(T, Undo<T>)>);
 
 impl<T: Send> Work for TakeBack<T> {
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
-        self.0
-            .take()
-            .is_some_and(|(value, undo)| undo(value, tx).is_ok())
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<()> {
+        let (value, undo) = self.0.take().ok_or(Error::Closed)?;
+        undo(value, tx).map_err(|fail| tx.shared.failed(fail))
     }
 
     fn reply(self: Box<Self>, _: Result<()>) -> Option<Box<dyn Work>> {
@@ -171,6 +168,16 @@ impl<T: Send> Work for TakeBack<T> {
     fn is_abandoned(&self) -> bool {
         false
     }
+}
+
+/// What the thread does by itself.
+fn unasked(run: impl FnOnce(&mut Tx<'_>) -> Result<(), Fail> + Send + 'static) -> Box<dyn Work> {
+    Box::new(Call {
+        run: Some(run),
+        result: None,
+        reply: None,
+        undo: None,
+    })
 }
 
 /// The way to the thread. It ends when the last of these is dropped.
@@ -297,11 +304,11 @@ impl Thread {
                 is_ready: Cell::new(false),
                 has_messages: Cell::new(false),
             };
-            let commit = transact(&mut tx, &mut works).map_err(|cause| {
+            let commit = transact(&mut tx, &mut works).map_err(|fail| {
                 if !self.connection.is_autocommit() {
                     self.connection.execute_batch("ROLLBACK").ok();
                 }
-                open::failed(&shared.path, cause)
+                shared.failed(fail)
             });
             let touched = std::mem::take(&mut tx.touched);
             let (is_ready, has_messages) = (tx.is_ready.get(), tx.has_messages.get());
@@ -346,15 +353,14 @@ impl Thread {
         }
         let now = self.shared.options.clock.millis();
         let is_due = self.due.is_some_and(|due| due <= now);
-        if self.shared.options.maintenance && (is_due || self.upkeep.is_due(Instant::now())) {
-            let shared = self.shared.clone();
-            self.upkeep.start(Instant::now(), shared.options.reap_every);
-            self.commit(vec![Box::new(Call {
-                run: Some(maintenance::run),
-                result: None,
-                reply: None,
-                undo: None,
-            })]);
+        if self.shared.options.maintenance {
+            if self.upkeep.is_due(Instant::now()) {
+                let every = self.shared.options.reap_every;
+                self.upkeep.start(Instant::now(), every);
+                self.commit(vec![unasked(maintenance::run)]);
+            } else if is_due {
+                self.commit(vec![unasked(|tx| schedules::tick(tx).map(drop))]);
+            }
         }
         if is_due {
             self.find_due();
@@ -375,24 +381,20 @@ impl Thread {
 }
 
 /// Begins, runs each of `works` within a savepoint, and commits.
-fn transact(tx: &mut Tx<'_>, works: &mut [Box<dyn Work>]) -> rusqlite::Result<()> {
-    let run = |sql: &str| tx.sql.prepare_cached(sql)?.execute([]);
-    run("BEGIN IMMEDIATE")?;
+fn transact(tx: &mut Tx<'_>, works: &mut [Box<dyn Work>]) -> Result<(), Fail> {
+    let run = |tx: &Tx<'_>, sql: &str| tx.sql.prepare_cached(sql)?.execute([]);
+    run(tx, "BEGIN IMMEDIATE")?;
     for work in works {
-        tx.sql.prepare_cached("SAVEPOINT work")?.execute([])?;
-        let kept = work.run(tx);
-        if tx.sql.is_autocommit() {
+        run(tx, "SAVEPOINT work")?;
+        if let Err(error) = work.run(tx) {
             // A full disk, for one, rolls the whole transaction back.
-            return Err(rusqlite::Error::SqliteFailure(
-                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL),
-                None,
-            ));
+            if tx.sql.is_autocommit() {
+                return Err(error.into());
+            }
+            run(tx, "ROLLBACK TO work")?;
         }
-        if !kept {
-            tx.sql.prepare_cached("ROLLBACK TO work")?.execute([])?;
-        }
-        tx.sql.prepare_cached("RELEASE work")?.execute([])?;
+        run(tx, "RELEASE work")?;
     }
-    tx.sql.prepare_cached("COMMIT")?.execute([])?;
+    run(tx, "COMMIT")?;
     Ok(())
 }
