@@ -13,6 +13,7 @@ const CRATES: Arrows = &[
     ("cairn-files", &[]),
     ("cairn-models", &["cairn-files"]),
     ("cairn-eval", &[]),
+    ("cairn-jobs", &["cairn-files"]),
     ("cairn-parse", &[]),
     ("cairn-settings", &["cairn-files", "cairn-models"]),
     (
@@ -43,6 +44,7 @@ const CRATES: Arrows = &[
             "cairn-gateway",
             "cairn-engine",
             "cairn-eval",
+            "cairn-jobs",
         ],
     ),
 ];
@@ -52,6 +54,7 @@ const CRATES: Arrows = &[
 const FREE_OF: Arrows = &[
     ("cairn-gateway", &["tantivy", "pdfium-render", "axum"]),
     ("cairn-parse", &["tantivy", "candle-core", "tokio"]),
+    ("cairn-jobs", &["tantivy", "reqwest", "axum"]),
 ];
 
 /// Folders with rooms, and the rooms that each room may use. What points from one crate
@@ -62,6 +65,7 @@ const ROOMS: &[(&str, Arrows)] = &[
         "engine/src",
         &[("retrieve", &[]), ("answer", &["retrieve"])],
     ),
+    ("jobs/src", &[("sqlite", &[]), ("notify", &["sqlite"])]),
     (
         "settings/src",
         &[
@@ -103,7 +107,7 @@ fn rust_files(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// Where each crate's code is.
-fn source_folders() -> [&'static str; 9] {
+fn source_folders() -> [&'static str; 10] {
     [
         "files/src",
         "parse/src",
@@ -114,6 +118,7 @@ fn source_folders() -> [&'static str; 9] {
         "settings/src",
         "gateway/src",
         "engine/src",
+        "jobs/src",
     ]
 }
 

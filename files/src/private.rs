@@ -9,8 +9,9 @@ use std::path::Path;
 
 /// What a data folder may hold, by the beginnings of the names: a folder with anything
 /// else in it is somebody's own, and its permissions stay as they are.
-const OWN_NAMES: [&str; 6] = [
+const OWN_NAMES: [&str; 7] = [
     "collections",
+    "jobs.sqlite",
     "gateway.sqlite",
     "cache.sqlite",
     "keys-required",

@@ -1,0 +1,113 @@
+//! The SQLite file: opening it, and the steps from one format to the next.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+
+use crate::error::{Error, Result};
+use crate::options::Options;
+
+/// The file in the data folder.
+pub const FILE: &str = "jobs.sqlite";
+
+/// Each takes the database from its index to the next `user_version`. Never edit one that
+/// was released: add another.
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/1.sql"),
+    include_str!("migrations/2.sql"),
+];
+
+/// The newest format.
+const KNOWN: u32 = MIGRATIONS.len() as u32;
+
+/// Makes folder and file where they are missing, and brings the file to the newest format.
+pub(super) fn open(folder: &Path, options: &Options) -> Result<(Connection, PathBuf)> {
+    let path = folder.join(FILE);
+    // Payloads and results are nobody else's to read. The files that SQLite makes beside
+    // this one get its permissions.
+    cairn_files::private::data_folder(folder)
+        .and_then(|()| cairn_files::private::file(&path))
+        .map_err(|cause| match cause.kind() {
+            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+                Error::ReadOnly { path: path.clone() }
+            }
+            std::io::ErrorKind::StorageFull => Error::DiskFull { path: path.clone() },
+            _ => Error::Folder {
+                path: folder.to_owned(),
+                cause: Arc::new(cause),
+            },
+        })?;
+    let mut connection = connect(&path, options)?;
+    migrate(&mut connection, &path)?;
+    // The name of a new file is as durable as its bytes.
+    cairn_files::sync_folder(folder).map_err(|cause| Error::Folder {
+        path: folder.to_owned(),
+        cause: Arc::new(cause),
+    })?;
+    Ok((connection, path))
+}
+
+/// Another connection to the file.
+pub(super) fn connect(path: &Path, options: &Options) -> Result<Connection> {
+    let connect = || {
+        let connection = Connection::open(path)?;
+        connection.busy_timeout(options.busy)?;
+        // One writer and any number of readers beside it; a commit is on the disk when it
+        // returns.
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        if let Some(pages) = options.max_pages {
+            connection.pragma_update(None, "max_page_count", pages)?;
+        }
+        connection.set_prepared_statement_cache_capacity(128);
+        Ok(connection)
+    };
+    connect().map_err(|cause| failed(path, cause))
+}
+
+fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
+    let failed = |cause| failed(path, cause);
+    let version = |connection: &Connection| {
+        connection.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0))
+    };
+    if version(connection).map_err(failed)? == KNOWN {
+        return Ok(());
+    }
+    // Another process may migrate at the same time: the version is read again once nobody
+    // else can write.
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(failed)?;
+    let found = version(&transaction).map_err(failed)?;
+    if found > KNOWN {
+        return Err(Error::TooNew {
+            path: path.to_owned(),
+            found,
+            known: KNOWN,
+        });
+    }
+    for step in &MIGRATIONS[found as usize..] {
+        transaction.execute_batch(step).map_err(failed)?;
+    }
+    transaction
+        .pragma_update(None, "user_version", KNOWN)
+        .and_then(|()| transaction.commit())
+        .map_err(failed)
+}
+
+/// `cause`, in the words of the queue.
+pub(super) fn failed(path: &Path, cause: rusqlite::Error) -> Error {
+    let path = path.to_owned();
+    match cause.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => Error::DiskFull { path },
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+            Error::ReadOnly { path }
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy { path },
+        _ => Error::Database {
+            path,
+            cause: Arc::new(cause),
+        },
+    }
+}
