@@ -5,4 +5,5 @@
 //! it in process. See ARCHITECTURE.md for the rooms and the arrows between them.
 
 pub mod cli;
+mod ingest;
 pub mod server;

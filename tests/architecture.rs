@@ -60,7 +60,14 @@ const FREE_OF: Arrows = &[
 /// Folders with rooms, and the rooms that each room may use. What points from one crate
 /// to another is held by cargo.
 const ROOMS: &[(&str, Arrows)] = &[
-    ("src", &[("server", &[]), ("cli", &["server"])]),
+    (
+        "src",
+        &[
+            ("ingest", &[]),
+            ("server", &["ingest"]),
+            ("cli", &["server", "ingest"]),
+        ],
+    ),
     (
         "engine/src",
         &[("retrieve", &[]), ("answer", &["retrieve"])],

@@ -25,12 +25,12 @@ pub use document::{Access, Chunk, PageStart};
 pub use error::{Error, ErrorKind, Result};
 pub use filter::{Bound, Filter};
 pub use run::{
-    FileFailure, FileWarning, Phase, RunOptions, RunProgress, RunReport, RunState, index_paths,
-    watch,
+    FileFailure, FileWarning, KeptFolder, Phase, RunOptions, RunProgress, RunReport, RunState,
+    index_paths, watch,
 };
 pub use store::doctor;
 pub use store::{
-    Bm25, ChunkRef, Fingerprint, Index, IndexSettings, PutReport, Scored, Selection, Snapshot,
-    StoredChunk, StoredDocument, Writer, copy_commit,
+    Bm25, ChunkRef, Fingerprint, Index, IndexSettings, PutReport, Ready, Scored, Selection,
+    Snapshot, StoredChunk, StoredDocument, Writer, copy_commit,
 };
 pub use walk::{SkipReason, SkippedFile, Walk, WalkOptions, WalkedFile, walk};

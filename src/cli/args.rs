@@ -89,6 +89,13 @@ pub(super) enum Command {
     Trust(super::trust::Args),
     /// Show what calls to language models took and cost
     Usage(super::usage::Args),
+    /// List, follow, cancel and retry jobs
+    Jobs {
+        #[command(subcommand)]
+        action: super::jobs::Action,
+    },
+    /// Work on jobs, without serving anything
+    Worker,
     /// Check the data folder, the collections and the models
     Doctor,
     /// Copy collections, keys and ledger into a folder; also while a service runs

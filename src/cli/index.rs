@@ -9,7 +9,7 @@ use super::context::Context;
 use super::failure::Advised;
 use super::indexing::{self, RunBar};
 use super::loading::Models;
-use super::{Outcome, interrupt};
+use super::{Outcome, interrupt, jobs};
 use cairn_engine::retrieve::Engine;
 
 /// What to index.
@@ -21,6 +21,12 @@ pub(super) struct Args {
     /// Keep watching, and index what changes
     #[arg(long)]
     watch: bool,
+    /// Queue the work for a running service or `cairn worker`, and return at once
+    #[arg(long, conflicts_with = "watch")]
+    detach: bool,
+    /// Remove documents whose files are gone, also where those are most of a folder
+    #[arg(long)]
+    yes: bool,
     /// Label of every document, for those who may read it; may be repeated
     #[arg(long, value_name = "LABEL")]
     label: Vec<String>,
@@ -34,6 +40,9 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
             return Err(Advised::new(message, "check the path; nothing was indexed").into());
         }
     }
+    if args.detach {
+        return jobs::detach(context, &args.paths, &args.label, args.yes);
+    }
     let models = Models::new(context)?;
     let embedder = models.embedder()?.ok_or_else(|| {
         Advised::new(
@@ -44,6 +53,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
     let engine = Engine::new(&context.config, Some(embedder.clone()), None)?;
     let index = engine.create_collection(&context.config.storage.collection)?;
     let mut options = indexing::options(context, models.parse_limits(), Vec::new());
+    options.remove_most = args.yes;
     options.labels = args.label.iter().cloned().collect();
 
     let cancel = Cancel::default();
@@ -94,11 +104,11 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
 
 /// Whether a run of the watcher did something worth a summary.
 pub(super) fn is_news(report: &RunReport) -> bool {
-    report.added + report.updated + report.deleted + report.failed.len() > 0
+    report.added + report.updated + report.deleted + report.failed.len() + report.kept.len() > 0
 }
 
 fn outcome(report: &RunReport) -> Outcome {
-    match report.failed.is_empty() && !report.cancelled {
+    match report.failed.is_empty() && report.kept.is_empty() && !report.cancelled {
         true => Outcome::Done,
         false => Outcome::Failed,
     }

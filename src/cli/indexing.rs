@@ -23,6 +23,7 @@ pub(super) fn options(context: &Context, limits: ParseLimits, exclude: Vec<PathB
             .into_iter()
             .chain([config.storage.data_dir.clone()])
             .collect(),
+        remove_most: false,
         ..RunOptions::default()
     }
 }
@@ -167,6 +168,14 @@ fn summary(context: &Context, report: &RunReport) -> String {
             let more = report.warnings.len() - shown;
             text.push_str(&format!("    and {more} more; -v or --json lists all\n"));
         }
+    }
+    for kept in &report.kept {
+        let path = printable(&kept.path);
+        text.push_str(&format!(
+            "  kept       {} of {} documents of {path}, whose files are gone. Is the folder \
+             mounted? `cairn index --yes` removes them\n",
+            kept.gone, kept.of
+        ));
     }
     if !report.failed.is_empty() {
         let head = format!("  failed     {}", count(report.failed.len(), "file"));

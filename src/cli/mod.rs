@@ -12,6 +12,7 @@ mod failure;
 mod index;
 mod indexing;
 mod interrupt;
+mod jobs;
 mod keys;
 mod loading;
 mod man;
@@ -26,6 +27,7 @@ mod style;
 mod trust;
 mod up;
 mod usage;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -84,6 +86,8 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Keys { action } => keys::run(&load(false)?, action),
         Command::Trust(args) => trust::run(&cli.global, args),
         Command::Usage(args) => usage::run(&load(false)?, args),
+        Command::Jobs { action } => jobs::run(&load(false)?, action),
+        Command::Worker => worker::run(&load(true)?),
         Command::Doctor => doctor::run(&load(false)?),
         // These two describe the command itself and read no configuration; nor does `trust`.
         Command::Completions(args) => completions::run(args),

@@ -49,10 +49,16 @@ fn needs(method: &Method, path: &str) -> Needs {
         "/search" | "/collections" => Needs::Scope(Scope::Search),
         "/documents" | "/documents/{id}" if reading => Needs::Scope(Scope::Search),
         "/documents" | "/documents/{id}" => Needs::Scope(Scope::DocumentsWrite),
+        path if is_below(path, "/jobs") || is_below(path, "/webhooks") => Needs::Scope(Scope::Jobs),
         "/metrics" => Needs::Scope(Scope::Metrics),
         path if path.starts_with("/v1/") => Needs::Scope(Scope::Chat),
         _ => Needs::Scope(Scope::Admin),
     }
+}
+
+fn is_below(path: &str, top: &str) -> bool {
+    path.strip_prefix(top)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Lets a request through with its [`Caller`], or says why not.

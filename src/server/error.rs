@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::ingest::{Refusal, Why};
 use cairn_engine::retrieve::{SearchError, SearchErrorKind};
 
 /// Declares [`Code`] and its table in one place.
@@ -151,6 +152,19 @@ impl ApiError {
             Code::Internal,
             "the service failed; its log says why under this request's id",
         )
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let code = match refusal.why {
+            Why::Invalid => Code::InvalidRequest,
+            Why::TooLarge => Code::TooLarge,
+            Why::Forbidden => Code::Forbidden,
+        };
+        let mut error = Self::new(code, refusal.message);
+        error.param = Some(refusal.field);
+        error
     }
 }
 

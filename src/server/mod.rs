@@ -31,5 +31,5 @@ mod writer;
 pub use lifecycle::{IndexingProgress, Lifecycle, Phase, Readiness};
 pub use router::router;
 pub use routes::openapi::document as openapi_document;
-pub use run::{bind, serve};
+pub use run::{bind, open_jobs, serve, work_jobs};
 pub use state::{Core, Service};

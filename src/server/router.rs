@@ -9,14 +9,15 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::CorsLayer;
 
 use super::error::{ApiError, Code};
 use super::routes::{
-    batches, chat, collections, documents, health, metrics, openapi, query, search, ui,
+    batches, chat, collections, documents, health, jobs, metrics, openapi, query, search, ui,
+    webhooks,
 };
 use super::state::Service;
 use super::{auth, limits, observe, origin, receive};
@@ -28,6 +29,9 @@ const QUESTION_BODY_BYTES: usize = 1 << 20;
 
 /// Bytes of a chat: a conversation that fills a context of a million tokens.
 const CHAT_BODY_BYTES: usize = 8 << 20;
+
+/// Bytes of a job: references and short texts.
+const JOB_BODY_BYTES: usize = 1 << 20;
 
 /// The whole service as one tower service.
 pub fn router(service: Arc<Service>) -> Router {
@@ -79,12 +83,36 @@ pub fn router(service: Arc<Service>) -> Router {
         .layer(timed())
         .layer(admitted())
         .layer(received(upload_bytes));
+    let followed = Router::new()
+        .route("/jobs/{id}", get(jobs::show).delete(jobs::delete))
+        .route("/jobs/{id}/cancel", post(jobs::cancel))
+        .route("/jobs/{id}/retry", post(jobs::retry))
+        .route("/webhooks/{id}", delete(webhooks::delete))
+        .route("/webhooks/{id}/deliveries", get(webhooks::deliveries))
+        .layer(timed())
+        .layer(admitted());
+    let submitted = Router::new()
+        .route("/jobs", get(jobs::list).post(jobs::submit))
+        .route("/jobs/{id}/input", post(jobs::input))
+        .route("/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/webhooks/{id}/rotate", post(webhooks::rotate))
+        .layer(DefaultBodyLimit::max(JOB_BODY_BYTES))
+        .layer(timed())
+        .layer(admitted())
+        .layer(received(JOB_BODY_BYTES));
+    // A stream lasts as long as its job.
+    let watched = Router::new()
+        .route("/jobs/{id}/events", get(jobs::events))
+        .layer(admitted());
     let work = questions
         .merge(reading)
         .merge(uploads)
         .merge(chats)
         .merge(polls)
-        .merge(batches);
+        .merge(batches)
+        .merge(followed)
+        .merge(submitted)
+        .merge(watched);
 
     // Always answered, also when the service is full.
     let light = Router::new()

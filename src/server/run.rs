@@ -11,10 +11,15 @@ use super::connection::accept;
 use super::router::router;
 use super::routes::batches;
 use super::state::Service;
+use crate::ingest::worker::Worker;
+use crate::ingest::{notify, setup as jobs};
 use cairn_settings::telemetry::metrics::recorder;
 
 /// How long connections may take to close once their streams were ended.
 const CLOSING: Duration = Duration::from_secs(2);
+
+/// How long jobs may take to end before they are stopped and given back.
+const DRAIN: Duration = Duration::from_secs(3);
 
 /// Listens on `address`.
 ///
@@ -35,6 +40,8 @@ pub async fn serve(listener: TcpListener, service: Arc<Service>) -> anyhow::Resu
     let stopping = service.lifecycle().stopping().clone();
     let router = router(Arc::clone(&service));
     let batches = tokio::spawn(work_batches(Arc::clone(&service)));
+    open_jobs(&service).await;
+    let jobs = tokio::spawn(work_jobs(Arc::clone(&service)));
     let settings = &service.config().server;
     let server = accept::serve(listener, router, settings, stopping.clone());
     let drain = async {
@@ -56,6 +63,7 @@ pub async fn serve(listener: TcpListener, service: Arc<Service>) -> anyhow::Resu
     }
     // What was under way goes on after the next start.
     batches.abort();
+    jobs.await.ok();
     Ok(())
 }
 
@@ -70,5 +78,52 @@ async fn work_batches(service: Arc<Service>) {
         let stop = lifecycle.stopping().clone();
         let execute = batches::executor(Arc::clone(&service));
         core.batches.clone().run(execute, stop).await;
+    }
+}
+
+/// Opens the queue of jobs. Without it the service answers questions all the same. Part of
+/// [`serve`]; for those who call the router themselves.
+pub async fn open_jobs(service: &Service) {
+    let config = service.config();
+    match jobs::open(config).await {
+        Ok(queue) => service.set_jobs(queue),
+        Err(error) => tracing::warn!(%error, "jobs cannot be taken"),
+    }
+}
+
+/// Works on jobs until the service stops. Part of [`serve`]; for those who call the router
+/// themselves.
+pub async fn work_jobs(service: Arc<Service>) {
+    let lifecycle = service.lifecycle();
+    tokio::select! {
+        () = lifecycle.readied().cancelled() => {}
+        () = lifecycle.stopping().cancelled() => return,
+    }
+    let (Ok(core), Ok(queue)) = (service.core(), service.jobs()) else {
+        return;
+    };
+    let tools = jobs::tools(
+        service.config(),
+        core.engine.clone(),
+        core.parse_limits.clone(),
+    );
+    let config = service.config();
+    let worker = tools.map_err(anyhow::Error::from).and_then(|tools| {
+        let folder = &config.storage.data_dir;
+        Ok(Worker::new(
+            Arc::new(queue.clone()),
+            tools,
+            config.jobs.clone(),
+            folder,
+        )?)
+    });
+    match worker {
+        Ok(worker) => {
+            let told = tokio::spawn(notify::run(queue.clone(), service.config().clone()));
+            worker.run(lifecycle.stopping().clone(), DRAIN).await;
+            // What was on its way is sent again after the next start.
+            told.abort();
+        }
+        Err(error) => tracing::warn!(%error, "jobs wait for another worker"),
     }
 }

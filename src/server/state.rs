@@ -17,6 +17,7 @@ use cairn_engine::answer::Answerer;
 use cairn_engine::retrieve::Engine;
 use cairn_gateway::accounts::Accounts;
 use cairn_gateway::batch::Batches;
+use cairn_jobs::SqliteQueue;
 use cairn_settings::config::Config;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -44,6 +45,7 @@ pub struct Service {
     bodies: Bodies,
     owners: Owners,
     core: OnceLock<Core>,
+    jobs: OnceLock<SqliteQueue>,
 }
 
 impl Service {
@@ -55,6 +57,7 @@ impl Service {
             owners: Owners::new(&config.storage.data_dir),
             lifecycle: Lifecycle::default(),
             core: OnceLock::new(),
+            jobs: OnceLock::new(),
             accounts,
             config,
         })
@@ -137,6 +140,24 @@ impl Service {
             ApiError::new(
                 Code::NotReady,
                 "the models are being fetched or loaded; GET /ready says how far that is",
+            )
+        })
+    }
+
+    /// Takes jobs from now on. Only the first call counts.
+    pub(super) fn set_jobs(&self, queue: SqliteQueue) {
+        self.jobs.set(queue).ok();
+    }
+
+    /// The queue of jobs.
+    ///
+    /// # Errors
+    /// `storage` when it could not be opened.
+    pub(super) fn jobs(&self) -> Result<&SqliteQueue, ApiError> {
+        self.jobs.get().ok_or_else(|| {
+            ApiError::new(
+                Code::Storage,
+                "the queue of jobs cannot be used; the log of the service says why",
             )
         })
     }

@@ -6,31 +6,17 @@ use std::collections::BTreeSet;
 use axum::body::Bytes;
 use axum::extract::{FromRequest as _, Multipart, Request};
 use axum::http::header::CONTENT_TYPE;
-use cairn_indexer::{
-    Document, Metadata, ParseInput, ParseLimits, RESERVED_NAMES, is_reserved_name,
-};
+use cairn_indexer::{Document, Metadata, ParseInput, ParseLimits};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::error::{ApiError, Code, Result};
 use super::extract::{JsonBody, too_large};
 use super::json;
+use crate::ingest::bounds::{MAX_LABELS, check_labels, check_metadata, check_name, check_uri};
 
-/// Longest URI or title, in bytes.
-const MAX_NAME_BYTES: usize = 2048;
-/// Most labels of a document.
-const MAX_LABELS: usize = 64;
-/// Longest label, in bytes.
-const MAX_LABEL_BYTES: usize = 256;
 /// Most files of one form: each takes memory until all are stored.
 const MAX_FILES: usize = 256;
-/// Most keys of a document's metadata.
-const MAX_METADATA_KEYS: usize = 256;
-/// Longest key of metadata, in bytes.
-const MAX_KEY_BYTES: usize = 256;
-/// Most bytes of a document's metadata, as JSON: it is stored with every document and
-/// read with every source.
-const MAX_METADATA_BYTES: usize = 64 << 10;
 
 /// One document as JSON. An unknown field is refused.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -237,7 +223,7 @@ impl Upload {
                     // Together with what the file says of itself.
                     match check_metadata(&document.metadata) {
                         Ok(()) => documents.push(document),
-                        Err(error) => failed.push((file.uri, error)),
+                        Err(error) => failed.push((file.uri, error.into())),
                     }
                 }
                 Err(error) => failed.push((file.uri, cairn_indexer::Error::from(error).into())),
@@ -250,141 +236,4 @@ impl Upload {
 fn text_of(param: &str, bytes: &Bytes) -> Result<String> {
     let text = std::str::from_utf8(bytes).map(ToOwned::to_owned);
     text.map_err(|_| ApiError::invalid(param, format!("`{param}` is not UTF-8")))
-}
-
-fn check_name(param: &str, name: &str) -> Result<()> {
-    let problem = if name.trim().is_empty() {
-        "is empty"
-    } else if name.len() > MAX_NAME_BYTES {
-        "is longer than 2048 bytes"
-    } else if name.chars().any(char::is_control) {
-        "holds control characters"
-    } else {
-        return Ok(());
-    };
-    Err(ApiError::invalid(
-        param,
-        format!("the name in `{param}` {problem}"),
-    ))
-}
-
-/// A URI is an identity and never a file that Cairn opens; what would climb out
-/// of a folder is refused all the same, for whoever resolves it later.
-fn check_uri(param: &str, uri: &str) -> Result<()> {
-    check_name(param, uri)?;
-    if uri.split(['/', '\\']).any(|segment| segment == "..") || uri.starts_with(['/', '\\']) {
-        return Err(ApiError::invalid(
-            param,
-            format!("the name in `{param}` is a relative path or a URI, without `..`"),
-        ));
-    }
-    Ok(())
-}
-
-/// A fact may not have the name of what filters and results say of the document itself:
-/// labels decide who reads it. Nor may facts be larger than documents.
-fn check_metadata(metadata: &Metadata) -> Result<()> {
-    if let Some(name) = metadata.keys().find(|name| is_reserved_name(name)) {
-        return Err(ApiError::invalid(
-            format!("metadata.{name}"),
-            format!(
-                "`{name}` is no name for a fact: {} stand for the document itself; choose another \
-                 name",
-                RESERVED_NAMES.join(", ")
-            ),
-        ));
-    }
-    let problem = if metadata.len() > MAX_METADATA_KEYS {
-        format!("`metadata` has more than {MAX_METADATA_KEYS} keys")
-    } else if metadata.keys().any(|key| key.len() > MAX_KEY_BYTES) {
-        format!("a key of `metadata` has more than {MAX_KEY_BYTES} bytes")
-    } else if serde_json::to_vec(metadata).is_ok_and(|json| json.len() > MAX_METADATA_BYTES) {
-        format!("`metadata` has more than {MAX_METADATA_BYTES} bytes as JSON")
-    } else {
-        return Ok(());
-    };
-    Err(ApiError::invalid("metadata", problem))
-}
-
-fn check_labels(labels: &BTreeSet<String>) -> Result<()> {
-    if labels.len() > MAX_LABELS {
-        let message = format!("a document has at most {MAX_LABELS} labels");
-        return Err(ApiError::invalid("labels", message));
-    }
-    let bad = |label: &String| {
-        label.trim().is_empty()
-            || label.len() > MAX_LABEL_BYTES
-            || label.chars().any(char::is_control)
-    };
-    if labels.iter().any(bad) {
-        return Err(ApiError::invalid(
-            "labels",
-            "a label has 1 to 256 bytes and no control characters",
-        ));
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_that_climb_or_hide_are_refused() {
-        for good in [
-            "a.md",
-            "docs/a.md",
-            "https://example.com/a?b=c",
-            "..a/b..",
-            "ä ö",
-        ] {
-            check_uri("uri", good).unwrap();
-        }
-        let long = "x".repeat(MAX_NAME_BYTES + 1);
-        for bad in [
-            "",
-            " ",
-            "../a",
-            "a/../b",
-            "a\\..\\b",
-            "/etc/passwd",
-            "\\\\host",
-            "a\0b",
-            &long,
-        ] {
-            assert_eq!(
-                check_uri("uri", bad).unwrap_err().param.as_deref(),
-                Some("uri"),
-                "{bad:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn metadata_has_limits() {
-        let refused = |metadata: serde_json::Value| {
-            let metadata = serde_json::from_value(metadata).unwrap();
-            let error = check_metadata(&metadata).unwrap_err();
-            assert_eq!(error.param.as_deref(), Some("metadata"));
-            error.message
-        };
-        let keys = |count: usize| -> Metadata {
-            (0..count).map(|n| (format!("k{n}"), n.into())).collect()
-        };
-        check_metadata(&keys(256)).unwrap();
-        assert!(refused(serde_json::json!(keys(257))).contains("256 keys"));
-        let long = "k".repeat(257);
-        assert!(refused(serde_json::json!({ long: 1 })).contains("a key"));
-        let text = "v".repeat(64 << 10);
-        assert!(refused(serde_json::json!({ "k": text })).contains("65536 bytes"));
-    }
-
-    #[test]
-    fn labels_have_limits() {
-        let set = |labels: &[&str]| labels.iter().map(|label| (*label).into()).collect();
-        check_labels(&set(&["team:a", "b"])).unwrap();
-        assert!(check_labels(&set(&[""])).is_err());
-        assert!(check_labels(&set(&["a\nb"])).is_err());
-        assert!(check_labels(&(0..65).map(|n| n.to_string()).collect()).is_err());
-    }
 }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cairn_indexer::{Access, Document, DocumentId, PutReport, Snapshot, Writer};
+use cairn_indexer::{Access, DocumentId, PutReport, Ready, Snapshot, Writer};
 use cairn_models::Cancel;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use metrics::{counter, gauge, histogram};
@@ -27,8 +27,9 @@ const QUEUE: usize = 64;
 /// Most jobs of one commit, so that the first one does not wait for long.
 const BATCH: usize = 32;
 
-/// How long a batch waits for another writer of its collection.
-const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a batch waits for another writer of its collection. A folder run lets it in
+/// after some seconds of embedding.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often it looks whether a merge is done while nothing is uploaded.
 const MERGE_LOOK: Duration = Duration::from_secs(1);
@@ -39,8 +40,8 @@ const MERGE_PATIENCE: Duration = Duration::from_millis(200);
 /// What to write.
 #[derive(Clone, Debug)]
 pub enum Work {
-    /// Add or replace documents.
-    Put(Vec<Document>),
+    /// Add or replace documents, which are cut and embedded already.
+    Put(Ready),
     /// Remove a document.
     Delete(DocumentId),
 }
@@ -198,8 +199,8 @@ fn write_group(engine: &Engine, merging: &mut Merging, collection: &str, jobs: V
 
 fn count(work: &Work, result: &Result<Receipt>) {
     let (outcome, documents) = match (work, result) {
-        (Work::Put(documents), Ok(_)) => ("stored", documents.len()),
-        (Work::Put(documents), Err(_)) => ("failed", documents.len()),
+        (Work::Put(documents), Ok(_)) => ("stored", documents.documents().len()),
+        (Work::Put(documents), Err(_)) => ("failed", documents.documents().len()),
         (Work::Delete(_), Ok(receipt)) => ("deleted", usize::from(receipt.deleted)),
         (Work::Delete(_), Err(_)) => ("failed", 1),
     };
@@ -237,11 +238,7 @@ fn write(
         };
         match work {
             Work::Put(documents) => {
-                let documents = documents
-                    .iter()
-                    .map(|document| (document.clone(), None))
-                    .collect();
-                receipt.put = writer.put(documents, cancel)?;
+                receipt.put = writer.put_ready(documents.clone(), cancel)?;
             }
             Work::Delete(_) if !allowed => {}
             Work::Delete(id) => receipt.deleted = writer.delete(*id)?,
@@ -291,7 +288,7 @@ fn allowed(engine: &Engine, collection: &str, work: &[Order<'_>]) -> Result<Vec<
         match work {
             Work::Delete(id) => results.push(may_touch(*id, &put)?),
             Work::Put(documents) => {
-                for document in documents {
+                for document in documents.documents() {
                     if !may_touch(document.id(), &put)? {
                         return Err(ApiError::new(
                             Code::Forbidden,

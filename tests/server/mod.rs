@@ -8,6 +8,7 @@ mod connections;
 mod documents;
 mod door;
 mod errors;
+mod jobs;
 mod keys;
 mod lifecycle;
 mod limits;

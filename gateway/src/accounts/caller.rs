@@ -45,6 +45,9 @@ pub enum Scope {
     /// Add and delete documents.
     #[serde(rename = "documents:write")]
     DocumentsWrite,
+    /// Submit and follow jobs, which add and delete documents.
+    #[serde(rename = "jobs")]
+    Jobs,
     /// Use the OpenAI-compatible routes.
     #[serde(rename = "chat")]
     Chat,
@@ -58,10 +61,11 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Search,
         Self::Query,
         Self::DocumentsWrite,
+        Self::Jobs,
         Self::Chat,
         Self::Metrics,
         Self::Admin,
@@ -73,6 +77,7 @@ impl Scope {
             Self::Search => "search",
             Self::Query => "query",
             Self::DocumentsWrite => "documents:write",
+            Self::Jobs => "jobs",
             Self::Chat => "chat",
             Self::Metrics => "metrics",
             Self::Admin => "admin",

@@ -30,6 +30,7 @@ use context::{CONTEXT_TOKENS, Headings, columns, shortened};
 use grid::Grid;
 
 /// A chunk with what is indexed and embedded for it.
+#[derive(Clone, Debug)]
 pub(crate) struct Piece {
     pub(crate) chunk: Chunk,
     /// The context, untruncated: indexed for words in front of the text.

@@ -8,6 +8,9 @@ mod report;
 mod scope;
 #[cfg(test)]
 mod tests;
+mod turn;
+#[cfg(test)]
+mod turn_tests;
 mod update;
 mod watch;
 
@@ -21,7 +24,7 @@ use cairn_models::{Cancel, Embedder};
 use crate::{Index, Metadata, ParseLimits, Result};
 
 pub use progress::{Phase, RunProgress, RunState};
-pub use report::{FileFailure, FileWarning, RunReport};
+pub use report::{FileFailure, FileWarning, KeptFolder, RunReport};
 pub use watch::watch;
 
 /// What a run adds to every document, and its bounds.
@@ -35,6 +38,12 @@ pub struct RunOptions {
     pub limits: ParseLimits,
     /// Time after which what is there is committed while the run goes on.
     pub commit_interval: Duration,
+    /// How long a run waits for another writer of the collection before it fails with
+    /// kind `Locked`.
+    pub lock_patience: Duration,
+    /// Whether a run may remove more than half of a folder's documents. If not, it keeps
+    /// them and says so in [`RunReport::kept`]: the folder may only not be mounted.
+    pub remove_most: bool,
     /// Files and folders that are left out, such as the data folder. The
     /// collection's own folder always is.
     pub exclude: Vec<PathBuf>,
@@ -47,6 +56,8 @@ impl Default for RunOptions {
             metadata: Metadata::new(),
             limits: ParseLimits::default(),
             commit_interval: Duration::from_secs(30),
+            lock_patience: Duration::from_secs(60),
+            remove_most: true,
             exclude: Vec::new(),
         }
     }
@@ -66,6 +77,9 @@ impl Default for RunOptions {
 /// whose file can no longer be parsed is removed, which [`RunReport::warnings`]
 /// says; one whose file cannot be read at the moment stays.
 ///
+/// A run waits for another writer of the collection, and lets one in that waits: uploads
+/// and other runs go on beside a long one.
+///
 /// Cancelling commits what is whole and returns the report with
 /// [`RunReport::cancelled`].
 ///
@@ -82,12 +96,9 @@ pub fn index_paths(
     cancel: &Cancel,
 ) -> Result<RunReport> {
     let start = Instant::now();
-    let mut writer = index.writer(embedder)?;
-    let report = update::update(roots, index, &mut writer, options, progress, cancel)?;
-    if report.cancelled {
-        // Whoever stops the run does not want to wait for merges.
-        drop(writer);
-    } else {
+    let (report, writer) = update::update(roots, index, embedder, options, progress, cancel)?;
+    // Whoever stops a run does not want to wait for merges.
+    if let Some(writer) = writer.filter(|_| !report.cancelled) {
         writer.close()?;
     }
     Ok(RunReport {

@@ -26,6 +26,9 @@ pub struct RunReport {
     /// What could not be read of files that were, and documents whose file can no
     /// longer be parsed.
     pub warnings: Vec<FileWarning>,
+    /// Folders most of whose files are gone, and whose documents were kept
+    /// ([`super::RunOptions::remove_most`]).
+    pub kept: Vec<KeptFolder>,
     /// Chunks of new and changed documents.
     pub chunks: usize,
     /// Chunks that the embedder read.
@@ -56,4 +59,17 @@ pub struct FileFailure {
     pub kind: ErrorKind,
     /// What happened and what to do.
     pub message: String,
+}
+
+/// A folder most of whose files are gone.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct KeptFolder {
+    /// The folder.
+    pub path: String,
+    /// The name that its documents' URIs begin with.
+    pub root: String,
+    /// Documents whose files are gone.
+    pub gone: usize,
+    /// Documents that it had.
+    pub of: usize,
 }

@@ -1,11 +1,11 @@
 //! One run: what is there, what has changed, what is gone.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use cairn_models::Cancel;
+use cairn_models::{Cancel, Embedder};
 
 use crate::store::{KnownFailure, Root};
 use crate::walk::{SkipReason, Walk, WalkOptions, WalkedFile, walk};
@@ -13,7 +13,10 @@ use crate::{Document, DocumentId, Error, ErrorKind, Fingerprint, Index, Result, 
 
 use super::pipeline::{Job, Outcome, Pipeline, is_about_contents};
 use super::scope::{Scope, is_within, resolve};
-use super::{FileFailure, FileWarning, Phase, RunOptions, RunProgress, RunReport, RunState};
+use super::turn;
+use super::{
+    FileFailure, FileWarning, KeptFolder, Phase, RunOptions, RunProgress, RunReport, RunState,
+};
 
 /// A batch is put into the collection at this much text or this many documents:
 /// enough for the embedder to sort by length.
@@ -26,12 +29,17 @@ const CLOCK_SLACK_NS: i128 = 2_000_000_000;
 
 /// The state of a run.
 struct Run<'a> {
-    writer: &'a mut Writer,
+    index: &'a Index,
+    embedder: Arc<dyn Embedder>,
+    /// Open while nobody else wants to write.
+    writer: Option<Writer>,
     options: &'a RunOptions,
     progress: &'a dyn RunProgress,
     cancel: &'a Cancel,
     base: Arc<Snapshot>,
     roots: BTreeMap<String, Root>,
+    /// Keys of the roots that this run indexes.
+    own: BTreeSet<String>,
     /// Stands for everything but the file that a document is made from.
     inputs: String,
     report: RunReport,
@@ -45,14 +53,23 @@ struct Listing {
     walk: Walk,
 }
 
+/// Runs once. The second result is the writer, which may still merge segments.
 pub(super) fn update(
     paths: &[PathBuf],
     index: &Index,
-    writer: &mut Writer,
+    embedder: Arc<dyn Embedder>,
     options: &RunOptions,
     progress: &dyn RunProgress,
     cancel: &Cancel,
-) -> Result<RunReport> {
+) -> Result<(RunReport, Option<Writer>)> {
+    let writer = turn::take(index, &embedder, options.lock_patience, cancel)?;
+    let Some(writer) = writer else {
+        let report = RunReport {
+            cancelled: true,
+            ..RunReport::default()
+        };
+        return Ok((report, None));
+    };
     let mut roots = writer.roots().clone();
     let (scopes, absorbed) = resolve(paths, &mut roots)?;
     let mut run = Run {
@@ -61,10 +78,13 @@ pub(super) fn update(
         report: RunReport::default(),
         state: RunState::default(),
         last_commit: Instant::now(),
-        writer,
+        index,
+        embedder,
+        writer: Some(writer),
         options,
         progress,
         cancel,
+        own: scopes.iter().map(|scope| scope.root.clone()).collect(),
         roots,
     };
     let listings = run.scan(scopes, index)?;
@@ -72,20 +92,8 @@ pub(super) fn update(
     run.report.cancelled = !run.index(&jobs, &keys)?;
     if !run.report.cancelled {
         run.remove_gone(&listings, &absorbed)?;
-    } else {
-        // Their documents are still there, and still theirs.
-        let before = run.writer.roots();
-        let kept = absorbed
-            .iter()
-            .filter_map(|key| Some((key.clone(), before.get(key)?.clone())));
-        let kept: Vec<_> = kept.collect();
-        run.roots.extend(kept);
     }
-    run.writer.set_roots(run.roots);
-    run.state.phase = Phase::Commit;
-    progress.update(&run.state);
-    run.writer.commit()?;
-    Ok(run.report)
+    run.finish(&absorbed)
 }
 
 /// Labels, metadata and the version whose parsers read the files: another value
@@ -294,25 +302,89 @@ impl Run<'_> {
             Err(error) => return Err(error),
         }
         if self.last_commit.elapsed() >= self.options.commit_interval {
-            self.writer.commit()?;
+            self.writer()?.commit()?;
             self.last_commit = Instant::now();
         }
+        self.give_way()
+    }
+
+    /// The writer, after a wait where somebody else was let in.
+    fn writer(&mut self) -> Result<&mut Writer> {
+        if self.writer.is_none() {
+            let (embedder, patience) = (&self.embedder, self.options.lock_patience);
+            let taken = turn::take(self.index, embedder, patience, self.cancel)?;
+            let writer =
+                taken.ok_or_else(|| Error::new(ErrorKind::Cancelled, "the run was cancelled"))?;
+            turn::adopt(&mut self.roots, writer.roots(), &self.own)?;
+            self.writer = Some(writer);
+        }
+        self.writer
+            .as_mut()
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "the writer has gone"))
+    }
+
+    /// Commits what is whole and lets another writer in, where one waits. Segments that are
+    /// being merged would be lost, so they are merged first.
+    fn give_way(&mut self) -> Result<()> {
+        let wanted = |writer: &mut Writer| !writer.is_merging() && writer.is_wanted();
+        let Some(mut writer) = self.writer.take_if(wanted) else {
+            return Ok(());
+        };
+        // The name of a root is this run's from now on, whoever writes meanwhile.
+        let mut roots = writer.roots().clone();
+        for key in &self.own {
+            if let Some(root) = self.roots.get(key) {
+                roots.insert(key.clone(), root.clone());
+            }
+        }
+        writer.set_roots(roots);
+        writer.commit()?;
+        self.last_commit = Instant::now();
+        drop(writer);
+        turn::let_in();
         Ok(())
+    }
+
+    /// The last commit. Folders that were to become part of another one are still there,
+    /// and still theirs, if the run was cancelled.
+    fn finish(mut self, absorbed: &[String]) -> Result<(RunReport, Option<Writer>)> {
+        self.state.phase = Phase::Commit;
+        self.progress.update(&self.state);
+        let cancelled = self.report.cancelled;
+        if cancelled && self.writer.is_none() {
+            // What was whole was committed when the writer was given away.
+            return Ok((self.report, None));
+        }
+        let before = self.writer()?.roots().clone();
+        let mut roots = std::mem::take(&mut self.roots);
+        for key in absorbed {
+            match before.get(key) {
+                Some(root) if cancelled => roots.insert(key.clone(), root.clone()),
+                _ => roots.remove(key),
+            };
+        }
+        let writer = self.writer()?;
+        writer.set_roots(roots);
+        writer.commit()?;
+        Ok((self.report, self.writer))
     }
 
     fn try_put(&mut self, batch: &[(&Job, &str, Document, Fingerprint)]) -> Result<()> {
         let documents = batch
             .iter()
             .map(|(_, _, document, fingerprint)| (document.clone(), Some(fingerprint.clone())));
-        let (progress, state) = (self.progress, &mut self.state);
-        let before = state.embedded;
-        let reports = self
-            .writer
-            .put_observed(documents.collect(), self.cancel, &mut |chunks| {
-                state.embedded += chunks;
-                progress.update(state);
-            });
-        let reports = reports.inspect_err(|_| self.state.embedded = before)?;
+        let (embedder, cancel) = (Arc::clone(&self.embedder), self.cancel);
+        let documents = documents.collect();
+        let (mut ready, unknown) = self.writer()?.cut(documents, cancel)?;
+        let before = self.state.embedded;
+        // Others may write while the embedder reads, also many times.
+        let embedded = ready.embed(unknown, embedder.as_ref(), cancel, &mut |chunks| {
+            self.state.embedded += chunks;
+            self.progress.update(&self.state);
+            self.give_way()
+        });
+        let put = embedded.and_then(|()| self.writer()?.put_ready(ready, cancel));
+        let reports = put.inspect_err(|_| self.state.embedded = before)?;
         for ((job, root, document, _), report) in batch.iter().zip(reports) {
             let is_new = self.base.file(document.id()).is_none();
             *(if is_new {
@@ -353,7 +425,7 @@ impl Run<'_> {
             message: error.message().to_owned(),
         });
         if is_about_contents(error.kind()) {
-            if self.writer.delete(DocumentId::of_uri(&job.uri))? {
+            if self.writer()?.delete(DocumentId::of_uri(&job.uri))? {
                 self.report.deleted += 1;
                 self.report.warnings.push(FileWarning {
                     path: job.path.display().to_string(),
@@ -405,8 +477,28 @@ impl Run<'_> {
                 || (!covered && absorbed.iter().any(|root| is_within(uri, root)))
         };
         let base = Arc::clone(&self.base);
+        let mut kept = Vec::new();
+        if !self.options.remove_most {
+            for Listing { scope, .. } in listings.iter().filter(|listing| !listing.scope.is_file) {
+                let own = base.files().filter(|(_, uri)| scope.covers(uri));
+                let (lost, of) = own.fold((0, 0), |(lost, of), (_, uri)| {
+                    (lost + usize::from(gone(uri)), of + 1)
+                });
+                // The only document of a folder goes when its file does.
+                if of > 1 && lost * 2 > of {
+                    kept.push(scope.uri.clone());
+                    self.report.kept.push(KeptFolder {
+                        path: scope.path.display().to_string(),
+                        root: scope.uri.clone(),
+                        gone: lost,
+                        of,
+                    });
+                }
+            }
+        }
         for (id, uri) in base.files() {
-            if gone(uri) && self.writer.delete(id)? {
+            let stays = kept.iter().any(|root| is_within(uri, root));
+            if !stays && gone(uri) && self.writer()?.delete(id)? {
                 self.report.deleted += 1;
             }
         }

@@ -95,7 +95,13 @@ impl Index {
         embedder: &Arc<dyn Embedder>,
         patience: Duration,
     ) -> Result<Writer> {
-        lock::wait(patience, || self.writer(Arc::clone(embedder)))
+        lock::wait_in_line(&self.shared.dir, patience, || {
+            self.writer(Arc::clone(embedder))
+        })
+    }
+
+    pub(super) fn settings(&self) -> &IndexSettings {
+        &self.shared.settings
     }
 
     /// Where it lives.

@@ -29,6 +29,49 @@ pub(super) fn wait<T>(most: Duration, mut take: impl FnMut() -> Result<T>) -> Re
     }
 }
 
+/// Locked, and shared, by those who wait for the writer.
+const WAITING_FILE: &str = "waiting";
+
+/// Takes the lock of the collection in `dir` by `take`, for as long as `most`. Meanwhile the
+/// writer that has it sees that it is wanted.
+pub(super) fn wait_in_line<T>(
+    dir: &Path,
+    most: Duration,
+    mut take: impl FnMut() -> Result<T>,
+) -> Result<T> {
+    match take() {
+        Err(error) if error.kind() == ErrorKind::Locked && !most.is_zero() => {}
+        result => return result,
+    }
+    // A folder that takes no file takes no writer either: `take` says so.
+    let line = waiting(dir).ok();
+    let line = line.inspect(|file| drop(file.lock_shared()));
+    let result = wait(most, take);
+    drop(line);
+    result
+}
+
+/// Whether somebody waits for the lock of `dir`.
+pub(super) fn is_wanted(dir: &Path) -> bool {
+    let Ok(file) = waiting(dir) else { return false };
+    match file.try_lock() {
+        Err(error) => matches!(error, TryLockError::WouldBlock),
+        Ok(()) => {
+            let _ = file.unlock();
+            false
+        }
+    }
+}
+
+fn waiting(dir: &Path) -> std::io::Result<File> {
+    private::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(dir.join(WAITING_FILE))
+}
+
 /// Held as long as it lives.
 #[derive(Debug)]
 pub(super) struct WriterLock(File);

@@ -28,6 +28,7 @@ mod plan;
 mod postings;
 #[cfg(test)]
 mod power_tests;
+mod ready;
 mod roots;
 mod schema;
 mod search;
@@ -45,6 +46,7 @@ mod writer;
 
 pub use copy::copy_commit;
 pub use index::Index;
+pub use ready::Ready;
 pub(crate) use roots::{KnownFailure, Root};
 pub use selection::Selection;
 pub use settings::{Bm25, IndexSettings};

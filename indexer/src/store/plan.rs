@@ -1,22 +1,18 @@
 //! What a `put` will do: chunks, and where the vector of each comes from.
 //! Changes nothing, so that a put that fails or is cancelled has not happened.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use cairn_models::{Cancel, Embedder};
-use rayon::prelude::*;
+use cairn_models::Cancel;
 
-use crate::chunk::{Piece, chunk, pool};
-use crate::{Document, DocumentId, Error, ErrorKind, Result};
+use crate::chunk::Piece;
+use crate::{DocumentId, Error, ErrorKind, Result};
 
 use super::pending::{Hash, Pending};
+use super::ready::{Cut, Ready};
 use super::schema::Record;
-use super::{Fingerprint, IndexSettings, PutReport, Snapshot};
-
-/// Chunks that the embedder gets at once: enough to sort by length and fill its
-/// batches, few enough to notice a cancellation soon.
-const EMBED_BATCH: usize = 256;
+use super::{PutReport, Snapshot};
 
 /// Where the vector of a chunk comes from.
 pub(super) enum Source {
@@ -40,58 +36,54 @@ pub(super) struct Prepared {
 
 /// The documents of a batch, in its order.
 pub(super) struct Plan {
-    /// None for one that a later document of the batch replaces.
+    /// `None` for one that a later document of the batch replaces.
     pub(super) documents: Vec<Option<Prepared>>,
-    /// Inputs of the chunks that are new.
-    pub(super) to_embed: Vec<Vec<String>>,
+    /// The chunks that are new.
+    pub(super) new: Vec<New>,
+}
+
+/// A chunk whose vector nothing in the collection has.
+pub(super) enum New {
+    /// What the embedder is to read.
+    Inputs(Vec<String>),
+    /// Read before the writer was opened.
+    Vector(Vec<f32>),
 }
 
 /// What is known when a plan is made.
 pub(super) struct Planner<'a> {
     pub(super) base: &'a Snapshot,
     pub(super) pending: &'a Pending,
-    pub(super) embedder: &'a dyn Embedder,
-    pub(super) settings: &'a IndexSettings,
 }
 
 impl Planner<'_> {
-    /// Cuts the documents, and finds out which chunks are new. Superseded
-    /// documents of the batch are none.
-    pub(super) fn plan(
-        &self,
-        documents: Vec<(Document, Option<Fingerprint>)>,
-        cancel: &Cancel,
-    ) -> Result<Plan> {
-        let cut: Result<Vec<Vec<Piece>>> = documents
-            .par_iter()
-            .map(|(document, _)| {
-                cancel.check()?;
-                if document.uri.is_empty() {
-                    return Err(Error::new(
-                        ErrorKind::InvalidInput,
-                        "a document needs a URI",
-                    ));
-                }
-                chunk(document, self.embedder, self.settings)
-            })
-            .collect();
+    /// Finds out which chunks of the documents are new. A document that a later one of
+    /// the batch supersedes is `None`.
+    pub(super) fn plan(&self, ready: Ready, cancel: &Cancel) -> Result<Plan> {
+        let Ready {
+            documents,
+            mut vectors,
+        } = ready;
         let last: HashMap<_, _> = documents
             .iter()
             .enumerate()
-            .map(|(at, (document, _))| (document.id(), at))
+            .map(|(at, cut)| (cut.document.id(), at))
             .collect();
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         let mut plan = Plan {
             documents: Vec::with_capacity(documents.len()),
-            to_embed: Vec::new(),
+            new: Vec::new(),
         };
         let mut planned = HashMap::new();
-        for (at, ((document, fingerprint), mut pieces)) in
-            documents.into_iter().zip(cut?).enumerate()
-        {
+        for (at, cut) in documents.into_iter().enumerate() {
             cancel.check()?;
+            let Cut {
+                document,
+                fingerprint,
+                mut pieces,
+            } = cut;
             let id = document.id();
             if last.get(&id) != Some(&at) {
                 plan.documents.push(None);
@@ -105,9 +97,19 @@ impl Planner<'_> {
             };
             let mut sources = Vec::with_capacity(pieces.len());
             for piece in &mut pieces {
-                let before = plan.to_embed.len();
-                sources.push(self.source(piece, &mut own, &mut planned, &mut plan.to_embed)?);
-                report.embedded += plan.to_embed.len() - before;
+                let known = self.known(piece, &mut own)?;
+                let source = known.unwrap_or_else(|| {
+                    let next = plan.new.len();
+                    Source::New(*planned.entry(piece.hash).or_insert(next))
+                });
+                if matches!(source, Source::New(at) if at == plan.new.len()) {
+                    report.embedded += 1;
+                    plan.new.push(match vectors.remove(&piece.hash) {
+                        Some(vector) => New::Vector(vector),
+                        None => New::Inputs(std::mem::take(&mut piece.inputs)),
+                    });
+                }
+                sources.push(source);
             }
             report.reused = report.chunks - report.embedded;
             let record = Record::new(&document, fingerprint, pieces.len(), now.as_secs() as i64);
@@ -167,56 +169,29 @@ impl Planner<'_> {
         Ok(own)
     }
 
-    fn source(
-        &self,
-        piece: &mut Piece,
-        own: &mut HashMap<Hash, Vec<u64>>,
-        planned: &mut HashMap<Hash, usize>,
-        to_embed: &mut Vec<Vec<String>>,
-    ) -> Result<Source> {
+    /// Where the collection has a vector for `piece`.
+    fn known(&self, piece: &Piece, own: &mut HashMap<Hash, Vec<u64>>) -> Result<Option<Source>> {
         if let Some(row) = own.get_mut(&piece.hash).and_then(Vec::pop) {
-            return Ok(Source::Own(row));
-        }
-        if let Some(&at) = planned.get(&piece.hash) {
-            return Ok(Source::New(at));
+            return Ok(Some(Source::Own(row)));
         }
         if let Some(vector) = self.pending.vector(&piece.hash)? {
-            return Ok(Source::Copy(vector));
+            return Ok(Some(Source::Copy(vector)));
         }
-        if let Some(&chunk) = self.base.with_hash(&piece.hash)?.first() {
-            return Ok(Source::Copy(self.base.vector(chunk)?));
+        match self.base.with_hash(&piece.hash)?.first() {
+            Some(&chunk) => Ok(Some(Source::Copy(self.base.vector(chunk)?))),
+            None => Ok(None),
         }
-        planned.insert(piece.hash, to_embed.len());
-        to_embed.push(std::mem::take(&mut piece.inputs));
-        Ok(Source::New(to_embed.len() - 1))
     }
 
-    /// One vector for each chunk's inputs.
-    pub(super) fn embed(
-        &self,
-        chunks: &[Vec<String>],
-        cancel: &Cancel,
-        on_embedded: &mut dyn FnMut(usize),
-    ) -> Result<Vec<Vec<f32>>> {
-        let dimension = self.embedder.dimension();
-        let mut pooled = Vec::with_capacity(chunks.len());
-        for batch in chunks.chunks(EMBED_BATCH) {
-            cancel.check()?;
-            let inputs: Vec<&str> = batch.iter().flatten().map(String::as_str).collect();
-            let vectors = self.embedder.embed(&inputs, cancel)?;
-            if vectors.len() != inputs.len() || vectors.iter().any(|v| v.len() != dimension) {
-                let id = self.embedder.id();
-                let message = format!("{id} did not give one vector for each text");
-                return Err(Error::new(ErrorKind::Model, message));
+    /// Inputs of the chunks of `documents` for which the collection has no vector, once each.
+    pub(super) fn unknown(&self, documents: &[Cut]) -> Result<Vec<(Hash, Vec<String>)>> {
+        let mut seen = HashSet::new();
+        let mut unknown = Vec::new();
+        for piece in documents.iter().flat_map(|cut| &cut.pieces) {
+            if seen.insert(piece.hash) && self.known(piece, &mut HashMap::new())?.is_none() {
+                unknown.push((piece.hash, piece.inputs.clone()));
             }
-            let mut rest = vectors.as_slice();
-            for inputs in batch {
-                let (windows, after) = rest.split_at(inputs.len());
-                pooled.push(pool(windows));
-                rest = after;
-            }
-            on_embedded(batch.len());
         }
-        Ok(pooled)
+        Ok(unknown)
     }
 }

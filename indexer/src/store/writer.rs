@@ -20,6 +20,7 @@ use super::payload::{EmbedderEntry, FORMAT, Payload};
 use super::pending::{Hash, Pending};
 use super::plan::{Planner, Prepared, Source};
 use super::postings::PostingsWriter;
+use super::ready::{Ready, vectors_of};
 use super::schema::chunk_to_json;
 use super::segments::{self, Merge};
 use super::twins::text_hash;
@@ -132,29 +133,44 @@ impl Writer {
         documents: Vec<(Document, Option<Fingerprint>)>,
         cancel: &Cancel,
     ) -> Result<Vec<PutReport>> {
-        self.put_observed(documents, cancel, &mut |_| {})
+        let settings = &self.shared.settings;
+        let ready = Ready::cut(documents, self.embedder.as_ref(), settings, cancel)?;
+        self.put_ready(ready, cancel)
     }
 
-    /// As [`Writer::put`]; `on_embedded` is told each time how many more chunks
-    /// the embedder has read.
-    pub(crate) fn put_observed(
-        &mut self,
+    /// Cuts `documents` into chunks, and says which of them neither the last commit nor
+    /// this writer has a vector for.
+    pub(crate) fn cut(
+        &self,
         documents: Vec<(Document, Option<Fingerprint>)>,
         cancel: &Cancel,
-        on_embedded: &mut dyn FnMut(usize),
-    ) -> Result<Vec<PutReport>> {
+    ) -> Result<(Ready, Vec<(Hash, Vec<String>)>)> {
+        let settings = &self.shared.settings;
+        let ready = Ready::cut(documents, self.embedder.as_ref(), settings, cancel)?;
+        let unknown = self.planner().unknown(&ready.documents)?;
+        Ok((ready, unknown))
+    }
+
+    fn planner(&self) -> Planner<'_> {
+        Planner {
+            base: &self.base,
+            pending: &self.pending,
+        }
+    }
+
+    /// As [`Writer::put`], of documents that were prepared before the writer was opened:
+    /// only chunks whose vectors have gone from the collection since are embedded here.
+    ///
+    /// # Errors
+    /// As [`Writer::put`].
+    pub fn put_ready(&mut self, ready: Ready, cancel: &Cancel) -> Result<Vec<PutReport>> {
         self.mend()?;
         if self.pending.num_bytes() >= VECTORS_BUFFER_NUM_BYTES {
             self.flush_vectors()?;
         }
-        let planner = Planner {
-            base: &self.base,
-            pending: &self.pending,
-            embedder: self.embedder.as_ref(),
-            settings: &self.shared.settings,
-        };
-        let plan = planner.plan(documents, cancel)?;
-        let vectors = planner.embed(&plan.to_embed, cancel, on_embedded)?;
+        let plan = self.planner().plan(ready, cancel)?;
+        let embedder = self.embedder.as_ref();
+        let vectors = vectors_of(plan.new, embedder, cancel, &mut |_| Ok(()))?;
         let written = plan
             .documents
             .iter()
@@ -421,6 +437,11 @@ impl Writer {
         let segment = Segment::open(&dir, &meta)?;
         self.pending.set_flushed(meta, segment);
         Ok(())
+    }
+
+    /// Whether another writer waits for this one to end.
+    pub(crate) fn is_wanted(&self) -> bool {
+        lock::is_wanted(&self.shared.dir)
     }
 
     /// Whether vector segments are being merged beside this writer. The result

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod gateway;
+mod jobs;
 mod layers;
 mod schema;
 mod trust;

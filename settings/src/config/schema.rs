@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::accounts::{Batches, KeyLimits, Otel, PriceConfig, Samples};
 pub use super::gateway::*;
+pub use super::jobs::*;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,6 +27,7 @@ pub struct Config {
     #[serde(default)]
     pub limits: KeyLimits,
     pub batches: Batches,
+    pub jobs: Jobs,
     pub deadlines: BTreeMap<String, Deadlines>,
     pub routes: BTreeMap<String, RouteConfig>,
     pub cache: Cache,
@@ -263,6 +265,30 @@ impl Config {
             (
                 "chunking.embed_window must be at least 16",
                 self.chunking.embed_window >= 16,
+            ),
+            (
+                "jobs.workers must be at least 1 and at most jobs.max_workers",
+                (1..=self.jobs.max_workers).contains(&self.jobs.workers),
+            ),
+            (
+                "jobs.max_workers must be at most 256",
+                self.jobs.max_workers <= 256,
+            ),
+            (
+                "jobs.lease_seconds must be at least 5",
+                self.jobs.lease_seconds >= 5,
+            ),
+            (
+                "jobs.max_attempts must be at least 1",
+                self.jobs.max_attempts >= 1,
+            ),
+            (
+                "jobs.max_seconds must be at least 1",
+                self.jobs.max_seconds >= 1,
+            ),
+            (
+                "jobs.fetch.timeout_seconds must be at least 1",
+                self.jobs.fetch.timeout_seconds >= 1,
             ),
             (
                 "retrieval.top_k must be at least 1",

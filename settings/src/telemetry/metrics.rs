@@ -68,6 +68,15 @@ pub const WRITE_QUEUE: &str = "cairn_write_queue";
 pub const DOCUMENTS: &str = "cairn_documents_total";
 /// Seconds of one batch of the writer: embed, commit and fsync.
 pub const WRITE_SECONDS: &str = "cairn_write_seconds";
+/// Jobs that run now, in this process.
+pub const JOBS_RUNNING: &str = "cairn_jobs_running";
+/// Jobs that a worker could take now.
+pub const JOBS_READY: &str = "cairn_jobs_ready";
+/// Seconds that the oldest of those has waited.
+pub const JOBS_OLDEST_SECONDS: &str = "cairn_jobs_oldest_ready_seconds";
+/// Attempts that ended in this process, by `outcome`: `done`, `failed`, `cancelled`,
+/// `asked`, `released` or `stale`.
+pub const JOBS_ENDED: &str = "cairn_job_attempts_total";
 
 /// Bounds of histograms in seconds: from a word search to a slow answer.
 const SECONDS: &[f64] = &[
@@ -142,6 +151,14 @@ fn describe() {
     describe_gauge!(INDEX_GENERATION, "Number of the last commit");
     describe_gauge!(WRITE_QUEUE, "Uploads and deletions waiting for the writer");
     describe_counter!(DOCUMENTS, "Documents written or deleted");
+    describe_gauge!(JOBS_RUNNING, "Jobs that run in this process");
+    describe_gauge!(JOBS_READY, "Jobs that a worker could take now");
+    describe_gauge!(
+        JOBS_OLDEST_SECONDS,
+        Unit::Seconds,
+        "Time that the oldest of those has waited"
+    );
+    describe_counter!(JOBS_ENDED, "Attempts of jobs that ended, by outcome");
     describe_histogram!(
         WRITE_SECONDS,
         Unit::Seconds,

@@ -8,16 +8,16 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
-use cairn_indexer::{Access, DocumentId, Metadata, StoredDocument};
+use cairn_indexer::{Access, Document, DocumentId, Metadata, Ready, StoredDocument};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::server::auth::access_of;
 use crate::server::error::{ApiError, Code, ErrorBody, Result};
 use crate::server::extract::QueryString;
-use crate::server::limits::blocking;
+use crate::server::limits::{CancelOnDrop, blocking};
 use crate::server::owners::Most;
-use crate::server::state::Service;
+use crate::server::state::{Core, Service};
 use crate::server::upload::{self, UploadBody};
 use crate::server::writer::Work;
 use cairn_gateway::accounts::Caller;
@@ -201,7 +201,7 @@ pub(crate) struct DeleteParams {
     collection: Option<String>,
 }
 
-fn collection_or_default(service: &Service, name: Option<String>) -> String {
+pub(super) fn collection_or_default(service: &Service, name: Option<String>) -> String {
     name.unwrap_or_else(|| service.config().storage.collection.clone())
 }
 
@@ -323,7 +323,11 @@ pub(crate) async fn show(
 
 /// Opens the collection of an upload, or makes it where `caller` may. Here and not by the
 /// writer, which all collections share: one that opens slowly holds up nobody else.
-async fn open_collection(service: &Arc<Service>, name: &str, caller: &Caller) -> Result<()> {
+pub(super) async fn open_collection(
+    service: &Arc<Service>,
+    name: &str,
+    caller: &Caller,
+) -> Result<()> {
     let engine = service.core()?.engine.clone();
     let (service, name, caller) = (Arc::clone(service), name.to_owned(), caller.clone());
     blocking(move || {
@@ -338,6 +342,24 @@ async fn open_collection(service: &Arc<Service>, name: &str, caller: &Caller) ->
             engine.create_collection(&name)?;
         }
         Ok(())
+    })
+    .await
+}
+
+/// Cuts and embeds documents, while others write. A client that goes away ends it.
+async fn prepare(core: &Core, collection: &str, documents: Vec<Document>) -> Result<Ready> {
+    let (engine, name) = (core.engine.clone(), collection.to_owned());
+    let cancel = CancelOnDrop::default();
+    let token = cancel.token();
+    blocking(move || {
+        let embedder = engine.embedder().ok_or_else(|| {
+            ApiError::new(
+                Code::ModelFailed,
+                "documents need an embedder; set models.embedder",
+            )
+        })?;
+        let index = engine.current_collection(&name)?;
+        Ok(index.prepare(documents, embedder.as_ref(), &token)?)
     })
     .await
 }
@@ -398,9 +420,10 @@ pub(crate) async fn upload(
             )
         })
         .collect();
+    let ready = prepare(core, &collection, documents).await?;
     let receipt = core
         .writes
-        .write(&collection, Work::Put(documents), &access_of(&caller))
+        .write(&collection, Work::Put(ready), &access_of(&caller))
         .await?;
     let reads_everything = access_of(&caller) == Access::All;
     let stored = names.into_iter().zip(receipt.put);

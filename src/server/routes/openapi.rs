@@ -3,7 +3,9 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{batches, chat, collections, documents, health, metrics, query, search};
+use super::{
+    batches, chat, collections, documents, health, jobs, metrics, query, search, webhooks,
+};
 use crate::server::error::ErrorBody;
 use cairn_engine::answer::{Answered, Citation, Done};
 use cairn_engine::retrieve::SearchResponse;
@@ -34,6 +36,19 @@ use cairn_engine::retrieve::SearchResponse;
         batches::show,
         batches::results,
         batches::cancel,
+        jobs::submit,
+        jobs::list,
+        jobs::show,
+        jobs::events,
+        jobs::cancel,
+        jobs::retry,
+        jobs::input,
+        jobs::delete,
+        webhooks::create,
+        webhooks::list,
+        webhooks::delete,
+        webhooks::rotate,
+        webhooks::deliveries,
         health::health,
         health::ready,
         metrics::metrics,
@@ -43,6 +58,7 @@ use cairn_engine::retrieve::SearchResponse;
     tags(
         (name = "questions", description = "Ask and search"),
         (name = "documents", description = "What is searched"),
+        (name = "jobs", description = "Work that is done in its own time"),
         (name = "models", description = "Language models behind the gateway"),
         (name = "operations", description = "Health, figures and this document"),
     ),

@@ -1,0 +1,50 @@
+//! `cairn worker`: works on the jobs of a data folder, without serving anything.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::context::Context;
+use super::loading::{self, Models, Wanted};
+use super::{Outcome, interrupt, serve};
+use crate::ingest::worker::Worker;
+use crate::ingest::{notify, setup};
+
+/// How long jobs may take to end after a signal before they are given back.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Works until a signal.
+pub(super) fn run(context: &Context) -> anyhow::Result<Outcome> {
+    let runtime = serve::runtime()?;
+    let stop = CancellationToken::new();
+    let (token, quiet) = (stop.clone(), context.quiet);
+    interrupt::on_interrupt(move || {
+        if !quiet {
+            super::progress::line("Stopping: jobs may end; press Ctrl-C again to abort");
+        }
+        token.cancel();
+    })?;
+    let wanted = Wanted {
+        embedder: true,
+        reranker: false,
+    };
+    let engine = loading::engine(context, wanted)?;
+    let limits = Models::new(context)?.parse_limits();
+    let config = &context.config;
+    let tools = setup::tools(config, engine, limits)?;
+    runtime.block_on(async {
+        let queue = setup::open(config).await?;
+        let told = tokio::spawn(notify::run(queue.clone(), config.clone()));
+        let worker = Worker::new(
+            Arc::new(queue),
+            tools,
+            config.jobs.clone(),
+            &config.storage.data_dir,
+        )?;
+        context.say("Working on jobs until Ctrl-C.");
+        worker.run(stop, DRAIN).await;
+        told.abort();
+        Ok(Outcome::Done)
+    })
+}

@@ -1,0 +1,125 @@
+//! `folder`: brings the collection up to date with a file or folder of this machine.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cairn_indexer::RunOptions;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Checks, Kind, Marks, Plan, input, read};
+use crate::ingest::task::{Stop, Task};
+use crate::ingest::{Payload, Refusal, report};
+
+/// How long a run waits for another writer before its job is put back.
+const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Indexes a file or folder.
+#[derive(Debug)]
+pub(super) struct Folder;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields {
+    path: PathBuf,
+    #[serde(default)]
+    metadata: cairn_indexer::Metadata,
+    #[serde(default)]
+    labels: std::collections::BTreeSet<String>,
+    #[serde(default)]
+    remove_most: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Input {
+    path: PathBuf,
+    remove_most: bool,
+    #[serde(flatten)]
+    marks: Marks,
+}
+
+impl Kind for Folder {
+    fn name(&self) -> &'static str {
+        "folder"
+    }
+
+    fn check(&self, fields: Value, checks: &Checks<'_>) -> Result<Plan, Refusal> {
+        let fields: Fields = read(fields)?;
+        let marks = Marks {
+            metadata: fields.metadata,
+            labels: fields.labels,
+        };
+        marks.check(checks.asker)?;
+        let path = permitted(&fields.path, checks)?;
+        let order = format!("folder:{}:{}", checks.collection, path.display());
+        let input = Input {
+            path,
+            remove_most: fields.remove_most,
+            marks,
+        };
+        Ok(Plan {
+            unique_key: Some(format!("folder:{}:{}", checks.collection, json!(input))),
+            input: json!(input),
+            ordering_key: Some(order),
+            source: None,
+        })
+    }
+
+    fn run(&self, payload: &Payload, task: &Task) -> Result<Value, Stop> {
+        let Input {
+            path,
+            remove_most,
+            marks,
+        } = input(payload)?;
+        // Whoever reads only some documents must not delete others with a folder run.
+        if payload.held.is_some() {
+            return Err(Stop::permanent(
+                "a folder is indexed by callers who may read every document",
+            ));
+        }
+        let tools = task.tools();
+        let index = task.collection(payload)?;
+        let options = RunOptions {
+            labels: marks.labels,
+            metadata: marks.metadata,
+            limits: tools.parse_limits.clone(),
+            commit_interval: tools.commit_interval,
+            lock_patience: LOCK_PATIENCE,
+            exclude: vec![tools.data_dir.clone()],
+            remove_most: remove_most || task.is_confirmed(),
+        };
+        let shown = report::Shown::new(task);
+        let embedder = task.embedder()?;
+        let roots = [path];
+        let run =
+            cairn_indexer::index_paths(&roots, &index, embedder, &options, &shown, task.cancel())?;
+        report::outcome(run, task)
+    }
+}
+
+/// The canonical path, if this caller may have it indexed.
+fn permitted(path: &Path, checks: &Checks<'_>) -> Result<PathBuf, Refusal> {
+    if checks.asker.held.is_some() {
+        let message = "only API keys that read every document may index folders of the service";
+        return Err(Refusal::forbidden("path", message));
+    }
+    if !path.is_absolute() {
+        let message = "`path` is an absolute path on the machine of the service";
+        return Err(Refusal::invalid("path", message));
+    }
+    let real = path.canonicalize().ok();
+    let roots = &checks.settings.roots;
+    let real = real.filter(|real| {
+        let inside = |root: &PathBuf| root.canonicalize().is_ok_and(|root| real.starts_with(root));
+        checks.asker.any_folder || roots.iter().any(inside)
+    });
+    real.ok_or_else(|| {
+        if checks.asker.any_folder {
+            let message = format!("there is no file or folder {}", path.display());
+            return Refusal::invalid("path", message);
+        }
+        // Not whether it exists: that is nobody's business outside the roots.
+        let message = "this path is not a file or folder inside jobs.roots";
+        Refusal::forbidden("path", message)
+    })
+}

@@ -1,0 +1,124 @@
+//! The kinds of jobs: one file each, and one line in [`KINDS`].
+
+mod delete;
+mod folder;
+mod text;
+mod url;
+
+use std::collections::BTreeSet;
+
+use cairn_indexer::{DocumentId, Metadata};
+use cairn_settings::config::Jobs;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::fetch::Fetcher;
+use super::submit::Asker;
+use super::task::{Stop, Task};
+use super::{Payload, Refusal, bounds};
+
+/// A kind of work.
+pub(crate) trait Kind: Send + Sync {
+    /// As it stands in requests.
+    fn name(&self) -> &'static str;
+
+    /// Checks what a client asks for.
+    ///
+    /// # Errors
+    /// Names the field that is wrong.
+    fn check(&self, fields: Value, checks: &Checks<'_>) -> Result<Plan, Refusal>;
+
+    /// Does the work, on a thread that may block. Doing it twice gives the same index.
+    ///
+    /// # Errors
+    /// Why it stopped.
+    fn run(&self, payload: &Payload, task: &Task) -> Result<Value, Stop>;
+}
+
+/// Every kind.
+pub(crate) const KINDS: &[&dyn Kind] =
+    &[&text::Text, &url::Address, &folder::Folder, &delete::Delete];
+
+/// The kind with this name.
+pub(crate) fn find(name: &str) -> Option<&'static dyn Kind> {
+    KINDS.iter().copied().find(|kind| kind.name() == name)
+}
+
+/// What a request is checked against.
+pub(crate) struct Checks<'a> {
+    /// Who asks.
+    pub asker: &'a Asker,
+    /// What jobs may reach.
+    pub settings: &'a Jobs,
+    /// Says which addresses may be fetched.
+    pub fetcher: &'a Fetcher,
+    /// Where the documents go.
+    pub collection: &'a str,
+}
+
+/// A request that was checked.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Plan {
+    /// What the job remembers.
+    pub input: Value,
+    /// Jobs with the same key run one after the other.
+    pub ordering_key: Option<String>,
+    /// A job that still waits with the same key is the same job.
+    pub unique_key: Option<String>,
+    /// What the job fetches from.
+    pub source: Option<String>,
+}
+
+/// What may be said of the documents of any job.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Marks {
+    /// Facts for filters.
+    #[serde(default)]
+    pub metadata: Metadata,
+    /// Who may read them; empty for everyone.
+    #[serde(default)]
+    pub labels: BTreeSet<String>,
+}
+
+impl Marks {
+    /// # Errors
+    /// Names the fact or label that is wrong, or that the caller does not hold.
+    fn check(&self, asker: &Asker) -> Result<(), Refusal> {
+        bounds::check_metadata(&self.metadata)?;
+        bounds::check_labels(&self.labels)?;
+        let Some(held) = &asker.held else {
+            return Ok(());
+        };
+        match self.labels.iter().find(|label| !held.contains(*label)) {
+            None => Ok(()),
+            Some(label) => {
+                let message = format!(
+                    "this API key does not hold the label `{label}`; use labels that it holds"
+                );
+                Err(Refusal::forbidden("labels", message))
+            }
+        }
+    }
+}
+
+/// Reads the fields of a request strictly.
+fn read<T: DeserializeOwned>(fields: Value) -> Result<T, Refusal> {
+    serde_path_to_error::deserialize(fields).map_err(|error| {
+        let path = error.path().to_string();
+        let field = if path == "." { "kind" } else { &path };
+        Refusal::invalid(field, error.into_inner().to_string())
+    })
+}
+
+/// What a job wrote down as its input.
+fn input<T: DeserializeOwned>(payload: &Payload) -> Result<T, Stop> {
+    serde_json::from_value(payload.input.clone()).map_err(|error| {
+        Stop::permanent(format!("the job was written by another version: {error}"))
+    })
+}
+
+/// What orders the jobs about one document.
+fn order_of(collection: &str, id: DocumentId) -> String {
+    format!("document:{collection}:{id}")
+}

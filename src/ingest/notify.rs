@@ -1,0 +1,37 @@
+//! Webhooks leave by the same rules as addresses are fetched.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cairn_jobs::SqliteQueue;
+use cairn_jobs::notify::{Request, Response, Sender, Webhooks};
+use cairn_settings::config::Config;
+
+use super::fetch::Fetcher;
+use super::setup;
+
+#[async_trait]
+impl Sender for Fetcher {
+    async fn send(&self, request: Request<'_>) -> Result<Response, String> {
+        let Request {
+            url,
+            headers,
+            body,
+            timeout,
+        } = request;
+        let reply = self.post(url, headers, body, timeout).await;
+        let (status, retry_after) = reply.map_err(|error| error.message)?;
+        Ok(Response {
+            status,
+            retry_after,
+        })
+    }
+}
+
+/// Tells the endpoints of `queue` what they are to hear, until the future is dropped.
+pub(crate) async fn run(queue: SqliteQueue, config: Config) {
+    match setup::fetcher(&config) {
+        Ok(fetcher) => Webhooks::new(&queue).run(Arc::new(fetcher)).await,
+        Err(error) => tracing::warn!(%error, "webhooks are not sent"),
+    }
+}

@@ -1,0 +1,175 @@
+//! One job while a worker has it: what its kind may use, and what it says meanwhile.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use cairn_engine::retrieve::{Engine, SearchError};
+use cairn_indexer::{Error, ErrorKind, Index, ParseLimits};
+use cairn_jobs::{DocumentError, Failure, Job, Progress, Update};
+use cairn_models::{Cancel, Embedder};
+use serde_json::Value;
+use tokio::runtime::Handle;
+
+use super::Payload;
+use super::fetch::Fetcher;
+
+/// What jobs work with.
+#[derive(Clone)]
+pub(crate) struct Tools {
+    /// Holds the collections and the embedder.
+    pub engine: Engine,
+    /// How much one file may take.
+    pub parse_limits: ParseLimits,
+    /// Time after which a long run commits what is there.
+    pub commit_interval: Duration,
+    /// Never indexed.
+    pub data_dir: PathBuf,
+    /// Fetches addresses.
+    pub fetcher: Fetcher,
+}
+
+/// Why a job stopped before its end.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// The attempt failed.
+    Failed(Failure),
+    /// It was told to.
+    Cancelled,
+    /// A person has to answer first.
+    Asks(Value),
+}
+
+impl Stop {
+    /// What cannot succeed later either.
+    pub(crate) fn permanent(message: impl Into<String>) -> Self {
+        Self::Failed(Failure::permanent(message))
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        let permanent = match error.kind() {
+            ErrorKind::Cancelled => return Self::Cancelled,
+            // The disk, another writer or the embedder may be better next time.
+            ErrorKind::Machine | ErrorKind::Locked | ErrorKind::Model | ErrorKind::Internal => {
+                false
+            }
+            _ => true,
+        };
+        Self::Failed(Failure::of(&error, permanent))
+    }
+}
+
+impl From<SearchError> for Stop {
+    fn from(error: SearchError) -> Self {
+        Self::Failed(Failure::of(&error, false))
+    }
+}
+
+/// A job in the hands of its kind.
+pub(crate) struct Task {
+    tools: Arc<Tools>,
+    job: Job,
+    cancel: Cancel,
+    runtime: Handle,
+    said: Arc<Mutex<Update>>,
+}
+
+impl Task {
+    pub(super) fn new(tools: Arc<Tools>, job: Job, cancel: Cancel, runtime: Handle) -> Self {
+        Self {
+            tools,
+            job,
+            cancel,
+            runtime,
+            said: Arc::default(),
+        }
+    }
+
+    /// Where the worker finds what the job said since it last looked.
+    pub(super) fn said(&self) -> Arc<Mutex<Update>> {
+        Arc::clone(&self.said)
+    }
+
+    /// What the job is to do.
+    pub(super) fn payload(&self) -> Result<Payload, Stop> {
+        serde_json::from_value(self.job.payload.clone()).map_err(|error| {
+            Stop::permanent(format!("the job was written by another version: {error}"))
+        })
+    }
+
+    pub(crate) fn tools(&self) -> &Tools {
+        &self.tools
+    }
+
+    /// Fires when the job is to stop.
+    pub(crate) fn cancel(&self) -> &Cancel {
+        &self.cancel
+    }
+
+    /// What a person answered to the job's question, if it asked one.
+    pub(super) fn answer(&self) -> Option<bool> {
+        let input = self.job.input.as_ref()?;
+        input.get("confirm").unwrap_or(input).as_bool()
+    }
+
+    /// Whether a person has agreed to what the job asked.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        self.answer() == Some(true)
+    }
+
+    /// The collection, made if it is not there.
+    pub(crate) fn collection(&self, payload: &Payload) -> Result<Index, Stop> {
+        Ok(self.tools.engine.create_collection(&payload.collection)?)
+    }
+
+    pub(crate) fn embedder(&self) -> Result<Arc<dyn Embedder>, Stop> {
+        let embedder = self.tools.engine.embedder().cloned();
+        embedder.ok_or_else(|| {
+            Stop::permanent("documents need an embedder; set models.embedder to a model")
+        })
+    }
+
+    /// Waits for `future`, unless the job is to stop first.
+    pub(crate) fn wait<T>(&self, future: impl Future<Output = T>) -> Result<T, Stop> {
+        let cancel = self.cancel.clone();
+        self.runtime.block_on(async move {
+            tokio::select! {
+                result = future => Ok(result),
+                () = cancelled(&cancel) => Err(Stop::Cancelled),
+            }
+        })
+    }
+
+    /// Says what the job does now.
+    pub(crate) fn stage(&self, stage: &str) {
+        let mut said = self.lock();
+        if said.stage.as_deref() != Some(stage) {
+            said.stage = Some(stage.to_owned());
+        }
+    }
+
+    /// Says how far it is.
+    pub(crate) fn progress(&self, progress: Progress) {
+        self.lock().progress = Some(progress);
+    }
+
+    /// Says that a document failed.
+    pub(crate) fn error(&self, error: DocumentError) {
+        self.lock().errors.push(error);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Update> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How often a job that waits looks whether it is to stop.
+const LOOK: Duration = Duration::from_millis(50);
+
+async fn cancelled(cancel: &Cancel) {
+    while !cancel.is_cancelled() {
+        tokio::time::sleep(LOOK).await;
+    }
+}

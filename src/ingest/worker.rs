@@ -1,0 +1,311 @@
+//! The pool of workers of one process: takes jobs, as many at a time as waiting jobs call
+//! for, and gives them back when it stops.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use cairn_jobs::{Claim, Error, Failure, Heartbeat, Lease, Queue, Stats, Update};
+use cairn_models::Cancel;
+use cairn_settings::config::Jobs;
+use metrics::{counter, gauge};
+use serde_json::Value;
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::kinds;
+use super::liveness::{self, Alive};
+use super::task::{Stop, Task, Tools};
+use cairn_settings::telemetry::metrics as names;
+
+/// How often a job's progress is passed on.
+const REPORT: Duration = Duration::from_millis(500);
+
+/// How often the pool looks at the queue when nothing is said to have changed: another
+/// process may have submitted, and a delay may be over.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A job that has waited for this long calls for one more worker.
+const LONG: Duration = Duration::from_secs(1);
+
+/// How long a job that was told to stop may take before it is left alone.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// The workers of one process.
+pub(crate) struct Worker {
+    queue: Arc<dyn Queue>,
+    tools: Arc<Tools>,
+    settings: Jobs,
+    alive: Alive,
+}
+
+impl Worker {
+    /// A pool that takes jobs once it runs.
+    ///
+    /// # Errors
+    /// When the data folder cannot be written.
+    pub(crate) fn new(
+        queue: Arc<dyn Queue>,
+        tools: Tools,
+        settings: Jobs,
+        data_dir: &Path,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            queue,
+            tools: Arc::new(tools),
+            settings,
+            alive: Alive::new(data_dir)?,
+        })
+    }
+
+    /// Works until `stop`. Then no job is taken, and those that run have `patience` to end
+    /// before they are stopped and given back.
+    pub(crate) async fn run(self, stop: CancellationToken, patience: Duration) {
+        self.take_over().await;
+        let mut running = JoinSet::new();
+        let abort = CancellationToken::new();
+        let mut changes = self.queue.changes();
+        let mut wanted = self.settings.workers;
+        while !stop.is_cancelled() {
+            changes.mark_unchanged();
+            let free = wanted.saturating_sub(running.len());
+            let mut taken = 0;
+            if free > 0 {
+                for lease in self.claim(free).await {
+                    taken += 1;
+                    let (queue, tools) = (Arc::clone(&self.queue), Arc::clone(&self.tools));
+                    let most = Duration::from_secs(self.settings.max_seconds);
+                    let lease_time = Duration::from_secs(self.settings.lease_seconds);
+                    running.spawn(work(queue, tools, lease, most, lease_time, abort.clone()));
+                }
+            }
+            gauge!(names::JOBS_RUNNING).set(running.len() as f64);
+            if taken > 0 && taken == free {
+                // There may be more than this pool takes at a time.
+                wanted = self.wanted(running.len()).await;
+                if wanted > running.len() {
+                    continue;
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                Some(_) = running.join_next(), if !running.is_empty() => {}
+                changed = changes.changed(), if running.len() < wanted => {
+                    if changed.is_err() {
+                        break;
+                    }
+                }
+                () = tokio::time::sleep(LOOK) => wanted = self.wanted(running.len()).await,
+            }
+        }
+        self.queue.drain();
+        let end = async { while running.join_next().await.is_some() {} };
+        if tokio::time::timeout(patience, end).await.is_err() {
+            abort.cancel();
+            let end = async { while running.join_next().await.is_some() {} };
+            if tokio::time::timeout(GRACE, end).await.is_err() {
+                tracing::warn!("some jobs do not stop; they are tried again once their leases end");
+            }
+        }
+    }
+
+    /// Takes jobs from workers whose processes have ended.
+    async fn take_over(&self) {
+        for name in liveness::dead(&self.tools.data_dir) {
+            match self.queue.reclaim(&name).await {
+                Ok(jobs) => {
+                    if jobs > 0 {
+                        tracing::info!(jobs, "jobs of a worker that has gone are tried again");
+                    }
+                    liveness::forget(&self.tools.data_dir, &name);
+                }
+                Err(error) => tracing::warn!(%error, "jobs of a worker that has gone stay with it"),
+            }
+        }
+    }
+
+    async fn claim(&self, limit: usize) -> Vec<Lease> {
+        let claim = Claim {
+            worker: self.alive.name().to_owned(),
+            kinds: kinds::KINDS
+                .iter()
+                .map(|kind| kind.name().to_owned())
+                .collect(),
+            limit: limit.min(64),
+        };
+        match self.queue.claim(claim).await {
+            Ok(leases) => leases,
+            Err(error) => {
+                tracing::warn!(%error, "jobs cannot be taken");
+                tokio::time::sleep(LOOK).await;
+                Vec::new()
+            }
+        }
+    }
+
+    /// How many jobs may run: one more than do now while one has waited long, and down to
+    /// the least when none waits.
+    async fn wanted(&self, running: usize) -> usize {
+        let least = self.settings.workers;
+        let Ok(stats) = self.queue.stats().await else {
+            return least;
+        };
+        publish(&stats);
+        let waits = stats.oldest_ready.is_some_and(|age| age >= LONG);
+        let wanted = if waits {
+            running + 1
+        } else {
+            running.max(least)
+        };
+        wanted.clamp(least, self.settings.max_workers)
+    }
+}
+
+fn publish(stats: &Stats) {
+    gauge!(names::JOBS_READY).set(stats.ready as f64);
+    let age = stats.oldest_ready.unwrap_or_default();
+    gauge!(names::JOBS_OLDEST_SECONDS).set(age.as_secs_f64());
+}
+
+/// Does one job, from its lease to its end.
+async fn work(
+    queue: Arc<dyn Queue>,
+    tools: Arc<Tools>,
+    lease: Lease,
+    most: Duration,
+    lease_time: Duration,
+    abort: CancellationToken,
+) {
+    let token = lease.token;
+    let kind_name = lease.job.kind.clone();
+    let cancel = Cancel::default();
+    let task = Task::new(tools, lease.job, cancel.clone(), Handle::current());
+    let said = task.said();
+    let mut doing = tokio::task::spawn_blocking(move || {
+        let run = || {
+            let kind = kinds::find(&kind_name).ok_or_else(|| {
+                Stop::permanent(format!("this version has no kind of job `{kind_name}`"))
+            })?;
+            kind.run(&task.payload()?, &task)
+        };
+        // A defect must not end the worker.
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or_else(|_| {
+            Err(Stop::Failed(Failure::transient(
+                "the job panicked; this is a defect of Cairn",
+            )))
+        })
+    });
+    let begun = Instant::now();
+    let mut heard = begun;
+    let mut why = None;
+    let mut told = begun;
+    let result = loop {
+        tokio::select! {
+            result = &mut doing => break Some(result),
+            () = tokio::time::sleep(REPORT) => {}
+            () = abort.cancelled(), if why.is_none() => why = Some(Why::Stopping),
+        }
+        let update = std::mem::take(&mut *said.lock().unwrap_or_else(PoisonError::into_inner));
+        let silent =
+            update.stage.is_none() && update.progress.is_none() && update.errors.is_empty();
+        if !silent || heard.elapsed() > lease_time / 4 {
+            heard = Instant::now();
+            match report(queue.as_ref(), token, update, silent).await {
+                Ok(beat) if beat.cancel => why = why.or(Some(Why::Asked)),
+                Ok(_) => {}
+                Err(Error::StaleLease(_)) => why = Some(Why::Stale),
+                Err(error) => tracing::warn!(%error, job = %token.job, "progress cannot be stored"),
+            }
+        }
+        if begun.elapsed() > most {
+            why = why.or(Some(Why::TooLong));
+        }
+        if why.is_some() && !cancel.is_cancelled() {
+            told = Instant::now();
+            cancel.cancel();
+        }
+        if why.is_some() && told.elapsed() > GRACE {
+            break None;
+        }
+    };
+    // What was said last, so that a reader of the ended job sees all of it.
+    let update = std::mem::take(&mut *said.lock().unwrap_or_else(PoisonError::into_inner));
+    if why != Some(Why::Stale) {
+        report(queue.as_ref(), token, update, false).await.ok();
+    }
+    let result = match result {
+        Some(Ok(result)) => result,
+        Some(Err(error)) => Err(Stop::Failed(Failure::transient(error.to_string()))),
+        None => Err(Stop::Failed(Failure::transient(
+            "the job did not stop when it was told to",
+        ))),
+    };
+    if let Err(error) = end(queue.as_ref(), token, result, why, most).await {
+        tracing::warn!(%error, job = %token.job, "the end of a job cannot be stored");
+    }
+}
+
+/// Why a job was told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// Somebody cancelled it.
+    Asked,
+    /// It ran for longer than it may.
+    TooLong,
+    /// This process stops.
+    Stopping,
+    /// Another worker has it.
+    Stale,
+}
+
+async fn report(
+    queue: &dyn Queue,
+    token: cairn_jobs::Token,
+    update: Update,
+    silent: bool,
+) -> cairn_jobs::Result<Heartbeat> {
+    match silent {
+        true => queue.heartbeat(token).await,
+        false => queue.progress(token, update).await,
+    }
+}
+
+async fn end(
+    queue: &dyn Queue,
+    token: cairn_jobs::Token,
+    result: Result<Value, Stop>,
+    why: Option<Why>,
+    most: Duration,
+) -> cairn_jobs::Result<()> {
+    let outcome = match (&result, why) {
+        (_, Some(Why::Stale)) => "stale",
+        (Ok(_), _) => "done",
+        (Err(Stop::Asks(_)), _) => "asked",
+        (Err(_), Some(Why::Asked)) => "cancelled",
+        (Err(_), Some(Why::Stopping)) => "released",
+        (Err(_), _) => "failed",
+    };
+    counter!(names::JOBS_ENDED, "outcome" => outcome).increment(1);
+    match (result, why) {
+        (_, Some(Why::Stale)) => Ok(()),
+        (Ok(value), _) => queue.complete(token, value).await,
+        (Err(Stop::Asks(question)), _) => queue.ask_input(token, question).await,
+        (Err(_), Some(Why::Asked)) => queue.confirm_cancel(token).await,
+        (Err(_), Some(Why::Stopping)) => queue.release(token).await,
+        (Err(_), Some(Why::TooLong)) => {
+            let seconds = most.as_secs();
+            let message = format!("the job ran for longer than jobs.max_seconds ({seconds})");
+            queue
+                .fail(token, Failure::transient(message))
+                .await
+                .map(drop)
+        }
+        (Err(Stop::Cancelled), None) => {
+            let failure = Failure::transient("the job was given up");
+            queue.fail(token, failure).await.map(drop)
+        }
+        (Err(Stop::Failed(failure)), None) => queue.fail(token, failure).await.map(drop),
+    }
+}
