@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use cairn_models::{Cancel, Embedder};
 
-use crate::{Index, Metadata, ParseLimits, Result};
+use crate::{Index, Metadata, Parser, Result};
 
 pub use progress::{Phase, RunProgress, RunState};
 pub use report::{FileFailure, FileWarning, RunReport};
@@ -31,8 +31,8 @@ pub struct RunOptions {
     pub labels: BTreeSet<String>,
     /// Metadata of every document; the document's own value wins.
     pub metadata: Metadata,
-    /// Bounds of one file; `limits.max_bytes` is the largest that is read.
-    pub limits: ParseLimits,
+    /// Reads the files; `max_bytes` of its limits is the largest that is read.
+    pub parser: Parser,
     /// Time after which what is there is committed while the run goes on.
     pub commit_interval: Duration,
     /// Files and folders that are left out, such as the data folder. The
@@ -45,7 +45,7 @@ impl Default for RunOptions {
         Self {
             labels: BTreeSet::new(),
             metadata: Metadata::new(),
-            limits: ParseLimits::default(),
+            parser: Parser::default(),
             commit_interval: Duration::from_secs(30),
             exclude: Vec::new(),
         }
@@ -64,7 +64,8 @@ impl Default for RunOptions {
 /// else its contents are. One bad file never stops a run: it is in
 /// [`RunReport::failed`], and is not tried again until it changes. A document
 /// whose file can no longer be parsed is removed, which [`RunReport::warnings`]
-/// says; one whose file cannot be read at the moment stays.
+/// says; one whose file cannot be read at the moment stays, and so does one whose new
+/// version the parser did not survive ([`crate::ErrorKind::ParserStopped`]).
 ///
 /// Cancelling commits what is whole and returns the report with
 /// [`RunReport::cancelled`].
