@@ -25,9 +25,9 @@ pub use chunk::chunk_document;
 pub use document::{Access, Chunk, PageStart};
 pub use error::{Error, ErrorKind, Result};
 pub use filter::{Bound, Filter};
-pub use isolate::{Isolation, Parser};
 #[cfg(unix)]
 pub use isolate::serve_parser;
+pub use isolate::{Isolation, Parser};
 pub use run::{
     FileFailure, FileWarning, Phase, RunOptions, RunProgress, RunReport, RunState, index_paths,
     watch,

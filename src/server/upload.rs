@@ -6,9 +6,7 @@ use std::collections::BTreeSet;
 use axum::body::Bytes;
 use axum::extract::{FromRequest as _, Multipart, Request};
 use axum::http::header::CONTENT_TYPE;
-use cairn_indexer::{
-    Document, Metadata, ParseInput, Parser, RESERVED_NAMES, is_reserved_name,
-};
+use cairn_indexer::{Document, Metadata, ParseInput, Parser, RESERVED_NAMES, is_reserved_name};
 use cairn_models::Cancel;
 use serde::Deserialize;
 use utoipa::ToSchema;

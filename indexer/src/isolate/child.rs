@@ -66,7 +66,10 @@ impl Child {
         let process = Command::new(&isolation.program)
             .args(&isolation.args)
             .env_clear()
-            .envs(kept.into_iter().filter_map(|(name, value)| Some((name, value?))))
+            .envs(
+                kept.into_iter()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
             // An arena for each thread would take 64 MB of addresses, which are counted.
             .env("MALLOC_ARENA_MAX", "1")
             .current_dir("/")
@@ -173,7 +176,11 @@ fn exchange(
         max_archive_entries: limits.max_archive_entries,
         // Our clock decides, whatever the format.
         max_seconds: time.as_secs().saturating_mul(2).max(1),
-        pdfium: limits.pdfium.as_deref().map(std::path::absolute).transpose()?,
+        pdfium: limits
+            .pdfium
+            .as_deref()
+            .map(std::path::absolute)
+            .transpose()?,
     };
     wire::write(timed, &request, input.bytes)?;
     // Headings and facts are part of the text, more or less.

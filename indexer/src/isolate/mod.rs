@@ -14,7 +14,7 @@ mod child;
 #[cfg(unix)]
 mod pool;
 #[cfg(all(test, unix))]
-mod tests;
+pub(crate) mod tests;
 #[cfg(unix)]
 mod wire;
 #[cfg(unix)]

@@ -72,9 +72,7 @@ pub(super) fn read<Head: DeserializeOwned>(
         u64::from_le_bytes(bytes)
     };
     let (head_num_bytes, body_num_bytes) = (number(4), number(12));
-    if start[..4] != MAGIC
-        || head_num_bytes > most_head as u64
-        || body_num_bytes > most_body as u64
+    if start[..4] != MAGIC || head_num_bytes > most_head as u64 || body_num_bytes > most_body as u64
     {
         return Err(not_a_frame());
     }

@@ -45,11 +45,8 @@ pub(super) fn serve_with(
     // the parser does, also when nothing could be told to it.
     let reader = move || {
         loop {
-            let read = wire::read::<Request>(
-                &mut requests,
-                wire::REQUEST_HEAD_NUM_BYTES,
-                usize::MAX,
-            );
+            let read =
+                wire::read::<Request>(&mut requests, wire::REQUEST_HEAD_NUM_BYTES, usize::MAX);
             match read {
                 Ok(Some(request)) => {
                     is_busy.store(true, Ordering::SeqCst);
