@@ -190,6 +190,10 @@ fn exchange(
     };
     Ok(Some(match reply {
         Reply::Document(head) => Ok(wire::document(head, text, input.uri)?),
+        Reply::NoMemory => {
+            timed.over = Some(Lost::Memory);
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
         Reply::Error(kind, message) => Err(cairn_parse::Error::new(kind, message)),
     }))
 }

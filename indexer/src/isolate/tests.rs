@@ -85,6 +85,18 @@ fn misbehave(input: &ParseInput<'_>, limits: &ParseLimits) -> Result<Document, E
         loop {
             kept.push(vec![1_u8; 10 << 20]);
         }
+    } else if has("GRACEFUL") {
+        let failed = Vec::<u8>::new().try_reserve(2 << 30).unwrap_err();
+        return Err(Error::new(
+            cairn_parse::ErrorKind::InvalidInput,
+            failed.to_string(),
+        ));
+    } else if has("ALMOST") {
+        let mut kept = Vec::new();
+        while kept.try_reserve_exact(kept.len() + (1 << 20)).is_ok() {
+            kept.resize(kept.capacity(), 1_u8);
+        }
+        return Err(Error::new(cairn_parse::ErrorKind::InvalidInput, "broken"));
     } else if has("GARBAGE") {
         socket().write_all(&[b'x'; 100]).unwrap();
     } else if has("TRICKLE") {
@@ -126,6 +138,8 @@ fn a_child_that_fails_is_ended_named_and_replaced() {
         ("OVERFLOW", ErrorKind::ParserStopped, "crashed (signal"),
         ("LEAVE", ErrorKind::ParserStopped, "exit code 3"),
         ("FLOOD", ErrorKind::ParserStopped, "1024 MB of memory"),
+        ("GRACEFUL", ErrorKind::ParserStopped, "1024 MB of memory"),
+        ("ALMOST", ErrorKind::ParserStopped, "1024 MB of memory"),
         ("GARBAGE", ErrorKind::ParserStopped, "not a document"),
         ("KILLED", ErrorKind::Machine, "the system ended"),
     ] {

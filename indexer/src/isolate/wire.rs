@@ -35,6 +35,8 @@ pub(super) enum Reply {
     Document(Document),
     /// Why there is none.
     Error(cairn_parse::ErrorKind, String),
+    /// The process had too little memory, which a library took for an error of the file.
+    NoMemory,
 }
 
 /// Writes one frame.

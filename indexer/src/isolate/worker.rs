@@ -65,7 +65,7 @@ pub(super) fn serve_with(
         .name("requests".into())
         .spawn(reader)?;
     for (request, bytes) in receiver {
-        let (head, text) = answer(&request, &bytes, &parse);
+        let (head, text) = answer(&request, &bytes, &parse, memory_num_bytes);
         drop(bytes);
         wire::write(&mut parent, &head, text.as_bytes())?;
         busy.store(false, Ordering::SeqCst);
@@ -83,6 +83,7 @@ fn answer(
     request: &Request,
     bytes: &[u8],
     parse: impl Fn(&ParseInput<'_>, &ParseLimits) -> Result<Document, Error>,
+    memory_num_bytes: u64,
 ) -> (Reply, String) {
     let limits = ParseLimits {
         max_bytes: request.max_bytes,
@@ -102,11 +103,33 @@ fn answer(
             let text = std::mem::take(&mut document.text);
             (Reply::Document(document), text)
         }
+        Err(error) if is_want_of_memory(&error, memory_num_bytes) => {
+            (Reply::NoMemory, String::new())
+        }
         Err(error) => {
             let reply = Reply::Error(error.kind(), error.message().to_owned());
             (reply, String::new())
         }
     }
+}
+
+/// Whether an error may say less of the file than of this process: not every allocation
+/// that fails ends it. `std` gives readers an error of its own, which parsers pass on as
+/// the reason; what libraries in C make of it cannot be told from other errors, but
+/// they come close to the limit first.
+fn is_want_of_memory(error: &Error, memory_num_bytes: u64) -> bool {
+    let message = error.message();
+    let peak = || {
+        let status = std::fs::read_to_string("/proc/self/status").ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmPeak:"))?;
+        let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kilobytes << 10)
+    };
+    message.contains("out of memory")
+        || message.contains("memory allocation failed")
+        || peak().is_some_and(|peak| peak > memory_num_bytes / 8 * 7)
 }
 
 /// Takes the process's right to more of `resource` than `most`.

@@ -12,8 +12,8 @@ use cairn_models::testing::HashEmbedder;
 use cairn_models::{Cancel, Embedder as _};
 use serde_json::json;
 
-use super::{copy_commit, doctor};
 use super::index::{META_FILE, WORDS_DIR};
+use super::{copy_commit, doctor};
 use crate::{
     Access, Bm25, Document, DocumentId, ErrorKind, Filter, Index, IndexSettings, Section, Table,
 };
@@ -46,7 +46,11 @@ fn documents() -> Vec<Document> {
             columns: "port height".into(),
             span: table..tides.len(),
         }],
-        metadata: [("year".to_owned(), json!(2024)), ("author".into(), json!("Ann"))].into(),
+        metadata: [
+            ("year".to_owned(), json!(2024)),
+            ("author".into(), json!("Ann")),
+        ]
+        .into(),
         ..Document::default()
     };
     let secret = Document {
@@ -85,7 +89,12 @@ fn freeze() {
 /// A copy of the fixture.
 fn thawed() -> tempfile::TempDir {
     let place = tempfile::tempdir().unwrap();
-    let copied = copy_commit(Path::new(FIXTURE), place.path(), &Cancel::never(), &mut |_| {});
+    let copied = copy_commit(
+        Path::new(FIXTURE),
+        place.path(),
+        &Cancel::never(),
+        &mut |_| {},
+    );
     assert!(copied.unwrap().is_some());
     place
 }
@@ -95,7 +104,8 @@ fn found(index: &Index, words: &str, access: &Access) -> Vec<String> {
     let allowed = snapshot.select(None, access).unwrap();
     let hits = snapshot.lexical(words, 10, Bm25::default(), allowed.as_ref());
     let hits = hits.unwrap().into_iter();
-    hits.map(|hit| snapshot.chunk(hit.chunk).unwrap().uri).collect()
+    hits.map(|hit| snapshot.chunk(hit.chunk).unwrap().uri)
+        .collect()
 }
 
 #[test]
@@ -123,7 +133,10 @@ fn a_collection_of_the_first_format_opens_finds_and_grows() {
     }
     assert!(found(&index, "ERR_CONN_4012", &Access::All).contains(&"notes/tides.md".into()));
     assert!(found(&index, "walruses", &Access::All).is_empty());
-    assert_eq!(found(&index, "lighthouse", &Access::All), ["notes/secret.md"]);
+    assert_eq!(
+        found(&index, "lighthouse", &Access::All),
+        ["notes/secret.md"]
+    );
     assert!(found(&index, "lighthouse", &Access::Labels(Default::default())).is_empty());
     let filter = Filter::parse(&json!({"year": {"gte": 2024}})).unwrap();
     let selection = snapshot.select(Some(&filter), &Access::All).unwrap();
