@@ -9,6 +9,8 @@ mod cli;
 mod command;
 mod evaluation;
 mod findability;
+#[cfg(unix)]
+mod isolation;
 mod providers;
 mod redaction;
 mod server;

@@ -60,6 +60,15 @@ pub fn file(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether `folder` is there and nothing can be made in it: its file system is mounted so,
+/// or it is somebody else's.
+pub fn is_read_only(folder: &Path) -> bool {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    folder.is_dir()
+        && tempfile::tempfile_in(folder)
+            .is_err_and(|error| matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem))
+}
+
 /// How a file is made that only its owner may read.
 pub fn options() -> std::fs::OpenOptions {
     let mut options = std::fs::OpenOptions::new();
@@ -137,6 +146,7 @@ mod tests {
         file(&path).unwrap();
         assert_eq!(mode(&path), 0o600);
         assert_eq!(fs::read(&path).unwrap(), b"kept");
+        assert!(!is_read_only(&deep) && !is_read_only(&deep.join("nowhere")));
     }
 
     #[test]

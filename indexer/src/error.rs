@@ -19,6 +19,9 @@ pub enum ErrorKind {
     TooLarge,
     /// The document needs a password.
     Encrypted,
+    /// The reader of documents took more time or memory than it may, or crashed: what was
+    /// indexed of the file before stays.
+    ParserStopped,
     /// No such file, document or collection.
     NotFound,
     /// Another process writes to this index.
@@ -118,6 +121,7 @@ impl From<cairn_parse::Error> for Error {
             cairn_parse::ErrorKind::Unsupported => ErrorKind::Unsupported,
             cairn_parse::ErrorKind::TooLarge => ErrorKind::TooLarge,
             cairn_parse::ErrorKind::Encrypted => ErrorKind::Encrypted,
+            cairn_parse::ErrorKind::TimedOut => ErrorKind::ParserStopped,
             cairn_parse::ErrorKind::Machine => ErrorKind::Machine,
         };
         Self::new(kind, error.message())

@@ -9,6 +9,7 @@ mod chunk;
 mod document;
 mod error;
 mod filter;
+mod isolate;
 mod run;
 mod store;
 mod top_k;
@@ -24,6 +25,9 @@ pub use chunk::chunk_document;
 pub use document::{Access, Chunk, PageStart};
 pub use error::{Error, ErrorKind, Result};
 pub use filter::{Bound, Filter};
+#[cfg(unix)]
+pub use isolate::serve_parser;
+pub use isolate::{Isolation, Parser};
 pub use run::{
     FileFailure, FileWarning, KeptFolder, Phase, RunOptions, RunProgress, RunReport, RunState,
     index_paths, watch,

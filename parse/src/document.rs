@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 /// Facts about a document that filters can ask for.
 pub type Metadata = BTreeMap<String, serde_json::Value>;
 
@@ -63,7 +65,7 @@ impl fmt::Debug for DocumentId {
 }
 
 /// One parsed document. All offsets are bytes of `text`, on character bounds.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Document {
     /// Where it came from: a path relative to the indexed folder with `/`, a
     /// `file://` or other URI, or a name that the caller chose.
@@ -96,7 +98,7 @@ impl Document {
 }
 
 /// A heading and the text under it, sub-sections included.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Section {
     /// The heading's text, on one line.
     pub heading: String,
@@ -107,7 +109,7 @@ pub struct Section {
 }
 
 /// One page of a paged format.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
     /// Counted from 1.
     pub number: u32,
@@ -116,7 +118,7 @@ pub struct Page {
 }
 
 /// A table and what its columns are called.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
     /// Its header as it stands in the text, a line for each row of it; cut between two
     /// columns where it is very long.

@@ -4,7 +4,7 @@
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The kinds a caller can act on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum ErrorKind {
     /// The content is not what its format asks for: mend the file.
     InvalidInput,
@@ -14,7 +14,9 @@ pub enum ErrorKind {
     TooLarge,
     /// The document needs a password.
     Encrypted,
-    /// The machine: a library that is missing, time, threads.
+    /// Reading it takes more time than it may: how much depends on the machine too.
+    TimedOut,
+    /// The machine: a library that is missing, threads.
     Machine,
 }
 

@@ -106,6 +106,9 @@ pub(super) enum Command {
     Completions(super::completions::Args),
     /// Write the manual page (`cairn man | man -l -`)
     Man,
+    /// Read documents for another Cairn, which starts this
+    #[command(hide = true)]
+    ParseWorker(super::parse_worker::Args),
 }
 
 impl Command {

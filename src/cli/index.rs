@@ -52,7 +52,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
     })?;
     let engine = Engine::new(&context.config, Some(embedder.clone()), None)?;
     let index = engine.create_collection(&context.config.storage.collection)?;
-    let mut options = indexing::options(context, models.parse_limits(), Vec::new());
+    let mut options = indexing::options(context, models.parser()?, Vec::new());
     options.remove_most = args.yes;
     options.labels = args.label.iter().cloned().collect();
 

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use cairn_indexer::{ParseLimits, Phase, RunOptions, RunProgress, RunReport, RunState};
+use cairn_indexer::{Parser, Phase, RunOptions, RunProgress, RunReport, RunState};
 use indicatif::ProgressBar;
 use serde_json::json;
 
@@ -14,10 +14,10 @@ use super::output::{self, printable};
 use super::progress::{self, Display, Pace};
 
 /// What a run is told, from the configuration.
-pub(super) fn options(context: &Context, limits: ParseLimits, exclude: Vec<PathBuf>) -> RunOptions {
+pub(super) fn options(context: &Context, parser: Parser, exclude: Vec<PathBuf>) -> RunOptions {
     let config = &context.config;
     RunOptions {
-        limits,
+        parser,
         commit_interval: Duration::from_secs(config.indexing.commit_seconds),
         exclude: exclude
             .into_iter()

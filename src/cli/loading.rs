@@ -1,16 +1,19 @@
 //! From the configuration to models, an engine and an answerer: fetches what is
 //! missing, with progress, and goes on without what is not essential.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
-use cairn_indexer::ParseLimits;
+use cairn_indexer::{Isolation, ParseLimits, Parser};
 use cairn_models::{
     Embedder, Generator, Hub, LoadOptions, ReadQueue, Reader, Reranker, SegmentReader,
 };
 
 use super::context::Context;
+use super::parse_worker;
 use super::progress::PullBars;
 use crate::server::Service;
 use cairn_engine::answer::Answerer;
@@ -87,8 +90,24 @@ impl<'a> Models<'a> {
         optional(loaded, "generator", "answers are made of quotations")
     }
 
+    /// Reads files in processes of this program, within the bounds of the configuration.
+    ///
+    /// # Errors
+    /// When the program cannot tell where it is.
+    pub(super) fn parser(&self) -> anyhow::Result<Parser> {
+        let memory_mb = self.config.indexing.parse_memory_mb;
+        let isolation = Isolation {
+            program: parse_worker::program()?,
+            args: parse_worker::args(memory_mb),
+            memory_num_bytes: memory_mb << 20,
+            time: Duration::from_secs(self.config.indexing.parse_seconds),
+            most: std::thread::available_parallelism().map_or(2, NonZero::get),
+        };
+        Ok(Parser::isolated(self.parse_limits(), isolation))
+    }
+
     /// How much a file may take, and the library that reads PDFs.
-    pub(super) fn parse_limits(&self) -> ParseLimits {
+    fn parse_limits(&self) -> ParseLimits {
         let pdfium: Option<PathBuf> = optional(
             self.hub.library("pdfium", &self.bars),
             "PDF library",
@@ -221,8 +240,8 @@ pub(super) fn start(context: &Context, service: &Service) -> anyhow::Result<()> 
     }
     let accounts = service.accounts().clone();
     let answerer = caching_answerer(context, engine.clone(), true, accounts)?;
-    let limits = Models::new(context)?.parse_limits();
+    let parser = Models::new(context)?.parser()?;
     service
-        .start(engine, answerer, limits)
+        .start(engine, answerer, parser)
         .context("the service cannot be started")
 }

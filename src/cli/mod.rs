@@ -18,6 +18,7 @@ mod loading;
 mod man;
 mod models;
 mod output;
+mod parse_worker;
 mod progress;
 mod query;
 mod search;
@@ -92,5 +93,6 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         // These two describe the command itself and read no configuration; nor does `trust`.
         Command::Completions(args) => completions::run(args),
         Command::Man => man::run(),
+        Command::ParseWorker(args) => parse_worker::run(args),
     }
 }

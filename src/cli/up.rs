@@ -105,7 +105,7 @@ fn work(
     let index = core
         .engine
         .create_collection(&context.config.storage.collection)?;
-    let options = indexing::options(context, core.parse_limits.clone(), Vec::new());
+    let options = indexing::options(context, core.parser.clone(), Vec::new());
     let shown = Both {
         bar: RunBar::new(context),
         service,

@@ -30,9 +30,9 @@ pub(super) fn run(context: &Context) -> anyhow::Result<Outcome> {
         reranker: false,
     };
     let engine = loading::engine(context, wanted)?;
-    let limits = Models::new(context)?.parse_limits();
+    let parser = Models::new(context)?.parser()?;
     let config = &context.config;
-    let tools = setup::tools(config, engine, limits)?;
+    let tools = setup::tools(config, engine, parser)?;
     runtime.block_on(async {
         let queue = setup::open(config).await?;
         let told = tokio::spawn(notify::run(queue.clone(), config.clone()));

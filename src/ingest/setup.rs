@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cairn_engine::retrieve::Engine;
-use cairn_indexer::ParseLimits;
+use cairn_indexer::Parser;
 use cairn_jobs::{Options, SqliteQueue};
 use cairn_settings::config::Config;
 
@@ -43,11 +43,11 @@ pub(crate) fn fetcher(config: &Config) -> Result<Fetcher, reqwest::Error> {
 pub(crate) fn tools(
     config: &Config,
     engine: Engine,
-    parse_limits: ParseLimits,
+    parser: Parser,
 ) -> Result<Tools, reqwest::Error> {
     Ok(Tools {
         engine,
-        parse_limits,
+        parser,
         commit_interval: Duration::from_secs(config.indexing.commit_seconds),
         data_dir: config.storage.data_dir.clone(),
         fetcher: fetcher(config)?,

@@ -17,8 +17,7 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 /// # Errors
 /// Permanent where its contents are to blame.
 pub(super) fn parse(input: &ParseInput<'_>, task: &Task) -> Result<Document, Stop> {
-    let parsed = cairn_indexer::parse(input, &task.tools().parse_limits);
-    Ok(parsed.map_err(cairn_indexer::Error::from)?)
+    Ok(task.tools().parser.parse(input, task.cancel())?)
 }
 
 /// Stores `document`, replacing the one with its URI.

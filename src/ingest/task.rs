@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cairn_engine::retrieve::{Engine, SearchError};
-use cairn_indexer::{Error, ErrorKind, Index, ParseLimits};
+use cairn_indexer::{Error, ErrorKind, Index, Parser};
 use cairn_jobs::{DocumentError, Failure, Job, Progress, Update};
 use cairn_models::{Cancel, Embedder};
 use serde_json::Value;
@@ -19,8 +19,8 @@ use super::fetch::Fetcher;
 pub(crate) struct Tools {
     /// Holds the collections and the embedder.
     pub engine: Engine,
-    /// How much one file may take.
-    pub parse_limits: ParseLimits,
+    /// Reads files.
+    pub parser: Parser,
     /// Time after which a long run commits what is there.
     pub commit_interval: Duration,
     /// Never indexed.
@@ -52,9 +52,11 @@ impl From<Error> for Stop {
         let permanent = match error.kind() {
             ErrorKind::Cancelled => return Self::Cancelled,
             // The disk, another writer or the embedder may be better next time.
-            ErrorKind::Machine | ErrorKind::Locked | ErrorKind::Model | ErrorKind::Internal => {
-                false
-            }
+            ErrorKind::Machine
+            | ErrorKind::Locked
+            | ErrorKind::Model
+            | ErrorKind::Internal
+            | ErrorKind::ParserStopped => false,
             _ => true,
         };
         Self::Failed(Failure::of(&error, permanent))

@@ -209,7 +209,7 @@ impl From<cairn_indexer::Error> for ApiError {
     fn from(error: cairn_indexer::Error) -> Self {
         use cairn_indexer::ErrorKind as K;
         let code = match error.kind() {
-            K::InvalidInput | K::Encrypted => Code::UnreadableDocument,
+            K::InvalidInput | K::Encrypted | K::ParserStopped => Code::UnreadableDocument,
             K::Unsupported => Code::UnsupportedMedia,
             K::TooLarge => Code::TooLarge,
             K::NotFound => Code::NotFound,

@@ -102,11 +102,7 @@ pub async fn work_jobs(service: Arc<Service>) {
     let (Ok(core), Ok(queue)) = (service.core(), service.jobs()) else {
         return;
     };
-    let tools = jobs::tools(
-        service.config(),
-        core.engine.clone(),
-        core.parse_limits.clone(),
-    );
+    let tools = jobs::tools(service.config(), core.engine.clone(), core.parser.clone());
     let config = service.config();
     let worker = tools.map_err(anyhow::Error::from).and_then(|tools| {
         let folder = &config.storage.data_dir;

@@ -4,7 +4,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use cairn_indexer::ParseLimits;
+use cairn_indexer::Parser;
 use tokio::sync::Semaphore;
 
 use super::error::{ApiError, Code};
@@ -32,8 +32,8 @@ pub struct Core {
     pub writes: WriteQueue,
     /// Chats that are answered in their own time.
     pub batches: Batches,
-    /// How much one uploaded file may take.
-    pub parse_limits: ParseLimits,
+    /// Reads uploaded files.
+    pub parser: Parser,
 }
 
 /// One running service.
@@ -72,7 +72,7 @@ impl Service {
         &self,
         engine: Engine,
         answerer: Answerer,
-        parse_limits: ParseLimits,
+        parser: impl Into<Parser>,
     ) -> std::io::Result<()> {
         let writes = WriteQueue::start(engine.clone())?;
         let config = &self.config;
@@ -88,7 +88,7 @@ impl Service {
             engine,
             answerer,
             writes,
-            parse_limits,
+            parser: parser.into(),
         };
         if self.core.set(core).is_ok() {
             self.lifecycle.set_ready();

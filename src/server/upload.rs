@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use axum::body::Bytes;
 use axum::extract::{FromRequest as _, Multipart, Request};
 use axum::http::header::CONTENT_TYPE;
-use cairn_indexer::{Document, Metadata, ParseInput, ParseLimits};
+use cairn_indexer::{Document, Metadata, ParseInput, Parser};
+use cairn_models::Cancel;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -207,13 +208,18 @@ impl Upload {
         &self.labels
     }
 
-    /// The documents, and what could not be read with its URI.
-    pub(super) fn parse(self, limits: &ParseLimits) -> (Vec<Document>, Vec<(String, ApiError)>) {
+    /// The documents, and what could not be read with its URI. Once `cancel` fires, what
+    /// is left is not read.
+    pub(super) fn parse(
+        self,
+        parser: &Parser,
+        cancel: &Cancel,
+    ) -> (Vec<Document>, Vec<(String, ApiError)>) {
         let (mut documents, mut failed) = (Vec::new(), Vec::new());
         for file in self.files {
             let mut input = ParseInput::new(&file.uri, &file.bytes);
             input.content_type = file.content_type.as_deref();
-            match cairn_indexer::parse(&input, limits) {
+            match parser.parse(&input, cancel) {
                 Ok(mut document) => {
                     if let Some(title) = file.title {
                         document.title = title;
@@ -226,7 +232,7 @@ impl Upload {
                         Err(error) => failed.push((file.uri, error.into())),
                     }
                 }
-                Err(error) => failed.push((file.uri, cairn_indexer::Error::from(error).into())),
+                Err(error) => failed.push((file.uri, error.into())),
             }
         }
         (documents, failed)

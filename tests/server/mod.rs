@@ -30,7 +30,7 @@ use cairn_gateway::accounts::Accounts;
 use cairn_gateway::{
     ChatRequest, Finish, Gateway, Limits, Provider, ProviderEvent, ProviderStream, Usage,
 };
-use cairn_indexer::ParseLimits;
+use cairn_indexer::{ParseLimits, Parser};
 use cairn_models::Cancel;
 use cairn_models::testing::{HashEmbedder, OverlapReader, OverlapReranker};
 use cairn_settings::config::Config;
@@ -46,7 +46,7 @@ const GUIDE: &str = "# Writer lock\n\nThe writer lock is held by one process at 
     durable at once.\n";
 
 /// A service over an empty data folder of its own.
-struct Bench {
+pub(crate) struct Bench {
     service: Arc<Service>,
     router: Router,
     dir: TempDir,
@@ -59,6 +59,15 @@ impl Bench {
     }
 
     fn with(provider: Arc<dyn Provider>, change: impl FnOnce(&mut Config)) -> Self {
+        Self::with_parser(provider, change, ParseLimits::default().into())
+    }
+
+    /// With a parser of the caller's own.
+    pub(crate) fn with_parser(
+        provider: Arc<dyn Provider>,
+        change: impl FnOnce(&mut Config),
+        parser: Parser,
+    ) -> Self {
         let bench = Self::starting(change);
         let config = bench.service.config();
         let engine = engine(config);
@@ -76,10 +85,7 @@ impl Bench {
             None,
             config,
         );
-        bench
-            .service
-            .start(engine, answerer, ParseLimits::default())
-            .unwrap();
+        bench.service.start(engine, answerer, parser).unwrap();
         bench
     }
 
@@ -103,7 +109,7 @@ impl Bench {
         self.router.clone().oneshot(request).await.unwrap()
     }
 
-    async fn reply(&self, request: Request<Body>) -> Reply {
+    pub(crate) async fn reply(&self, request: Request<Body>) -> Reply {
         let response = self.send(request).await;
         let (head, body) = response.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
@@ -114,7 +120,7 @@ impl Bench {
         }
     }
 
-    async fn get(&self, uri: &str) -> Reply {
+    pub(crate) async fn get(&self, uri: &str) -> Reply {
         self.reply(Request::get(uri).body(Body::empty()).unwrap())
             .await
     }
@@ -150,7 +156,12 @@ fn json_request(uri: &str, body: &Value) -> Request<Body> {
     request(Method::POST, uri, "application/json", body.to_string())
 }
 
-fn request(method: Method, uri: &str, kind: &str, body: impl Into<Body>) -> Request<Body> {
+pub(crate) fn request(
+    method: Method,
+    uri: &str,
+    kind: &str,
+    body: impl Into<Body>,
+) -> Request<Body> {
     Request::builder()
         .method(method)
         .uri(uri)
@@ -161,19 +172,19 @@ fn request(method: Method, uri: &str, kind: &str, body: impl Into<Body>) -> Requ
 
 /// A whole response.
 #[derive(Debug)]
-struct Reply {
-    status: StatusCode,
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
 }
 
 impl Reply {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
     }
 
-    fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
@@ -184,7 +195,7 @@ impl Reply {
     }
 
     /// Checks the shape of an error and returns its code and field.
-    fn error(&self) -> (String, Option<String>) {
+    pub(crate) fn error(&self) -> (String, Option<String>) {
         let body = self.json();
         let error = body["error"]
             .as_object()
@@ -227,14 +238,14 @@ fn frames(text: &str) -> Vec<(String, Value)> {
 }
 
 /// Writes fixed pieces of text.
-struct Scripted(Vec<String>);
+pub(crate) struct Scripted(Vec<String>);
 
 impl Scripted {
     fn new(pieces: &[&str]) -> Self {
         Self(pieces.iter().map(|piece| (*piece).to_owned()).collect())
     }
 
-    fn citing() -> Self {
+    pub(crate) fn citing() -> Self {
         Self::new(&[
             "The writer lock is held by one ",
             "process at a time [1].",

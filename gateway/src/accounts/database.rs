@@ -25,8 +25,12 @@ const MIGRATIONS: &[&str] = &[
 /// The newest format.
 const KNOWN: u32 = MIGRATIONS.len() as u32;
 
-/// Opens the database in `folder`, making both when they are not there.
+/// Opens the database in `folder`, making both when they are not there. In a folder where
+/// nothing can be written, what is there can be read and every change fails.
 pub(crate) fn open(folder: &Path) -> Result<Connection, AccountsError> {
+    if private::is_read_only(folder) {
+        return open_read_only(folder);
+    }
     let path = folder.join(FILE);
     // Hashes and, where that is switched on, masked texts: nobody else's to read. The
     // files that SQLite makes beside this one get its permissions.
@@ -57,6 +61,9 @@ pub(super) fn open_existing(folder: &Path) -> Result<Option<Connection>, Account
     if !path.is_file() {
         return Ok(None);
     }
+    if private::is_read_only(folder) {
+        return open_read_only(folder).map(Some);
+    }
     let failed = |cause| AccountsError::Database {
         path: path.clone(),
         cause,
@@ -68,13 +75,57 @@ pub(super) fn open_existing(folder: &Path) -> Result<Option<Connection>, Account
     migrate(connection, path).map(Some)
 }
 
-fn migrate(mut connection: Connection, path: PathBuf) -> Result<Connection, AccountsError> {
+/// Opens the database in `folder` without making or changing a file; an empty one where
+/// there is none.
+pub(super) fn open_read_only(folder: &Path) -> Result<Connection, AccountsError> {
+    let path = folder.join(FILE);
     let failed = |cause| AccountsError::Database {
         path: path.clone(),
         cause,
     };
-    let version = |connection: &Connection| {
-        connection.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0))
+    if !path.exists() {
+        let connection = migrate(Connection::open_in_memory().map_err(failed)?, path.clone())?;
+        let locked = connection.pragma_update(None, "query_only", true);
+        return locked.map(|()| connection).map_err(failed);
+    }
+    // What the last commits changed may be in the log beside it: keys that were revoked.
+    // SQLite reads that only with the index of the log, which it would have to make.
+    let log = folder.join(format!("{FILE}-wal"));
+    if std::fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+        return Err(AccountsError::UnfinishedLog { path: log });
+    }
+    // Nobody changes it, so no locks are needed, for which there would have to be files.
+    let mut address = String::from("file:");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' => {
+                address.push(char::from(*byte));
+            }
+            byte => address.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    address.push_str("?immutable=1");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(address, flags).map_err(failed)?;
+    match version(&connection).map_err(failed)? {
+        KNOWN => Ok(connection),
+        found if found > KNOWN => Err(AccountsError::TooNew {
+            path,
+            found,
+            known: KNOWN,
+        }),
+        found => Err(AccountsError::TooOld { path, found }),
+    }
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<u32> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+fn migrate(mut connection: Connection, path: PathBuf) -> Result<Connection, AccountsError> {
+    let failed = |cause| AccountsError::Database {
+        path: path.clone(),
+        cause,
     };
     if version(&connection).map_err(failed)? == KNOWN {
         return Ok(connection);
@@ -116,6 +167,44 @@ mod tests {
             assert_eq!(found.unwrap(), KNOWN);
         }
         assert!(open_existing(dir.path()).unwrap().is_some());
+    }
+
+    #[test]
+    fn what_cannot_be_written_can_be_read() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("a folder?#%41");
+        std::fs::create_dir(&folder).unwrap();
+        let refused = |connection: &Connection| {
+            let error = connection.execute("DELETE FROM keys", []).unwrap_err();
+            assert!(error.to_string().contains("readonly"), "{error}");
+        };
+        refused(&open_read_only(&folder).unwrap());
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+        let writer = open(&folder).unwrap();
+        let sql = "INSERT INTO batches (id, created_at) VALUES ('b', 1)";
+        writer.execute(sql, []).unwrap();
+        // A log that holds more than the file must not be passed over.
+        let error = open_read_only(&folder).unwrap_err().to_string();
+        assert!(error.contains("gateway.sqlite-wal"), "{error}");
+        drop(writer);
+        let reader = open_read_only(&folder).unwrap();
+        let count = |connection: &Connection| {
+            connection.query_row("SELECT count(*) FROM batches", [], |row| {
+                row.get::<_, u32>(0)
+            })
+        };
+        assert_eq!(count(&reader).unwrap(), 1);
+        refused(&reader);
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+        for (version, said) in [(99, "newer Cairn"), (1, "older Cairn")] {
+            let writer = open(&folder).unwrap();
+            writer.pragma_update(None, "user_version", version).unwrap();
+            drop(writer);
+            let error = open_read_only(&folder).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+            let writer = Connection::open(folder.join(FILE)).unwrap();
+            writer.pragma_update(None, "user_version", KNOWN).unwrap();
+        }
     }
 
     #[test]

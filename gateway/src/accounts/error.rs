@@ -33,6 +33,27 @@ pub enum AccountsError {
         /// The newest that this version reads.
         known: u32,
     },
+    /// An older Cairn made it, in a folder that cannot be written.
+    #[error(
+        "the gateway's database {} was made by an older Cairn (format {found}), and its folder cannot \
+         be written; start Cairn once where it can", path.display()
+    )]
+    TooOld {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// Its log holds changes, in a folder that cannot be written.
+    #[error(
+        "{} holds changes of API keys or of the ledger that are not in the database yet, and its \
+         folder cannot be written; start Cairn once where it can, or restore a backup there",
+        path.display()
+    )]
+    UnfinishedLog {
+        /// The log.
+        path: PathBuf,
+    },
     /// Its folder cannot be made.
     #[error("the data folder {} cannot be made: {cause}", path.display())]
     Folder {

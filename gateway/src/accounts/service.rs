@@ -17,6 +17,7 @@ use super::required;
 use super::reservation::Reservation;
 use super::table::KeyTable;
 use crate::Usage;
+use cairn_files::private;
 use cairn_settings::config::{Config, Samples};
 use cairn_settings::telemetry::metrics as names;
 use cairn_settings::telemetry::redact::Redactor;
@@ -59,6 +60,18 @@ impl Accounts {
                 path: path.clone(),
                 cause,
             })?;
+        if private::is_read_only(folder) {
+            if !table.is_closed() {
+                required::check_keys(folder, false)?;
+            }
+            // Nobody changes keys there, so they are read once.
+            tracing::warn!(
+                folder = %folder.display(),
+                "the data folder cannot be written: it is searched all the same, but nothing can \
+                 be added, and calls to language models are not booked"
+            );
+            return Ok(Self::new(config, table, None));
+        }
         required::check_keys(folder, table.is_closed())?;
         let keep = DAY
             .saturating_mul(u32::try_from(config.telemetry.samples.keep_days).unwrap_or(u32::MAX));

@@ -149,6 +149,11 @@ impl Batches {
     /// Works until `stop` fires. Items under way are dropped then, and go on
     /// waiting for the next start.
     pub async fn run(&self, execute: Arc<Execute>, stop: CancellationToken) {
+        let read_only = self.with_store(|store| Ok(store.is_read_only())).await;
+        if matches!(read_only, Ok(true)) {
+            // What waits would be asked for, and paid for, without end.
+            return stop.cancelled().await;
+        }
         let mut under_way = FuturesUnordered::new();
         let mut taken: BTreeSet<(String, i64)> = BTreeSet::new();
         // Keys that are over a limit, and until when.

@@ -47,6 +47,11 @@ impl Store {
         Ok(store)
     }
 
+    /// Whether no result can be stored.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.connection.is_readonly("main").unwrap_or(false)
+    }
+
     /// Stores a batch, whole or not at all.
     pub(super) fn submit(&mut self, key: Option<&KeyId>, items: &[NewItem]) -> Result<String> {
         let id = Uuid::now_v7().to_string();

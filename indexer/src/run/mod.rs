@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use cairn_models::{Cancel, Embedder};
 
-use crate::{Index, Metadata, ParseLimits, Result};
+use crate::{Index, Metadata, Parser, Result};
 
 pub use progress::{Phase, RunProgress, RunState};
 pub use report::{FileFailure, FileWarning, KeptFolder, RunReport};
@@ -34,8 +34,8 @@ pub struct RunOptions {
     pub labels: BTreeSet<String>,
     /// Metadata of every document; the document's own value wins.
     pub metadata: Metadata,
-    /// Bounds of one file; `limits.max_bytes` is the largest that is read.
-    pub limits: ParseLimits,
+    /// Reads the files; `max_bytes` of its limits is the largest that is read.
+    pub parser: Parser,
     /// Time after which what is there is committed while the run goes on.
     pub commit_interval: Duration,
     /// How long a run waits for another writer of the collection before it fails with
@@ -54,7 +54,7 @@ impl Default for RunOptions {
         Self {
             labels: BTreeSet::new(),
             metadata: Metadata::new(),
-            limits: ParseLimits::default(),
+            parser: Parser::default(),
             commit_interval: Duration::from_secs(30),
             lock_patience: Duration::from_secs(60),
             remove_most: true,
@@ -75,7 +75,8 @@ impl Default for RunOptions {
 /// else its contents are. One bad file never stops a run: it is in
 /// [`RunReport::failed`], and is not tried again until it changes. A document
 /// whose file can no longer be parsed is removed, which [`RunReport::warnings`]
-/// says; one whose file cannot be read at the moment stays.
+/// says; one whose file cannot be read at the moment stays, and so does one whose new
+/// version the parser did not survive ([`crate::ErrorKind::ParserStopped`]).
 ///
 /// A run waits for another writer of the collection, and lets one in that waits: uploads
 /// and other runs go on beside a long one.

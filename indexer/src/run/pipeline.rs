@@ -10,7 +10,7 @@ use std::thread::Scope;
 use cairn_models::Cancel;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::{Document, Error, ErrorKind, Fingerprint, ParseInput, Result, parse};
+use crate::{Document, Error, ErrorKind, Fingerprint, ParseInput, Result};
 
 use super::RunOptions;
 use super::budget::Budget;
@@ -103,7 +103,11 @@ impl<'a> Pipeline<'a> {
             if self.cancel.is_cancelled() || !self.budget.take(job.bytes) {
                 return;
             }
-            let outcome = self.read(job).unwrap_or_else(Outcome::Failed);
+            let outcome = match self.read(job) {
+                Ok(outcome) => outcome,
+                Err(error) if error.kind() == ErrorKind::Cancelled => return,
+                Err(error) => Outcome::Failed(error),
+            };
             if sender.send((at, outcome)).is_err() {
                 return;
             }
@@ -111,20 +115,21 @@ impl<'a> Pipeline<'a> {
     }
 
     fn read(&self, job: &Job) -> Result<Outcome> {
-        let limits = &self.options.limits;
+        let parser = &self.options.parser;
         let at = |error: std::io::Error| Error::from(error).at(&job.path);
         let file = File::open(&job.path).map_err(at)?;
         // A file may grow while it is read; the parser refuses one byte too many.
         let mut bytes = Vec::with_capacity(job.bytes as usize);
-        file.take(limits.max_bytes as u64 + 1)
+        file.take(parser.limits().max_bytes as u64 + 1)
             .read_to_end(&mut bytes)
             .map_err(at)?;
         let hash = blake3::hash(&bytes).to_hex().to_string();
         if job.known_hash.as_ref() == Some(&hash) {
             return Ok(Outcome::Unchanged);
         }
-        let mut document = parse(&ParseInput::new(&job.uri, &bytes), limits)
-            .map_err(|error| Error::from(error).at(&job.path))?;
+        let mut document = parser
+            .parse(&ParseInput::new(&job.uri, &bytes), self.cancel)
+            .map_err(|error| error.at(&job.path))?;
         document.labels.extend(self.options.labels.iter().cloned());
         for (field, value) in &self.options.metadata {
             document

@@ -10,7 +10,7 @@ use cairn_models::testing::HashEmbedder;
 use cairn_models::{Cancel, Embedder, TokenSpans};
 
 use super::*;
-use crate::{Access, Bm25, DocumentId, ErrorKind, IndexSettings};
+use crate::{Access, Bm25, DocumentId, ErrorKind, IndexSettings, ParseLimits};
 
 struct Place {
     dir: tempfile::TempDir,
@@ -218,8 +218,14 @@ fn bad_files_are_reported_and_do_not_stop_the_run() {
     place.write("docs/good.txt", "good");
     place.write("docs/broken.docx", "this is not a zip archive");
     place.write("docs/large.txt", &"x ".repeat(600));
-    let mut options = RunOptions::default();
-    options.limits.max_bytes = 1000;
+    let limits = ParseLimits {
+        max_bytes: 1000,
+        ..ParseLimits::default()
+    };
+    let options = RunOptions {
+        parser: limits.into(),
+        ..RunOptions::default()
+    };
     let first = place.run_with(&["docs"], &options);
     assert_eq!(counts(&first), [1, 0, 0, 0]);
     let mut failed: Vec<_> = first
@@ -449,4 +455,72 @@ fn watching_follows_changes_and_ends_when_cancelled() {
     )
     .unwrap();
     assert!(runs >= 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_its_parser_does_not_survive_keeps_its_earlier_version() {
+    let parser = |seconds| RunOptions {
+        parser: crate::isolate::tests::parser(Duration::from_secs(seconds)),
+        ..RunOptions::default()
+    };
+    let options = parser(20);
+    let place = Place::new();
+    place.write("docs/good.txt", "good");
+    place.write("docs/other.txt", "first version");
+    assert_eq!(counts(&place.run_with(&["docs"], &options)), [2, 0, 0, 0]);
+    place.write("docs/other.txt", "second version, a CRASH");
+    place.write("docs/new.txt", "FLOOD");
+    let report = place.run_with(&["docs"], &options);
+    assert_eq!(counts(&report), [0, 0, 1, 0], "{report:?}");
+    assert_eq!(place.text("docs/other.txt"), "first version");
+    let failed = |report: &RunReport, name: &str| {
+        let found = report.failed.iter().find(|one| one.path.ends_with(name));
+        let failure = found
+            .unwrap_or_else(|| panic!("{name}: {report:?}"))
+            .clone();
+        assert_eq!(failure.kind, ErrorKind::ParserStopped);
+        failure.message
+    };
+    let other = failed(&report, "other.txt");
+    assert!(other.contains("crashed") && other.contains("earlier version stays"));
+    assert!(!failed(&report, "new.txt").contains("earlier version"));
+    // The same files are not tried again, which costs time each run, and are named.
+    let again = place.run_with(&["docs"], &options);
+    assert_eq!(again.failed.len(), 2);
+    assert_eq!(failed(&again, "other.txt"), other);
+    // Other bounds are another chance: in this process nobody crashes over the word.
+    let report = place.run(&["docs"]);
+    assert_eq!(counts(&report), [1, 1, 1, 0], "{report:?}");
+    assert!(place.text("docs/other.txt").starts_with("second"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_with_a_killer_of_each_format_finishes_and_names_them() {
+    let formats = [
+        "md", "html", "pdf", "docx", "pptx", "xlsx", "odt", "rtf", "epub", "rst", "mbox", "eml",
+        "csv", "ipynb", "json", "jsonl", "txt", "rs",
+    ];
+    let kills = ["CRASH", "FLOOD", "GARBAGE", "OVERFLOW", "HANG"];
+    let place = Place::new();
+    for (at, format) in formats.iter().enumerate() {
+        place.write(&format!("docs/a.{format}"), kills[at % kills.len()]);
+        place.write(&format!("docs/fine-{format}.txt"), "fine");
+    }
+    let options = RunOptions {
+        parser: crate::isolate::tests::parser(Duration::from_secs(3)),
+        ..RunOptions::default()
+    };
+    let report = place.run_with(&["docs"], &options);
+    assert_eq!(counts(&report), [formats.len(), 0, 0, 0], "{report:?}");
+    let mut named: Vec<_> = report
+        .failed
+        .iter()
+        .map(|one| one.path.rsplit('.').next().unwrap().to_owned())
+        .collect();
+    named.sort();
+    let mut formats = formats;
+    formats.sort();
+    assert_eq!(named, formats, "{report:?}");
 }

@@ -122,7 +122,7 @@ impl Run<'_> {
         let mut exclude = self.options.exclude.clone();
         exclude.push(index.dir().to_owned());
         let options = WalkOptions {
-            max_file_bytes: self.options.limits.max_bytes as u64,
+            max_file_bytes: self.options.parser.limits().max_bytes as u64,
             exclude,
         };
         let mut listings = Vec::new();
@@ -196,7 +196,7 @@ impl Run<'_> {
             .get(&scope.root)
             .and_then(|root| root.failed.get(uri));
         let same = known.filter(|known| {
-            known.inputs == self.inputs
+            known.inputs == self.inputs_of(known.kind)
                 && known.bytes == file.bytes
                 && Some(known.modified_ns) == modified_ns
         });
@@ -208,6 +208,17 @@ impl Run<'_> {
         };
         self.report(failure);
         true
+    }
+
+    /// What a failure depends on, beside the file: where the parser was stopped, its
+    /// bounds too.
+    fn inputs_of(&self, kind: ErrorKind) -> String {
+        match kind {
+            ErrorKind::ParserStopped => {
+                format!("{}, {}", self.inputs, self.options.parser.bounds())
+            }
+            _ => self.inputs.clone(),
+        }
     }
 
     /// Reports a file that did not become a document. One that was never going
@@ -419,12 +430,17 @@ impl Run<'_> {
     /// Notes a file that did not become a document. What was indexed of it goes
     /// if its contents are to blame.
     fn fail(&mut self, job: &Job, root: &str, error: &Error) -> Result<()> {
+        let mut message = error.message().to_owned();
+        let contents = is_about_contents(error.kind());
+        if !contents && self.base.file(DocumentId::of_uri(&job.uri)).is_some() {
+            message.push_str("; its earlier version stays in the index");
+        }
         self.report(FileFailure {
             path: job.path.display().to_string(),
             kind: error.kind(),
-            message: error.message().to_owned(),
+            message: message.clone(),
         });
-        if is_about_contents(error.kind()) {
+        if contents {
             if self.writer()?.delete(DocumentId::of_uri(&job.uri))? {
                 self.report.deleted += 1;
                 self.report.warnings.push(FileWarning {
@@ -435,15 +451,19 @@ impl Run<'_> {
                     ),
                 });
             }
+        }
+        // A file that a parser does not survive costs all its time in every run.
+        if contents || error.kind() == ErrorKind::ParserStopped {
+            let inputs = self.inputs_of(error.kind());
             if let (Some(root), Some(modified_ns)) = (self.roots.get_mut(root), job.modified_ns) {
                 root.note_failure(
                     &job.uri,
                     KnownFailure {
                         bytes: job.bytes,
                         modified_ns,
-                        inputs: self.inputs.clone(),
+                        inputs,
                         kind: error.kind(),
-                        message: error.message().to_owned(),
+                        message,
                     },
                 );
             }

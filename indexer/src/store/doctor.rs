@@ -89,6 +89,8 @@ impl Diagnosis {
                 .any(|finding| finding.severity == Severity::Error && finding.file == file);
         if !known {
             let advice = match error.kind() {
+                // Not damage, and the message says what to do.
+                ErrorKind::Mismatch => "",
                 ErrorKind::Machine => "see to the disk or the permissions and try again",
                 _ => REINDEX,
             };

@@ -20,6 +20,8 @@ mod directory;
 pub mod doctor;
 mod facets;
 mod fault;
+#[cfg(test)]
+mod frozen_tests;
 mod index;
 mod lock;
 mod payload;

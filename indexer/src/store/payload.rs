@@ -70,8 +70,12 @@ impl Payload {
             return Err(Error::new(
                 ErrorKind::Mismatch,
                 format!(
-                    "the collection has format {}, this Cairn reads format {FORMAT}; use the \
-                     Cairn that wrote it, or index into a new collection",
+                    "the collection was written by {} Cairn: it has format {}, this one reads \
+                     {FORMAT}; use the Cairn that wrote it, or index into another `--collection`",
+                    match version.format > FORMAT {
+                        true => "a newer",
+                        false => "an older",
+                    },
                     version.format
                 ),
             )

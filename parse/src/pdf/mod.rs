@@ -132,7 +132,7 @@ fn read_on_thread(source: &Source<'_>) -> Result<Contents> {
         Err(RecvTimeoutError::Timeout) => {
             stop.store(true, Ordering::Relaxed);
             Err(Error::new(
-                ErrorKind::TooLarge,
+                ErrorKind::TimedOut,
                 format!(
                     "reading the PDF takes more than {} seconds; split it or print it anew",
                     source.limits.max_time.as_secs()

@@ -70,6 +70,8 @@ pub struct Indexing {
     pub max_file_mb: u64,
     pub graph_min_rows: usize,
     pub commit_seconds: u64,
+    pub parse_seconds: u64,
+    pub parse_memory_mb: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -261,6 +263,14 @@ impl Config {
             (
                 "chunking.overlap must be less than half of chunking.tokens",
                 self.chunking.overlap * 2 < self.chunking.tokens,
+            ),
+            (
+                "indexing.parse_seconds must lie in 1..=86400",
+                (1..=86_400).contains(&self.indexing.parse_seconds),
+            ),
+            (
+                "indexing.parse_memory_mb must lie in 512..=1048576",
+                (512..=1 << 20).contains(&self.indexing.parse_memory_mb),
             ),
             (
                 "chunking.embed_window must be at least 16",

@@ -199,8 +199,8 @@ fn folder(
     let stem = whole.file_name().unwrap_or_default().to_string_lossy();
     let name = name(config, &stem, hasher, embedder.as_ref())?;
     let index = engine.create_collection(&name)?;
-    let limits = Models::new(context)?.parse_limits();
-    let options = indexing::options(context, limits, vec![whole.join(OWN_FILE)]);
+    let parser = Models::new(context)?.parser()?;
+    let options = indexing::options(context, parser, vec![whole.join(OWN_FILE)]);
     let bar = RunBar::new(context);
     let report = cairn_indexer::index_paths(&[whole], &index, embedder, &options, &bar, cancel)?;
     bar.clear();

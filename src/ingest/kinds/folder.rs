@@ -82,7 +82,7 @@ impl Kind for Folder {
         let options = RunOptions {
             labels: marks.labels,
             metadata: marks.metadata,
-            limits: tools.parse_limits.clone(),
+            parser: tools.parser.clone(),
             commit_interval: tools.commit_interval,
             lock_patience: LOCK_PATIENCE,
             exclude: vec![tools.data_dir.clone()],

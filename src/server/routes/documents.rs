@@ -399,8 +399,11 @@ pub(crate) async fn upload(
     check_labels_are_held(&access_of(&caller), upload.labels())?;
     let collection = collection_or_default(&service, upload.collection.clone());
     core.engine.check_collection_name(&collection)?;
-    let limits = core.parse_limits.clone();
-    let (documents, mut failed) = blocking(move || Ok(upload.parse(&limits))).await?;
+    let parser = core.parser.clone();
+    // A client that goes away takes its files along.
+    let cancel = CancelOnDrop::default();
+    let token = cancel.token();
+    let (documents, mut failed) = blocking(move || Ok(upload.parse(&parser, &token))).await?;
     if documents.is_empty() {
         let first = (!failed.is_empty()).then(|| failed.swap_remove(0));
         return Err(first.map_or_else(
