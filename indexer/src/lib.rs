@@ -25,8 +25,8 @@ pub use document::{Access, Chunk, PageStart};
 pub use error::{Error, ErrorKind, Result};
 pub use filter::{Bound, Filter};
 pub use run::{
-    FileFailure, FileWarning, Phase, RunOptions, RunProgress, RunReport, RunState, index_paths,
-    watch,
+    FileFailure, FileSkip, FileWarning, Phase, RunOptions, RunProgress, RunReport, RunState,
+    index_paths, watch,
 };
 pub use store::doctor;
 pub use store::{

@@ -44,8 +44,8 @@ pub(super) struct Format {
     pub(super) content_types: &'static [&'static str],
     /// Whether its text is prose whose language can be told.
     pub(super) prose: bool,
-    /// Whether the first heading is the title where no other is given; the file
-    /// name is otherwise.
+    /// Whether the top heading is the title where no other is given; the name of the
+    /// file or its folder is otherwise.
     pub(super) title_from_heading: bool,
     /// Whether it is not text: such a file is never decoded and guessed at.
     pub(super) binary: bool,
