@@ -2,8 +2,8 @@
 
 use super::draft::Draft;
 use super::{
-    Source, code, compressed, delimited, docx, email, epub, html, json, markdown, notebook, odt,
-    pdf, plain, pptx, rst, rtf, xlsx,
+    Source, asciidoc, code, compressed, delimited, docx, email, epub, html, json, man, markdown,
+    mhtml, notebook, odt, opml, org, pdf, plain, pptx, rst, rtf, xlsx,
 };
 use crate::Result;
 
@@ -19,6 +19,11 @@ pub(super) static FORMATS: &[&Format] = &[
     &rtf::FORMAT,
     &epub::FORMAT,
     &rst::FORMAT,
+    &asciidoc::FORMAT,
+    &org::FORMAT,
+    &man::FORMAT,
+    &opml::FORMAT,
+    &mhtml::FORMAT,
     &email::mbox::FORMAT,
     &email::FORMAT,
     &delimited::FORMAT,
