@@ -29,8 +29,8 @@ pub use filter::{Bound, Filter};
 pub use isolate::serve_parser;
 pub use isolate::{Isolation, Parser};
 pub use run::{
-    FileFailure, FileWarning, KeptFolder, Phase, RunOptions, RunProgress, RunReport, RunState,
-    index_paths, watch,
+    FileFailure, FileSkip, FileWarning, KeptFolder, Phase, RunOptions, RunProgress, RunReport,
+    RunState, index_paths, watch,
 };
 pub use store::doctor;
 pub use store::{

@@ -5,6 +5,7 @@
 //! blank lines in a row; headings, pages and tables keep their offsets.
 
 mod columns;
+mod title;
 
 use std::ops::Range;
 
@@ -300,19 +301,12 @@ impl Draft {
         self.sections.retain(|section| !section.span.is_empty());
         close_pages(&mut self.pages, self.text.len());
         let tables = columns::close(&self.columns, &self.text);
-        let first_heading = || {
-            let outermost = self.sections.iter().find(|section| section.level == 1);
-            outermost
-                .or(self.sections.first())
-                .map(|section| section.heading.clone())
+        let heading = match format.title_from_heading {
+            true => title::of_sections(&self.sections),
+            false => None,
         };
-        let title = match self.title.take() {
-            Some(title) => title,
-            None if format.title_from_heading => {
-                first_heading().unwrap_or_else(|| file_title(name))
-            }
-            None => file_title(name),
-        };
+        let title = self.title.take().or(heading);
+        let title = title.unwrap_or_else(|| title::of_file(uri, name, format.prose));
         if format.prose
             && !self.metadata.contains_key("language")
             && let Some(code) = language::detect(&self.text)
@@ -419,15 +413,6 @@ pub(super) fn one_line(text: &str) -> String {
     }
     line.truncate(line.trim_end().len());
     line
-}
-
-fn file_title(name: &str) -> String {
-    let title = one_line(name);
-    if title.is_empty() {
-        "untitled".into()
-    } else {
-        title
-    }
 }
 
 /// Characters that nobody sees: controls, soft hyphens, zero-width spaces,

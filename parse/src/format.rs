@@ -2,8 +2,8 @@
 
 use super::draft::Draft;
 use super::{
-    Source, code, compressed, delimited, docx, email, epub, html, json, markdown, notebook, odt,
-    pdf, plain, pptx, rst, rtf, xlsx,
+    Source, asciidoc, code, compressed, delimited, docx, email, epub, html, json, man, markdown,
+    mhtml, notebook, odt, opml, org, pdf, plain, pptx, rst, rtf, xlsx,
 };
 use crate::Result;
 
@@ -19,6 +19,11 @@ pub(super) static FORMATS: &[&Format] = &[
     &rtf::FORMAT,
     &epub::FORMAT,
     &rst::FORMAT,
+    &asciidoc::FORMAT,
+    &org::FORMAT,
+    &man::FORMAT,
+    &opml::FORMAT,
+    &mhtml::FORMAT,
     &email::mbox::FORMAT,
     &email::FORMAT,
     &delimited::FORMAT,
@@ -44,8 +49,8 @@ pub(super) struct Format {
     pub(super) content_types: &'static [&'static str],
     /// Whether its text is prose whose language can be told.
     pub(super) prose: bool,
-    /// Whether the first heading is the title where no other is given; the file
-    /// name is otherwise.
+    /// Whether the top heading is the title where no other is given; the name of the
+    /// file or its folder is otherwise.
     pub(super) title_from_heading: bool,
     /// Whether it is not text: such a file is never decoded and guessed at.
     pub(super) binary: bool,

@@ -6,6 +6,7 @@
 //! file that exports a `Format` and one line in `format.rs`.
 
 mod archive;
+mod asciidoc;
 mod caught;
 mod code;
 mod compressed;
@@ -24,12 +25,17 @@ mod front_matter;
 mod html;
 mod json;
 mod language;
+mod lines;
 mod links;
+mod man;
 mod markdown;
+mod mhtml;
 mod notebook;
 mod numerals;
 mod odt;
 mod ooxml;
+mod opml;
+mod org;
 mod pdf;
 mod plain;
 mod pptx;
@@ -61,7 +67,7 @@ use format::Format;
 
 /// Raised when a parser makes another document of the same bytes, so that folders are read
 /// again although their files did not change.
-pub const PARSER_VERSION: u32 = 2;
+pub const PARSER_VERSION: u32 = 3;
 
 /// One file or upload, as it came.
 #[derive(Clone, Copy, Debug)]

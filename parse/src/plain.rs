@@ -9,7 +9,11 @@ use crate::Result;
 /// else that is known.
 pub(super) const FORMAT: Format = Format {
     name: "text",
-    extensions: &["txt", "text", "log", "asc", "nfo", "man", "me", "1st"],
+    // Numbers are sections of manual pages, which their look tells from old logs.
+    extensions: &[
+        "txt", "text", "log", "asc", "nfo", "man", "me", "1st", "1", "2", "3", "4", "5", "6", "7",
+        "8", "9",
+    ],
     names: &[
         "readme",
         "license",

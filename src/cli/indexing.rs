@@ -152,7 +152,17 @@ fn summary(context: &Context, report: &RunReport) -> String {
             .iter()
             .map(|(reason, files)| format!("{files} {}", word(reason)))
             .collect();
-        text.push_str(&format!("  skipped    {}\n", reasons.join(", ")));
+        let more = match context.verbose {
+            0 => "; -v or --json names them",
+            _ => "",
+        };
+        text.push_str(&format!("  skipped    {}{more}\n", reasons.join(", ")));
+        if context.verbose > 0 {
+            for file in &report.skipped_files {
+                let path = printable(&file.path);
+                text.push_str(&format!("    {path}: {}\n", printable(&file.message)));
+            }
+        }
     }
     if !report.warnings.is_empty() {
         text.push_str(&format!("  warnings   {}\n", report.warnings.len()));

@@ -65,6 +65,8 @@ table! {
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, false;
     /// Another process writes to the collection.
     CollectionLocked = "collection_locked", CONFLICT, true;
+    /// An upload has the name of a document with other text; `replace` replaces it.
+    DocumentExists = "document_exists", CONFLICT, false;
     /// The collection was built with another model or other settings.
     CollectionMismatch = "collection_mismatch", CONFLICT, false;
     /// The body came too slowly.

@@ -23,8 +23,8 @@ const MAX_FILES: usize = 256;
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UploadBody {
-    /// Its identity: the same URI replaces the document. Derived from the text
-    /// if none.
+    /// Its identity: there is one document of a URI. Derived from the text if
+    /// none.
     pub uri: Option<String>,
     /// Its title; the first heading or line if none.
     pub title: Option<String>,
@@ -37,6 +37,10 @@ pub(super) struct UploadBody {
     pub labels: Option<BTreeSet<String>>,
     /// The collection; the default one if none, made when there is none.
     pub collection: Option<String>,
+    /// Whether it replaces a document with the same URI and another text, which is an
+    /// error otherwise.
+    #[serde(default)]
+    pub replace: bool,
 }
 
 /// The parts of a multipart form.
@@ -53,6 +57,9 @@ pub(super) struct UploadForm {
     labels: Option<String>,
     /// Facts about all files: a JSON object.
     metadata: Option<String>,
+    /// Whether the files replace documents with the same names and another text, which
+    /// is an error otherwise: `true` or `false`.
+    replace: Option<bool>,
 }
 
 /// A file before it is parsed.
@@ -68,6 +75,8 @@ struct File {
 pub(super) struct Upload {
     /// The collection that it names.
     pub collection: Option<String>,
+    /// Whether it replaces documents of the same names.
+    pub replace: bool,
     files: Vec<File>,
     metadata: Metadata,
     labels: BTreeSet<String>,
@@ -117,6 +126,7 @@ fn from_json(body: UploadBody) -> Result<Upload> {
     };
     Ok(Upload {
         collection: body.collection,
+        replace: body.replace,
         files: vec![file],
         metadata,
         labels,
@@ -164,6 +174,16 @@ async fn read_form(request: Request) -> Result<Upload> {
                 });
             }
             ("collection", None) => upload.collection = Some(text_of("collection", &bytes)?),
+            ("replace", None) => {
+                upload.replace = match &bytes[..] {
+                    b"true" => true,
+                    b"false" => false,
+                    _ => {
+                        let message = "`replace` is `true` or `false`";
+                        return Err(ApiError::invalid("replace", message));
+                    }
+                }
+            }
             ("labels", None) => {
                 json::check(&bytes, MAX_LABELS + 2)?;
                 upload.labels = serde_json::from_slice(&bytes).map_err(|error| {
@@ -193,7 +213,7 @@ async fn read_form(request: Request) -> Result<Upload> {
                     &*other,
                     format!(
                         "`{other}` is not a part of this form; parts are `file`, `collection`, \
-                             `labels` and `metadata`"
+                             `labels`, `metadata` and `replace`"
                     ),
                 ));
             }

@@ -6,11 +6,11 @@
 //! that `cairn index` and the watcher can write in between, and while vectors
 //! are being merged into a graph, which would be lost otherwise.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cairn_indexer::{Access, DocumentId, PutReport, Ready, Snapshot, Writer};
+use cairn_indexer::{Access, Document, DocumentId, PutReport, Ready, Snapshot, Writer};
 use cairn_models::Cancel;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use metrics::{counter, gauge, histogram};
@@ -40,8 +40,14 @@ const MERGE_PATIENCE: Duration = Duration::from_millis(200);
 /// What to write.
 #[derive(Clone, Debug)]
 pub enum Work {
-    /// Add or replace documents, which are cut and embedded already.
-    Put(Ready),
+    /// Add documents, which are cut and embedded already. One whose URI has a document with
+    /// another text is refused, unless these `replace` what is there.
+    Put {
+        /// The documents.
+        documents: Ready,
+        /// Whether they replace others.
+        replace: bool,
+    },
     /// Remove a document.
     Delete(DocumentId),
 }
@@ -51,7 +57,7 @@ pub enum Work {
 pub struct Receipt {
     /// The commit that holds it.
     pub generation: u64,
-    /// What each document took, in the order of [`Work::Put`].
+    /// What each document took, in the order of [`Work::Put`]'s.
     pub put: Vec<PutReport>,
     /// Whether there was a document to delete.
     pub deleted: bool,
@@ -89,7 +95,8 @@ impl WriteQueue {
     /// # Errors
     /// `overloaded` when the queue is full, `collection_locked` while another
     /// writer holds the collection, `forbidden` when a document is to replace one
-    /// that the caller may not read, and what the index says.
+    /// that the caller may not read, `document_exists` when it may not replace
+    /// another, and what the index says.
     pub async fn write(&self, collection: &str, work: Work, access: &Access) -> Result<Receipt> {
         let (reply, receipt) = oneshot::channel();
         // A client that goes away holds nobody up with what it sent.
@@ -199,8 +206,8 @@ fn write_group(engine: &Engine, merging: &mut Merging, collection: &str, jobs: V
 
 fn count(work: &Work, result: &Result<Receipt>) {
     let (outcome, documents) = match (work, result) {
-        (Work::Put(documents), Ok(_)) => ("stored", documents.documents().len()),
-        (Work::Put(documents), Err(_)) => ("failed", documents.documents().len()),
+        (Work::Put { documents, .. }, Ok(_)) => ("stored", documents.documents().len()),
+        (Work::Put { documents, .. }, Err(_)) => ("failed", documents.documents().len()),
         (Work::Delete(_), Ok(receipt)) => ("deleted", usize::from(receipt.deleted)),
         (Work::Delete(_), Err(_)) => ("failed", 1),
     };
@@ -237,7 +244,7 @@ fn write(
             deleted: false,
         };
         match work {
-            Work::Put(documents) => {
+            Work::Put { documents, .. } => {
                 receipt.put = writer.put_ready(documents.clone(), cancel)?;
             }
             Work::Delete(_) if !allowed => {}
@@ -266,30 +273,35 @@ fn write(
 /// between.
 ///
 /// # Errors
-/// `forbidden` when a document would replace one that the caller may not read.
+/// `forbidden` when a document would replace one that the caller may not read;
+/// `document_exists` when it would replace one with another text, and may not.
 fn allowed(engine: &Engine, collection: &str, work: &[Order<'_>]) -> Result<Vec<bool>> {
-    if work.iter().all(|(_, access, _)| **access == Access::All) {
+    let is_free = |(work, access, _): &Order<'_>| {
+        **access == Access::All && !matches!(work, Work::Put { replace: false, .. })
+    };
+    if work.iter().all(is_free) {
         return Ok(vec![true; work.len()]);
     }
     let index = engine.collection(collection)?;
     index.refresh()?;
     let snapshot: Arc<Snapshot> = index.snapshot();
-    // Labels of documents that this batch puts before.
-    let mut put: BTreeMap<DocumentId, &BTreeSet<String>> = BTreeMap::new();
+    // Documents that this batch puts before.
+    let mut put: BTreeMap<DocumentId, &Document> = BTreeMap::new();
     let mut results = Vec::with_capacity(work.len());
     for (work, access, _) in work {
-        let may_touch = |id, put: &BTreeMap<DocumentId, &BTreeSet<String>>| -> Result<bool> {
-            if let Some(labels) = put.get(&id) {
-                return Ok(access.allows(labels));
+        let may_touch = |id, put: &BTreeMap<DocumentId, &Document>| -> Result<bool> {
+            if let Some(before) = put.get(&id) {
+                return Ok(access.allows(&before.labels));
             }
             let stored = snapshot.document(id, &Access::All)?;
             Ok(stored.is_none_or(|stored| access.allows(&stored.labels)))
         };
         match work {
             Work::Delete(id) => results.push(may_touch(*id, &put)?),
-            Work::Put(documents) => {
+            Work::Put { documents, replace } => {
                 for document in documents.documents() {
-                    if !may_touch(document.id(), &put)? {
+                    let id = document.id();
+                    if !may_touch(id, &put)? {
                         return Err(ApiError::new(
                             Code::Forbidden,
                             format!(
@@ -298,7 +310,24 @@ fn allowed(engine: &Engine, collection: &str, work: &[Order<'_>]) -> Result<Vec<
                             ),
                         ));
                     }
-                    put.insert(document.id(), &document.labels);
+                    let has_other_text = || -> Result<bool> {
+                        if let Some(before) = put.get(&id) {
+                            return Ok(before.text != document.text);
+                        }
+                        let before = snapshot.document_text(id, &Access::All)?;
+                        Ok(before.is_some_and(|text| text != document.text))
+                    };
+                    if !replace && has_other_text()? {
+                        return Err(ApiError::new(
+                            Code::DocumentExists,
+                            format!(
+                                "there is a document `{}` with another text; nothing was stored: \
+                                 upload under another name, or with `replace` set to true",
+                                document.uri
+                            ),
+                        ));
+                    }
+                    put.insert(id, document);
                 }
                 results.push(true);
             }

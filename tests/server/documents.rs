@@ -96,6 +96,54 @@ async fn text_without_a_uri_has_one_identity() {
 }
 
 #[tokio::test]
+async fn another_text_replaces_only_when_it_is_told_to() {
+    let bench = Bench::new();
+    let json = |text: &str, replace: bool| json!({"uri": "a.md", "text": text, "replace": replace});
+    let first = bench.post("/documents", &json("one", false)).await.json();
+    let id = first["documents"][0]["id"].as_str().unwrap().to_owned();
+    let text = async || {
+        let path = format!("/documents/{id}?text=true");
+        bench.get(&path).await.json()["text"].clone()
+    };
+    let again = bench.post("/documents", &json("one", false)).await;
+    assert_eq!(again.status, StatusCode::CREATED, "{}", again.text());
+    let other = bench.post("/documents", &json("two", false)).await;
+    assert_eq!(other.status, StatusCode::CONFLICT);
+    assert_eq!(other.error().0, "document_exists");
+    assert!(other.text().contains("`a.md`") && other.text().contains("`replace`"));
+    let replace = |value: &[u8]| {
+        [
+            part("replace", None, value),
+            part("file", Some("b.md"), b"beside it"),
+            part("file", Some("a.md"), b"three"),
+        ]
+    };
+    // All of a form or nothing.
+    let refused = form(&bench, &replace(b"false")).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    assert_eq!(
+        form(&bench, &replace(b"1")).await.status,
+        StatusCode::BAD_REQUEST
+    );
+    assert_eq!(text().await, "one");
+    assert_eq!(bench.get("/documents").await.json()["total"], 1);
+    let replaced = form(&bench, &replace(b"true")).await;
+    assert_eq!(replaced.status, StatusCode::CREATED, "{}", replaced.text());
+    assert_eq!(text().await, "three");
+    let twice = [
+        part("file", Some("c.md"), b"one"),
+        part("file", Some("c.md"), b"two"),
+    ];
+    assert_eq!(form(&bench, &twice).await.status, StatusCode::CONFLICT);
+    // Uploads that share a commit see each other.
+    let race = ["x", "y"].map(|text| json!({"uri": "d.md", "text": text}));
+    let replies = join_all(race.iter().map(|body| bench.post("/documents", body))).await;
+    let mut statuses: Vec<_> = replies.iter().map(|reply| reply.status).collect();
+    statuses.sort();
+    assert_eq!(statuses, [StatusCode::CREATED, StatusCode::CONFLICT]);
+}
+
+#[tokio::test]
 async fn filters_reach_the_metadata_of_uploads() {
     let bench = Bench::new();
     for (uri, year) in [("a.md", 2020), ("b.md", 2024)] {

@@ -279,7 +279,7 @@ async fn what_a_key_may_not_read_it_may_not_change() {
     let writer = closed
         .key(&["other"], &[Scope::DocumentsWrite, Scope::Search])
         .await;
-    let put = |uri: &str, labels: Value| json!({"uri": uri, "text": "Mine.", "labels": labels});
+    let put = |uri: &str, labels: Value| json!({"uri": uri, "text": "Mine.", "labels": labels, "replace": true});
 
     let reply = closed
         .post(&writer, "/documents", &put("hidden.md", json!(["other"])))

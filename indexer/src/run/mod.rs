@@ -2,6 +2,7 @@
 //! and committed; what is gone disappears; the rest is not even read.
 
 mod budget;
+mod named;
 mod pipeline;
 mod progress;
 mod report;
@@ -24,7 +25,7 @@ use cairn_models::{Cancel, Embedder};
 use crate::{Index, Metadata, Parser, Result};
 
 pub use progress::{Phase, RunProgress, RunState};
-pub use report::{FileFailure, FileWarning, KeptFolder, RunReport};
+pub use report::{FileFailure, FileSkip, FileWarning, KeptFolder, RunReport};
 pub use watch::watch;
 
 /// What a run adds to every document, and its bounds.
@@ -73,7 +74,8 @@ impl Default for RunOptions {
 ///
 /// A file is unchanged when its size and time of change are what they were, or
 /// else its contents are. One bad file never stops a run: it is in
-/// [`RunReport::failed`], and is not tried again until it changes. A document
+/// [`RunReport::failed`], and is not tried again until it changes; so is a root that is
+/// a file and holds no text, which a folder would skip. A document
 /// whose file can no longer be parsed is removed, which [`RunReport::warnings`]
 /// says; one whose file cannot be read at the moment stays, and so does one whose new
 /// version the parser did not survive ([`crate::ErrorKind::ParserStopped`]).

@@ -21,6 +21,8 @@ pub struct RunReport {
     pub deleted: usize,
     /// Files that hold no text, by reason.
     pub skipped: BTreeMap<SkipReason, usize>,
+    /// Which files these are.
+    pub skipped_files: Vec<FileSkip>,
     /// Files that should have become a document and did not.
     pub failed: Vec<FileFailure>,
     /// What could not be read of files that were, and documents whose file can no
@@ -47,6 +49,17 @@ pub struct FileWarning {
     /// The file.
     pub path: String,
     /// What is missing and why.
+    pub message: String,
+}
+
+/// A file that was found in a folder and is not one to index.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct FileSkip {
+    /// The file.
+    pub path: String,
+    /// Why.
+    pub reason: SkipReason,
+    /// What it is, for people.
     pub message: String,
 }
 

@@ -524,3 +524,67 @@ fn a_folder_with_a_killer_of_each_format_finishes_and_names_them() {
     formats.sort();
     assert_eq!(named, formats, "{report:?}");
 }
+
+#[test]
+fn what_a_folder_skips_is_named() {
+    let place = Place::new();
+    place.write("docs/a.md", "text");
+    place.write("docs/photo.jpg", "x");
+    place.write("docs/none.md", "");
+    fs::write(place.path("docs/zip.md"), b"PK\x03\x04 and so on").unwrap();
+    let report = place.run(&["docs"]);
+    assert!(report.failed.is_empty());
+    let skipped = |report: &RunReport| {
+        let name = |path: &str| path.rsplit('/').next().unwrap().to_owned();
+        let mut skipped: Vec<_> = report
+            .skipped_files
+            .iter()
+            .map(|file| (name(&file.path), file.reason, file.message.is_empty()))
+            .collect();
+        skipped.sort();
+        skipped
+    };
+    let expected = [
+        ("none.md".to_owned(), crate::SkipReason::Empty, false),
+        ("photo.jpg".to_owned(), crate::SkipReason::Binary, false),
+        ("zip.md".to_owned(), crate::SkipReason::Unsupported, false),
+    ];
+    assert_eq!(skipped(&report), expected);
+    // What is known from the last run is named again.
+    assert_eq!(skipped(&place.run(&["docs"])), expected);
+}
+
+#[test]
+fn a_named_file_that_holds_no_text_is_a_failure() {
+    let place = Place::new();
+    place.write("docs/a.md", "text");
+    place.write("docs/photo.jpg", "x");
+    place.write("docs/none.md", "");
+    place.write("docs/.hidden.md", "text");
+    fs::write(place.path("docs/zip.md"), b"PK\x03\x04 and so on").unwrap();
+    for (roots, kind, says) in [
+        (vec!["docs/photo.jpg"], ErrorKind::Unsupported, "convert it"),
+        (vec!["docs/none.md"], ErrorKind::InvalidInput, "empty"),
+        (vec!["docs/zip.md"], ErrorKind::Unsupported, "ZIP"),
+        (vec!["docs/zip.md"], ErrorKind::Unsupported, "ZIP"),
+        (
+            vec!["docs", "docs/photo.jpg"],
+            ErrorKind::Unsupported,
+            "convert it",
+        ),
+        (
+            vec!["docs", "docs/.hidden.md"],
+            ErrorKind::InvalidInput,
+            "hidden",
+        ),
+    ] {
+        let report = place.run(&roots);
+        let [failure] = &report.failed[..] else {
+            panic!("{roots:?}: {:?}", report.failed);
+        };
+        assert_eq!(failure.kind, kind, "{roots:?}");
+        assert!(failure.message.contains(says), "{}", failure.message);
+        let named = roots.last().unwrap().rsplit('/').next().unwrap();
+        assert!(failure.path.ends_with(named), "{}", failure.path);
+    }
+}

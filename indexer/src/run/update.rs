@@ -11,11 +11,13 @@ use crate::store::{KnownFailure, Root};
 use crate::walk::{SkipReason, Walk, WalkOptions, WalkedFile, walk};
 use crate::{Document, DocumentId, Error, ErrorKind, Fingerprint, Index, Result, Snapshot, Writer};
 
+use super::named::Named;
 use super::pipeline::{Job, Outcome, Pipeline, is_about_contents};
 use super::scope::{Scope, is_within, resolve};
 use super::turn;
 use super::{
-    FileFailure, FileWarning, KeptFolder, Phase, RunOptions, RunProgress, RunReport, RunState,
+    FileFailure, FileSkip, FileWarning, KeptFolder, Phase, RunOptions, RunProgress, RunReport,
+    RunState,
 };
 
 /// A batch is put into the collection at this much text or this many documents:
@@ -42,6 +44,7 @@ struct Run<'a> {
     own: BTreeSet<String>,
     /// Stands for everything but the file that a document is made from.
     inputs: String,
+    named: Named,
     report: RunReport,
     state: RunState,
     last_commit: Instant,
@@ -75,6 +78,7 @@ pub(super) fn update(
     let mut run = Run {
         base: index.snapshot(),
         inputs: inputs(options),
+        named: Named::of(paths),
         report: RunReport::default(),
         state: RunState::default(),
         last_commit: Instant::now(),
@@ -129,23 +133,26 @@ impl Run<'_> {
         for scope in scopes {
             let walk = walk(&scope.path, &options)?;
             self.report.files += walk.files.len();
-            for (reason, count) in walk.skipped_by_reason() {
-                *self.report.skipped.entry(reason).or_default() += count;
-            }
-            for file in walk.skipped.iter().filter(|file| file.reason.is_problem()) {
-                let kind = match file.reason {
-                    SkipReason::TooLarge => ErrorKind::TooLarge,
-                    _ => ErrorKind::Machine,
-                };
-                self.report.failed.push(FileFailure {
-                    path: file.path.display().to_string(),
-                    kind,
-                    message: file.detail.clone(),
-                });
+            for file in &walk.skipped {
+                match self.named.failure(file) {
+                    Some(failure) => self.report.failed.push(failure),
+                    None => self.skip(file.path.display().to_string(), file.reason, &file.detail),
+                }
             }
             listings.push(Listing { scope, walk });
         }
+        let walks = listings.iter().map(|listing| &listing.walk);
+        self.report.failed.extend(self.named.left_out(walks));
         Ok(listings)
+    }
+
+    fn skip(&mut self, path: String, reason: SkipReason, message: &str) {
+        *self.report.skipped.entry(reason).or_default() += 1;
+        self.report.skipped_files.push(FileSkip {
+            path,
+            reason,
+            message: message.to_owned(),
+        });
     }
 
     /// The files that may have changed, and the keys of their roots.
@@ -222,14 +229,13 @@ impl Run<'_> {
     }
 
     /// Reports a file that did not become a document. One that was never going
-    /// to be one is skipped, like those that the walk knows by their names.
+    /// to be one is skipped, like those that the walk knows by their names, unless the
+    /// caller named it.
     fn report(&mut self, failure: FileFailure) {
-        if failure.kind == ErrorKind::Unsupported {
-            *self
-                .report
-                .skipped
-                .entry(SkipReason::Unsupported)
-                .or_default() += 1;
+        let is_skipped =
+            failure.kind == ErrorKind::Unsupported && !self.named.contains(failure.path.as_ref());
+        if is_skipped {
+            self.skip(failure.path, SkipReason::Unsupported, &failure.message);
         } else {
             self.report.failed.push(failure);
             self.state.failed += 1;

@@ -365,15 +365,17 @@ async fn prepare(core: &Core, collection: &str, documents: Vec<Document>) -> Res
 }
 
 /// Stores documents: one as JSON, or files as `multipart/form-data` (parts
-/// named `file`, beside optional `collection`, `labels` and `metadata`).
+/// named `file`, beside optional `collection`, `labels`, `metadata` and `replace`).
 ///
 /// The response comes after the commit: what it lists is durable. A document
-/// with the same URI is replaced. A file that cannot be read is listed in
+/// with the same URI and the same text is stored again, with the labels and facts of the
+/// request; one with another text is replaced with `replace` only, and else nothing of the
+/// request is stored. A file that cannot be read is listed in
 /// `failed`; when none can, its error is the response.
 ///
 /// # Errors
 /// `invalid_request`, `too_large`, `unsupported_media`, `unreadable_document`,
-/// `collection_locked`, `collection_mismatch`, `overloaded`, `storage`.
+/// `document_exists`, `collection_locked`, `collection_mismatch`, `overloaded`, `storage`.
 #[utoipa::path(post, path = "/documents", tag = "documents",
     request_body(content(
         (UploadBody = "application/json"),
@@ -382,7 +384,7 @@ async fn prepare(core: &Core, collection: &str, documents: Vec<Document>) -> Res
     responses(
         (status = 201, description = "Stored", body = UploadReport),
         (status = 400, description = "The request is wrong", body = ErrorBody),
-        (status = 409, description = "The collection is locked or does not fit", body = ErrorBody),
+        (status = 409, description = "A document of this name has another text, or the collection is locked or does not fit", body = ErrorBody),
         (status = 413, description = "Too large", body = ErrorBody),
         (status = 415, description = "Not a media type or format that is read", body = ErrorBody),
         (status = 422, description = "The document cannot be read", body = ErrorBody),
@@ -399,6 +401,7 @@ pub(crate) async fn upload(
     check_labels_are_held(&access_of(&caller), upload.labels())?;
     let collection = collection_or_default(&service, upload.collection.clone());
     core.engine.check_collection_name(&collection)?;
+    let replace = upload.replace;
     let parser = core.parser.clone();
     // A client that goes away takes its files along.
     let cancel = CancelOnDrop::default();
@@ -426,7 +429,14 @@ pub(crate) async fn upload(
     let ready = prepare(core, &collection, documents).await?;
     let receipt = core
         .writes
-        .write(&collection, Work::Put(ready), &access_of(&caller))
+        .write(
+            &collection,
+            Work::Put {
+                documents: ready,
+                replace,
+            },
+            &access_of(&caller),
+        )
         .await?;
     let reads_everything = access_of(&caller) == Access::All;
     let stored = names.into_iter().zip(receipt.put);

@@ -14,7 +14,8 @@ export class RequestFailed extends Error {
 export async function failure(response) {
   const retryable = response.status === 429 || response.status >= 500;
   try {
-    return new RequestFailed((await response.json()).error.message, retryable);
+    const { message, code } = (await response.json()).error;
+    return Object.assign(new RequestFailed(message, retryable), { code });
   } catch {
     return new RequestFailed(`The service answered with status ${response.status}.`, retryable);
   }

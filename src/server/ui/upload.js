@@ -36,12 +36,14 @@ export function uploads(stored) {
   });
 }
 
-async function send(files, stored) {
+/** Sends `files`; those of the same names make way when `replace` is set. */
+async function send(files, stored, replace = false) {
   if (!files.length) return;
   const toast = show(`Adding ${count(files.length, "file")}…`);
   const form = new FormData();
   const collection = byId("collection").value;
   if (collection) form.append("collection", collection);
+  if (replace) form.append("replace", "true");
   for (const file of files) form.append("file", file, file.name);
   try {
     const response = await api("/documents", { method: "POST", body: form });
@@ -54,7 +56,12 @@ async function send(files, stored) {
     stored();
   } catch (error) {
     const reason = error instanceof TypeError ? "the service cannot be reached" : error.message;
-    finish(toast, [`Nothing was added: ${reason}`], true);
+    if (error.code === "document_exists") {
+      const lines = ["Nothing was added: another document has the name of one of these files."];
+      finish(toast, [...lines, reason], true, () => send(files, stored, true));
+    } else {
+      finish(toast, [`Nothing was added: ${reason}`], true);
+    }
   }
 }
 
@@ -64,9 +71,12 @@ function show(text) {
   return toast;
 }
 
-function finish(toast, lines, failed) {
+/** Shows how it ended; `replace`, if there is one, does it all the same. */
+function finish(toast, lines, failed, replace) {
   toast.classList.toggle("error", failed);
-  const close = el("button", { type: "button", class: "quiet", onclick: () => toast.remove() }, "Close");
-  toast.replaceChildren(...lines.map((line) => el("p", {}, line)), close);
+  const button = (label, onclick) =>
+    el("button", { type: "button", class: "quiet", onclick: () => { toast.remove(); onclick?.(); } }, label);
+  const buttons = replace ? [button("Replace", replace), " ", button("Cancel")] : [button("Close")];
+  toast.replaceChildren(...lines.map((line) => el("p", {}, line)), ...buttons);
   if (!failed) setTimeout(() => toast.remove(), 6000);
 }
