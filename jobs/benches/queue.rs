@@ -121,6 +121,26 @@ fn depth(criterion: &mut Criterion) {
         };
         bencher.iter(|| runtime.block_on(queue.claim(claim.clone())).unwrap());
     });
+    let beside = tempfile::tempdir().unwrap();
+    let delayed = runtime.block_on(async {
+        let queue = open(beside.path()).await;
+        let later = jiff::Timestamp::now() + Duration::from_secs(3_600);
+        for part in jobs(QUEUED).chunks(1_000) {
+            let delayed = part.iter().cloned().map(|job| NewJob {
+                run_at: Some(later),
+                ..job
+            });
+            queue.submit(delayed.collect()).await.unwrap();
+        }
+        queue
+    });
+    criterion.bench_function("a claim beside 100,000 delayed jobs", |bencher| {
+        bencher.iter(|| {
+            runtime
+                .block_on(delayed.claim(Claim::one("bench")))
+                .unwrap()
+        });
+    });
     criterion.bench_function("figures over 100,000 jobs", |bencher| {
         bencher.iter(|| runtime.block_on(queue.stats()).unwrap());
     });

@@ -36,8 +36,8 @@ pub(super) fn hold_until(tx: &Tx<'_>, source: &str, n: i64) -> rusqlite::Result<
 /// Lets the ready jobs of `source` wait until `until`.
 pub(super) fn hold(tx: &Tx<'_>, source: &str, until: i64) -> rusqlite::Result<()> {
     let sql = "UPDATE jobs SET phase = 1, held = 1, wake_at = ?2 WHERE n IN (\
-               SELECT n FROM jobs WHERE source = ?1 AND source IS NOT NULL AND phase < 2 \
-               AND phase = 0 ORDER BY n LIMIT ?3)";
+               SELECT n FROM jobs INDEXED BY jobs_source WHERE source = ?1 \
+               AND source IS NOT NULL AND phase = 0 ORDER BY n LIMIT ?3)";
     let values = params![source, until, MAX_MOVED as i64];
     tx.sql.prepare_cached(sql)?.execute(values).map(drop)
 }
@@ -93,7 +93,7 @@ pub(super) fn works(tx: &Tx<'_>, source: &str) -> rusqlite::Result<()> {
     if was_open != Some(true) {
         return Ok(());
     }
-    let sql = "SELECT n FROM jobs WHERE source = ?1 AND source IS NOT NULL AND phase < 2 \
+    let sql = "SELECT n FROM jobs INDEXED BY jobs_source WHERE source = ?1 AND source IS NOT NULL \
                AND phase = 1 AND held = 1 ORDER BY n LIMIT ?2";
     let mut statement = tx.sql.prepare_cached(sql)?;
     let held = statement.query_map(params![source, MAX_MOVED as i64], |row| row.get(0))?;

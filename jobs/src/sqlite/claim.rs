@@ -18,6 +18,8 @@ use crate::options::millis;
 const MAX_PROMOTED: usize = 256;
 /// Lanes that one claim looks into for each job.
 const MAX_LOOKS: usize = 256;
+/// How often one claim lets jobs of a failing source wait, some hundreds at a time.
+const MAX_HELD: usize = 4;
 
 /// Takes up to `claim.limit` jobs.
 pub(super) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Vec<Lease>, Fail> {
@@ -41,7 +43,8 @@ pub(super) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Vec<Lease>, Fail> 
 
 /// Makes delayed jobs ready whose time has come.
 fn promote(tx: &Tx<'_>) -> rusqlite::Result<()> {
-    let sql = "SELECT n FROM jobs WHERE phase = 1 AND wake_at <= ?1 ORDER BY wake_at LIMIT ?2";
+    let sql = "SELECT n FROM jobs INDEXED BY jobs_wake WHERE phase = 1 AND wake_at <= ?1 \
+               ORDER BY wake_at LIMIT ?2";
     let mut statement = tx.sql.prepare_cached(sql)?;
     let due = statement.query_map(params![tx.now, MAX_PROMOTED as i64], |row| row.get(0))?;
     let due: Vec<i64> = due.collect::<rusqlite::Result<_>>()?;
@@ -55,6 +58,7 @@ fn promote(tx: &Tx<'_>) -> rusqlite::Result<()> {
 
 /// The job whose turn it is.
 fn next(tx: &Tx<'_>, kinds: Option<&str>) -> rusqlite::Result<Option<i64>> {
+    let mut held = 0;
     for _ in 0..MAX_LOOKS {
         let sql = "SELECT priority, tenant FROM lanes \
                    WHERE ?1 IS NULL OR kind IN (SELECT value FROM json_each(?1)) \
@@ -77,7 +81,11 @@ fn next(tx: &Tx<'_>, kinds: Option<&str>) -> rusqlite::Result<Option<i64>> {
                 serve(tx, &tenant)?;
                 return Ok(Some(n));
             }
-            Some(until) => breaker::hold(tx, &source, until)?,
+            Some(until) if held < MAX_HELD => {
+                breaker::hold(tx, &source, until)?;
+                held += 1;
+            }
+            Some(_) => break,
         }
     }
     // What is left is found by the next claim.
@@ -99,7 +107,7 @@ fn first(
     let lanes: Vec<String> = lanes.collect::<rusqlite::Result<_>>()?;
     let mut first: Option<(i64, Option<String>)> = None;
     for kind in lanes {
-        let sql = "SELECT n, source FROM jobs WHERE phase = 0 AND priority = ?1 AND tenant = ?2 \
+        let sql = "SELECT n, source FROM jobs INDEXED BY jobs_ready WHERE phase = 0 AND priority = ?1 AND tenant = ?2 \
                    AND kind = ?3 ORDER BY n LIMIT 1";
         let mut statement = tx.sql.prepare_cached(sql)?;
         let values = params![priority, tenant, kind];

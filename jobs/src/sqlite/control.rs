@@ -16,13 +16,17 @@ const MAX_PURGED: i64 = 500;
 
 /// Ends job `n` in the terminal `phase`.
 pub(super) fn end(tx: &mut Tx<'_>, n: i64, phase: Phase) -> rusqlite::Result<()> {
-    let sql = "UPDATE jobs SET phase = ?2, ended_at = ?3, lease_until = NULL, held = 0 \
-               WHERE n = ?1 RETURNING ordering_key, kind";
+    let sql = "SELECT kind, ordering_key, phase FROM jobs WHERE n = ?1";
     let mut statement = tx.sql.prepare_cached(sql)?;
-    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-    let values = params![n, phase as i64, tx.now];
-    let (key, kind): (Option<String>, String) = statement.query_row(values, read)?;
-    if let Some(key) = key {
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    let (kind, key, before): (String, Option<String>, i64) = statement.query_row([n], read)?;
+    let sql = "UPDATE jobs SET phase = ?2, ended_at = ?3, lease_until = NULL, held = 0 \
+               WHERE n = ?1";
+    tx.sql
+        .prepare_cached(sql)?
+        .execute(params![n, phase as i64, tx.now])?;
+    // One that ends while it waits for its turn gives it to nobody.
+    if let Some(key) = key.filter(|_| before != Phase::Behind as i64) {
         submit::advance(tx, &key)?;
     }
     let state = phase.state().as_str();

@@ -115,7 +115,8 @@ pub(super) fn next_due(
     now: i64,
     with_schedules: bool,
 ) -> rusqlite::Result<Option<i64>> {
-    let text = "SELECT min(wake_at) FROM jobs WHERE phase = 1 AND wake_at > ?1";
+    let text =
+        "SELECT min(wake_at) FROM jobs INDEXED BY jobs_wake WHERE phase = 1 AND wake_at > ?1";
     let job: Option<i64> = sql
         .prepare_cached(text)?
         .query_row([now], |row| row.get(0))?;

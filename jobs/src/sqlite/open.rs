@@ -57,6 +57,10 @@ pub(super) fn connect(path: &Path, options: &Options) -> Result<Connection> {
         // returns.
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        // The same pages change with every job: the longer the log, the less often each is
+        // copied back. 16 MiB of log are read in a moment after a crash.
+        connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+        connection.pragma_update(None, "cache_size", -8_192)?; // KiB
         if let Some(pages) = options.max_pages {
             connection.pragma_update(None, "max_page_count", pages)?;
         }

@@ -115,7 +115,8 @@ pub(super) fn stats(sql: &Connection, now: i64) -> Result<Stats, Fail> {
         stats.ready += row.get::<_, Option<u64>>(4)?.unwrap_or(0);
     }
     // Delayed ones whose time has come are ready, although no claim has moved them yet.
-    let text = "SELECT count(*), min(run_at) FROM jobs WHERE phase = 1 AND wake_at <= ?1";
+    let text = "SELECT count(*), min(run_at) FROM jobs INDEXED BY jobs_wake \
+                WHERE phase = 1 AND wake_at <= ?1";
     let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
     let (due, oldest_due): (u64, Option<i64>) = sql.prepare_cached(text)?.query_row([now], read)?;
     stats.ready += due;

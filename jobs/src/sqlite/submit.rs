@@ -143,12 +143,10 @@ pub(super) fn queue(tx: &Tx<'_>, n: i64, wake_at: i64, holds_key: bool) -> rusql
     open_lane(tx, n)
 }
 
-/// Lets the next job behind `ordering_key` take its place, if the one that held it has ended:
-/// one that ends while it waits does not.
+/// Lets the next job behind `ordering_key`, whose holder has ended, take its place.
 pub(super) fn advance(tx: &Tx<'_>, ordering_key: &str) -> rusqlite::Result<()> {
-    let sql = "SELECT n, wake_at FROM jobs WHERE ordering_key = ?1 AND phase < 5 AND phase = 2 \
-               AND NOT EXISTS (SELECT 1 FROM jobs h \
-                   WHERE h.ordering_key = ?1 AND h.phase < 5 AND h.phase <> 2) \
+    let sql = "SELECT n, wake_at FROM jobs INDEXED BY jobs_ordering WHERE ordering_key = ?1 \
+               AND phase < 5 AND phase = 2 \
                ORDER BY n LIMIT 1";
     let mut statement = tx.sql.prepare_cached(sql)?;
     let next = statement.query_row([ordering_key], |row| Ok((row.get(0)?, row.get(1)?)));
