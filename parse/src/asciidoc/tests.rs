@@ -55,7 +55,7 @@ fn blocks_say_what_they_are_and_conditions_hold() {
     let document = read("a.adoc", body);
     assert_eq!(
         document.text,
-        "T\n\nNote: The Gull sails.\n\nshown\n\nWarning:\nDeep water."
+        "T\n\nNote: The Gull sails.\n\nshown\n\nWarning:\n\nDeep water."
     );
     assert_eq!(document.warnings.len(), 1);
     assert!(document.warnings[0].contains("more.adoc"));

@@ -48,7 +48,7 @@ Water is H~2~O, and x^2^ --- dash. ![A crane](crane.png) A note.[^1]
 fn feeds_are_items_with_their_addresses() {
     let body = "<opml version='2.0'><head><title>Feeds</title></head><body><outline text='News'>\
                 <outline type='rss' text='Tide' xmlUrl='https://tide.example/f'/></outline></body></opml>";
-    let document = read("feeds.xml", body);
+    let document = read("feeds", body);
     assert_eq!(document.metadata["format"], "opml");
     assert_eq!(document.title, "Feeds");
     assert_eq!(document.text, "News\n\n- Tide (https://tide.example/f)");
