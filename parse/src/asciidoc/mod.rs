@@ -5,8 +5,6 @@
 mod inline;
 mod marks;
 mod tables;
-#[cfg(test)]
-mod tests;
 
 use serde_json::Value;
 

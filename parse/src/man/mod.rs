@@ -4,8 +4,6 @@
 mod escapes;
 mod mdoc;
 mod tables;
-#[cfg(test)]
-mod tests;
 
 use super::draft::Draft;
 use super::format::Format;

@@ -1,13 +1,10 @@
 //! What the reader of a document sees is what is read of it.
 
-use crate::testing::read;
+use crate::read;
 
 #[test]
 fn a_document_of_a_real_program_reads_as_it_is_shown() {
-    let document = read(
-        "harbour.adoc",
-        include_bytes!("../../tests/fixtures/harbour.adoc"),
-    );
+    let document = read("harbour.adoc", include_bytes!("../fixtures/harbour.adoc"));
     assert_eq!(document.title, "Harbour guide");
     let text = r#"Harbour guide
 

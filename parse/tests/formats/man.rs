@@ -1,13 +1,10 @@
 //! What the reader of a document sees is what is read of it.
 
-use crate::testing::read;
+use crate::read;
 
 #[test]
 fn a_document_of_a_real_program_reads_as_it_is_shown() {
-    let document = read(
-        "harbour.1",
-        include_bytes!("../../tests/fixtures/harbour.1"),
-    );
+    let document = read("harbour.1", include_bytes!("../fixtures/harbour.1"));
     assert_eq!(document.title, "Harbour guide");
     let text = r#"Ships may enter at high tide only. Call radio 12 first; see the tables <https://tide.example/t> and <https://tide.example/x>.
 
@@ -54,7 +51,7 @@ Ann Lee."#;
 fn logs_with_numbers_are_no_manuals() {
     let document = read("daemon.1", "May 1 started\n.TH is not at work here\n");
     assert_eq!(document.metadata["format"], "text");
-    assert!(crate::is_known_name("ls.1.gz"));
+    assert!(cairn_parse::is_known_name("ls.1.gz"));
 }
 
 #[test]

@@ -1,13 +1,10 @@
 //! What the reader of a document sees is what is read of it.
 
-use crate::testing::read;
+use crate::read;
 
 #[test]
 fn a_document_of_a_real_program_reads_as_it_is_shown() {
-    let document = read(
-        "harbour.mhtml",
-        include_bytes!("../../tests/fixtures/harbour.mhtml"),
-    );
+    let document = read("harbour.mhtml", include_bytes!("../fixtures/harbour.mhtml"));
     assert_eq!(document.title, "Harbour guide – tides");
     let text = r#"Harbour guide
 
@@ -22,6 +19,6 @@ A crane"#;
 
 #[test]
 fn the_content_tells_a_saved_page_from_a_mail() {
-    let page = include_bytes!("../../tests/fixtures/harbour.mhtml");
+    let page = include_bytes!("../fixtures/harbour.mhtml");
     assert_eq!(read("saved.eml.txt", page).metadata["format"], "mhtml");
 }
