@@ -68,6 +68,3 @@ fn location(part: &MessagePart<'_>, name: &str) -> Option<String> {
         _ => None,
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -119,6 +119,3 @@ fn plain(text: String) -> Result<String> {
     html::fragment(&text, &mut draft)?;
     Ok(draft.text().to_owned())
 }
-
-#[cfg(test)]
-mod tests;

@@ -360,6 +360,3 @@ fn is_simple_border(line: &str) -> bool {
 fn indent_of(line: &str) -> usize {
     line.len() - line.trim_start_matches(' ').len()
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
@@ -38,9 +38,11 @@ pub(super) fn serve_with(
     let mut parent = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     parent.set_read_timeout(Some(IDLE))?;
     let mut requests = parent.try_clone()?;
-    let busy = Arc::new(AtomicBool::new(false));
+    // A number and not a flag: the next request may be there before the reply to this one is
+    // accounted for.
+    let open = Arc::new(AtomicUsize::new(0));
     let (sender, receiver) = sync_channel(1);
-    let is_busy = Arc::clone(&busy);
+    let unanswered = Arc::clone(&open);
     // Reads on while a document is parsed, and so sees the end of the parent whatever
     // the parser does, also when nothing could be told to it.
     let reader = move || {
@@ -49,14 +51,14 @@ pub(super) fn serve_with(
                 wire::read::<Request>(&mut requests, wire::REQUEST_HEAD_NUM_BYTES, usize::MAX);
             match read {
                 Ok(Some(request)) => {
-                    is_busy.store(true, Ordering::SeqCst);
+                    unanswered.fetch_add(1, Ordering::SeqCst);
                     if sender.send(request).is_err() {
                         return;
                     }
                 }
-                Err(error) if is_pause(&error) && is_busy.load(Ordering::SeqCst) => {}
+                Err(error) if is_pause(&error) && unanswered.load(Ordering::SeqCst) > 0 => {}
                 // `exit` would wait for what the parser holds.
-                _ if is_busy.load(Ordering::SeqCst) => std::process::abort(),
+                _ if unanswered.load(Ordering::SeqCst) > 0 => std::process::abort(),
                 _ => return,
             }
         }
@@ -68,7 +70,7 @@ pub(super) fn serve_with(
         let (head, text) = answer(&request, &bytes, &parse, memory_num_bytes);
         drop(bytes);
         wire::write(&mut parent, &head, text.as_bytes())?;
-        busy.store(false, Ordering::SeqCst);
+        open.fetch_sub(1, Ordering::SeqCst);
     }
     parent.flush()
 }

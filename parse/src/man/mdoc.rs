@@ -212,6 +212,17 @@ impl Page<'_> {
                     };
                     push(&mut out, &shown, joined);
                 }
+                "Xo" | "Xc" => continue,
+                "Oo" | "Bo" | "Po" => {
+                    push(&mut out, if word == "Po" { "(" } else { "[" }, joined);
+                    joined = true;
+                    continue;
+                }
+                "Oc" | "Bc" | "Pc" => {
+                    out.push(if word == "Pc" { ')' } else { ']' });
+                    joined = false;
+                    continue;
+                }
                 "Ns" | "Ap" => {
                     if word == "Ap" {
                         out.push('\'');
@@ -312,11 +323,12 @@ fn is_mark(word: &str) -> bool {
 }
 
 fn is_macro(word: &str) -> bool {
-    const MACROS: [&str; 59] = [
-        "Ad", "An", "Ap", "Aq", "Ar", "Bq", "Brq", "Bsx", "Bx", "Cd", "Cm", "Dq", "Dv", "Em", "Er",
-        "Ev", "Fa", "Fl", "Fn", "Fo", "Fc", "Fr", "Ft", "Fx", "Ic", "In", "Lb", "Li", "Lk", "Ms",
-        "Mt", "Nm", "No", "Ns", "Nx", "Op", "Ox", "Pa", "Pf", "Pq", "Ql", "Qq", "Sq", "St", "Sx",
-        "Sy", "Ta", "Tn", "Ux", "Va", "Vt", "Xr", "Bl", "Do", "Dc", "So", "Sc", "Qo", "Qc",
+    const MACROS: [&str; 67] = [
+        "Oo", "Oc", "Bo", "Bc", "Po", "Pc", "Xo", "Xc", "Ad", "An", "Ap", "Aq", "Ar", "Bq", "Brq",
+        "Bsx", "Bx", "Cd", "Cm", "Dq", "Dv", "Em", "Er", "Ev", "Fa", "Fl", "Fn", "Fo", "Fc", "Fr",
+        "Ft", "Fx", "Ic", "In", "Lb", "Li", "Lk", "Ms", "Mt", "Nm", "No", "Ns", "Nx", "Op", "Ox",
+        "Pa", "Pf", "Pq", "Ql", "Qq", "Sq", "St", "Sx", "Sy", "Ta", "Tn", "Ux", "Va", "Vt", "Xr",
+        "Bl", "Do", "Dc", "So", "Sc", "Qo", "Qc",
     ];
     MACROS.contains(&word)
 }

@@ -4,8 +4,6 @@
 mod escapes;
 mod mdoc;
 mod tables;
-#[cfg(test)]
-mod tests;
 
 use super::draft::Draft;
 use super::format::Format;
@@ -323,10 +321,9 @@ impl<'a> Page<'a> {
             return;
         }
         let arguments = escapes::arguments(rest);
-        if self.mdoc.is_on() || name == "Dd" {
-            if self.mdoc_line(name, &arguments) {
-                return;
-            }
+        let is_mdoc = self.mdoc.is_on() || name == "Dd";
+        if is_mdoc && self.mdoc_line(name, &arguments) {
+            return;
         }
         self.man(name, rest, &arguments);
     }

@@ -9,8 +9,6 @@ mod jsx;
 mod links;
 mod mdx;
 mod remarks;
-#[cfg(test)]
-mod tests;
 
 use pulldown_cmark::{Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd};
 

@@ -2,8 +2,6 @@
 //! their columns; drawers stay shut, as in what Org exports.
 
 mod inline;
-#[cfg(test)]
-mod tests;
 
 use serde_json::Value;
 

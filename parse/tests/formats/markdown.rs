@@ -1,8 +1,8 @@
 //! What holds for Markdown and its dialects.
 
-use crate::{ParseInput, ParseLimits, parse};
+use cairn_parse::{ParseInput, ParseLimits, parse};
 
-fn read(text: &str) -> crate::Document {
+fn read(text: &str) -> cairn_parse::Document {
     parse(
         &ParseInput::new("guide.md", text.as_bytes()),
         &ParseLimits::default(),

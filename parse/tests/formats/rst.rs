@@ -1,4 +1,6 @@
-use crate::testing::{headings, read};
+//! What is read of reStructuredText.
+
+use crate::{headings, read};
 
 #[test]
 fn headings_take_their_level_from_their_order() {
