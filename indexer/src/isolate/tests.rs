@@ -92,11 +92,12 @@ fn misbehave(input: &ParseInput<'_>, limits: &ParseLimits) -> Result<Document, E
             failed.to_string(),
         ));
     } else if has("ALMOST") {
-        let mut kept = Vec::new();
-        // Small steps end near the limit, however the memory is laid out.
-        while kept.try_reserve_exact(1 << 20).is_ok() {
-            kept.resize(kept.capacity(), 1_u8);
+        let mut kept: Vec<Vec<u8>> = Vec::new();
+        let mut block = Vec::new();
+        while block.try_reserve_exact(10 << 20).is_ok() {
+            kept.push(std::mem::take(&mut block));
         }
+        drop(kept);
         return Err(Error::new(cairn_parse::ErrorKind::InvalidInput, "broken"));
     } else if has("GARBAGE") {
         socket().write_all(&[b'x'; 100]).unwrap();

@@ -446,17 +446,15 @@ impl Run<'_> {
             kind: error.kind(),
             message: message.clone(),
         });
-        if contents {
-            if self.writer()?.delete(DocumentId::of_uri(&job.uri))? {
-                self.report.deleted += 1;
-                self.report.warnings.push(FileWarning {
-                    path: job.path.display().to_string(),
-                    message: format!(
-                        "its earlier version was removed from the index: {}",
-                        error.message()
-                    ),
-                });
-            }
+        if contents && self.writer()?.delete(DocumentId::of_uri(&job.uri))? {
+            self.report.deleted += 1;
+            self.report.warnings.push(FileWarning {
+                path: job.path.display().to_string(),
+                message: format!(
+                    "its earlier version was removed from the index: {}",
+                    error.message()
+                ),
+            });
         }
         // A file that a parser does not survive costs all its time in every run.
         if contents || error.kind() == ErrorKind::ParserStopped {
