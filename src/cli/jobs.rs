@@ -290,7 +290,10 @@ async fn watch(context: &Context, queue: &dyn Queue, id: JobId) -> anyhow::Resul
         let left = left.map_or(String::new(), |eta| {
             format!(", about {} s left", eta.as_secs())
         });
-        let stage = job.stage.as_deref().unwrap_or("waiting for a worker");
+        let stage = job.stage.as_deref().unwrap_or(match job.state {
+            State::Running => "starting",
+            _ => "waiting for a worker",
+        });
         if let Some(bar) = &bar {
             bar.set_prefix(job.state.to_string());
             bar.set_length(job.progress.total.unwrap_or(0));

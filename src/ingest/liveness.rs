@@ -89,7 +89,7 @@ mod tests {
         let gone = Uuid::now_v7().to_string();
         std::fs::write(dir.path().join(FOLDER).join(&gone), "").unwrap();
         std::fs::write(dir.path().join(FOLDER).join("notes.txt"), "").unwrap();
-        assert_eq!(dead(dir.path()), [gone.clone()]);
+        assert_eq!(dead(dir.path()), std::slice::from_ref(&gone));
         forget(dir.path(), &gone);
         assert!(dead(dir.path()).is_empty());
         drop(alive);

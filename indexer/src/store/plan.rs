@@ -10,7 +10,7 @@ use crate::chunk::Piece;
 use crate::{DocumentId, Error, ErrorKind, Result};
 
 use super::pending::{Hash, Pending};
-use super::ready::{Cut, Ready};
+use super::ready::{Cut, Ready, Unknown};
 use super::schema::Record;
 use super::{PutReport, Snapshot};
 
@@ -184,7 +184,7 @@ impl Planner<'_> {
     }
 
     /// Inputs of the chunks of `documents` for which the collection has no vector, once each.
-    pub(super) fn unknown(&self, documents: &[Cut]) -> Result<Vec<(Hash, Vec<String>)>> {
+    pub(super) fn unknown(&self, documents: &[Cut]) -> Result<Unknown> {
         let mut seen = HashSet::new();
         let mut unknown = Vec::new();
         for piece in documents.iter().flat_map(|cut| &cut.pieces) {

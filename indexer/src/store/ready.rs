@@ -17,6 +17,9 @@ use super::{Fingerprint, Index, IndexSettings};
 /// batches, few enough to notice soon that the work is cancelled or that another writer waits.
 const EMBED_BATCH: usize = 256;
 
+/// Chunks that have no vector: what was hashed, and what the embedder is to read of each.
+pub(crate) type Unknown = Vec<(Hash, Vec<String>)>;
+
 /// A document and its chunks.
 #[derive(Clone, Debug)]
 pub(super) struct Cut {
@@ -73,7 +76,7 @@ impl Ready {
     /// Embeds `unknown` chunks of the documents.
     pub(crate) fn embed(
         &mut self,
-        unknown: Vec<(Hash, Vec<String>)>,
+        unknown: Unknown,
         embedder: &dyn Embedder,
         cancel: &Cancel,
         on_embedded: &mut dyn FnMut(usize) -> Result<()>,

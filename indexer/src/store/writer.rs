@@ -20,7 +20,7 @@ use super::payload::{EmbedderEntry, FORMAT, Payload};
 use super::pending::{Hash, Pending};
 use super::plan::{Planner, Prepared, Source};
 use super::postings::PostingsWriter;
-use super::ready::{Ready, vectors_of};
+use super::ready::{Ready, Unknown, vectors_of};
 use super::schema::chunk_to_json;
 use super::segments::{self, Merge};
 use super::twins::text_hash;
@@ -144,7 +144,7 @@ impl Writer {
         &self,
         documents: Vec<(Document, Option<Fingerprint>)>,
         cancel: &Cancel,
-    ) -> Result<(Ready, Vec<(Hash, Vec<String>)>)> {
+    ) -> Result<(Ready, Unknown)> {
         let settings = &self.shared.settings;
         let ready = Ready::cut(documents, self.embedder.as_ref(), settings, cancel)?;
         let unknown = self.planner().unknown(&ready.documents)?;
