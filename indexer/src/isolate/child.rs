@@ -55,7 +55,7 @@ impl Child {
     /// When the machine has none, or the program is not there.
     pub(super) fn start(isolation: &Isolation) -> io::Result<Self> {
         // The socket is its stdin, so that whatever a library prints is not taken for a
-        // reply; what goes to stderr and is not read in time is lost, and blocks nobody.
+        // reply; stderr that is not read in time is dropped and does not block the child.
         let (socket, stdin) = UnixStream::pair()?;
         let (stderr, its_stderr) = UnixStream::pair()?;
         stderr.set_nonblocking(true)?;
@@ -119,7 +119,7 @@ impl Child {
     /// What stderr holds.
     fn said(&mut self) -> String {
         let mut bytes = Vec::new();
-        // It does not block: an error says that there is no more.
+        // The socket does not block: an error means that nothing is left to read.
         let mut block = [0; STDERR_NUM_BYTES];
         while let Ok(count @ 1..) = self.stderr.read(&mut block) {
             bytes.extend_from_slice(&block[..count]);

@@ -212,7 +212,7 @@ fn children_are_kept_warm_and_serve_many() {
         let input = ParseInput::new("a.txt", bytes);
         pool.parse(&input, &limits, &Cancel::never())
     };
-    assert!(pool.idle_ids().is_empty(), "nobody asked for one yet");
+    assert!(pool.idle_ids().is_empty(), "no document was parsed yet");
     let first = parse(b"PROCESS").unwrap().text;
     assert_eq!(parse(b"PROCESS").unwrap().text, first);
     // Noise of libraries is no reply, and more of it than fits holds nobody up.
