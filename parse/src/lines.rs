@@ -18,6 +18,33 @@ pub(super) struct Words {
 }
 
 impl Words {
+    /// The words of `text`: `piece` reads what begins at the start of a rest, if it is markup,
+    /// and returns what follows; what it leaves is pushed as it is, a word or a sign at a time.
+    pub(super) fn read(
+        text: &str,
+        mut piece: impl for<'a> FnMut(&'a str, &mut Self) -> Option<&'a str>,
+    ) -> Self {
+        let mut words = Self::default();
+        let mut rest = text;
+        while !rest.is_empty() {
+            rest = match piece(rest, &mut words) {
+                Some(rest) => rest,
+                None => {
+                    let next = rest.chars().next().map_or(1, char::len_utf8);
+                    let end = match rest.starts_with(char::is_alphanumeric) {
+                        true => rest
+                            .find(|c: char| !c.is_alphanumeric())
+                            .unwrap_or(rest.len()),
+                        false => next,
+                    };
+                    words.push(&rest[..end]);
+                    &rest[end..]
+                }
+            };
+        }
+        words
+    }
+
     pub(super) fn push(&mut self, text: &str) {
         self.text.push_str(text);
     }

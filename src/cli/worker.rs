@@ -32,16 +32,12 @@ pub(super) fn run(context: &Context) -> anyhow::Result<Outcome> {
     let engine = loading::engine(context, wanted)?;
     let parser = Models::new(context)?.parser()?;
     let config = &context.config;
-    let tools = setup::tools(config, engine, parser)?;
+    let fetcher = setup::fetcher(config)?;
+    let tools = setup::tools(config, engine, parser, fetcher.clone());
     runtime.block_on(async {
         let queue = setup::open(config).await?;
-        let told = tokio::spawn(notify::run(queue.clone(), config.clone()));
-        let worker = Worker::new(
-            Arc::new(queue),
-            tools,
-            config.jobs.clone(),
-            &config.storage.data_dir,
-        )?;
+        let worker = Worker::new(Arc::new(queue.clone()), tools, config.jobs.clone())?;
+        let told = tokio::spawn(notify::run(queue, fetcher));
         context.say("Working on jobs until Ctrl-C.");
         worker.run(stop, DRAIN).await;
         told.abort();

@@ -99,6 +99,24 @@ pub(crate) fn check_labels(labels: &BTreeSet<String>) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Checks that a caller gives only labels that it holds, where `None` holds all: what it
+/// stores it can read and replace.
+///
+/// # Errors
+/// `Forbidden`; names a label that is not held.
+pub(crate) fn check_held(
+    labels: &BTreeSet<String>,
+    held: Option<&BTreeSet<String>>,
+) -> Result<(), Refusal> {
+    match held.and_then(|held| labels.difference(held).next()) {
+        None => Ok(()),
+        Some(label) => {
+            let message = format!("this API key does not hold the label `{label}`");
+            Err(Refusal::forbidden("labels", message))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,10 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cairn_jobs::SqliteQueue;
 use cairn_jobs::notify::{Request, Response, Sender, Webhooks};
-use cairn_settings::config::Config;
 
 use super::fetch::Fetcher;
-use super::setup;
 
 #[async_trait]
 impl Sender for Fetcher {
@@ -29,9 +27,6 @@ impl Sender for Fetcher {
 }
 
 /// Tells the endpoints of `queue` what they are to hear, until the future is dropped.
-pub(crate) async fn run(queue: SqliteQueue, config: Config) {
-    match setup::fetcher(&config) {
-        Ok(fetcher) => Webhooks::new(&queue).run(Arc::new(fetcher)).await,
-        Err(error) => tracing::warn!(%error, "webhooks are not sent"),
-    }
+pub(crate) async fn run(queue: SqliteQueue, fetcher: Fetcher) {
+    Webhooks::new(&queue).run(Arc::new(fetcher)).await;
 }

@@ -37,19 +37,12 @@ pub(crate) fn fetcher(config: &Config) -> Result<Fetcher, reqwest::Error> {
 }
 
 /// What jobs work with.
-///
-/// # Errors
-/// As [`fetcher`].
-pub(crate) fn tools(
-    config: &Config,
-    engine: Engine,
-    parser: Parser,
-) -> Result<Tools, reqwest::Error> {
-    Ok(Tools {
+pub(crate) fn tools(config: &Config, engine: Engine, parser: Parser, fetcher: Fetcher) -> Tools {
+    Tools {
         engine,
         parser,
         commit_interval: Duration::from_secs(config.indexing.commit_seconds),
         data_dir: config.storage.data_dir.clone(),
-        fetcher: fetcher(config)?,
-    })
+        fetcher,
+    }
 }

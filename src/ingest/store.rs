@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cairn_indexer::{Access, Document, DocumentId, Index, ParseInput, Snapshot};
+use cairn_indexer::{Document, DocumentId, ParseInput};
 use serde_json::{Value, json};
 
 use super::kinds::Marks;
@@ -42,7 +42,8 @@ pub(super) fn put(
     let ready = index.prepare(vec![document], embedder.as_ref(), task.cancel())?;
     task.stage("commit");
     let mut writer = index.writer_within(&embedder, LOCK_PATIENCE)?;
-    if !may_touch(&index, id, &payload.access())? {
+    // Asked while the lock is held, so nothing changes in between.
+    if !index.snapshot().may_touch(id, &payload.access())? {
         return Err(Stop::permanent(format!(
             "this API key may not replace the document `{uri}`; use another uri"
         )));
@@ -66,18 +67,7 @@ pub(super) fn delete(id: DocumentId, payload: &Payload, task: &Task) -> Result<V
     let index = task.collection(payload)?;
     task.stage("commit");
     let mut writer = index.writer_within(&task.embedder()?, LOCK_PATIENCE)?;
-    let deleted = may_touch(&index, id, &payload.access())? && writer.delete(id)?;
+    let deleted = index.snapshot().may_touch(id, &payload.access())? && writer.delete(id)?;
     let generation = writer.commit()?;
     Ok(json!({ "generation": generation, "deleted": deleted }))
-}
-
-/// Whether the document is not there or may be read. Asked while the writer's lock is held,
-/// so nothing changes in between.
-fn may_touch(index: &Index, id: DocumentId, access: &Access) -> Result<bool, Stop> {
-    if *access == Access::All {
-        return Ok(true);
-    }
-    let snapshot: std::sync::Arc<Snapshot> = index.snapshot();
-    let stored = snapshot.document(id, &Access::All)?;
-    Ok(stored.is_none_or(|stored| access.allows(&stored.labels)))
 }

@@ -2,7 +2,6 @@
 //! for, and gives them back when it stops.
 
 use std::io;
-use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -46,17 +45,12 @@ impl Worker {
     ///
     /// # Errors
     /// When the data folder cannot be written.
-    pub(crate) fn new(
-        queue: Arc<dyn Queue>,
-        tools: Tools,
-        settings: Jobs,
-        data_dir: &Path,
-    ) -> io::Result<Self> {
+    pub(crate) fn new(queue: Arc<dyn Queue>, tools: Tools, settings: Jobs) -> io::Result<Self> {
         Ok(Self {
+            alive: Alive::new(&tools.data_dir)?,
             queue,
             tools: Arc::new(tools),
             settings,
-            alive: Alive::new(data_dir)?,
         })
     }
 

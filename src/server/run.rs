@@ -85,8 +85,9 @@ async fn work_batches(service: Arc<Service>) {
 /// [`serve`]; for those who call the router themselves.
 pub async fn open_jobs(service: &Service) {
     let config = service.config();
-    match jobs::open(config).await {
-        Ok(queue) => service.set_jobs(queue),
+    let opened = async { anyhow::Ok((jobs::open(config).await?, jobs::fetcher(config)?)) };
+    match opened.await {
+        Ok((queue, fetcher)) => service.set_jobs(queue, fetcher),
         Err(error) => tracing::warn!(%error, "jobs cannot be taken"),
     }
 }
@@ -99,23 +100,16 @@ pub async fn work_jobs(service: Arc<Service>) {
         () = lifecycle.readied().cancelled() => {}
         () = lifecycle.stopping().cancelled() => return,
     }
-    let (Ok(core), Ok(queue)) = (service.core(), service.jobs()) else {
+    let (Ok(core), Ok(queue), Ok(fetcher)) = (service.core(), service.jobs(), service.fetcher())
+    else {
         return;
     };
-    let tools = jobs::tools(service.config(), core.engine.clone(), core.parser.clone());
-    let config = service.config();
-    let worker = tools.map_err(anyhow::Error::from).and_then(|tools| {
-        let folder = &config.storage.data_dir;
-        Ok(Worker::new(
-            Arc::new(queue.clone()),
-            tools,
-            config.jobs.clone(),
-            folder,
-        )?)
-    });
-    match worker {
+    let (config, fetcher) = (service.config(), fetcher.clone());
+    let (engine, parser) = (core.engine.clone(), core.parser.clone());
+    let tools = jobs::tools(config, engine, parser, fetcher.clone());
+    match Worker::new(Arc::new(queue.clone()), tools, config.jobs.clone()) {
         Ok(worker) => {
-            let told = tokio::spawn(notify::run(queue.clone(), service.config().clone()));
+            let told = tokio::spawn(notify::run(queue.clone(), fetcher));
             worker.run(lifecycle.stopping().clone(), DRAIN).await;
             // What was on its way is sent again after the next start.
             told.abort();

@@ -13,6 +13,7 @@ use super::owners::Owners;
 use super::receive::Bodies;
 use super::share::Shared;
 use super::writer::WriteQueue;
+use crate::ingest::fetch::Fetcher;
 use cairn_engine::answer::Answerer;
 use cairn_engine::retrieve::Engine;
 use cairn_gateway::accounts::Accounts;
@@ -45,7 +46,7 @@ pub struct Service {
     bodies: Bodies,
     owners: Owners,
     core: OnceLock<Core>,
-    jobs: OnceLock<SqliteQueue>,
+    jobs: OnceLock<(SqliteQueue, Fetcher)>,
 }
 
 impl Service {
@@ -145,8 +146,8 @@ impl Service {
     }
 
     /// Takes jobs from now on. Only the first call counts.
-    pub(super) fn set_jobs(&self, queue: SqliteQueue) {
-        self.jobs.set(queue).ok();
+    pub(super) fn set_jobs(&self, queue: SqliteQueue, fetcher: Fetcher) {
+        self.jobs.set((queue, fetcher)).ok();
     }
 
     /// The queue of jobs.
@@ -154,6 +155,18 @@ impl Service {
     /// # Errors
     /// `storage` when it could not be opened.
     pub(super) fn jobs(&self) -> Result<&SqliteQueue, ApiError> {
+        Ok(&self.job_room()?.0)
+    }
+
+    /// What says which addresses jobs and webhooks may reach, and reaches them.
+    ///
+    /// # Errors
+    /// As [`Service::jobs`].
+    pub(super) fn fetcher(&self) -> Result<&Fetcher, ApiError> {
+        Ok(&self.job_room()?.1)
+    }
+
+    fn job_room(&self) -> Result<&(SqliteQueue, Fetcher), ApiError> {
         self.jobs.get().ok_or_else(|| {
             ApiError::new(
                 Code::Storage,

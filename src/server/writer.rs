@@ -293,8 +293,7 @@ fn allowed(engine: &Engine, collection: &str, work: &[Order<'_>]) -> Result<Vec<
             if let Some(before) = put.get(&id) {
                 return Ok(access.allows(&before.labels));
             }
-            let stored = snapshot.document(id, &Access::All)?;
-            Ok(stored.is_none_or(|stored| access.allows(&stored.labels)))
+            Ok(snapshot.may_touch(id, access)?)
         };
         match work {
             Work::Delete(id) => results.push(may_touch(*id, &put)?),

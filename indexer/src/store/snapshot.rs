@@ -201,6 +201,13 @@ impl Snapshot {
             .map(|document| self.stored_document(document)))
     }
 
+    /// Whether somebody may replace or delete the document: it is not there, or may be read.
+    /// To rely on it, hold the writer's lock.
+    pub fn may_touch(&self, id: DocumentId, access: &Access) -> Result<bool> {
+        let stored = self.document(id, &Access::All)?;
+        Ok(stored.is_none_or(|stored| access.allows(&stored.labels)))
+    }
+
     /// The whole text of a document, put together from its chunks.
     pub fn document_text(&self, id: DocumentId, access: &Access) -> Result<Option<String>> {
         let Some(document) = self.readable(id, access) else {

@@ -104,25 +104,7 @@ impl Names {
     /// The words of a paragraph as a reader sees them.
     pub(super) fn clean(&mut self, text: &str) -> String {
         let text = self.expand(text);
-        let mut words = Words::default();
-        let mut rest = text.as_str();
-        while !rest.is_empty() {
-            rest = match self.piece(rest, &mut words) {
-                Some(rest) => rest,
-                None => {
-                    let next = rest.chars().next().map_or(1, char::len_utf8);
-                    let end = match rest.starts_with(char::is_alphanumeric) {
-                        true => rest
-                            .find(|c: char| !c.is_alphanumeric())
-                            .unwrap_or(rest.len()),
-                        false => next,
-                    };
-                    words.push(&rest[..end]);
-                    &rest[end..]
-                }
-            };
-        }
-        words.finish("*_#^~", true)
+        Words::read(&text, |rest, words| self.piece(rest, words)).finish("*_#^~", true)
     }
 
     /// Reads what begins at the start of `rest`, if it is markup; returns what follows.

@@ -5,25 +5,7 @@ use crate::links;
 
 /// The words of a paragraph as a reader sees them.
 pub(super) fn clean(text: &str) -> String {
-    let mut words = Words::default();
-    let mut rest = text;
-    while !rest.is_empty() {
-        rest = match piece(rest, &mut words) {
-            Some(rest) => rest,
-            None => {
-                let next = rest.chars().next().map_or(1, char::len_utf8);
-                let end = match rest.starts_with(char::is_alphanumeric) {
-                    true => rest
-                        .find(|c: char| !c.is_alphanumeric())
-                        .unwrap_or(rest.len()),
-                    false => next,
-                };
-                words.push(&rest[..end]);
-                &rest[end..]
-            }
-        };
-    }
-    words.finish("*/_+", false)
+    Words::read(text, piece).finish("*/_+", false)
 }
 
 /// Reads what begins at the start of `rest`, if it is markup; returns what follows.

@@ -7,7 +7,7 @@ use cairn_indexer::RunOptions;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Checks, Kind, Marks, Plan, input, read};
+use super::{Checks, Kind, Marks, Plan, input, read_marked};
 use crate::ingest::task::{Stop, Task};
 use crate::ingest::{Payload, Refusal, report};
 
@@ -22,10 +22,6 @@ pub(super) struct Folder;
 #[serde(deny_unknown_fields)]
 struct Fields {
     path: PathBuf,
-    #[serde(default)]
-    metadata: cairn_indexer::Metadata,
-    #[serde(default)]
-    labels: std::collections::BTreeSet<String>,
     #[serde(default)]
     remove_most: bool,
 }
@@ -44,12 +40,7 @@ impl Kind for Folder {
     }
 
     fn check(&self, fields: Value, checks: &Checks<'_>) -> Result<Plan, Refusal> {
-        let fields: Fields = read(fields)?;
-        let marks = Marks {
-            metadata: fields.metadata,
-            labels: fields.labels,
-        };
-        marks.check(checks.asker)?;
+        let (fields, marks): (Fields, Marks) = read_marked(fields, checks)?;
         let path = permitted(&fields.path, checks)?;
         let order = format!("folder:{}:{}", checks.collection, path.display());
         let input = Input {

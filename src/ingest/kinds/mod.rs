@@ -11,7 +11,7 @@ use cairn_indexer::{DocumentId, Metadata};
 use cairn_settings::config::Jobs;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::fetch::Fetcher;
 use super::submit::Asker;
@@ -72,34 +72,12 @@ pub(crate) struct Plan {
 
 /// What may be said of the documents of any job.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Marks {
     /// Facts for filters.
-    #[serde(default)]
     pub metadata: Metadata,
     /// Who may read them; empty for everyone.
-    #[serde(default)]
     pub labels: BTreeSet<String>,
-}
-
-impl Marks {
-    /// # Errors
-    /// Names the fact or label that is wrong, or that the caller does not hold.
-    fn check(&self, asker: &Asker) -> Result<(), Refusal> {
-        bounds::check_metadata(&self.metadata)?;
-        bounds::check_labels(&self.labels)?;
-        let Some(held) = &asker.held else {
-            return Ok(());
-        };
-        match self.labels.iter().find(|label| !held.contains(*label)) {
-            None => Ok(()),
-            Some(label) => {
-                let message = format!(
-                    "this API key does not hold the label `{label}`; use labels that it holds"
-                );
-                Err(Refusal::forbidden("labels", message))
-            }
-        }
-    }
 }
 
 /// Reads the fields of a request strictly.
@@ -109,6 +87,27 @@ fn read<T: DeserializeOwned>(fields: Value) -> Result<T, Refusal> {
         let field = if path == "." { "kind" } else { &path };
         Refusal::invalid(field, error.into_inner().to_string())
     })
+}
+
+/// As [`read`], of a request that may mark its documents.
+///
+/// # Errors
+/// Names the field that is wrong, also a fact or label, or one that the caller does not hold.
+fn read_marked<T: DeserializeOwned>(
+    mut fields: Value,
+    checks: &Checks<'_>,
+) -> Result<(T, Marks), Refusal> {
+    let mut marks = Map::new();
+    if let Value::Object(fields) = &mut fields {
+        let taken = ["metadata", "labels"].map(|name| fields.remove_entry(name));
+        marks.extend(taken.into_iter().flatten());
+    }
+    let fields = read(fields)?;
+    let marks: Marks = read(Value::Object(marks))?;
+    bounds::check_metadata(&marks.metadata)?;
+    bounds::check_labels(&marks.labels)?;
+    bounds::check_held(&marks.labels, checks.asker.held.as_ref())?;
+    Ok((fields, marks))
 }
 
 /// What a job wrote down as its input.

@@ -4,7 +4,7 @@ use cairn_indexer::{DocumentId, ParseInput};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Checks, Kind, Marks, Plan, input, order_of, read};
+use super::{Checks, Kind, Marks, Plan, input, order_of, read_marked};
 use crate::ingest::task::{Stop, Task};
 use crate::ingest::{Payload, Refusal, bounds, store};
 
@@ -20,10 +20,6 @@ struct Fields {
     uri: Option<String>,
     #[serde(default)]
     title: Option<String>,
-    #[serde(default)]
-    metadata: cairn_indexer::Metadata,
-    #[serde(default)]
-    labels: std::collections::BTreeSet<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -41,7 +37,7 @@ impl Kind for Text {
     }
 
     fn check(&self, fields: Value, checks: &Checks<'_>) -> Result<Plan, Refusal> {
-        let fields: Fields = read(fields)?;
+        let (fields, marks): (Fields, Marks) = read_marked(fields, checks)?;
         // The same text without a URI is the same document, however often it comes.
         let uri = fields
             .uri
@@ -50,11 +46,6 @@ impl Kind for Text {
         if let Some(title) = &fields.title {
             bounds::check_name("title", title)?;
         }
-        let marks = Marks {
-            metadata: fields.metadata,
-            labels: fields.labels,
-        };
-        marks.check(checks.asker)?;
         let order = order_of(checks.collection, DocumentId::of_uri(&uri));
         let input = Input {
             uri,

@@ -4,7 +4,7 @@ use cairn_indexer::{DocumentId, ParseInput};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Checks, Kind, Marks, Plan, input, order_of, read};
+use super::{Checks, Kind, Marks, Plan, input, order_of, read_marked};
 use crate::ingest::fetch::FetchError;
 use crate::ingest::task::{Stop, Task};
 use crate::ingest::{Payload, Refusal, bounds, store};
@@ -17,10 +17,6 @@ pub(super) struct Address;
 #[serde(deny_unknown_fields)]
 struct Fields {
     url: String,
-    #[serde(default)]
-    metadata: cairn_indexer::Metadata,
-    #[serde(default)]
-    labels: std::collections::BTreeSet<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -36,17 +32,12 @@ impl Kind for Address {
     }
 
     fn check(&self, fields: Value, checks: &Checks<'_>) -> Result<Plan, Refusal> {
-        let fields: Fields = read(fields)?;
+        let (fields, marks): (Fields, Marks) = read_marked(fields, checks)?;
         let url = checks
             .fetcher
             .check(&fields.url)
             .map_err(|error| Refusal::invalid("url", error.message))?;
         bounds::check_name("url", url.as_str())?;
-        let marks = Marks {
-            metadata: fields.metadata,
-            labels: fields.labels,
-        };
-        marks.check(checks.asker)?;
         let order = order_of(checks.collection, DocumentId::of_uri(url.as_str()));
         let host = url.host_str().map(ToOwned::to_owned);
         let input = Input {

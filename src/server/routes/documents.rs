@@ -12,6 +12,7 @@ use cairn_indexer::{Access, Document, DocumentId, Metadata, Ready, StoredDocumen
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::ingest::bounds::check_held;
 use crate::server::auth::access_of;
 use crate::server::error::{ApiError, Code, ErrorBody, Result};
 use crate::server::extract::QueryString;
@@ -217,24 +218,6 @@ fn no_document(id: DocumentId, collection: &str) -> ApiError {
     )
 }
 
-/// A caller gives documents only labels that it holds: what it stores it can
-/// read and replace.
-fn check_labels_are_held(access: &Access, labels: &BTreeSet<String>) -> Result<()> {
-    let Access::Labels(held) = access else {
-        return Ok(());
-    };
-    match labels.difference(held).next() {
-        None => Ok(()),
-        Some(label) => Err(ApiError {
-            param: Some("labels".into()),
-            ..ApiError::new(
-                Code::Forbidden,
-                format!("this API key does not hold the label `{label}`"),
-            )
-        }),
-    }
-}
-
 /// Lists documents, page by page.
 ///
 /// # Errors
@@ -398,7 +381,7 @@ pub(crate) async fn upload(
 ) -> Result<(StatusCode, Json<UploadReport>)> {
     let core = service.core()?;
     let upload = upload::read(request).await?;
-    check_labels_are_held(&access_of(&caller), upload.labels())?;
+    check_held(upload.labels(), caller.labels())?;
     let collection = collection_or_default(&service, upload.collection.clone());
     core.engine.check_collection_name(&collection)?;
     let replace = upload.replace;

@@ -262,10 +262,11 @@ pub(crate) async fn submit(
         any_folder: caller.key().is_none() && is_loopback(&service),
     };
     // Paths are looked at, which may block.
-    let config = service.config().clone();
+    let of_service = Arc::clone(&service);
     let job = blocking(move || {
-        let fetcher = ingest::setup::fetcher(&config).map_err(ApiError::internal)?;
-        Ok(ingest::new_job(request, &asker, &config.jobs, &fetcher)?)
+        let settings = &of_service.config().jobs;
+        let job = ingest::new_job(request, &asker, settings, of_service.fetcher()?)?;
+        Ok(job)
     })
     .await?;
     open_collection(&service, &collection, &caller).await?;

@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::jobs::sees_all;
-use crate::ingest;
 use crate::server::error::{ApiError, Code, ErrorBody, Result};
 use crate::server::extract::{JsonBody, QueryString};
 use crate::server::state::Service;
@@ -132,8 +131,8 @@ pub(crate) async fn create(
     JsonBody(body): JsonBody<EndpointBody>,
 ) -> Result<(StatusCode, Json<EndpointInfo>)> {
     let webhooks = webhooks(&service)?;
-    let fetcher = ingest::setup::fetcher(service.config()).map_err(ApiError::internal)?;
-    fetcher
+    service
+        .fetcher()?
         .check(&body.url)
         .map_err(|error| ApiError::invalid("url", error.message))?;
     if webhooks.list(Some(caller.tenant())).await?.len() >= MAX_ENDPOINTS {
