@@ -23,7 +23,8 @@ struct World<Q> {
 
 impl<Q: Queue> World<Q> {
     fn pass(&self, seconds: f64) {
-        let millis = (seconds * 1_000.0) as i64;
+        // Rounded: 3.789 s times 1,000 may be a little less than 3,789 in floats.
+        let millis = (seconds * 1_000.0).round() as i64;
         self.millis.fetch_add(millis, Ordering::SeqCst);
     }
 
