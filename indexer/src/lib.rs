@@ -11,6 +11,7 @@ mod error;
 mod filter;
 mod isolate;
 mod run;
+mod states;
 mod store;
 mod top_k;
 pub mod vectors;
@@ -32,6 +33,7 @@ pub use run::{
     FileFailure, FileSkip, FileWarning, KeptFolder, Phase, RunOptions, RunProgress, RunReport,
     RunState, index_paths, watch,
 };
+pub use states::{States, StatesWriter};
 pub use store::doctor;
 pub use store::{
     Bm25, ChunkRef, Fingerprint, Index, IndexSettings, PutReport, Ready, Scored, Selection,

@@ -57,6 +57,12 @@ pub trait Embedder: Send + Sync {
 /// The weight in [`Reranker::worth`] of log-odds that are neither timid nor overconfident.
 pub(crate) const LOG_ODDS_WEIGHT: f32 = 0.12;
 
+/// Share of the letters of a text that a model must have words for, see
+/// [`Reranker::readable_share`]: below, what it says is noise. Languages in the script of its
+/// own have .7 and more, those of other scripts .1 and less, so that the bound itself
+/// matters little.
+pub const MIN_READABLE_SHARE: f32 = 0.5;
+
 /// Log-odds below which differences say little: one passage in 400.
 const NOISE_LOG_ODDS: f32 = -6.0;
 
@@ -104,6 +110,52 @@ pub trait Reranker: Send + Sync {
     fn device(&self) -> &str {
         "cpu"
     }
+
+    /// The same model as one that reads passages without a question; `None` if it reads
+    /// both together.
+    fn late_interaction(&self) -> Option<&dyn LateInteraction> {
+        None
+    }
+}
+
+/// A re-ranker whose reading of a passage does not depend on the question: it is done
+/// once and kept, and questions are compared with what was kept.
+pub trait LateInteraction: Send + Sync {
+    /// Names the weights and how states are packed: those under another name are of no use.
+    fn states_id(&self) -> &str;
+
+    /// Reads whole passages, each a title, which may be empty, and a text; returns their
+    /// packed states. Those of a passage that the model cannot read are empty.
+    ///
+    /// # Errors
+    /// `Cancelled`, `InvalidInput` if a text cannot be tokenized.
+    fn read_passages(
+        &self,
+        passages: &[(&str, &str)],
+        effort: Effort,
+        cancel: &Cancel,
+    ) -> Result<Vec<Vec<u8>>>;
+
+    /// The score of each passage by its packed states, comparable with those of
+    /// [`Reranker::score`]; `None` if they are empty or not states.
+    ///
+    /// # Errors
+    /// `Cancelled`, `InvalidInput` if the question cannot be tokenized.
+    fn compare(
+        &self,
+        question: &str,
+        states: &[&[u8]],
+        cancel: &Cancel,
+    ) -> Result<Vec<Option<f32>>>;
+}
+
+/// How much of the machine a call may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// One core: somebody else is served meanwhile.
+    OneCore,
+    /// All that the model was given: somebody waits for it.
+    Full,
 }
 
 /// A passage as a [`Reader`] takes it.

@@ -30,8 +30,8 @@ mod threads;
 
 pub use cancel::Cancel;
 pub use contract::{
-    Embedder, FinishReason, GenerateRequest, Generation, Generator, Message, Reader, ReaderPassage,
-    Reranker, Role, TokenSpans,
+    Effort, Embedder, FinishReason, GenerateRequest, Generation, Generator, LateInteraction,
+    MIN_READABLE_SHARE, Message, Reader, ReaderPassage, Reranker, Role, TokenSpans,
 };
 pub use device::DeviceChoice;
 pub use embedder::BertEmbedder;

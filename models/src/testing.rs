@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use crate::generator::TextStream;
 use crate::{
-    Cancel, Embedder, FinishReason, GenerateRequest, Generation, Generator, Reader, ReaderPassage,
-    Reranker, Result, TokenSpans,
+    Cancel, Effort, Embedder, FinishReason, GenerateRequest, Generation, Generator,
+    LateInteraction, Reader, ReaderPassage, Reranker, Result, TokenSpans,
 };
 
 fn words(text: &str) -> TokenSpans {
@@ -175,6 +175,73 @@ impl Reranker for OverlapReranker {
             hits as f32 / wanted.len().max(1) as f32
         };
         Ok(passages.iter().map(score).collect())
+    }
+}
+
+/// [`OverlapReranker`] as a model that reads passages alone: its states are title and text.
+/// It cannot read a passage that begins with `#`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LateOverlapReranker;
+
+impl Reranker for LateOverlapReranker {
+    fn id(&self) -> &str {
+        "late-overlap"
+    }
+
+    fn worth(&self, score: f32) -> f32 {
+        OverlapReranker.worth(score)
+    }
+
+    fn window(&self) -> usize {
+        OverlapReranker.window()
+    }
+
+    fn token_spans(&self, text: &str) -> Result<TokenSpans> {
+        OverlapReranker.token_spans(text)
+    }
+
+    fn score(&self, query: &str, passages: &[&str], cancel: &Cancel) -> Result<Vec<f32>> {
+        OverlapReranker.score(query, passages, cancel)
+    }
+
+    fn late_interaction(&self) -> Option<&dyn LateInteraction> {
+        Some(self)
+    }
+}
+
+impl LateInteraction for LateOverlapReranker {
+    fn states_id(&self) -> &str {
+        "late-overlap"
+    }
+
+    fn read_passages(
+        &self,
+        passages: &[(&str, &str)],
+        _: Effort,
+        cancel: &Cancel,
+    ) -> Result<Vec<Vec<u8>>> {
+        cancel.check()?;
+        let read = |(title, text): &(&str, &str)| match text.starts_with('#') {
+            true => Vec::new(),
+            false => format!("{title} {text}").into_bytes(),
+        };
+        Ok(passages.iter().map(read).collect())
+    }
+
+    fn compare(
+        &self,
+        question: &str,
+        states: &[&[u8]],
+        cancel: &Cancel,
+    ) -> Result<Vec<Option<f32>>> {
+        let one = |states: &&[u8]| match std::str::from_utf8(states) {
+            Ok(text) if !text.is_empty() => {
+                let scores = OverlapReranker.score(question, &[text], cancel)?;
+                Ok(scores.first().copied())
+            }
+            _ => Ok(None),
+        };
+        states.iter().map(one).collect()
     }
 }
 

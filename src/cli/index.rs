@@ -9,6 +9,7 @@ use super::context::Context;
 use super::failure::Advised;
 use super::indexing::{self, RunBar};
 use super::loading::Models;
+use super::read_ahead::read_ahead;
 use super::{Outcome, interrupt, jobs};
 use cairn_engine::retrieve::Engine;
 
@@ -50,8 +51,14 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
             "set models.embedder to a model",
         )
     })?;
-    let engine = Engine::new(&context.config, Some(embedder.clone()), None)?;
-    let index = engine.create_collection(&context.config.storage.collection)?;
+    // The watcher leaves the reading to the service: files that change come first.
+    let reranker = match context.config.retrieval.rerank.store && !args.watch {
+        true => models.reranker(),
+        false => None,
+    };
+    let engine = Engine::new(&context.config, Some(embedder.clone()), reranker)?;
+    let collection = &context.config.storage.collection;
+    let index = engine.create_collection(collection)?;
     let mut options = indexing::options(context, models.parser()?, Vec::new());
     options.remove_most = args.yes;
     options.labels = args.label.iter().cloned().collect();
@@ -73,6 +80,10 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
             cairn_indexer::index_paths(&args.paths, &index, embedder, &options, &bar, &cancel)?;
         bar.clear();
         indexing::print(context, &report)?;
+        if !report.cancelled {
+            index.refresh()?;
+            read_ahead(context, &engine, collection, &cancel)?;
+        }
         return Ok(outcome(&report));
     }
     let mut printed = Ok(());

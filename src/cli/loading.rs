@@ -71,7 +71,7 @@ impl<'a> Models<'a> {
     }
 
     /// The re-ranker; none where it is off or cannot be had.
-    fn reranker(&self) -> Option<Arc<dyn Reranker>> {
+    pub(super) fn reranker(&self) -> Option<Arc<dyn Reranker>> {
         let name = &self.config.models.reranker;
         if cairn_models::is_off(name) || !self.config.retrieval.rerank.enabled {
             return None;

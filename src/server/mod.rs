@@ -18,6 +18,7 @@ mod limits;
 mod observe;
 mod origin;
 mod owners;
+mod read_ahead;
 mod receive;
 mod router;
 mod routes;

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use super::error::{ApiError, Code};
 use super::lifecycle::Lifecycle;
 use super::owners::Owners;
+use super::read_ahead::Reader;
 use super::receive::Bodies;
 use super::share::Shared;
 use super::writer::WriteQueue;
@@ -35,6 +36,8 @@ pub struct Core {
     pub batches: Batches,
     /// Reads uploaded files.
     pub parser: Parser,
+    /// Reads passages for re-ranking, where there is such a model.
+    pub(super) _reader: Option<Reader>,
 }
 
 /// One running service.
@@ -84,7 +87,10 @@ impl Service {
             DAY.saturating_mul(u32::try_from(config.batches.keep_days).unwrap_or(u32::MAX)),
         )
         .map_err(std::io::Error::other)?;
+        let reads_ahead = engine.reads_ahead();
+        let reader = reads_ahead.then(|| Reader::start(engine.clone()));
         let core = Core {
+            _reader: reader.transpose()?,
             batches,
             engine,
             answerer,

@@ -253,6 +253,11 @@ impl Engine {
         self.0.reranker.as_ref().map(|reranking| &reranking.model)
     }
 
+    /// Whether what a re-ranker reads of passages is to be stored.
+    pub(super) fn stores_states(&self) -> bool {
+        self.0.options.rerank.compares() > 0 && self.0.options.rerank.store
+    }
+
     /// The re-ranker behind its queue, for texts that somebody waits for.
     pub fn question_reranker(&self) -> Option<Arc<dyn Reranker>> {
         let reranking = self.0.reranker.as_ref()?;

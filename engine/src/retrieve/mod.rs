@@ -7,6 +7,7 @@
 //! what is in a collection, and `suggest` what can be asked of it, by the rules of
 //! `drafting`.
 
+mod ahead;
 mod api;
 mod blend;
 mod cell;
@@ -31,6 +32,7 @@ mod timing;
 mod vectors;
 mod windows;
 
+pub use ahead::ReadAhead;
 pub use api::{Mode, PageStart, Ranks, SearchRequest, SearchResponse, Source, Timings};
 pub use engine::Engine;
 pub use error::{SearchError, SearchErrorKind};

@@ -1,9 +1,9 @@
-//! The re-ranker reads the best window of each candidate, best candidates
-//! first, until its time is over.
+//! The re-ranker compares what was stored of the candidates, and reads the best window of
+//! each of the others, best candidates first, until its time is over.
 
 use std::time::{Duration, Instant};
 
-use cairn_models::{Cancel, ErrorKind, Reranker};
+use cairn_models::{Cancel, ErrorKind, MIN_READABLE_SHARE, Reranker};
 
 use super::windows::{self, Terms};
 
@@ -17,11 +17,6 @@ const BATCH: usize = 2;
 
 /// `[CLS] question [SEP] passage [SEP]`, and one more in models like RoBERTa.
 const SPECIAL_TOKENS: usize = 4;
-
-/// Share of the letters of a text that a model must have words for: below, what it says
-/// is noise. Languages in the script of its own have .7 and more, those of other scripts
-/// .1 and less, so that the bound itself matters little.
-pub(super) const MIN_READABLE_SHARE: f32 = 0.5;
 
 /// Digits of a question that is a number: of a book, a telephone, an account.
 const DIGITS_OF_A_NUMBER: usize = 7;
@@ -38,10 +33,28 @@ fn is_read(reranker: &dyn Reranker, text: &str) -> cairn_models::Result<bool> {
     Ok(reranker.readable_share(text)? >= MIN_READABLE_SHARE)
 }
 
-/// A candidate as the re-ranker may read it.
-pub(super) struct Passage<'a> {
-    pub(super) title: &'a str,
-    pub(super) text: &'a str,
+/// A candidate as the re-ranker gets it.
+#[derive(Clone, Copy)]
+pub enum Passage<'a> {
+    /// The model has read it before: its packed states.
+    States(&'a [u8]),
+    /// To be read.
+    Text {
+        /// What it stands under; may be empty.
+        title: &'a str,
+        /// All of it.
+        text: &'a str,
+    },
+}
+
+impl<'a> Passage<'a> {
+    /// Title and text of one that is to be read.
+    fn text(self) -> Option<(&'a str, &'a str)> {
+        match self {
+            Self::States(_) => None,
+            Self::Text { title, text } => Some((title, text)),
+        }
+    }
 }
 
 /// What the re-ranker said.
@@ -140,8 +153,11 @@ fn read_batches(
         reading.cut = Some(Cut::Foreign);
         return Ok(());
     }
+    compare(reranker, question, passages, limited, &mut reading.verdicts)?;
     for (passage, verdict) in passages.iter().zip(&mut reading.verdicts) {
-        if !is_read(reranker, passage.text)? {
+        if let Some((_, text)) = passage.text()
+            && !is_read(reranker, text)?
+        {
             *verdict = Verdict::Abstains;
         }
     }
@@ -178,6 +194,31 @@ fn read_batches(
     Ok(())
 }
 
+/// Judges the candidates whose states were stored, all at once: that takes less time than
+/// reading one.
+fn compare(
+    reranker: &dyn Reranker,
+    question: &str,
+    passages: &[Passage<'_>],
+    limited: &Cancel,
+    verdicts: &mut [Verdict],
+) -> cairn_models::Result<()> {
+    let stored = |(at, passage): (usize, &Passage<'_>)| match *passage {
+        Passage::States(states) => Some((at, states)),
+        Passage::Text { .. } => None,
+    };
+    let (places, states): (Vec<usize>, Vec<&[u8]>) =
+        passages.iter().enumerate().filter_map(stored).unzip();
+    let Some(model) = reranker.late_interaction().filter(|_| !states.is_empty()) else {
+        return Ok(());
+    };
+    let scores = model.compare(question, &states, limited)?;
+    for (at, score) in places.into_iter().zip(scores) {
+        verdicts[at] = score.map_or(Verdict::Abstains, Verdict::Score);
+    }
+    Ok(())
+}
+
 /// The question as it is asked, and the windows to read, in fused order.
 fn jobs<'q>(
     reranker: &dyn Reranker,
@@ -188,18 +229,25 @@ fn jobs<'q>(
 ) -> cairn_models::Result<(&'q str, Vec<Job>)> {
     let (question, asked) = head(reranker, question, reranker.window() / 2)?;
     let room = reranker.window().saturating_sub(asked + SPECIAL_TOKENS);
-    let texts: Vec<&str> = passages.iter().map(|passage| passage.text).collect();
+    let texts: Vec<&str> = passages
+        .iter()
+        .filter_map(|passage| passage.text())
+        .map(|(_, text)| text)
+        .collect();
     let terms = Terms::new(question, &texts);
     let mut jobs = Vec::with_capacity(passages.len());
     for (candidate, passage) in passages.iter().enumerate() {
+        let Some((title, text)) = passage.text() else {
+            continue;
+        };
         if verdicts[candidate] == Verdict::Abstains {
             continue;
         }
-        let (title, used) = head(reranker, passage.title, room / 4)?;
-        let tokens = reranker.token_spans(passage.text)?;
+        let (title, used) = head(reranker, title, room / 4)?;
+        let tokens = reranker.token_spans(text)?;
         let size = room - used;
-        for window in windows::best(passage.text, &tokens, size, windows, &terms) {
-            let text = &passage.text[window];
+        for window in windows::best(text, &tokens, size, windows, &terms) {
+            let text = &text[window];
             let text = match title {
                 "" => text.to_owned(),
                 // The beginning of a document often repeats its title.
@@ -281,7 +329,7 @@ mod tests {
     fn passages<'a>(texts: &'a [String]) -> Vec<Passage<'a>> {
         texts
             .iter()
-            .map(|text| Passage { title: "", text })
+            .map(|text| Passage::Text { title: "", text })
             .collect()
     }
 
@@ -333,7 +381,7 @@ mod tests {
         let texts: Vec<String> = (0..20).map(|n| "word ".repeat(n * 10)).collect();
         let passages: Vec<_> = texts
             .iter()
-            .map(|text| Passage {
+            .map(|text| Passage::Text {
                 title: "a title that is rather long for its window",
                 text,
             })

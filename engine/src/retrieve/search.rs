@@ -1,12 +1,13 @@
 //! One search through its stages: select, find, fuse, re-rank, and the sources
 //! to cite.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cairn_indexer::{ChunkRef, StoredChunk};
+use cairn_indexer::{ChunkRef, States, StoredChunk};
 use cairn_models::{Cancel, Reranker as _};
 
+use super::ahead::read_under;
 use super::api::{Ranks, SearchRequest, SearchResponse, Source};
 use super::blend::blend;
 use super::engine::Parts;
@@ -22,9 +23,16 @@ use super::timing::{Clock, timed};
 /// A chunk on its way to the response.
 struct Candidate {
     chunk: ChunkRef,
-    stored: StoredChunk,
     score: f32,
     ranks: Ranks,
+}
+
+/// What the re-ranker judges a candidate by.
+enum Material {
+    /// Its stored states.
+    States(Vec<u8>),
+    /// The chunk itself, and what it is read under.
+    Chunk(Box<StoredChunk>, String),
 }
 
 /// Runs one search.
@@ -55,7 +63,7 @@ pub(super) fn run(
     cancel.check()?;
     let (fused, took) = timed(|| search.fuse(&found));
     clock.note("fuse", took);
-    let candidates = search.load(fused.items)?;
+    let candidates = search.candidates(fused.items);
     let candidates = search.rerank(candidates, &fused.shares, &mut clock, &mut degraded)?;
     let sources = search.sources(candidates, found.vector.as_deref())?;
     Ok(SearchResponse {
@@ -74,33 +82,68 @@ impl Search<'_> {
         fuse_lists(lexical, dense, &self.parts.options)
     }
 
-    /// How many candidates the re-ranker is to read.
-    fn depth(&self) -> usize {
+    /// How many candidates the re-ranker is to read, and how many it is to compare where
+    /// their states are stored.
+    fn depths(&self) -> (usize, usize) {
         let options = &self.parts.options.rerank;
-        if self.request.rerank && options.enabled {
-            options.reads()
-        } else {
-            0
+        match self.request.rerank && options.enabled {
+            true => (options.reads(), options.compares()),
+            false => (0, 0),
         }
     }
 
-    /// Loads what is read or returned; the rest of the list is of no use.
-    fn load(&self, fused: Vec<Fused<ChunkRef, 2>>) -> Result<Vec<Candidate>, SearchError> {
-        let needed = self.request.top_k.max(self.depth());
-        let load = |(rank, item): (u32, Fused<ChunkRef, 2>)| {
-            Ok(Candidate {
-                chunk: item.key,
-                stored: self.snapshot.chunk(item.key)?,
-                score: item.score,
-                ranks: Ranks {
-                    lexical: item.ranks[0],
-                    dense: item.ranks[1],
-                    fused: Some(rank),
-                    rerank: None,
-                },
-            })
+    /// The candidates that are judged or returned; the rest of the list is of no use.
+    fn candidates(&self, fused: Vec<Fused<ChunkRef, 2>>) -> Vec<Candidate> {
+        let needed = self.request.top_k.max(self.depths().1);
+        let candidate = |(rank, item): (u32, Fused<ChunkRef, 2>)| Candidate {
+            chunk: item.key,
+            score: item.score,
+            ranks: Ranks {
+                lexical: item.ranks[0],
+                dense: item.ranks[1],
+                fused: Some(rank),
+                rerank: None,
+            },
         };
-        (1..).zip(fused).take(needed).map(load).collect()
+        (1..).zip(fused).take(needed).map(candidate).collect()
+    }
+
+    /// What the first candidates are judged by: the states of those that were read before,
+    /// the texts of the others. Beyond the depth to which texts are read, the first
+    /// candidate without states ends it: what is judged must be a whole head of the list.
+    fn material(
+        &self,
+        candidates: &[Candidate],
+        reranker: &dyn Reranker,
+    ) -> Result<Vec<Material>, SearchError> {
+        let (reads, compares) = self.depths();
+        let stored = self.stored_states(reranker)?;
+        let mut material = Vec::with_capacity(compares.min(candidates.len()));
+        for (at, candidate) in candidates.iter().take(compares).enumerate() {
+            let vector_id = self.snapshot.vector_id(candidate.chunk)?;
+            let states = stored.as_ref().and_then(|stored| stored.get(vector_id));
+            material.push(match states {
+                Some(states) => Material::States(states),
+                None if at < reads => {
+                    let chunk = self.snapshot.chunk(candidate.chunk)?;
+                    let title = read_under(&chunk);
+                    Material::Chunk(Box::new(chunk), title)
+                }
+                None => break,
+            });
+        }
+        Ok(material)
+    }
+
+    fn stored_states(&self, reranker: &dyn Reranker) -> Result<Option<Arc<States>>, SearchError> {
+        let Some(model) = reranker
+            .late_interaction()
+            .filter(|_| self.parts.options.rerank.store)
+        else {
+            return Ok(None);
+        };
+        let index = self.parts.collections.get(&self.request.collection)?;
+        Ok(index.states(self.snapshot, model.states_id()))
     }
 
     /// Lets the re-ranker read the best candidates, and orders them anew; `shares` is
@@ -112,8 +155,7 @@ impl Search<'_> {
         clock: &mut Clock,
         degraded: &mut Vec<String>,
     ) -> Result<Vec<Candidate>, SearchError> {
-        let depth = self.depth().min(candidates.len());
-        if depth < 2 {
+        if self.depths().0.min(candidates.len()) < 2 {
             return Ok(candidates);
         }
         let Some(reranker) = &self.parts.reranker else {
@@ -124,15 +166,8 @@ impl Search<'_> {
         };
         let options = &self.parts.options.rerank;
         let start = Instant::now();
-        let titles: Vec<Cow<'_, str>> = candidates[..depth].iter().map(title).collect();
-        let passages: Vec<Passage<'_>> = candidates[..depth]
-            .iter()
-            .zip(&titles)
-            .map(|(candidate, title)| Passage {
-                title,
-                text: &candidate.stored.chunk.text,
-            })
-            .collect();
+        let material = self.material(&candidates, &*reranker.queue)?;
+        let passages: Vec<Passage<'_>> = material.iter().map(Material::passage).collect();
         let reading = rerank::read(
             &*reranker.queue,
             self.question,
@@ -175,18 +210,22 @@ impl Search<'_> {
             .map(|(n, candidate)| {
                 let cosine = cosine(candidate.chunk)?;
                 let copies = self.copies(candidate.chunk);
-                Ok(source(n, candidate, cosine, copies, self.question))
+                let stored = self.snapshot.chunk(candidate.chunk)?;
+                Ok(source(n, candidate, stored, cosine, copies, self.question))
             })
             .collect()
     }
 }
 
-/// What a passage is read under: its title, and the columns of the table it continues.
-fn title(candidate: &Candidate) -> Cow<'_, str> {
-    let title = &candidate.stored.title;
-    match &candidate.stored.chunk.columns {
-        Some(columns) => format!("{title}\n{columns}").into(),
-        None => title.into(),
+impl Material {
+    fn passage(&self) -> Passage<'_> {
+        match self {
+            Self::States(states) => Passage::States(states),
+            Self::Chunk(chunk, title) => Passage::Text {
+                title,
+                text: &chunk.chunk.text,
+            },
+        }
     }
 }
 
@@ -258,11 +297,11 @@ fn explain(reading: &Reading) -> Option<String> {
 fn source(
     n: u32,
     candidate: Candidate,
+    stored: StoredChunk,
     cosine: Option<f32>,
     copies: u32,
     question: &str,
 ) -> Source {
-    let stored = candidate.stored;
     let pages = pages::of_chunk(&stored.chunk);
     Source {
         n,

@@ -1,14 +1,14 @@
 //! The stages after the searches, one by one, for an evaluation that asks many
 //! configurations of the same lists.
 
-use cairn_models::{Cancel, Embedder, Reranker};
+use cairn_models::{Cancel, Embedder, MIN_READABLE_SHARE, Reranker};
 
 pub use super::blend::blend;
 use super::error::SearchError;
 pub use super::lists::fuse_lists;
 use super::question;
-pub use super::rerank::Verdict;
-use super::rerank::{self, MIN_READABLE_SHARE, Passage, is_number};
+use super::rerank::{self, is_number};
+pub use super::rerank::{Passage, Verdict};
 
 /// The question as the searches see it; of any length.
 pub fn clean(query: &str) -> Result<String, SearchError> {
@@ -21,18 +21,14 @@ pub fn is_embedded(embedder: &dyn Embedder, question: &str) -> cairn_models::Res
     Ok(!is_number(question) && embedder.readable_share(question)? >= MIN_READABLE_SHARE)
 }
 
-/// What the re-ranker says of titles and texts in fused order, without a deadline.
+/// What the re-ranker says of passages in fused order, without a deadline.
 pub fn read(
     reranker: &dyn Reranker,
     question: &str,
-    passages: &[(&str, &str)],
+    passages: &[Passage<'_>],
     windows: usize,
     cancel: &Cancel,
 ) -> cairn_models::Result<Vec<Verdict>> {
-    let passages: Vec<Passage<'_>> = passages
-        .iter()
-        .map(|&(title, text)| Passage { title, text })
-        .collect();
-    let reading = rerank::read(reranker, question, &passages, windows, None, cancel)?;
+    let reading = rerank::read(reranker, question, passages, windows, None, cancel)?;
     Ok(reading.verdicts)
 }

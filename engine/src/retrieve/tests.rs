@@ -1,5 +1,6 @@
 //! The engine on a real index in a temporary folder, with the models' twins.
 
+mod ahead;
 mod foreign;
 
 use std::collections::BTreeSet;

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use cairn_models::Embedder;
 use tantivy::{IndexReader, ReloadPolicy, Searcher};
 
+use crate::states::States;
 use crate::words::Analyzer;
 use crate::{Error, ErrorKind, Result};
 
@@ -21,6 +22,8 @@ use cairn_files::private;
 pub(super) const WORDS_DIR: &str = "words";
 /// Folder of the vector segments inside a collection.
 pub(super) const VECTORS_DIR: &str = "vectors";
+/// Folder of what a re-ranker has read of chunks.
+pub(super) const STATES_DIR: &str = "states";
 /// Tantivy's description of its last commit, with our payload inside.
 pub(super) const META_FILE: &str = "meta.json";
 
@@ -40,6 +43,8 @@ pub(super) struct Shared {
     current: ArcSwap<Snapshot>,
     /// The word index, once it is on disk. Held while a snapshot is opened.
     words: Mutex<Option<Words>>,
+    /// Those that were asked for last.
+    states: Mutex<Option<Arc<States>>>,
 }
 
 /// The word index of a collection.
@@ -64,6 +69,7 @@ impl Index {
             settings,
             current: ArcSwap::from_pointee(Snapshot::empty()),
             words: Mutex::new(None),
+            states: Mutex::default(),
         };
         let index = Self {
             shared: Arc::new(shared),
@@ -98,6 +104,22 @@ impl Index {
         lock::wait_in_line(&self.shared.dir, patience, || {
             self.writer(Arc::clone(embedder))
         })
+    }
+
+    /// What was stored of chunks as `model` packs it; `None` if nothing has been committed
+    /// yet.
+    pub fn states(&self, snapshot: &Snapshot, model: &str) -> Option<Arc<States>> {
+        let created_ns = snapshot.payload()?.created_ns;
+        let mut slot = self
+            .shared
+            .states
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let known = slot
+            .take()
+            .filter(|states| states.belongs_to(created_ns, model));
+        let open = || Arc::new(States::open(self.dir().join(STATES_DIR), created_ns, model));
+        Some(Arc::clone(slot.insert(known.unwrap_or_else(open))))
     }
 
     pub(super) fn settings(&self) -> &IndexSettings {

@@ -183,6 +183,24 @@ impl Snapshot {
         chunk_from_json(json).map_err(|error| corrupt().because(error))
     }
 
+    /// The vector id of a chunk: no other text has it, in this collection or later.
+    ///
+    /// # Errors
+    /// `NotFound` if the chunk is not of this snapshot.
+    pub fn vector_id(&self, chunk: ChunkRef) -> Result<u64> {
+        Ok(self.chunks.vector_id(self.known(chunk)?))
+    }
+
+    /// The chunks by vector id, ascending.
+    pub fn by_vector_id(&self) -> Vec<(u64, ChunkRef)> {
+        let chunks = (0..self.chunks.len() as u32).map(ChunkRef);
+        let mut pairs: Vec<_> = chunks
+            .map(|chunk| (self.chunks.vector_id(chunk), chunk))
+            .collect();
+        pairs.sort_unstable();
+        pairs
+    }
+
     /// The stored vector of the chunk.
     pub fn vector(&self, chunk: ChunkRef) -> Result<Vec<f32>> {
         let location = self.vectors.location(self.known(chunk)?);

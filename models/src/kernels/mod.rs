@@ -9,6 +9,7 @@ pub(crate) mod ints;
 pub(crate) mod lanes;
 pub(crate) mod likeness;
 pub(crate) mod parallel;
+pub(crate) mod project;
 pub(crate) mod quant;
 pub(crate) mod rounded;
 pub(crate) mod rows;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::worker::Worker;
-use crate::{Cancel, Reranker, Result, TokenSpans};
+use crate::{Cancel, LateInteraction, Reranker, Result, TokenSpans};
 
 /// A re-ranker on a thread of its own. Calls take turns in the order in which
 /// they come, so clients who ask for a few passages at a time share it fairly.
@@ -49,6 +49,11 @@ impl Reranker for RerankQueue {
 
     fn device(&self) -> &str {
         self.reranker.device()
+    }
+
+    /// Without the queue: a comparison takes about as long as waiting for a thread.
+    fn late_interaction(&self) -> Option<&dyn LateInteraction> {
+        self.reranker.late_interaction()
     }
 
     fn score(&self, query: &str, passages: &[&str], cancel: &Cancel) -> Result<Vec<f32>> {

@@ -14,6 +14,10 @@ pub(crate) struct Builtin {
     pub(super) weight: f32,
     /// The graph over pairs, in int8.
     pub(super) model: &'static [u8],
+    /// Names the model's states as they are packed: changes with either.
+    pub(super) states_id: &'static str,
+    /// How they are packed.
+    pub(super) packing: &'static [u8],
 }
 
 pub(super) static ALL: [Builtin; 2] = [
@@ -22,12 +26,16 @@ pub(super) static ALL: [Builtin; 2] = [
         window: 192,
         weight: 0.24,
         model: include_bytes!("../../builtin/late-interaction-v2/model.int8.onnx"),
+        states_id: "cairn-late-interaction-v2/packed-1",
+        packing: include_bytes!("../../builtin/late-interaction-v2/packing.safetensors"),
     },
     Builtin {
         id: "cairn-late-interaction-small-v2",
         window: 128,
         weight: 0.08,
         model: include_bytes!("../../builtin/late-interaction-small-v2/model.int8.onnx"),
+        states_id: "cairn-late-interaction-small-v2/packed-1",
+        packing: include_bytes!("../../builtin/late-interaction-small-v2/packing.safetensors"),
     },
 ];
 

@@ -22,7 +22,7 @@ use crate::kernels::rows::SumRows;
 use crate::kernels::simd::Level;
 
 /// Tokens of a span.
-const SPAN: usize = 32;
+pub(super) const SPAN: usize = 32;
 
 pub(super) struct Head {
     level: Level,
@@ -37,11 +37,11 @@ pub(super) struct Head {
 /// A question, ready to be compared.
 pub(super) struct Question {
     /// States of its tokens without the special ones, of length 1.
-    rows: Vec<f32>,
+    pub(super) rows: Vec<f32>,
     /// Their weights, which sum to 1.
-    weights: Vec<f32>,
+    pub(super) weights: Vec<f32>,
     /// Mean of all its states, of length 1.
-    mean: Vec<f32>,
+    pub(super) mean: Vec<f32>,
 }
 
 impl Head {
@@ -97,9 +97,12 @@ impl Head {
             passage: states,
             width: self.width,
         });
-        let tokens = dot(&best, &question.weights);
-        let [a, b, c] = self.mix;
-        a * whole + b * tokens + c * span + self.bias
+        self.mix([whole, dot(&best, &question.weights), span])
+    }
+
+    /// The score of its three parts.
+    pub(super) fn mix(&self, parts: [f32; 3]) -> f32 {
+        dot(&self.mix, &parts) + self.bias
     }
 
     fn mean(&self, states: &[f32]) -> Vec<f32> {

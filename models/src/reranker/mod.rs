@@ -1,6 +1,7 @@
 //! Scores of a query's passages: by the built-in late interaction model on our own
 //! kernels or on a GPU, or by any cross-encoder in ONNX.
 
+mod apart;
 mod builtin;
 mod graph;
 mod late;
@@ -8,21 +9,25 @@ mod own;
 mod pairs;
 mod passages;
 mod session;
+mod states;
 
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::Device;
 
+use self::apart::Apart;
 use self::own::OwnSession;
 use self::pairs::{Pair, Pairs};
 use self::session::OnnxSession;
 use crate::contract::{LOG_ODDS_WEIGHT, worth_of_log_odds};
 use crate::hub::choose_onnx;
 use crate::{
-    Cancel, Error, ErrorKind, LoadOptions, Precision, Reranker, Result, TokenSpans, device,
+    Cancel, Error, ErrorKind, LateInteraction, LoadOptions, Precision, Reranker, Result,
+    TokenSpans, device,
 };
 
 pub(crate) use self::builtin::{Builtin, TABLE_OF_WORDS, TOKENIZER, files as builtin_files};
@@ -41,7 +46,7 @@ const DEFAULT_WINDOW: usize = 512;
 /// Calls from several threads are safe.
 pub struct CrossEncoder {
     id: String,
-    pairs: Pairs,
+    pairs: Arc<Pairs>,
     session: Session,
     weight: f32,
     device: String,
@@ -49,14 +54,14 @@ pub struct CrossEncoder {
 
 /// What evaluates the model.
 enum Session {
-    Own(Box<OwnSession>),
+    Own(Box<Apart>),
     Onnx(OnnxSession),
 }
 
 impl Session {
     fn tokens_per_batch(&self) -> usize {
         match self {
-            Self::Own(session) => session.tokens_per_batch(),
+            Self::Own(apart) => apart.session.tokens_per_batch(),
             Self::Onnx(_) => None,
         }
         .unwrap_or(TOKENS_PER_BATCH)
@@ -64,7 +69,7 @@ impl Session {
 
     fn scores(&self, pairs: &[&Pair], pad_id: u32, cancel: &Cancel) -> Result<Vec<f32>> {
         match self {
-            Self::Own(session) => session.scores(pairs, cancel),
+            Self::Own(apart) => apart.session.scores(pairs, cancel),
             Self::Onnx(session) => session.scores(pairs, pad_id.into()),
         }
     }
@@ -85,22 +90,24 @@ impl CrossEncoder {
             Some(gpu) => Self::on_candle(model, threads, &gpu),
             None => Self::on_kernels(model, threads, own::builtin_precision()),
         }?;
-        if let Session::Own(session) = &mut opened.session {
-            session.remember_passages(options.reranker_cache_num_bytes);
+        if let Session::Own(apart) = &mut opened.session {
+            apart
+                .session
+                .remember_passages(options.reranker_cache_num_bytes);
         }
         Ok(opened)
     }
 
-    fn on_kernels(model: &Builtin, threads: usize, precision: Precision) -> Result<Self> {
+    fn on_kernels(model: &'static Builtin, threads: usize, precision: Precision) -> Result<Self> {
         let session = OwnSession::builtin(model, threads, precision)?;
-        Self::of(model, Session::Own(Box::new(session)))
+        Self::apart(model, session)
     }
 
-    fn on_candle(model: &Builtin, threads: usize, device: &Device) -> Result<Self> {
+    fn on_candle(model: &'static Builtin, threads: usize, device: &Device) -> Result<Self> {
         let session = OwnSession::on_device(model, threads, device)?;
         Ok(Self {
             device: device::name(device),
-            ..Self::of(model, Session::Own(Box::new(session)))?
+            ..Self::apart(model, session)?
         })
     }
 
@@ -111,17 +118,28 @@ impl CrossEncoder {
     pub fn builtin_onnx(id: &str, runtime: &Path, threads: usize) -> Result<Self> {
         let model = Builtin::get(id)?;
         let session = OnnxSession::from_bytes(model.model, runtime, threads)?;
-        Self::of(model, Session::Onnx(session))
+        let pairs = Pairs::from_bytes(builtin::TOKENIZER, model.window)?;
+        Ok(Self::of(model, Arc::new(pairs), Session::Onnx(session)))
     }
 
-    fn of(model: &Builtin, session: Session) -> Result<Self> {
-        Ok(Self {
+    fn apart(model: &'static Builtin, session: OwnSession) -> Result<Self> {
+        let pairs = Arc::new(Pairs::from_bytes(builtin::TOKENIZER, model.window)?);
+        let apart = Apart {
+            model,
+            session,
+            pairs: Arc::clone(&pairs),
+        };
+        Ok(Self::of(model, pairs, Session::Own(Box::new(apart))))
+    }
+
+    fn of(model: &Builtin, pairs: Arc<Pairs>, session: Session) -> Self {
+        Self {
             id: model.id.to_owned(),
-            pairs: Pairs::from_bytes(builtin::TOKENIZER, model.window)?,
+            pairs,
             weight: model.weight,
             session,
             device: device::name(&Device::Cpu),
-        })
+        }
     }
 
     /// A model in a folder, in ONNX Runtime, whose library is `runtime`:
@@ -143,7 +161,10 @@ impl CrossEncoder {
             let message = format!("{} holds no *.onnx file", folder.display());
             Error::new(ErrorKind::NotFound, message)
         })?;
-        let pairs = Pairs::open(&folder.join("tokenizer.json"), window_of(folder)?)?;
+        let pairs = Arc::new(Pairs::open(
+            &folder.join("tokenizer.json"),
+            window_of(folder)?,
+        )?);
         Ok(Self {
             id: id.into(),
             pairs,
@@ -177,6 +198,13 @@ impl Reranker for CrossEncoder {
 
     fn device(&self) -> &str {
         &self.device
+    }
+
+    fn late_interaction(&self) -> Option<&dyn LateInteraction> {
+        match &self.session {
+            Session::Own(apart) => Some(&**apart),
+            Session::Onnx(_) => None,
+        }
     }
 
     fn score(&self, query: &str, passages: &[&str], cancel: &Cancel) -> Result<Vec<f32>> {

@@ -6,7 +6,7 @@
 //! sides do not see each other; a test holds all to the same scores. Here a passage's
 //! score does not depend on the passages beside it.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use candle_core::Device;
 use rayon::ThreadPool;
@@ -17,15 +17,26 @@ use super::graph::Graph;
 use super::late::{Head, Question};
 use super::pairs::Pair;
 use super::passages::{Passages, States};
+use super::states::{Asked as PackedQuestion, Packing, Window};
 use crate::encoder::{Activation, BertEncoder, CandleEncoder, Config, Encoder, Pooling};
 use crate::kernels::simd::Level;
-use crate::{Cancel, Precision, Result, memory, threads};
+use crate::{Cancel, Effort, Precision, Result, memory, threads};
+
+/// Windows that are read at once: four of 192 tokens gain all that a CPU can, and a request
+/// is cancelled between batches.
+const WINDOWS_PER_BATCH: usize = 4;
+
+/// Passages that one thread compares: fewer are not worth a second one.
+const COMPARED_TOGETHER: usize = 8;
 
 /// The encoder, and the head that compares what it makes of two texts.
 pub(super) struct OwnSession {
     encoder: Box<dyn Encoder>,
     head: Head,
     pool: ThreadPool,
+    /// For what is done while others are served.
+    one_core: OnceLock<ThreadPool>,
+    packing: Packing,
     /// The question that was read last: a search asks about a few passages at a time.
     last: Mutex<Option<Arc<Asked>>>,
     passages: Passages,
@@ -35,6 +46,7 @@ pub(super) struct OwnSession {
 struct Asked {
     ids: Vec<u32>,
     question: Question,
+    packed: PackedQuestion,
 }
 
 /// The arithmetic for this machine: the weights are bytes already, and where
@@ -103,6 +115,8 @@ impl OwnSession {
             encoder: pool.install(|| encoder(&graph, &config))?,
             head: Head::open(&graph, config.vocab_size, config.hidden_size)?,
             pool,
+            one_core: OnceLock::new(),
+            packing: Packing::open(model, config.hidden_size)?,
             last: Mutex::default(),
             passages: Passages::new(0),
         })
@@ -156,6 +170,69 @@ impl OwnSession {
         })
     }
 
+    /// The states of the windows of passages, `[tokens, width]` each.
+    pub(super) fn read(
+        &self,
+        windows: &[&[u32]],
+        effort: Effort,
+        cancel: &Cancel,
+    ) -> Result<Vec<Vec<f32>>> {
+        let mut read = Vec::with_capacity(windows.len());
+        let pool = match effort {
+            Effort::Full => &self.pool,
+            Effort::OneCore => self.one_core()?,
+        };
+        let mut left = windows;
+        while !left.is_empty() {
+            cancel.check()?;
+            let (batch, rest) = left.split_at(WINDOWS_PER_BATCH.min(left.len()));
+            read.extend(pool.install(|| self.encoder.states(batch, cancel))?);
+            left = rest;
+        }
+        Ok(read)
+    }
+
+    pub(super) fn pack(&self, windows: &[Window<'_>]) -> Vec<u8> {
+        self.packing.pack(windows)
+    }
+
+    /// The score of each passage by its packed states.
+    pub(super) fn compare(
+        &self,
+        question: &[u32],
+        states: &[&[u8]],
+        cancel: &Cancel,
+    ) -> Result<Vec<Option<f32>>> {
+        let asked = self.last().clone().filter(|last| last.ids == question);
+        self.pool.install(|| {
+            let asked = match asked {
+                Some(asked) => asked,
+                None => {
+                    let read = self.encoder.states(&[question], cancel)?;
+                    self.remember(question, &read.concat())
+                }
+            };
+            cancel.check()?;
+            let score = |states: &&[u8]| {
+                let parts = self.packing.compare(&asked.packed, states)?;
+                Some(self.head.mix(parts))
+            };
+            Ok(states
+                .par_iter()
+                .with_min_len(COMPARED_TOGETHER)
+                .map(score)
+                .collect())
+        })
+    }
+
+    fn one_core(&self) -> Result<&ThreadPool> {
+        if let Some(pool) = self.one_core.get() {
+            return Ok(pool);
+        }
+        let pool = threads::pool(1, "rerank-ahead", "re-ranker")?;
+        Ok(self.one_core.get_or_init(|| pool))
+    }
+
     fn keep(&self, ids: &[u32], floats: &[f32]) -> Arc<States> {
         let states = Arc::new(States::round(floats, self.head.width()));
         self.passages.put(ids, &states);
@@ -163,9 +240,11 @@ impl OwnSession {
     }
 
     fn remember(&self, ids: &[u32], states: &[f32]) -> Arc<Asked> {
+        let question = self.head.question(ids, states);
         let asked = Arc::new(Asked {
             ids: ids.to_vec(),
-            question: self.head.question(ids, states),
+            packed: self.packing.ask(&question),
+            question,
         });
         *self.last() = Some(Arc::clone(&asked));
         asked

@@ -1,11 +1,22 @@
 //! Query and passage to the token ids that a cross-encoder reads.
 
+use std::ops::Range;
 use std::path::Path;
 
 use tokenizers::{Encoding, PostProcessor, Tokenizer, TruncationDirection};
 
 use crate::legible::Legibility;
 use crate::{Error, ErrorKind, Result, TokenSpans};
+
+/// Tokens of a title in front of a window.
+const MAX_TITLE_TOKENS: usize = 40;
+
+/// Tokens of a text that are read together: what a pair leaves to a passage beside a title
+/// and a question.
+const WINDOW_TOKENS: usize = 160;
+
+/// Most of them, in a text that is one endless word.
+const MAX_WINDOW_TOKENS: usize = 400;
 
 /// A tokenizer that joins query and passage and never exceeds its window.
 pub(super) struct Pairs {
@@ -26,6 +37,15 @@ pub(super) struct Pair {
     pub(super) passage: usize,
     /// Whether the passage has no token.
     pub(super) blank: bool,
+}
+
+/// A passage, ready to be read alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct PassageWindows {
+    /// The tokens of each window.
+    pub(super) ids: Vec<Vec<u32>>,
+    /// Tokens after the first special one that are the title.
+    pub(super) title: usize,
 }
 
 impl Pair {
@@ -115,6 +135,37 @@ impl Pairs {
         })
     }
 
+    /// The ids of a question as those of a pair begin, special tokens among them.
+    pub(super) fn question(&self, text: &str) -> Result<Vec<u32>> {
+        let pair = self.pair(&self.query(text)?, "")?;
+        Ok(pair.ids[..pair.passage].to_vec())
+    }
+
+    /// A whole passage in windows of about equal length, each with the title in front and
+    /// as a pair's second side; none of a text without tokens. No word is cut in two.
+    pub(super) fn windows(&self, title: &str, text: &str) -> Result<PassageWindows> {
+        let title = match text.trim_start().starts_with(title) {
+            // The beginning of a document often repeats its title; an empty one is none.
+            true => Vec::new(),
+            false => self.cut(title, MAX_TITLE_TOKENS)?.get_ids().to_vec(),
+        };
+        let text = self.tokenizer.encode_fast(text, false).map_err(unusable)?;
+        let frame = self.pair(&self.query("")?, "")?;
+        let frame = &frame.ids[frame.passage..];
+        // One special token before the text and the rest behind it.
+        let (before, behind) = frame.split_at(frame.len().min(1));
+        let window = |range: Range<usize>| {
+            let end = range.end.min(range.start + MAX_WINDOW_TOKENS);
+            let ids = &text.get_ids()[range.start..end];
+            [before, &title, ids, behind].concat()
+        };
+        let cuts = even_cuts(text.get_word_ids(), WINDOW_TOKENS);
+        Ok(PassageWindows {
+            ids: cuts.into_iter().map(window).collect(),
+            title: title.len(),
+        })
+    }
+
     fn cut(&self, text: &str, tokens: usize) -> Result<Encoding> {
         let mut encoding = self.tokenizer.encode_fast(text, false).map_err(unusable)?;
         encoding.truncate(tokens, 0, TruncationDirection::Right);
@@ -122,6 +173,24 @@ impl Pairs {
         encoding.take_overflowing();
         Ok(encoding)
     }
+}
+
+/// Ranges of about equal length, of `most` tokens or a word more, that cut no word in two.
+fn even_cuts(words: &[Option<u32>], most: usize) -> Vec<Range<usize>> {
+    let windows = words.len().div_ceil(most);
+    let starts_word = |at: usize| at == words.len() || words[at - 1] != words[at];
+    let mut cuts = Vec::with_capacity(windows);
+    let mut start = 0;
+    for window in 1..=windows {
+        let wanted = window * words.len() / windows;
+        let end = (wanted.max(1)..=words.len()).find(|&at| starts_word(at));
+        let end = end.unwrap_or(words.len());
+        if end > start {
+            cuts.push(start..end);
+            start = end;
+        }
+    }
+    cuts
 }
 
 /// The tokenizer of a `tokenizer.json`.
@@ -140,4 +209,21 @@ pub(crate) fn without_limits(mut tokenizer: Tokenizer) -> Result<Tokenizer> {
 
 pub(crate) fn unusable(cause: tokenizers::Error) -> Error {
     Error::new(ErrorKind::InvalidInput, "the text cannot be tokenized").because(cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_even_and_cut_no_word() {
+        let alone = |count: u32| (0..count).map(Some).collect::<Vec<_>>();
+        assert!(even_cuts(&[], 4).is_empty());
+        assert_eq!(even_cuts(&alone(4), 4), [0..4]);
+        assert_eq!(even_cuts(&alone(9), 4), [0..3, 3..6, 6..9]);
+        let words = [0, 1, 1, 1, 2, 3].map(Some);
+        assert_eq!(even_cuts(&words, 3), [0..4, 4..6]);
+        // One word that is longer than all windows.
+        assert_eq!(even_cuts(&[Some(0); 9], 4), [0..9]);
+    }
 }

@@ -93,6 +93,14 @@ impl Rerank {
     pub fn reads(&self) -> usize {
         if self.weight > 0.0 { self.depth } else { 0 }
     }
+
+    /// Candidates that it compares at most, if their states are stored.
+    pub fn compares(&self) -> usize {
+        match self.store && self.weight > 0.0 {
+            true => self.depth.max(self.stored_depth),
+            false => self.reads(),
+        }
+    }
 }
 
 /// Which searches run.
@@ -139,6 +147,8 @@ pub struct Rerank {
     pub budget_ms: u64,
     pub windows: usize,
     pub cache_mb: usize,
+    pub store: bool,
+    pub stored_depth: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

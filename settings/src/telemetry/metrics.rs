@@ -22,6 +22,10 @@ pub const CONNECTIONS: &str = "cairn_connections";
 pub const CONNECTIONS_CLOSED: &str = "cairn_connections_closed_total";
 /// Bytes of bodies that are held for requests.
 pub const BODIES_BYTES: &str = "cairn_http_bodies_bytes";
+/// Passages that the re-ranker has read ahead, by `collection`.
+pub const PASSAGES_READ: &str = "cairn_passages_read";
+/// Passages that it is to read, by `collection`.
+pub const PASSAGES: &str = "cairn_passages";
 /// Failed requests and streams, by `code` of the table of errors.
 pub const ERRORS: &str = "cairn_errors_total";
 /// Seconds of one stage (`embed`, `lexical`, `dense`, `fuse`, `rerank`, ...).
@@ -149,6 +153,8 @@ fn describe() {
     describe_gauge!(INDEX_CHUNKS, "Chunks of the last commit");
     describe_gauge!(INDEX_DOCUMENTS, "Documents of the last commit");
     describe_gauge!(INDEX_GENERATION, "Number of the last commit");
+    describe_gauge!(PASSAGES_READ, "Passages that the re-ranker has read ahead");
+    describe_gauge!(PASSAGES, "Passages that the re-ranker is to read ahead");
     describe_gauge!(WRITE_QUEUE, "Uploads and deletions waiting for the writer");
     describe_counter!(DOCUMENTS, "Documents written or deleted");
     describe_gauge!(JOBS_RUNNING, "Jobs that run in this process");

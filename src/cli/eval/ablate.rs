@@ -12,10 +12,10 @@ use super::replay::Replay;
 use super::run::{Args, restrict};
 use super::scores::Remembering;
 use super::subject::{self, Collection, Origin, Subject};
-use super::ticker::Ticker;
 use super::variant::Variant;
 use crate::cli::context::Context;
 use crate::cli::output;
+use crate::cli::ticker::Ticker;
 use cairn_engine::retrieve::Engine;
 use cairn_settings::config::{Chunking, Mode};
 

@@ -10,9 +10,9 @@ use futures::StreamExt as _;
 
 use super::judge::{Judge, LocalJudge, ModelJudge};
 use super::subject::Subject;
-use super::ticker::Ticker;
 use crate::cli::context::Context;
 use crate::cli::output;
+use crate::cli::ticker::Ticker;
 use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answerer, Done, checks};
 use cairn_engine::retrieve::{SearchRequest, Source};
 use cairn_settings::config::Config;

@@ -11,9 +11,9 @@ use cairn_eval::Dataset;
 use cairn_eval::beir::{BeirSet, SETS};
 use md5::{Digest as _, Md5};
 
-use super::ticker::Ticker;
 use crate::cli::context::Context;
 use crate::cli::failure::{Advised, BadUsage};
+use crate::cli::ticker::Ticker;
 
 /// A host that cannot be reached is known by then.
 const CONNECT_SECONDS: u64 = 5;

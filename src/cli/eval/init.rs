@@ -16,10 +16,10 @@ use cairn_indexer::{Access, DocumentId, Snapshot};
 use cairn_models::Cancel;
 use futures::StreamExt as _;
 
-use super::ticker::Ticker;
 use crate::cli::context::Context;
 use crate::cli::failure::Advised;
 use crate::cli::loading::{self, Wanted};
+use crate::cli::ticker::Ticker;
 use crate::cli::{Outcome, interrupt};
 use cairn_engine::retrieve::drafting;
 use cairn_gateway::{Call, ChatEvent, ChatMessage, ChatRequest, ChatRole, Writer, routes};

@@ -20,7 +20,6 @@ mod run;
 mod scores;
 mod subject;
 mod table;
-mod ticker;
 mod trec;
 mod tune;
 mod variant;

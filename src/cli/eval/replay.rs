@@ -19,8 +19,8 @@ use super::scores::Remembering;
 use super::subject::Subject;
 use super::variant::Variant;
 use cairn_engine::retrieve::bm25;
-use cairn_engine::retrieve::stages::{self, Verdict, blend, fuse_lists};
-use cairn_settings::config::{Mode, Retrieval};
+use cairn_engine::retrieve::stages::{self, Passage, Verdict, blend, fuse_lists};
+use cairn_settings::config::{Mode, Rerank, Retrieval};
 
 /// A ranked list and the milliseconds that it took.
 struct List {
@@ -43,8 +43,9 @@ struct Read {
     took_ms: f64,
 }
 
-/// A question, the windows of a chunk, and the candidates in their order.
-type ReadKey = (usize, usize, Vec<ChunkRef>);
+/// A question, the windows of a chunk, whether states are stored, and the candidates in
+/// their order.
+type ReadKey = (usize, usize, bool, Vec<ChunkRef>);
 
 /// An open subject and what is remembered of it.
 pub(super) struct Replay<'a> {
@@ -258,20 +259,30 @@ impl<'a> Replay<'a> {
         ranked: &[(ChunkRef, f32)],
         options: &Retrieval,
     ) -> anyhow::Result<Option<Read>> {
-        let depth = options.rerank.reads().min(ranked.len());
-        if depth < 2 {
+        if options.rerank.reads().min(ranked.len()) < 2 {
             return Ok(None);
         }
-        let candidates: Vec<ChunkRef> = ranked[..depth].iter().map(|(chunk, _)| *chunk).collect();
-        let key = (at, options.rerank.windows, candidates);
+        let most = options.rerank.compares().min(ranked.len());
+        let candidates: Vec<ChunkRef> = ranked[..most].iter().map(|(chunk, _)| *chunk).collect();
+        let key = (at, options.rerank.windows, options.rerank.store, candidates);
         if let Some(read) = self.read.get(&key) {
             return Ok(Some(read.clone()));
         }
-        let passages: Vec<(&str, &str)> = key
-            .2
+        let states = self.states(&key.3, &options.rerank)?;
+        let passages: Vec<Passage<'_>> = key
+            .3
             .iter()
-            .map(|chunk| &self.stored[chunk])
-            .map(|stored| (stored.title.as_str(), stored.chunk.text.as_str()))
+            .zip(&states)
+            .map(|(chunk, states)| match states {
+                Some(states) => Passage::States(states),
+                None => {
+                    let stored = &self.stored[chunk];
+                    Passage::Text {
+                        title: &stored.title,
+                        text: &stored.chunk.text,
+                    }
+                }
+            })
             .collect();
         let text = stages::clean(&question.text)?;
         reranker.take();
@@ -286,6 +297,33 @@ impl<'a> Replay<'a> {
         };
         self.read.insert(key, read.clone());
         Ok(Some(read))
+    }
+}
+
+impl Replay<'_> {
+    /// The stored states of the candidates; what has none is read. Those beyond the depth
+    /// to which texts are read are left out from the first one without states on, as in
+    /// the product.
+    fn states(
+        &self,
+        candidates: &[ChunkRef],
+        options: &Rerank,
+    ) -> anyhow::Result<Vec<Option<Vec<u8>>>> {
+        let engine = &self.subject.engine;
+        let model = engine.reranker().and_then(|model| model.late_interaction());
+        let model = model.filter(|_| options.store);
+        let index = engine.collection(&self.subject.collection.name)?;
+        let stored = model.and_then(|model| index.states(&self.snapshot, model.states_id()));
+        let mut found = Vec::with_capacity(candidates.len());
+        for (at, chunk) in candidates.iter().enumerate() {
+            let id = self.snapshot.vector_id(*chunk)?;
+            let states = stored.as_ref().and_then(|stored| stored.get(id));
+            if states.is_none() && at >= options.reads() {
+                break;
+            }
+            found.push(states);
+        }
+        Ok(found)
     }
 }
 

@@ -12,13 +12,13 @@ use super::retriever::{self, Documents, EvalMode};
 use super::scores::Remembering;
 use super::subject::{self, Origin, Subject};
 use super::table::table;
-use super::ticker::Ticker;
 use super::tune;
 use super::variant::{self, Ablation, Variant};
 use super::{answers, excerpts};
 use crate::cli::context::Context;
 use crate::cli::failure::BadUsage;
 use crate::cli::loading::{self, Wanted};
+use crate::cli::ticker::Ticker;
 use crate::cli::{Outcome, interrupt, output};
 use cairn_settings::config::Config;
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use cairn_models::{Cancel, Reranker, Result, TokenSpans};
+use cairn_models::{Cancel, LateInteraction, Reranker, Result, TokenSpans};
 
 /// Bytes of one remembered score: a hash of question and passage, the score,
 /// the milliseconds.
@@ -169,6 +169,11 @@ impl Reranker for Remembering {
 
     fn worth(&self, score: f32) -> f32 {
         self.inner.worth(score)
+    }
+
+    /// Comparing takes less time than remembering.
+    fn late_interaction(&self) -> Option<&dyn LateInteraction> {
+        self.inner.late_interaction()
     }
 
     fn score(&self, query: &str, passages: &[&str], cancel: &Cancel) -> Result<Vec<f32>> {

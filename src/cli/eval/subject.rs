@@ -17,11 +17,12 @@ use cairn_models::{Cancel, Embedder};
 
 use super::beir;
 use super::library::Shelf;
-use super::ticker::Ticker;
 use crate::cli::context::Context;
 use crate::cli::failure::BadUsage;
 use crate::cli::indexing::{self, RunBar};
 use crate::cli::loading::Models;
+use crate::cli::read_ahead::read_ahead;
+use crate::cli::ticker::Ticker;
 use cairn_engine::retrieve::Engine;
 use cairn_engine::retrieve::index_settings;
 use cairn_settings::config::Config;
@@ -157,6 +158,9 @@ pub(super) fn open(
             (dataset, collection)
         }
     };
+    // So that the candidates are judged as the service judges them.
+    read_ahead(context, &engine, &collection.name, cancel)?;
+    cancel.check()?;
     let index = engine.collection(&collection.name)?;
     let snapshot = index.snapshot();
     collection.documents = snapshot.document_count();

@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::ablate::{Part, Workshop};
 use super::replay::Replay;
-use super::ticker::Ticker;
 use super::variant::{Variant, get, set};
+use crate::cli::ticker::Ticker;
 
 /// What is searched, one setting after the other. `lexical_weight` brings the
 /// other weight along.

@@ -2,8 +2,8 @@
 
 use indicatif::ProgressBar;
 
-use crate::cli::context::Context;
-use crate::cli::progress::{self, Display, Pace};
+use super::context::Context;
+use super::progress::{self, Display, Pace};
 
 const TEMPLATE: &str = "{prefix} [{bar:30}] {pos}/{len} {per_sec}, {eta} left";
 
@@ -38,8 +38,14 @@ impl Ticker {
 
     /// `count` more parts are done.
     pub(super) fn add(&mut self, count: usize) {
-        self.done += count;
+        self.set(self.done + count, self.all);
+    }
+
+    /// `done` of `all` parts are done.
+    pub(super) fn set(&mut self, done: usize, all: usize) {
+        (self.done, self.all) = (done, all);
         if let Some(bar) = &self.bar {
+            bar.set_length(self.all as u64);
             bar.set_position(self.done as u64);
         }
         if self.lines.as_mut().is_some_and(Pace::due) {

@@ -1,0 +1,249 @@
+//! What is stored of a passage that was read, and how a question is compared with it.
+//!
+//! A state has 384 floats, and a chunk 400 of them: 600 KB. Three things make that 4 KB,
+//! and change no ranking beyond noise (docs/notes/retrieval.md has the table):
+//!
+//! - **Fewer dimensions.** A question asks for dot products only. Of all maps into 128
+//!   dimensions, one for questions and another one for passages, those are taken that keep
+//!   the products of a training set's questions and passages best: the first eigenvectors of
+//!   D^½ C D^½, where C and D are the second moments of passages' and questions' tokens.
+//! - **Fewer bits.** Two a dimension for tokens and four for sums of tokens, each between
+//!   the levels that lose least of a normal distribution (Lloyd and Max).
+//! - **Fewer rows.** Punctuation and the commonest words are not stored, and a title that
+//!   stands before every window is stored once. Spans begin at every eighth token.
+//!
+//! What the maps lose makes all three parts of the score smaller; a straight line through
+//! the training set's pairs makes up for it, so that scores stay log-odds.
+
+mod bits;
+mod weights;
+
+use std::collections::HashSet;
+
+use tokenizers::Tokenizer;
+
+use self::bits::{FOUR_BITS, TWO_BITS};
+use self::weights::Weights;
+use super::builtin::{Builtin, TOKENIZER};
+use super::late::{Question, SPAN};
+use super::pairs::parse_tokenizer;
+use crate::Result;
+use crate::kernels::likeness::MaxSim;
+use crate::kernels::project::Project;
+use crate::kernels::rows::SumRows;
+use crate::kernels::simd::Level;
+
+/// Dimensions of a packed state.
+const DIMENSIONS: usize = 128;
+
+/// Tokens between the beginnings of two spans.
+const STRIDE: usize = 8;
+
+/// Bytes of a token's state, and of a sum of states.
+const ROW_BYTES: usize = DIMENSIONS / 4;
+const SUM_BYTES: usize = DIMENSIONS / 2;
+
+/// Numbers of rows and of spans, before everything else.
+const HEAD_BYTES: usize = 4;
+
+/// Words of which a passage's states say little, whatever it is about.
+const COMMON_WORDS: &str = "the a an of to in and is that for it as was with be by on not he his \
+                            but at are this have from or had were they which one you their has \
+                            her she will would there been if all who its";
+
+/// Packs passages and compares questions.
+pub(super) struct Packing {
+    level: Level,
+    /// Floats of a state.
+    width: usize,
+    weights: Weights,
+    /// Tokens that are not stored.
+    skipped: HashSet<u32>,
+}
+
+/// One window of a passage as it was read.
+pub(super) struct Window<'a> {
+    /// Its tokens, special ones among them.
+    pub(super) ids: &'a [u32],
+    /// `[tokens, width]`.
+    pub(super) states: &'a [f32],
+    /// Tokens from the second one on that are the title.
+    pub(super) title: usize,
+}
+
+/// A question in the space of packed states.
+pub(super) struct Asked {
+    /// Its tokens, times the scale of each dimension.
+    rows: Vec<f32>,
+    /// What each of them counts.
+    token_weights: Vec<f32>,
+    /// Its mean, times the scale of each dimension of sums.
+    mean: Vec<f32>,
+    /// Its mean's product with what all sums have in common.
+    common: f32,
+}
+
+impl Packing {
+    /// Of a built-in model, whose states have `width` floats.
+    pub(super) fn open(model: &Builtin, width: usize) -> Result<Self> {
+        let weights = Weights::read(model.packing, width)?;
+        Ok(Self::new(weights, width, &parse_tokenizer(TOKENIZER)?))
+    }
+
+    fn new(weights: Weights, width: usize, tokenizer: &Tokenizer) -> Self {
+        let vocabulary = tokenizer.get_vocab(false);
+        let common: HashSet<&str> = COMMON_WORDS.split_ascii_whitespace().collect();
+        let says_little = |word: &str| {
+            let bare = word.trim_start_matches("##");
+            common.contains(word) || !bare.chars().any(char::is_alphanumeric)
+        };
+        let skipped = vocabulary.into_iter().filter(|(word, _)| says_little(word));
+        Self {
+            level: Level::best(),
+            width,
+            weights,
+            skipped: skipped.map(|(_, id)| id).collect(),
+        }
+    }
+
+    /// The packed states of a passage; none of one without windows.
+    pub(super) fn pack(&self, windows: &[Window<'_>]) -> Vec<u8> {
+        let (mut rows, mut spans) = (Vec::new(), Vec::new());
+        let mut whole = vec![0.0; self.width];
+        for (at, window) in windows.iter().enumerate() {
+            let repeated = if at == 0 { 0..0 } else { 1..1 + window.title };
+            for (token, (id, row)) in window.ids.iter().zip(self.rows(window.states)).enumerate() {
+                if !self.skipped.contains(id) && !repeated.contains(&token) {
+                    rows.extend(unit(row));
+                }
+            }
+            spans.extend(self.spans(window.states));
+            for (sum, x) in whole.iter_mut().zip(unit(&self.sum(window.states))) {
+                *sum += x;
+            }
+        }
+        let num_rows = (rows.len() / self.width).min(usize::from(u16::MAX));
+        let num_spans = (spans.len() / self.width).min(usize::from(u16::MAX));
+        if num_spans == 0 {
+            return Vec::new();
+        }
+        let mut packed =
+            Vec::with_capacity(HEAD_BYTES + num_rows * ROW_BYTES + (1 + num_spans) * SUM_BYTES);
+        packed.extend((num_rows as u16).to_le_bytes());
+        packed.extend((num_spans as u16).to_le_bytes());
+        let sums = [unit(&whole).collect(), spans].concat();
+        let w = &self.weights;
+        for row in self
+            .project(&sums)
+            .chunks_exact(DIMENSIONS)
+            .take(1 + num_spans)
+        {
+            FOUR_BITS.pack(row, Some(&w.sum_means), &w.sum_scales, &mut packed);
+        }
+        for row in self.project(&rows).chunks_exact(DIMENSIONS).take(num_rows) {
+            TWO_BITS.pack(row, None, &w.row_scales, &mut packed);
+        }
+        packed
+    }
+
+    /// A question, ready to be compared.
+    pub(super) fn ask(&self, question: &Question) -> Asked {
+        let axes = &self.weights.question;
+        let project = |rows: &[f32]| {
+            let width = self.width;
+            self.level.run(Project { rows, axes, width })
+        };
+        let scaled = |mut rows: Vec<f32>, scales: &[f32]| {
+            for row in rows.chunks_exact_mut(DIMENSIONS) {
+                row.iter_mut()
+                    .zip(scales)
+                    .for_each(|(x, scale)| *x *= scale);
+            }
+            rows
+        };
+        let mean = project(&question.mean);
+        Asked {
+            rows: scaled(project(&question.rows), &self.weights.row_scales),
+            token_weights: question.weights.clone(),
+            common: dot(&mean, &self.weights.sum_means),
+            mean: scaled(mean, &self.weights.sum_scales),
+        }
+    }
+
+    /// The three parts of the score, see [`super::late`]; `None` if `packed` is not what
+    /// [`Packing::pack`] gives of a passage with tokens.
+    pub(super) fn compare(&self, asked: &Asked, packed: &[u8]) -> Option<[f32; 3]> {
+        let (head, rest) = packed.split_at_checked(HEAD_BYTES)?;
+        let num_rows = usize::from(u16::from_le_bytes([head[0], head[1]]));
+        let num_spans = usize::from(u16::from_le_bytes([head[2], head[3]]));
+        let (sums, rows) = rest.split_at_checked((1 + num_spans) * SUM_BYTES)?;
+        if num_spans == 0 || rows.len() != num_rows * ROW_BYTES {
+            return None;
+        }
+        let sums = FOUR_BITS.unpack(sums);
+        let mut cosines = sums
+            .chunks_exact(DIMENSIONS)
+            .map(|sum| asked.common + dot(sum, &asked.mean));
+        let whole = cosines.next()?;
+        let span = cosines.fold(f32::NEG_INFINITY, f32::max);
+        let best = self.level.run(MaxSim {
+            query: &asked.rows,
+            passage: &TWO_BITS.unpack(rows),
+            width: DIMENSIONS,
+        });
+        let tokens = match num_rows {
+            0 => 0.0,
+            _ => dot(&best, &asked.token_weights),
+        };
+        let parts = [whole, tokens, span];
+        let mut lines = self.weights.lines.iter().zip(parts);
+        Some([(); 3].map(|()| {
+            lines
+                .next()
+                .map_or(0.0, |(&[slope, offset], part)| slope * part + offset)
+        }))
+    }
+
+    fn rows<'a>(&self, states: &'a [f32]) -> impl Iterator<Item = &'a [f32]> {
+        states.chunks_exact(self.width)
+    }
+
+    fn sum(&self, states: &[f32]) -> Vec<f32> {
+        let width = self.width;
+        self.level.run(SumRows {
+            rows: states,
+            width,
+        })
+    }
+
+    /// Sums of length 1 of the spans of one window: at every [`STRIDE`]th token, and the
+    /// last one.
+    fn spans(&self, states: &[f32]) -> Vec<f32> {
+        let tokens = states.len() / self.width;
+        let Some(last) = tokens.checked_sub(SPAN.min(tokens)).filter(|_| tokens > 0) else {
+            return Vec::new();
+        };
+        let starts = (0..last).step_by(STRIDE).chain([last]);
+        starts
+            .flat_map(|start| {
+                let rows = &states[start * self.width..(start + SPAN).min(tokens) * self.width];
+                unit(&self.sum(rows)).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    fn project(&self, rows: &[f32]) -> Vec<f32> {
+        let (axes, width) = (&self.weights.passage, self.width);
+        self.level.run(Project { rows, axes, width })
+    }
+}
+
+/// A row divided by its length.
+fn unit(row: &[f32]) -> impl Iterator<Item = f32> + '_ {
+    let length = dot(row, row).sqrt().max(1e-12);
+    row.iter().map(move |x| x / length)
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
