@@ -46,4 +46,4 @@ pub use load::{
 };
 pub use queue::{EmbedQueue, Pending, ReadQueue, RerankQueue, Worker};
 pub use reader::SegmentReader;
-pub use reranker::CrossEncoder;
+pub use reranker::{CrossEncoder, Unpacked};

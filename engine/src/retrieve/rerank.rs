@@ -203,12 +203,13 @@ fn compare(
     limited: &Cancel,
     verdicts: &mut [Verdict],
 ) -> cairn_models::Result<()> {
-    let stored = |(at, passage): (usize, &Passage<'_>)| match *passage {
-        Passage::States(states) => Some((at, states)),
-        Passage::Text { .. } => None,
-    };
-    let (places, states): (Vec<usize>, Vec<&[u8]>) =
-        passages.iter().enumerate().filter_map(stored).unzip();
+    let (mut places, mut states) = (Vec::new(), Vec::new());
+    for (at, passage) in passages.iter().enumerate() {
+        if let Passage::States(packed) = *passage {
+            places.push(at);
+            states.push(packed);
+        }
+    }
     let Some(model) = reranker.late_interaction().filter(|_| !states.is_empty()) else {
         return Ok(());
     };

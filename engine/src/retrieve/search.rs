@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cairn_indexer::{ChunkRef, States, StoredChunk};
-use cairn_models::{Cancel, Reranker as _};
+use cairn_models::{Cancel, Reranker};
 
 use super::ahead::read_under;
 use super::api::{Ranks, SearchRequest, SearchResponse, Source};
@@ -120,7 +120,7 @@ impl Search<'_> {
         let stored = self.stored_states(reranker)?;
         let mut material = Vec::with_capacity(compares.min(candidates.len()));
         for (at, candidate) in candidates.iter().take(compares).enumerate() {
-            let vector_id = self.snapshot.vector_id(candidate.chunk)?;
+            let vector_id = self.snapshot.vector_id(candidate.chunk);
             let states = stored.as_ref().and_then(|stored| stored.get(vector_id));
             material.push(match states {
                 Some(states) => Material::States(states),

@@ -183,14 +183,6 @@ impl Snapshot {
         chunk_from_json(json).map_err(|error| corrupt().because(error))
     }
 
-    /// The vector id of a chunk: no other text has it, in this collection or later.
-    ///
-    /// # Errors
-    /// `NotFound` if the chunk is not of this snapshot.
-    pub fn vector_id(&self, chunk: ChunkRef) -> Result<u64> {
-        Ok(self.chunks.vector_id(self.known(chunk)?))
-    }
-
     /// The chunks by vector id, ascending.
     pub fn by_vector_id(&self) -> Vec<(u64, ChunkRef)> {
         let chunks = (0..self.chunks.len() as u32).map(ChunkRef);
@@ -347,7 +339,12 @@ impl Snapshot {
         Ok(found)
     }
 
-    pub(super) fn vector_id(&self, chunk: ChunkRef) -> u64 {
+    /// The vector id of a chunk of this snapshot: no other text has it, in this collection or
+    /// later.
+    ///
+    /// # Panics
+    /// If the chunk is not of this snapshot.
+    pub fn vector_id(&self, chunk: ChunkRef) -> u64 {
         self.chunks.vector_id(chunk)
     }
 

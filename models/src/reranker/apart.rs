@@ -23,6 +23,47 @@ impl Apart {
     }
 }
 
+/// What a model makes of a question and a passage, unpacked: what packing is measured on.
+#[derive(Clone, Debug)]
+pub struct Unpacked {
+    /// Floats of a state.
+    pub width: usize,
+    /// The question's states, special tokens among them: `[tokens, width]`.
+    pub question: Vec<f32>,
+    /// What each of the question's tokens but the special ones counts.
+    pub weights: Vec<f32>,
+    /// The states of each window of the passage, and which of its tokens are stored.
+    pub windows: Vec<(Vec<f32>, Vec<bool>)>,
+}
+
+impl Apart {
+    pub(super) fn unpacked(&self, question: &str, passage: &str) -> Result<Unpacked> {
+        let never = Cancel::never();
+        let (question, weights) = self
+            .session
+            .question(&self.pairs.question(question)?, &never)?;
+        let PassageWindows { ids, title } = self.pairs.windows("", passage)?;
+        let windows: Vec<&[u32]> = ids.iter().map(|ids| &ids[..]).collect();
+        let states = self.session.read(&windows, Effort::Full, &never)?;
+        let packing = self.session.packing();
+        let window = |(at, (ids, states)): (usize, (&Vec<u32>, Vec<f32>))| {
+            let window = Window {
+                ids,
+                states: &states,
+                title,
+            };
+            let kept = packing.kept(at, &window).collect();
+            (states, kept)
+        };
+        Ok(Unpacked {
+            width: packing.width(),
+            question,
+            weights,
+            windows: ids.iter().zip(states).enumerate().map(window).collect(),
+        })
+    }
+}
+
 impl LateInteraction for Apart {
     fn states_id(&self) -> &str {
         self.model.states_id
@@ -48,7 +89,7 @@ impl LateInteraction for Apart {
                 states,
                 title: passage.title,
             });
-            self.session.pack(&windows.collect::<Vec<_>>())
+            self.session.packing().pack(&windows.collect::<Vec<_>>())
         };
         Ok(passages.iter().map(&mut pack).collect())
     }

@@ -30,6 +30,7 @@ use crate::{
     TokenSpans, device,
 };
 
+pub use self::apart::Unpacked;
 pub(crate) use self::builtin::{Builtin, TABLE_OF_WORDS, TOKENIZER, files as builtin_files};
 pub(crate) use self::own::{builtin_precision, builtin_shape};
 pub(crate) use self::pairs::{parse_tokenizer, unusable, without_limits};
@@ -139,6 +140,18 @@ impl CrossEncoder {
             weight: model.weight,
             session,
             device: device::name(&Device::Cpu),
+        }
+    }
+
+    /// What the model makes of a question and a passage before it is packed; `None` if it
+    /// reads both together. For models/train/pack.py.
+    ///
+    /// # Errors
+    /// `InvalidInput` if a text cannot be tokenized.
+    pub fn unpacked(&self, question: &str, passage: &str) -> Result<Option<Unpacked>> {
+        match &self.session {
+            Session::Own(apart) => apart.unpacked(question, passage).map(Some),
+            Session::Onnx(_) => Ok(None),
         }
     }
 

@@ -17,7 +17,7 @@ use super::graph::Graph;
 use super::late::{Head, Question};
 use super::pairs::Pair;
 use super::passages::{Passages, States};
-use super::states::{Asked as PackedQuestion, Packing, Window};
+use super::states::{Asked as PackedQuestion, Packing};
 use crate::encoder::{Activation, BertEncoder, CandleEncoder, Config, Encoder, Pooling};
 use crate::kernels::simd::Level;
 use crate::{Cancel, Effort, Precision, Result, memory, threads};
@@ -192,8 +192,19 @@ impl OwnSession {
         Ok(read)
     }
 
-    pub(super) fn pack(&self, windows: &[Window<'_>]) -> Vec<u8> {
-        self.packing.pack(windows)
+    pub(super) fn packing(&self) -> &Packing {
+        &self.packing
+    }
+
+    /// A question's token states, special tokens among them, and what each of the others
+    /// counts.
+    pub(super) fn question(&self, ids: &[u32], cancel: &Cancel) -> Result<(Vec<f32>, Vec<f32>)> {
+        let states = self
+            .pool
+            .install(|| self.encoder.states(&[ids], cancel))?
+            .concat();
+        let question = self.head.question(ids, &states);
+        Ok((states, question.weights))
     }
 
     /// The score of each passage by its packed states.

@@ -316,7 +316,7 @@ impl Replay<'_> {
         let stored = model.and_then(|model| index.states(&self.snapshot, model.states_id()));
         let mut found = Vec::with_capacity(candidates.len());
         for (at, chunk) in candidates.iter().enumerate() {
-            let id = self.snapshot.vector_id(*chunk)?;
+            let id = self.snapshot.vector_id(*chunk);
             let states = stored.as_ref().and_then(|stored| stored.get(id));
             if states.is_none() && at >= options.reads() {
                 break;

@@ -1,4 +1,4 @@
-//! Numbers of two and four bits: the levels between which a normal distribution is rounded
+//! Numbers of one and four bits: the levels between which a normal distribution is rounded
 //! with the least squared error (Max, "Quantizing for minimum distortion", 1960). Their
 //! places are the medians of their cells' borders, found by Lloyd's iteration.
 
@@ -9,9 +9,9 @@ pub(super) struct Levels<const N: usize> {
     in_byte: usize,
 }
 
-pub(super) static TWO_BITS: Levels<4> = Levels {
-    levels: [-1.5104, -0.4528, 0.4528, 1.5104],
-    in_byte: 4,
+pub(super) static ONE_BIT: Levels<2> = Levels {
+    levels: [-0.7979, 0.7979],
+    in_byte: 8,
 };
 
 pub(super) static FOUR_BITS: Levels<16> = Levels {
@@ -71,11 +71,12 @@ mod tests {
 
     #[test]
     fn each_number_becomes_the_nearest_level() {
-        let row = [-9.0, -0.4, 0.2, 9.0];
+        let row = [-9.0, -0.4, 0.2, 9.0, 0.1, -0.1, 1.0, 1.0];
         let mut packed = Vec::new();
-        TWO_BITS.pack(&row, None, &[1.0; 4], &mut packed);
-        assert_eq!(packed.len(), 1);
-        assert_eq!(TWO_BITS.unpack(&packed), [-1.5104, -0.4528, 0.4528, 1.5104]);
+        ONE_BIT.pack(&row, None, &[1.0; 8], &mut packed);
+        assert_eq!(packed, [0b1101_1100]);
+        let signs = row.map(|x: f32| 0.7979 * x.signum());
+        assert_eq!(ONE_BIT.unpack(&packed), signs);
         packed.clear();
         FOUR_BITS.pack(&[5.0, 3.5], Some(&[1.0, 3.0]), &[2.0, 1.0], &mut packed);
         assert_eq!(FOUR_BITS.unpack(&packed), [2.0690, 0.3880]);
@@ -101,7 +102,7 @@ mod tests {
             }
             assert!((lost - error).abs() < 1e-3, "{lost}");
         }
-        check(&TWO_BITS, 0.1175);
+        check(&ONE_BIT, 0.3634);
         check(&FOUR_BITS, 0.0095);
     }
 }

@@ -1,19 +1,18 @@
 //! What is stored of a passage that was read, and how a question is compared with it.
 //!
-//! A state has 384 floats, and a chunk 400 of them: 600 KB. Three things make that 4 KB,
+//! A state has 384 floats, and a full chunk 550 of them: 800 KB. Three things make that 6 KB,
 //! and change no ranking beyond noise (docs/notes/retrieval.md has the table):
 //!
-//! - **Fewer dimensions.** A question asks for dot products only. Of all maps into 128
+//! - **Fewer dimensions.** A question asks for dot products only. Of all maps into 192
 //!   dimensions, one for questions and another one for passages, those are taken that keep
-//!   the products of a training set's questions and passages best: the first eigenvectors of
-//!   D^½ C D^½, where C and D are the second moments of passages' and questions' tokens.
-//! - **Fewer bits.** Two a dimension for tokens and four for sums of tokens, each between
-//!   the levels that lose least of a normal distribution (Lloyd and Max).
+//!   the products of a training set's questions and passages best (models/train/pack.py).
+//! - **Fewer bits.** One a dimension for tokens and four for sums of tokens, each between
+//!   the levels that lose least of a normal distribution.
 //! - **Fewer rows.** Punctuation and the commonest words are not stored, and a title that
-//!   stands before every window is stored once. Spans begin at every eighth token.
+//!   stands before every window is stored once. Spans begin at every sixteenth token.
 //!
-//! What the maps lose makes all three parts of the score smaller; a straight line through
-//! the training set's pairs makes up for it, so that scores stay log-odds.
+//! What the maps lose makes all three parts of the score smaller; a straight line for each,
+//! through the training set's pairs, makes up for it, so that scores stay log-odds.
 
 mod bits;
 mod weights;
@@ -22,7 +21,7 @@ use std::collections::HashSet;
 
 use tokenizers::Tokenizer;
 
-use self::bits::{FOUR_BITS, TWO_BITS};
+use self::bits::{FOUR_BITS, ONE_BIT};
 use self::weights::Weights;
 use super::builtin::{Builtin, TOKENIZER};
 use super::late::{Question, SPAN};
@@ -34,13 +33,13 @@ use crate::kernels::rows::SumRows;
 use crate::kernels::simd::Level;
 
 /// Dimensions of a packed state.
-const DIMENSIONS: usize = 128;
+const DIMENSIONS: usize = 192;
 
 /// Tokens between the beginnings of two spans.
-const STRIDE: usize = 8;
+const STRIDE: usize = 16;
 
 /// Bytes of a token's state, and of a sum of states.
-const ROW_BYTES: usize = DIMENSIONS / 4;
+const ROW_BYTES: usize = DIMENSIONS / 8;
 const SUM_BYTES: usize = DIMENSIONS / 2;
 
 /// Numbers of rows and of spans, before everything else.
@@ -106,14 +105,26 @@ impl Packing {
         }
     }
 
+    /// Floats of an unpacked state.
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Which tokens of the window at place `at` are stored.
+    pub(super) fn kept(&self, at: usize, window: &Window<'_>) -> impl Iterator<Item = bool> {
+        let repeated = if at == 0 { 0..0 } else { 1..1 + window.title };
+        let ids = window.ids.iter().enumerate();
+        ids.map(move |(token, id)| !self.skipped.contains(id) && !repeated.contains(&token))
+    }
+
     /// The packed states of a passage; none of one without windows.
     pub(super) fn pack(&self, windows: &[Window<'_>]) -> Vec<u8> {
         let (mut rows, mut spans) = (Vec::new(), Vec::new());
         let mut whole = vec![0.0; self.width];
         for (at, window) in windows.iter().enumerate() {
-            let repeated = if at == 0 { 0..0 } else { 1..1 + window.title };
-            for (token, (id, row)) in window.ids.iter().zip(self.rows(window.states)).enumerate() {
-                if !self.skipped.contains(id) && !repeated.contains(&token) {
+            let kept = self.kept(at, window);
+            for (row, kept) in window.states.chunks_exact(self.width).zip(kept) {
+                if kept {
                     rows.extend(unit(row));
                 }
             }
@@ -141,7 +152,7 @@ impl Packing {
             FOUR_BITS.pack(row, Some(&w.sum_means), &w.sum_scales, &mut packed);
         }
         for row in self.project(&rows).chunks_exact(DIMENSIONS).take(num_rows) {
-            TWO_BITS.pack(row, None, &w.row_scales, &mut packed);
+            ONE_BIT.pack(row, None, &w.row_scales, &mut packed);
         }
         packed
     }
@@ -188,7 +199,7 @@ impl Packing {
         let span = cosines.fold(f32::NEG_INFINITY, f32::max);
         let best = self.level.run(MaxSim {
             query: &asked.rows,
-            passage: &TWO_BITS.unpack(rows),
+            passage: &ONE_BIT.unpack(rows),
             width: DIMENSIONS,
         });
         let tokens = match num_rows {
@@ -202,10 +213,6 @@ impl Packing {
                 .next()
                 .map_or(0.0, |(&[slope, offset], part)| slope * part + offset)
         }))
-    }
-
-    fn rows<'a>(&self, states: &'a [f32]) -> impl Iterator<Item = &'a [f32]> {
-        states.chunks_exact(self.width)
     }
 
     fn sum(&self, states: &[f32]) -> Vec<f32> {
