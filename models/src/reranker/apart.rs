@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::builtin::Builtin;
 use super::own::OwnSession;
-use super::pairs::{Pairs, PassageWindows};
+use super::pairs::{Pairs, PassageWindow};
 use super::states::Window;
 use crate::{Cancel, Effort, LateInteraction, MIN_READABLE_SHARE, Result};
 
@@ -15,9 +15,9 @@ pub(super) struct Apart {
 }
 
 impl Apart {
-    fn windows(&self, (title, text): &(&str, &str)) -> Result<PassageWindows> {
+    fn windows(&self, (title, text): &(&str, &str)) -> Result<Vec<PassageWindow>> {
         match self.pairs.readable_share(text)? {
-            share if share < MIN_READABLE_SHARE => Ok(PassageWindows::default()),
+            share if share < MIN_READABLE_SHARE => Ok(Vec::new()),
             _ => self.pairs.windows(title, text),
         }
     }
@@ -42,24 +42,18 @@ impl Apart {
         let (question, weights) = self
             .session
             .question(&self.pairs.question(question)?, &never)?;
-        let PassageWindows { ids, title } = self.pairs.windows("", passage)?;
-        let windows: Vec<&[u32]> = ids.iter().map(|ids| &ids[..]).collect();
-        let states = self.session.read(&windows, Effort::Full, &never)?;
+        let passage = self.pairs.windows("", passage)?;
+        let ids: Vec<&[u32]> = passage.iter().map(|window| &window.ids[..]).collect();
+        let states = self.session.read(&ids, Effort::Full, &never)?;
         let packing = self.session.packing();
-        let window = |(at, (ids, states)): (usize, (&Vec<u32>, Vec<f32>))| {
-            let window = Window {
-                ids,
-                states: &states,
-                title,
-            };
-            let kept = packing.kept(at, &window).collect();
-            (states, kept)
-        };
+        let windows = windows(&passage, &states).into_iter().enumerate();
+        let kept = windows.map(|(at, window)| packing.kept(at, &window).collect());
+        let kept: Vec<Vec<bool>> = kept.collect();
         Ok(Unpacked {
             width: packing.width(),
             question,
             weights,
-            windows: ids.iter().zip(states).enumerate().map(window).collect(),
+            windows: states.into_iter().zip(kept).collect(),
         })
     }
 }
@@ -75,21 +69,20 @@ impl LateInteraction for Apart {
         effort: Effort,
         cancel: &Cancel,
     ) -> Result<Vec<Vec<u8>>> {
-        let passages: Vec<PassageWindows> = passages
+        let passages: Vec<Vec<PassageWindow>> = passages
             .iter()
             .map(|it| self.windows(it))
             .collect::<Result<_>>()?;
-        let windows = passages.iter().flat_map(|passage| &passage.ids);
-        let windows: Vec<&[u32]> = windows.map(|ids| &ids[..]).collect();
-        let mut states = self.session.read(&windows, effort, cancel)?.into_iter();
-        let mut pack = |passage: &PassageWindows| {
-            let states: Vec<Vec<f32>> = states.by_ref().take(passage.ids.len()).collect();
-            let windows = passage.ids.iter().zip(&states).map(|(ids, states)| Window {
-                ids,
-                states,
-                title: passage.title,
-            });
-            self.session.packing().pack(&windows.collect::<Vec<_>>())
+        let ids: Vec<&[u32]> = passages
+            .iter()
+            .flatten()
+            .map(|window| &window.ids[..])
+            .collect();
+        let mut states = self.session.read(&ids, effort, cancel)?.into_iter();
+        let packing = self.session.packing();
+        let mut pack = |passage: &Vec<PassageWindow>| {
+            let states: Vec<Vec<f32>> = states.by_ref().take(passage.len()).collect();
+            packing.pack(&windows(passage, &states))
         };
         Ok(passages.iter().map(&mut pack).collect())
     }
@@ -104,4 +97,14 @@ impl LateInteraction for Apart {
         let question = self.pairs.question(question)?;
         self.session.compare(&question, states, cancel)
     }
+}
+
+fn windows<'a>(passage: &'a [PassageWindow], states: &'a [Vec<f32>]) -> Vec<Window<'a>> {
+    let windows = passage.iter().zip(states);
+    let window = |(window, states): (&'a PassageWindow, &'a Vec<f32>)| Window {
+        ids: &window.ids,
+        states,
+        title: window.title,
+    };
+    windows.map(window).collect()
 }

@@ -39,11 +39,10 @@ pub(super) struct Pair {
     pub(super) blank: bool,
 }
 
-/// A passage, ready to be read alone.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct PassageWindows {
-    /// The tokens of each window.
-    pub(super) ids: Vec<Vec<u32>>,
+/// A part of a passage, ready to be read alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PassageWindow {
+    pub(super) ids: Vec<u32>,
     /// Tokens after the first special one that are the title.
     pub(super) title: usize,
 }
@@ -143,12 +142,9 @@ impl Pairs {
 
     /// A whole passage in windows of about equal length, each with the title in front and
     /// as a pair's second side; none of a text without tokens. No word is cut in two.
-    pub(super) fn windows(&self, title: &str, text: &str) -> Result<PassageWindows> {
-        let title = match text.trim_start().starts_with(title) {
-            // The beginning of a document often repeats its title; an empty one is none.
-            true => Vec::new(),
-            false => self.cut(title, MAX_TITLE_TOKENS)?.get_ids().to_vec(),
-        };
+    pub(super) fn windows(&self, title: &str, text: &str) -> Result<Vec<PassageWindow>> {
+        let title = self.cut(title, MAX_TITLE_TOKENS)?;
+        let title = title.get_ids();
         let text = self.tokenizer.encode_fast(text, false).map_err(unusable)?;
         let frame = self.pair(&self.query("")?, "")?;
         let frame = &frame.ids[frame.passage..];
@@ -157,13 +153,15 @@ impl Pairs {
         let window = |range: Range<usize>| {
             let end = range.end.min(range.start + MAX_WINDOW_TOKENS);
             let ids = &text.get_ids()[range.start..end];
-            [before, &title, ids, behind].concat()
+            // The beginning of a document often repeats its title.
+            let title = if ids.starts_with(title) { &[] } else { title };
+            PassageWindow {
+                ids: [before, title, ids, behind].concat(),
+                title: title.len(),
+            }
         };
         let cuts = even_cuts(text.get_word_ids(), WINDOW_TOKENS);
-        Ok(PassageWindows {
-            ids: cuts.into_iter().map(window).collect(),
-            title: title.len(),
-        })
+        Ok(cuts.into_iter().map(window).collect())
     }
 
     fn cut(&self, text: &str, tokens: usize) -> Result<Encoding> {
