@@ -145,7 +145,8 @@ impl Pairs {
     pub(super) fn windows(&self, title: &str, text: &str) -> Result<Vec<PassageWindow>> {
         let title = self.cut(title, MAX_TITLE_TOKENS)?;
         let title = title.get_ids();
-        let text = self.tokenizer.encode_fast(text, false).map_err(unusable)?;
+        // Its fast twin does not say which tokens are of one word.
+        let text = self.tokenizer.encode(text, false).map_err(unusable)?;
         let frame = self.pair(&self.query("")?, "")?;
         let frame = &frame.ids[frame.passage..];
         // One special token before the text and the rest behind it.
@@ -212,6 +213,29 @@ pub(crate) fn unusable(cause: tokenizers::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_passage_is_read_in_windows_of_whole_words_each_below_the_title() {
+        let pairs = Pairs::from_bytes(super::super::TOKENIZER, 192).unwrap();
+        let text = "unbelievably long-winded explanations ".repeat(60);
+        let tokens = pairs.token_spans(&text).unwrap().len();
+        let title = pairs.token_spans("Of Ropes").unwrap().len();
+        let windows = pairs.windows("Of Ropes", &text).unwrap();
+        assert_eq!(windows.len(), tokens.div_ceil(WINDOW_TOKENS));
+        let words: usize = windows.iter().map(|it| it.ids.len() - title - 2).sum();
+        assert_eq!(words, tokens);
+        for window in &windows {
+            assert_eq!(window.title, title);
+            assert!(window.ids.len() < WINDOW_TOKENS + title + 12);
+            assert_eq!(window.ids[..3], windows[0].ids[..3]);
+        }
+        // A beginning that repeats the title does not get it twice; others do.
+        let text = format!("Of ropes {text}");
+        let windows = pairs.windows("Of Ropes", &text).unwrap();
+        assert_eq!((windows[0].title, windows[1].title), (0, title));
+        assert!(pairs.windows("Of Ropes", "").unwrap().is_empty());
+        assert_eq!(pairs.windows("", "rope").unwrap()[0].ids.len(), 3);
+    }
 
     #[test]
     fn windows_are_even_and_cut_no_word() {
