@@ -12,6 +12,8 @@ mod session;
 mod states;
 
 #[cfg(test)]
+mod stored_tests;
+#[cfg(test)]
 mod tests;
 
 use std::path::Path;

@@ -241,11 +241,11 @@ mod tests {
     fn windows_are_even_and_cut_no_word() {
         let alone = |count: u32| (0..count).map(Some).collect::<Vec<_>>();
         assert!(even_cuts(&[], 4).is_empty());
-        assert_eq!(even_cuts(&alone(4), 4), [0..4]);
+        assert_eq!(even_cuts(&alone(4), 4), Vec::from_iter(Some(0..4)));
         assert_eq!(even_cuts(&alone(9), 4), [0..3, 3..6, 6..9]);
         let words = [0, 1, 1, 1, 2, 3].map(Some);
         assert_eq!(even_cuts(&words, 3), [0..4, 4..6]);
         // One word that is longer than all windows.
-        assert_eq!(even_cuts(&[Some(0); 9], 4), [0..9]);
+        assert_eq!(even_cuts(&[Some(0); 9], 4), Vec::from_iter(Some(0..9)));
     }
 }

@@ -205,7 +205,7 @@ fn our_kernels_give_the_scores_of_onnx_runtime() {
     }
 }
 
-fn agree_with_onnx_runtime(model: &Builtin) {
+fn agree_with_onnx_runtime(model: &'static Builtin) {
     let runtime = CrossEncoder::builtin_onnx(model.id, &runtime(), 2).unwrap();
     let long = "Restart the gateway after the certificate was renewed. ".repeat(40);
     let passages = [
