@@ -160,7 +160,7 @@ impl States {
             ids.sort_unstable();
             ids.dedup();
             ids.retain(|id| alive(*id));
-            let merged = segment::write(&self.dir, &self.owner, ids.into_iter(), |id| {
+            let merged = self.write(ids, |id| {
                 let row = sources.iter().find_map(|source| source.get(id).transpose());
                 // A damaged row is read again later.
                 Ok(row.and_then(Result::ok))
@@ -173,6 +173,19 @@ impl States {
             }
             self.refresh();
         }
+    }
+
+    fn write(
+        &self,
+        ids: Vec<u64>,
+        row: impl FnMut(u64) -> Result<Option<Vec<u8>>>,
+    ) -> Result<Option<String>> {
+        let written = segment::write(&self.dir, &self.owner, ids.into_iter(), row)?;
+        if let Some(name) = &written {
+            // The same rows have the same name, and take the place of a damaged file.
+            self.damaged().remove(name);
+        }
+        Ok(written)
     }
 
     /// Removes what was set aside, and what killed writers left.
@@ -261,7 +274,7 @@ impl StatesWriter<'_> {
         rows.retain(|id, _| !known.iter().any(|segment| segment.contains(*id)));
         let ids: Vec<u64> = rows.keys().copied().collect();
         let row = |id| Ok(rows.remove(&id));
-        segment::write(&states.dir, &states.owner, ids.into_iter(), row)?;
+        states.write(ids, row)?;
         states.refresh();
         states.merge(alive)?;
         states.remove_useless();

@@ -99,7 +99,8 @@ fn a_question_compares_what_is_stored_and_ranks_as_if_it_had_read() {
 
 #[test]
 fn what_is_stored_is_judged_deeper_but_only_as_a_whole_head_of_the_list() {
-    let question = request("which birds sleep at night");
+    let mut question = request("which birds sleep at night");
+    question.top_k = 20;
     let (setup, counted) = counting(50);
     read_ahead(&setup);
     let judged = |setup: &Setup| {
