@@ -39,8 +39,8 @@ impl Engine {
     /// re-ranker makes of them. `on_step` hears how far it is, and how long the model has
     /// worked since the last step; it may block, to leave the machine to others. Commits
     /// that come meanwhile are read too. Returns `None` where there is nothing to do: no
-    /// model that reads passages alone, `retrieval.rerank.store` off, nothing committed, or
-    /// another process at it.
+    /// model that reads passages alone, `retrieval.rerank.store` off, nothing committed,
+    /// another process at it, or data that can only be read.
     ///
     /// # Errors
     ///

@@ -128,13 +128,16 @@ impl States {
         self.len() == 0
     }
 
-    /// The right to add, which one process has at a time; `None` if another has it. Makes the
-    /// folder if it is not there.
+    /// The right to add, which one process has at a time; `None` if another has it, or the
+    /// collection can only be read. Makes the folder if it is not there.
     ///
     /// # Errors
-    /// Those of the disk; among them that it cannot be written to.
+    /// Those of the disk.
     pub fn writer(&self) -> Result<Option<StatesWriter<'_>>> {
-        let lock = self.lock()?;
+        let lock = match self.lock() {
+            Err(_) if self.is_read_only() => None,
+            lock => lock?,
+        };
         Ok(lock.map(|lock| {
             self.refresh();
             StatesWriter {
@@ -221,6 +224,11 @@ impl States {
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(Error::from(error).at(&path)),
         }
+    }
+
+    fn is_read_only(&self) -> bool {
+        let collection = self.dir.parent();
+        private::is_read_only(&self.dir) || collection.is_some_and(private::is_read_only)
     }
 
     /// Files that may be of use, sorted.

@@ -156,6 +156,67 @@ fn a_row_that_is_too_long_is_refused_and_nothing_is_left() {
     assert!(file_names(dir.path()).is_empty());
 }
 
+const FOLDER: &str = "CAIRN_TEST_STATES_FOLDER";
+
+/// What the next test kills: adds rows until it is killed, one after the other.
+#[test]
+#[ignore = "started by the test of killed writers"]
+fn a_writer_that_is_killed() {
+    let Some(dir) = std::env::var_os(FOLDER) else {
+        return;
+    };
+    let states = states(Path::new(&dir));
+    let mut writer = states.writer().unwrap().unwrap();
+    let mut id = states.len() as u64;
+    loop {
+        // A third dies at once, so that merges leave rows out.
+        writer
+            .add(rows([3 * id, 3 * id + 1]), &|id| id % 3 != 1)
+            .unwrap();
+        id += 1;
+    }
+}
+
+#[test]
+fn fifty_killed_writers_leave_whole_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut before = 0;
+    for kill in 0..50_u64 {
+        let mut writer = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--ignored",
+                "--exact",
+                "states::tests::a_writer_that_is_killed",
+            ])
+            .env(FOLDER, dir.path())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20 + kill * 7 % 60));
+        writer.kill().unwrap();
+        writer.wait().unwrap();
+        let states = states(dir.path());
+        for segment in states.segments.load().iter() {
+            for id in segment.ids() {
+                assert_eq!(states.get(*id), Some(row(*id)), "kill {kill}");
+            }
+        }
+        // Nothing was found damaged.
+        assert!(states.damaged().is_empty(), "kill {kill}");
+        let stored = states
+            .segments
+            .load()
+            .iter()
+            .flat_map(|it| it.ids())
+            .filter(|id| id.is_multiple_of(3))
+            .count();
+        assert!(stored >= before, "kill {kill}: {stored} of {before}");
+        before = stored;
+    }
+    assert!(before > 0);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
