@@ -1,7 +1,7 @@
 """How a model's states are packed for storage: models/src/reranker/states reads the result.
 
-    cargo run --release -p cairn-models --example states -- MODEL pairs.jsonl states
-    python -m models.train.pack states models/builtin/NAME/packing.safetensors
+    cargo run --release -p cairn-models --example states -- MODEL pairs.jsonl train/out/states
+    python -m train.pack train/out/states builtin/NAME/packing.safetensors
 
 `pairs.jsonl` holds questions with passages that answer them, one `{"query", "passage"}` a
 line: of training data, since what is judged must not choose its own packing. A few thousand
