@@ -217,6 +217,12 @@ impl From<cairn_jobs::Error> for ApiError {
             }
             Error::WrongState { .. } => Self::invalid("id", error.to_string()),
             Error::Overloaded => Self::new(Code::Overloaded, error.to_string()),
+            Error::Unreachable { .. } | Error::StreamFull { .. } | Error::Server(_) => {
+                tracing::error!(%error, "the queue of jobs failed");
+                let message = "jobs cannot be stored now: the servers of the queue do not answer or \
+                               have no room; the log of the service says more";
+                Self::new(Code::Storage, message)
+            }
             Error::Busy { .. } | Error::DiskFull { .. } | Error::ReadOnly { .. } => {
                 tracing::error!(%error, "the queue of jobs failed");
                 let message = "jobs cannot be stored now: the disk is full, read-only or too slow";
@@ -256,11 +262,7 @@ pub(crate) async fn submit(
         fields: body.fields,
         idempotency_key: idempotency_key(&headers)?,
     };
-    let asker = Asker {
-        tenant: caller.tenant().to_owned(),
-        held: caller.labels().cloned(),
-        any_folder: caller.key().is_none() && is_loopback(&service),
-    };
+    let asker = asker_of(&service, &caller);
     // Paths are looked at, which may block.
     let of_service = Arc::clone(&service);
     let job = blocking(move || {
@@ -508,6 +510,15 @@ async fn find(service: &Service, caller: &Caller, id: &str) -> Result<Job> {
     let visible = |job: &Job| sees_all(caller) || job.tenant == caller.tenant();
     job.filter(visible)
         .ok_or_else(|| cairn_jobs::Error::NotFound(id).into())
+}
+
+/// Who asks, and what that allows.
+pub(super) fn asker_of(service: &Service, caller: &Caller) -> Asker {
+    Asker {
+        tenant: caller.tenant().to_owned(),
+        held: caller.labels().cloned(),
+        any_folder: caller.key().is_none() && is_loopback(service),
+    }
 }
 
 pub(super) fn sees_all(caller: &Caller) -> bool {
