@@ -21,6 +21,7 @@ mod output;
 mod parse_worker;
 mod progress;
 mod query;
+mod schedules;
 mod search;
 mod serve;
 mod snippet;
