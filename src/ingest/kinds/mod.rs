@@ -1,7 +1,10 @@
 //! The kinds of jobs: one file each, and one line in [`KINDS`].
 
+mod compact;
 mod delete;
 mod folder;
+mod git;
+mod sitemap;
 mod text;
 mod url;
 
@@ -37,8 +40,15 @@ pub(crate) trait Kind: Send + Sync {
 }
 
 /// Every kind.
-pub(crate) const KINDS: &[&dyn Kind] =
-    &[&text::Text, &url::Address, &folder::Folder, &delete::Delete];
+pub(crate) const KINDS: &[&dyn Kind] = &[
+    &text::Text,
+    &url::Address,
+    &sitemap::Pages,
+    &folder::Folder,
+    &git::Git,
+    &delete::Delete,
+    &compact::Compact,
+];
 
 /// The kind with this name.
 pub(crate) fn find(name: &str) -> Option<&'static dyn Kind> {
