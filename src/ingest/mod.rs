@@ -7,6 +7,7 @@
 pub(crate) mod bounds;
 pub(crate) mod fetch;
 mod git;
+pub(crate) mod judging;
 pub(crate) mod kinds;
 mod liveness;
 pub(crate) mod notify;

@@ -107,5 +107,6 @@ pub(crate) fn tools(config: &Config, engine: Engine, parser: Parser, fetcher: Fe
         commit_interval: Duration::from_secs(config.indexing.commit_seconds),
         data_dir: config.storage.data_dir.clone(),
         fetcher,
+        candidates: config.retrieval.candidates,
     }
 }

@@ -384,3 +384,60 @@ async fn a_collection_is_compacted() {
         .json();
     assert_eq!(found["sources"].as_array().unwrap().len(), 4, "{found}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collection_is_judged_by_questions_of_ones_own() {
+    let bench = working(|_| {}).await;
+    bench.upload_guide().await;
+    let questions = bench.dir.path().join("questions.jsonl");
+    let lines = [
+        json!({"question": "Who holds the writer lock?", "relevant": ["guide.md"]}),
+        json!({"question": "When is a commit durable?", "relevant": ["guide.md"]}),
+    ];
+    std::fs::write(&questions, lines.map(|line| line.to_string()).join("\n")).unwrap();
+    let body =
+        json!({"kind": "evaluate", "path": questions, "modes": ["bm25", "hybrid+rerank"], "k": 5});
+    let job = submit(&bench, body.clone()).await;
+    let job = ended(&bench, id_of(&job)).await;
+    assert_eq!(
+        (&job["state"], &job["result"]["questions"]),
+        (&json!("done"), &json!(2)),
+        "{job}"
+    );
+    assert_eq!(job["progress"]["done"], 4);
+    for mode in ["bm25", "hybrid+rerank"] {
+        let mean = &job["result"]["modes"][mode]["measures"]["recall@5"]["mean"];
+        assert_eq!(*mean, 1.0, "{job}");
+    }
+    // What the questions name has to be there.
+    let line = json!({"question": "What?", "relevant": ["missing.md"]});
+    std::fs::write(&questions, line.to_string()).unwrap();
+    let job = submit(&bench, body.clone()).await;
+    let job = ended(&bench, id_of(&job)).await;
+    assert_eq!(
+        (&job["state"], &job["attempts"]),
+        (&json!("failed"), &json!(1)),
+        "{job}"
+    );
+    assert!(
+        job["failures"][0]["chain"][0]
+            .as_str()
+            .unwrap()
+            .contains("missing.md"),
+        "{job}"
+    );
+    for (field, value) in [
+        ("modes", json!(["psychic"])),
+        ("modes", json!([])),
+        ("k", json!(0)),
+        ("path", json!(bench.dir.path())),
+    ] {
+        let mut bad = body.clone();
+        bad[field] = value;
+        let reply = bench.post("/jobs", &bad).await;
+        assert_eq!(
+            reply.error(),
+            ("invalid_request".into(), Some(field.into()))
+        );
+    }
+}

@@ -2,6 +2,7 @@
 
 mod compact;
 mod delete;
+mod evaluate;
 mod folder;
 mod git;
 mod sitemap;
@@ -48,6 +49,7 @@ pub(crate) const KINDS: &[&dyn Kind] = &[
     &git::Git,
     &delete::Delete,
     &compact::Compact,
+    &evaluate::Evaluate,
 ];
 
 /// The kind with this name.
