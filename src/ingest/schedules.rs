@@ -68,7 +68,7 @@ pub(crate) fn stored_name(tenant: &str, name: &str) -> Result<String, Refusal> {
 
 /// What its tenant calls `schedule`.
 pub(crate) fn name_of(schedule: &Schedule) -> &str {
-    let stored = &schedule.schedule.name;
+    let stored = schedule.schedule.name.as_str();
     stored.rsplit_once(':').map_or(stored, |(_, name)| name)
 }
 

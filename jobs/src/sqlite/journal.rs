@@ -10,7 +10,7 @@ use crate::error::Result;
 pub(crate) enum Verdict {
     /// It counts.
     Counts,
-    /// Another one came before it: it is to be undone and done again.
+    /// Another one came before it, or may have: it is to be undone and done again.
     Overtaken,
 }
 

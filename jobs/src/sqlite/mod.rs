@@ -223,9 +223,21 @@ impl<T: Tabled> Queue for T {
     }
 
     async fn get(&self, id: JobId) -> Result<Option<Job>> {
-        self.tables()
-            .read(move |sql| Ok(rows::by_id(sql, id)?))
-            .await
+        let tables = self.tables();
+        let found = tables.read(move |sql| Ok(rows::by_id(sql, id)?)).await?;
+        if found.is_some() || !tables.writer.shared.is_copy {
+            return Ok(found);
+        }
+        // Another process may have submitted it just now.
+        let look = move |tx: &mut Tx<'_>| {
+            let found = rows::by_id(tx.sql, id)?;
+            found.ok_or_else(|| Error::NotFound(id).into())
+        };
+        match tables.call(look).await {
+            Ok(job) => Ok(Some(job)),
+            Err(Error::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn list(&self, filter: Filter, limit: usize) -> Result<Vec<Job>> {

@@ -4,7 +4,8 @@
 //! is due.
 //!
 //! Where others decide whether a transaction counts ([`Journal`]), one that came too late is
-//! undone, what the others did is applied, and its requests are done again.
+//! undone, what the others did is applied, and its requests are done again. So is one in which a
+//! request is refused: what refuses it may be past.
 
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
@@ -77,6 +78,8 @@ pub(crate) struct Shared {
     pub(crate) path: PathBuf,
     pub(crate) options: Options,
     pub(crate) draining: AtomicBool,
+    /// Whether the file is a copy of what others have a part in.
+    pub(crate) is_copy: bool,
     changes: watch::Sender<u64>,
     messages: watch::Sender<u64>,
     events: [Notify; EVENT_SHARDS],
@@ -214,6 +217,7 @@ impl Writer {
             path,
             options,
             draining: AtomicBool::new(false),
+            is_copy: journal.is_some(),
             changes: watch::Sender::new(0),
             messages: watch::Sender::new(0),
             events: std::array::from_fn(|_| Notify::new()),
@@ -317,6 +321,7 @@ impl Thread {
     /// Does `works` in one transaction and replies.
     fn commit(&mut self, mut works: Vec<Box<dyn Work>>) {
         let mut overtaken = 0;
+        let mut is_fresh = self.journal.is_none();
         while !works.is_empty() {
             let shared = self.shared.clone();
             let mut tx = Tx {
@@ -329,7 +334,7 @@ impl Thread {
                 figures: RefCell::default(),
             };
             let journal = self.journal.as_deref_mut();
-            let verdict = transact(&mut tx, &mut works, journal).map_err(|fail| {
+            let verdict = transact(&mut tx, &mut works, journal, is_fresh).map_err(|fail| {
                 self.roll_back();
                 shared.failed(fail)
             });
@@ -338,7 +343,10 @@ impl Thread {
             let commit = match verdict {
                 Ok(Verdict::Counts) => Ok(()),
                 Ok(Verdict::Overtaken) => match self.make_up(&mut overtaken) {
-                    Ok(()) => continue,
+                    Ok(()) => {
+                        is_fresh = true;
+                        continue;
+                    }
                     Err(error) => Err(error),
                 },
                 Err(error) => Err(error),
@@ -438,11 +446,13 @@ impl Thread {
     }
 }
 
-/// Begins, runs each of `works` within a savepoint, and commits if that counts.
+/// Begins, runs each of `works` within a savepoint, and commits if that counts. Refusals count
+/// only if what others did `is_fresh`.
 fn transact(
     tx: &mut Tx<'_>,
     works: &mut [Box<dyn Work>],
     journal: Option<&mut (dyn Journal + 'static)>,
+    is_fresh: bool,
 ) -> Result<Verdict, Fail> {
     let run = |tx: &Tx<'_>, sql: &str| tx.sql.prepare_cached(sql)?.execute([]);
     run(tx, "BEGIN IMMEDIATE")?;
@@ -452,6 +462,9 @@ fn transact(
             // A full disk, for one, rolls the whole transaction back.
             if tx.sql.is_autocommit() {
                 return Err(error.into());
+            }
+            if !is_fresh {
+                return Ok(Verdict::Overtaken);
             }
             run(tx, "ROLLBACK TO work")?;
         }

@@ -108,6 +108,11 @@ async fn what_another_machine_submits_wakes_workers() {
     changes.mark_unchanged();
     let begun = Instant::now();
     let id = there.submit(vec![job()]).await.unwrap()[0].job.id;
+    // Whoever asks at once is not told that there is none.
+    assert!(here.get(id).await.unwrap().is_some());
+    let second = there.submit(vec![job()]).await.unwrap()[0].job.id;
+    here.cancel(second).await.unwrap();
+    assert_eq!(here.get(JobId::new()).await.unwrap(), None);
     let woken = tokio::time::timeout(Duration::from_secs(10), changes.changed()).await;
     woken.expect("the other's entry is seen").unwrap();
     println!("woken after {:?}", begun.elapsed());

@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
-use cairn_jobs::{Filter, Job, JobId, Purge, Queue};
+use cairn_jobs::{Filter, Job, JobId, Purge};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -36,13 +36,16 @@ const MAX_ERRORS: usize = 100;
 /// What is to be done.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct JobBody {
-    /// `text` (fields `text`, `uri`, `title`), `url` (`url`), `folder` (`path`,
-    /// `remove_most`) or `delete` (`uri` or `document_id`).
+    /// `text` (fields `text`, `uri`, `title`), `url` (`url`), `sitemap` (`url`, `max_pages`),
+    /// `folder` (`path`, `remove_most`), `git` (`path`, `revision`, `name`, `remove_most`),
+    /// `delete` (`uri` or `document_id`), `compact` or `evaluate` (`path`, `modes`, `k`,
+    /// `limit`).
     #[schema(example = "url")]
     kind: String,
     /// Where the documents go; the default collection if none.
     collection: Option<String>,
-    /// What that kind needs to know; all but `delete` take `labels` and `metadata`, too.
+    /// What that kind needs to know; those that bring documents take `labels` and `metadata`,
+    /// too.
     #[serde(flatten)]
     #[schema(value_type = Object)]
     fields: Map<String, Value>,
@@ -102,7 +105,8 @@ pub(crate) struct JobInfo {
     state: String,
     /// Whether it was told to stop, and still runs.
     cancel_requested: bool,
-    /// What it does now, or did last: `fetch`, `scan`, `parse`, `index`, `embed`, `commit`.
+    /// What it does now, or did last: `fetch`, `scan`, `parse`, `index`, `embed`, `commit`,
+    /// `compact`, `search`.
     #[serde(skip_serializing_if = "Option::is_none")]
     stage: Option<String>,
     /// How far it is.
