@@ -75,40 +75,39 @@ fn read_xml(text: &str, from: &Url, found: &mut Sitemap) -> Result<(), String> {
         let event = event.map_err(|error| format!("it is not well-formed XML: {error}"))?;
         match event {
             Event::Start(start) => match start.local_name().as_ref() {
-                b"urlset" | b"sitemapindex" => is_sitemap = true,
-                b"url" => holder = Some(false),
-                b"sitemap" => holder = Some(true),
+                "urlset" | "sitemapindex" => is_sitemap = true,
+                "url" => holder = Some(false),
+                "sitemap" => holder = Some(true),
                 // Images and videos have a `loc` of their own, under a prefix.
-                b"loc" if holder.is_some() && start.name().prefix().is_none() => {
+                "loc" if holder.is_some() && start.name().prefix().is_none() => {
                     loc = Some(String::new());
                 }
                 _ => {}
             },
             Event::Text(text) => {
                 if let Some(loc) = &mut loc {
-                    loc.push_str(&text.decode().map_err(|error| error.to_string())?);
+                    loc.push_str(&text.xml10_content());
                 }
             }
             Event::CData(text) => {
                 if let Some(loc) = &mut loc {
-                    loc.push_str(&text.decode().map_err(|error| error.to_string())?);
+                    loc.push_str(&text.xml10_content());
                 }
             }
             Event::GeneralRef(name) => {
                 if let Some(loc) = &mut loc {
-                    let name = name.decode().map_err(|error| error.to_string())?;
-                    let text = format!("&{name};");
+                    let text = format!("&{};", name.xml10_content());
                     let meant = quick_xml::escape::unescape(&text);
                     loc.push_str(&meant.map_err(|error| error.to_string())?);
                 }
             }
             Event::End(end) => match end.local_name().as_ref() {
-                b"loc" => {
+                "loc" => {
                     if let (Some(address), Some(is_index)) = (loc.take(), holder) {
                         found.add(&address, from, is_index)?;
                     }
                 }
-                b"url" | b"sitemap" => holder = None,
+                "url" | "sitemap" => holder = None,
                 _ => {}
             },
             Event::Eof => break,

@@ -280,7 +280,7 @@ impl Run<'_> {
         }
         let parser = &self.task.tools().parser;
         let max = parser.limits().max_bytes;
-        if file.bytes > max {
+        if file.bytes > max as u64 {
             let message =
                 format!("it has more than {max} bytes, the limit of indexing.max_file_mb");
             self.fail(uri, "parse", message);
