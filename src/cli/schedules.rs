@@ -100,7 +100,7 @@ pub(super) async fn act(
             }
             match context.json {
                 true => output::json(&json!({ "removed": name }))?,
-                false => context.say(&format!("Removed the schedule {name}.")),
+                false => context.say(format!("Removed the schedule {name}.")),
             }
             Ok(Outcome::Done)
         }

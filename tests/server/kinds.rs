@@ -191,6 +191,8 @@ fn git(folder: &Path, arguments: &[&str]) {
             "-c",
             "commit.gpgsign=false",
         ])
+        .args(["-c", "core.hooksPath=/dev/null"])
+        .args(["-c", "core.fsmonitor=false"])
         .args(arguments)
         .current_dir(folder)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
@@ -379,7 +381,7 @@ async fn a_collection_is_compacted() {
     assert_eq!(job["result"]["vector_segments"]["after"], 1, "{job}");
     assert_eq!(job["result"]["word_segments"]["after"], 1, "{job}");
     let found = bench
-        .post("/search", &json!({"query": "kettle", "k": 10}))
+        .post("/search", &json!({"query": "kettle", "top_k": 10}))
         .await
         .json();
     assert_eq!(found["sources"].as_array().unwrap().len(), 4, "{found}");

@@ -181,10 +181,12 @@ impl Found {
             found.sitemaps += 1;
             found.left_out += read.left_out;
             for page in read.pages {
-                if found.pages.len() == input.max_pages {
-                    found.left_out += 1;
-                } else if seen.insert(page.clone()) {
-                    found.pages.push(page);
+                if !seen.insert(page.clone()) {
+                    continue;
+                }
+                match found.pages.len() < input.max_pages {
+                    true => found.pages.push(page),
+                    false => found.left_out += 1,
                 }
             }
             for sitemap in read.sitemaps {

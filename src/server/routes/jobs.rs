@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
-use cairn_jobs::{Filter, Job, JobId, Purge};
+use cairn_jobs::{Filter, Job, JobId, Purge, Queue};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -398,7 +398,7 @@ pub(crate) async fn events(
             }
             let ended = match events.last() {
                 Some(event) => event.state.is_terminal(),
-                None => has_ended(&queue, job.id).await,
+                None => has_ended(queue.as_ref(), job.id).await,
             };
             if ended {
                 return;
