@@ -39,7 +39,6 @@ pub(super) fn hold(tx: &Tx<'_>, source: &str, until: i64) -> rusqlite::Result<()
                SELECT n FROM jobs INDEXED BY jobs_source WHERE source = ?1 \
                AND source IS NOT NULL AND phase = 0 ORDER BY n LIMIT ?3)";
     let values = params![source, until, MAX_MOVED as i64];
-    tx.has_times.set(true);
     tx.sql.prepare_cached(sql)?.execute(values).map(drop)
 }
 

@@ -62,8 +62,6 @@ pub(crate) struct Tx<'a> {
     pub(crate) is_ready: Cell<bool>,
     /// Whether there may be messages to send.
     pub(crate) has_messages: Cell<bool>,
-    /// Whether a job waits for another time than before.
-    pub(crate) has_times: Cell<bool>,
     /// What is to be counted once the transaction counts.
     figures: RefCell<Vec<Box<dyn FnOnce()>>>,
 }
@@ -231,7 +229,6 @@ impl Writer {
             version: None,
             due: None,
             upkeep: maintenance::Upkeep::default(),
-            looked: Instant::now(),
             journal,
         };
         std::thread::Builder::new()
@@ -289,8 +286,6 @@ struct Thread {
     /// When the next delayed job or schedule is due, in milliseconds since 1970.
     due: Option<i64>,
     upkeep: maintenance::Upkeep,
-    /// When it last looked around.
-    looked: Instant,
     journal: Option<Box<dyn Journal>>,
 }
 
@@ -308,10 +303,7 @@ impl Thread {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            // Not after each of many commits in a row.
-            if self.looked.elapsed() >= self.patience() {
-                self.look();
-            }
+            self.look();
         }
     }
 
@@ -339,7 +331,6 @@ impl Thread {
                 touched: Vec::new(),
                 is_ready: Cell::new(false),
                 has_messages: Cell::new(false),
-                has_times: Cell::new(false),
                 figures: RefCell::default(),
             };
             let journal = self.journal.as_deref_mut();
@@ -349,7 +340,6 @@ impl Thread {
             });
             let (touched, figures) = (tx.touched, tx.figures.into_inner());
             let (is_ready, has_messages) = (tx.is_ready.get(), tx.has_messages.get());
-            let has_times = tx.has_times.get();
             let commit = match verdict {
                 Ok(Verdict::Counts) => Ok(()),
                 Ok(Verdict::Overtaken) => match self.make_up(&mut overtaken) {
@@ -375,7 +365,7 @@ impl Thread {
             for id in &touched {
                 shared.events(*id).notify_waiters();
             }
-            if is_ready || has_times {
+            if is_ready || !touched.is_empty() {
                 self.find_due();
             }
             // Only then: each of these wakes every worker.
@@ -409,7 +399,6 @@ impl Thread {
 
     /// Looks whether something is due, or changed by another process.
     fn look(&mut self) {
-        self.looked = Instant::now();
         if let Some(journal) = &mut self.journal
             && let Err(error) = journal.look()
         {
@@ -457,7 +446,7 @@ impl Thread {
     }
 }
 
-/// Begins, runs each of `works` within a savepoint, if it is not alone, and commits if that counts. Refusals count
+/// Begins, runs each of `works` within a savepoint, and commits if that counts. Refusals count
 /// only if what others did `is_fresh`.
 fn transact(
     tx: &mut Tx<'_>,
@@ -466,12 +455,9 @@ fn transact(
     is_fresh: bool,
 ) -> Result<Verdict, Fail> {
     let run = |tx: &Tx<'_>, sql: &str| tx.sql.prepare_cached(sql)?.execute([]);
-    let is_alone = works.len() == 1;
     run(tx, "BEGIN IMMEDIATE")?;
     for work in works {
-        if !is_alone {
-            run(tx, "SAVEPOINT work")?;
-        }
+        run(tx, "SAVEPOINT work")?;
         if let Err(error) = work.run(tx) {
             // A full disk, for one, rolls the whole transaction back.
             if tx.sql.is_autocommit() {
@@ -480,15 +466,9 @@ fn transact(
             if !is_fresh {
                 return Ok(Verdict::Overtaken);
             }
-            if is_alone {
-                run(tx, "ROLLBACK")?;
-                return Ok(Verdict::Counts);
-            }
             run(tx, "ROLLBACK TO work")?;
         }
-        if !is_alone {
-            run(tx, "RELEASE work")?;
-        }
+        run(tx, "RELEASE work")?;
     }
     if let Some(journal) = journal
         && journal.append(tx.sql)? == Verdict::Overtaken
