@@ -72,7 +72,14 @@ const ROOMS: &[(&str, Arrows)] = &[
         "engine/src",
         &[("retrieve", &[]), ("answer", &["retrieve"])],
     ),
-    ("jobs/src", &[("sqlite", &[]), ("notify", &["sqlite"])]),
+    (
+        "jobs/src",
+        &[
+            ("sqlite", &[]),
+            ("nats", &["sqlite"]),
+            ("notify", &["sqlite"]),
+        ],
+    ),
     (
         "settings/src",
         &[

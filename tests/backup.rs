@@ -35,12 +35,25 @@ fn a_backup_is_put_back_whole() {
     let place = tempfile::tempdir().unwrap();
     let place = place.path();
     filled(place);
+    let queue = ["--data-dir", "data", "index", "docs", "--detach", "--json"];
+    let queued = json(&run(place, &queue));
     let made = json(&run(
         place,
         &["--data-dir", "data", "backup", "copy", "--json"],
     ));
     assert_eq!(made["collections"]["main"], 1);
     // What comes after the backup is not in it.
+    json(&run(
+        place,
+        &[
+            "--data-dir",
+            "data",
+            "jobs",
+            "cancel",
+            queued["jobs"][0]["id"].as_str().unwrap(),
+            "--json",
+        ],
+    ));
     std::fs::write(place.join("docs/late.md"), "A copper kettle, added later.").unwrap();
     json(&run(
         place,
@@ -53,6 +66,12 @@ fn a_backup_is_put_back_whole() {
     ));
     assert_eq!(back["files"], made["files"]);
     assert_eq!(kettles(place, "again/data"), 1);
+    let jobs = json(&run(
+        place,
+        &["--data-dir", "again/data", "jobs", "list", "--json"],
+    ));
+    assert_eq!(jobs["jobs"][0]["id"], queued["jobs"][0]["id"], "{jobs}");
+    assert_eq!(jobs["jobs"].as_array().unwrap().len(), 1);
     assert_eq!(kettles(place, "data"), 2);
     assert!(place.join("again/data/keys-required").exists());
     let keys = json(&run(

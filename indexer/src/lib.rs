@@ -36,7 +36,7 @@ pub use run::{
 pub use states::{States, StatesWriter};
 pub use store::doctor;
 pub use store::{
-    Bm25, ChunkRef, Fingerprint, Index, IndexSettings, PutReport, Ready, Scored, Selection,
-    Snapshot, StoredChunk, StoredDocument, Writer, copy_commit,
+    Bm25, ChunkRef, Compacted, Fingerprint, Index, IndexSettings, PutReport, Ready, Scored,
+    Selection, Snapshot, StoredChunk, StoredDocument, Writer, copy_commit,
 };
 pub use walk::{SkipReason, SkippedFile, Walk, WalkOptions, WalkedFile, walk};

@@ -121,7 +121,8 @@ pub(crate) fn document_error(mut error: DocumentError) -> DocumentError {
 }
 
 /// `stage` within its bounds.
-pub(crate) fn stage(mut stage: String) -> String {
+pub(crate) fn stage(stage: &str) -> String {
+    let mut stage = stage.to_owned();
     cut(&mut stage, MAX_KIND_BYTES);
     stage
 }

@@ -81,6 +81,14 @@ pub enum Error {
         /// What SQLite said.
         cause: Arc<rusqlite::Error>,
     },
+    /// The machine's: SQLite found the file damaged.
+    #[error("the queue {} is damaged: {said}; check the disk, and restore the file from a backup", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        said: String,
+    },
     /// A newer Cairn made the file.
     #[error("the queue {} was made by a newer Cairn (format {found}, this one reads {known}); use that version", path.display())]
     TooNew {
@@ -99,6 +107,30 @@ pub enum Error {
         /// What the system said.
         cause: Arc<std::io::Error>,
     },
+    /// The machine's: the NATS servers do not answer. Whether the change was made may be
+    /// unknown.
+    #[error(
+        "the NATS servers {server} cannot be reached: {cause}; nothing accepted before is lost, and trying again helps once they are back"
+    )]
+    Unreachable {
+        /// Their addresses.
+        server: String,
+        /// What happened.
+        cause: String,
+    },
+    /// The machine's: the servers have no room for more.
+    #[error(
+        "the stream {stream} of the queue is full: {cause}; raise its limits or those of the account; nothing accepted before is lost"
+    )]
+    StreamFull {
+        /// The stream.
+        stream: String,
+        /// What the server said.
+        cause: String,
+    },
+    /// The machine's: the servers cannot be used as they are.
+    #[error("the queue on NATS cannot be used: {0}")]
+    Server(String),
     /// Ours or the machine's: the thread of the queue has ended or cannot be started.
     #[error("the queue is closed")]
     Closed,
@@ -109,7 +141,11 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::Overloaded | Self::Busy { .. } | Self::DiskFull { .. }
+            Self::Overloaded
+                | Self::Busy { .. }
+                | Self::DiskFull { .. }
+                | Self::Unreachable { .. }
+                | Self::StreamFull { .. }
         )
     }
 }

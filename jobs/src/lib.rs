@@ -1,8 +1,10 @@
 //! A durable queue: leases with fencing tokens, retries, dead letters, schedules, events and
 //! webhooks. It knows nothing of what its jobs are about.
 //!
-//! [`Queue`] is the seam, [`SqliteQueue`] the embedded implementation: one private file in
-//! WAL mode that several processes may share. Everything is on the disk before a reply.
+//! [`Queue`] is the seam. [`SqliteQueue`] is the embedded implementation: one private file in
+//! WAL mode that several processes may share, and everything is on the disk before a reply.
+//! [`NatsQueue`] is the one for many machines: a stream of NATS JetStream, acknowledged before
+//! a reply.
 //!
 //! A worker claims a job, reports and heartbeats while it works, and ends the attempt:
 //!
@@ -34,6 +36,7 @@ mod error;
 mod event;
 mod job;
 mod lease;
+mod nats;
 pub mod notify;
 mod options;
 mod queue;
@@ -48,6 +51,7 @@ pub use job::{
     Attempt, DocumentError, Existing, Job, JobId, NewJob, Progress, State, Submitted, Unique,
 };
 pub use lease::{Claim, Failure, Fate, Heartbeat, Lease, Token, Update};
+pub use nats::{Credentials, NatsQueue, NatsSettings};
 pub use options::Options;
 pub use queue::{Filter, Purge, Queue};
 pub use schedule::{NewSchedule, Schedule};

@@ -1,8 +1,9 @@
-//! The queue from outside: what every implementation must do, and what this one does under
+//! The queue from outside: what every implementation must do, and what each does under
 //! damage.
 
 mod conformance;
 mod kill;
+mod nats;
 mod notify;
 mod peer;
 mod processes;

@@ -154,6 +154,40 @@ async fn schedules_tick_by_themselves() {
     }
 }
 
+/// Copies that are taken while jobs come in are whole, and hold what was accepted before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_is_whole_while_the_queue_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let none = SqliteQueue::back_up(folder.path(), folder.path()).await;
+    assert!(!none.unwrap());
+    let queue = open(folder.path()).await;
+    let writing = {
+        let queue = queue.clone();
+        tokio::spawn(async move {
+            loop {
+                queue.submit(vec![job(); 5]).await.unwrap();
+                let lease = queue.claim(Claim::one("w")).await.unwrap().remove(0);
+                queue.complete(lease.token, json!("x")).await.unwrap();
+            }
+        })
+    };
+    for _ in 0..5 {
+        let accepted = queue.submit(vec![job()]).await.unwrap().remove(0).job;
+        let copies = tempfile::tempdir().unwrap();
+        let done = SqliteQueue::back_up(folder.path(), copies.path()).await;
+        assert!(done.unwrap());
+        let copy = open(copies.path()).await;
+        let found = copy.get(accepted.id).await.unwrap().unwrap();
+        assert_eq!(found.payload, accepted.payload);
+        // Five in, one done, whenever the copy was taken.
+        let stats = copy.stats().await.unwrap();
+        let all: u64 = State::ALL.iter().map(|state| stats.of(*state)).sum();
+        assert!(stats.of(State::Done) <= all / 5, "{stats:?}");
+        copy.submit(vec![job()]).await.unwrap();
+    }
+    writing.abort();
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn the_file_is_private() {

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use cairn_jobs::{
-    Claim, Error, Failure, Fate, Job, JobId, NewJob, Queue, SqliteQueue, State, Token,
+    Claim, Error, Failure, Fate, Job, JobId, NatsQueue, NewJob, Queue, SqliteQueue, State, Token,
 };
 use proptest::prelude::*;
 use proptest::sample::Index;
+use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
 use crate::conformance::manual;
+use crate::nats::server::Servers;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -151,13 +153,13 @@ impl Model {
     }
 }
 
-struct Run {
-    queue: SqliteQueue,
+struct Run<Q> {
+    queue: Q,
     millis: std::sync::Arc<AtomicI64>,
     model: Model,
 }
 
-impl Run {
+impl<Q: Queue> Run<Q> {
     /// Longer than any pause after a failure.
     fn pass(&self) {
         self.millis.fetch_add(301_000, Ordering::SeqCst);
@@ -373,10 +375,7 @@ fn expect<T: std::fmt::Debug>(result: Result<T, Error>, holds: bool) -> Option<T
     }
 }
 
-async fn follow(steps: Vec<Step>) {
-    let folder = tempfile::tempdir().unwrap();
-    let (millis, options) = manual();
-    let queue = SqliteQueue::open(folder.path(), options).await.unwrap();
+async fn follow(queue: impl Queue, millis: std::sync::Arc<AtomicI64>, steps: Vec<Step>) {
     let mut run = Run {
         queue,
         millis,
@@ -409,6 +408,38 @@ proptest! {
     #[test]
     fn histories_follow_the_model(steps in proptest::collection::vec(step(), 1..70)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(follow(steps));
+        runtime.block_on(async {
+            let folder = tempfile::tempdir().unwrap();
+            let (millis, options) = manual();
+            let queue = SqliteQueue::open(folder.path(), options).await.unwrap();
+            follow(queue, millis, steps).await;
+        });
     }
+}
+
+/// Fewer of them, on one server.
+#[test]
+fn histories_on_nats_follow_the_model() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let Some(servers) = runtime.block_on(Servers::start(1)) else {
+        return;
+    };
+    let name = std::cell::Cell::new(0);
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(8));
+    let histories = proptest::collection::vec(step(), 1..70);
+    let run = runner.run(&histories, |steps| {
+        name.set(name.get() + 1);
+        runtime.block_on(async {
+            let folder = tempfile::tempdir().unwrap();
+            let (millis, options) = manual();
+            let settings = servers.settings(&format!("q{}", name.get()));
+            let queue = NatsQueue::open(settings, folder.path(), options);
+            follow(queue.await.unwrap(), millis, steps).await;
+        });
+        Ok(())
+    });
+    run.unwrap();
 }

@@ -98,7 +98,7 @@ pub(super) enum Command {
     Worker,
     /// Check the data folder, the collections and the models
     Doctor,
-    /// Copy collections, keys and ledger into a folder; also while a service runs
+    /// Copy collections, keys, ledger and jobs into a folder; also while a service runs
     Backup(super::backup::BackupArgs),
     /// Put a backup back into an empty data folder
     Restore(super::backup::RestoreArgs),

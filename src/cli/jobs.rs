@@ -93,6 +93,11 @@ pub(super) enum Action {
     },
     /// End a pause
     Resume,
+    /// Submit jobs at set times
+    Schedule {
+        #[command(subcommand)]
+        action: super::schedules::Action,
+    },
     /// How many jobs there are in which state, and how long the oldest waits
     Stats,
 }
@@ -101,8 +106,8 @@ pub(super) enum Action {
 pub(super) fn run(context: &Context, action: &Action) -> anyhow::Result<Outcome> {
     let runtime = serve::runtime()?;
     runtime.block_on(async {
-        let queue = setup::open(&context.config).await?;
-        act(context, &queue, action).await
+        let jobs = setup::open(&context.config).await?;
+        act(context, jobs.queue.as_ref(), action).await
     })
 }
 
@@ -170,6 +175,7 @@ async fn act(context: &Context, queue: &dyn Queue, action: &Action) -> anyhow::R
             context.say("Jobs begin again.");
             Ok(Outcome::Done)
         }
+        Action::Schedule { action } => super::schedules::act(context, queue, action).await,
         Action::Stats => stats(context, queue).await,
     }
 }
@@ -202,7 +208,7 @@ fn list(context: &Context, jobs: &[Job]) -> anyhow::Result<Outcome> {
             fraction(job),
             format!("{}/{}", job.attempts, job.max_attempts),
             ago(job.created_at),
-            printable(&about(job)),
+            printable(&about(&job.payload)),
         ]
     }));
     output::piece(&output::table(&rows))?;
@@ -343,13 +349,13 @@ fn document(job: &Job) -> Value {
     json!(job)
 }
 
-/// What a job works on, in a few words.
-fn about(job: &Job) -> String {
-    let input = &job.payload["input"];
+/// What a job with `payload` works on, in a few words.
+pub(super) fn about(payload: &Value) -> String {
+    let input = &payload["input"];
     let name = ["path", "url", "uri", "document_id"]
         .iter()
         .find_map(|field| input[field].as_str());
-    let collection = job.payload["collection"].as_str().unwrap_or_default();
+    let collection = payload["collection"].as_str().unwrap_or_default();
     format!("{} -> {collection}", name.unwrap_or_default())
 }
 
@@ -404,8 +410,8 @@ pub(super) fn detach(
     }
     let runtime = serve::runtime()?;
     let submitted = runtime.block_on(async {
-        let queue = setup::open(config).await?;
-        queue.submit(jobs).await
+        let opened = setup::open(config).await?;
+        opened.queue.submit(jobs).await
     })?;
     let jobs: Vec<Job> = submitted
         .into_iter()
@@ -415,7 +421,11 @@ pub(super) fn detach(
         return list(context, &jobs);
     }
     for job in &jobs {
-        output::line(format!("Queued {} ({})", job.id, printable(&about(job))))?;
+        output::line(format!(
+            "Queued {} ({})",
+            job.id,
+            printable(&about(&job.payload))
+        ))?;
     }
     context.say(
         "`cairn jobs watch ID` follows a job. A running `cairn up`, `cairn serve` or `cairn worker` \

@@ -22,6 +22,7 @@ mod parse_worker;
 mod progress;
 mod query;
 mod read_ahead;
+mod schedules;
 mod search;
 mod serve;
 mod snippet;

@@ -1,6 +1,5 @@
 //! `cairn worker`: works on the jobs of a data folder, without serving anything.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -35,9 +34,9 @@ pub(super) fn run(context: &Context) -> anyhow::Result<Outcome> {
     let fetcher = setup::fetcher(config)?;
     let tools = setup::tools(config, engine, parser, fetcher.clone());
     runtime.block_on(async {
-        let queue = setup::open(config).await?;
-        let worker = Worker::new(Arc::new(queue.clone()), tools, config.jobs.clone())?;
-        let told = tokio::spawn(notify::run(queue, fetcher));
+        let jobs = setup::open(config).await?;
+        let worker = Worker::new(jobs.queue, tools, config.jobs.clone())?;
+        let told = tokio::spawn(notify::run(jobs.webhooks, fetcher));
         context.say("Working on jobs until Ctrl-C.");
         worker.run(stop, DRAIN).await;
         told.abort();

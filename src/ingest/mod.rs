@@ -6,13 +6,17 @@
 
 pub(crate) mod bounds;
 pub(crate) mod fetch;
+mod git;
+pub(crate) mod judging;
 pub(crate) mod kinds;
 mod liveness;
 pub(crate) mod notify;
 mod payload;
 mod refusal;
 mod report;
+pub(crate) mod schedules;
 pub(crate) mod setup;
+mod sitemap;
 mod store;
 mod submit;
 mod task;

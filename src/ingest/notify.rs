@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cairn_jobs::SqliteQueue;
 use cairn_jobs::notify::{Request, Response, Sender, Webhooks};
 
 use super::fetch::Fetcher;
@@ -26,7 +25,7 @@ impl Sender for Fetcher {
     }
 }
 
-/// Tells the endpoints of `queue` what they are to hear, until the future is dropped.
-pub(crate) async fn run(queue: SqliteQueue, fetcher: Fetcher) {
-    Webhooks::new(&queue).run(Arc::new(fetcher)).await;
+/// Tells the endpoints what they are to hear, until the future is dropped.
+pub(crate) async fn run(webhooks: Webhooks, fetcher: Fetcher) {
+    webhooks.run(Arc::new(fetcher)).await;
 }

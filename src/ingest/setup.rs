@@ -1,22 +1,33 @@
 //! The queue and the tools of this installation.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_engine::retrieve::Engine;
 use cairn_indexer::Parser;
-use cairn_jobs::{Options, SqliteQueue};
-use cairn_settings::config::Config;
+use cairn_jobs::notify::Webhooks;
+use cairn_jobs::{Credentials, Error, NatsQueue, NatsSettings, Options, Queue, SqliteQueue};
+use cairn_settings::config::{Config, JobsBackend, Nats};
 
 use super::fetch::Fetcher;
 use super::task::Tools;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Opens the queue in the data folder.
+/// The queue, and who is told of its jobs. Clones are the same queue.
+#[derive(Clone)]
+pub(crate) struct Jobs {
+    /// The queue.
+    pub queue: Arc<dyn Queue>,
+    /// Who is told.
+    pub webhooks: Webhooks,
+}
+
+/// Opens the queue of this installation.
 ///
 /// # Errors
-/// When the disk does not let it be opened.
-pub(crate) async fn open(config: &Config) -> cairn_jobs::Result<SqliteQueue> {
+/// When the disk or the servers do not let it be opened.
+pub(crate) async fn open(config: &Config) -> cairn_jobs::Result<Jobs> {
     let settings = &config.jobs;
     let options = Options {
         lease: Duration::from_secs(settings.lease_seconds),
@@ -24,7 +35,59 @@ pub(crate) async fn open(config: &Config) -> cairn_jobs::Result<SqliteQueue> {
         keep: DAY.saturating_mul(u32::try_from(settings.keep_days).unwrap_or(u32::MAX)),
         ..Options::default()
     };
-    SqliteQueue::open(&config.storage.data_dir, options).await
+    let folder = &config.storage.data_dir;
+    match settings.backend {
+        JobsBackend::Sqlite => {
+            let queue = SqliteQueue::open(folder, options).await?;
+            let webhooks = Webhooks::new(&queue);
+            let queue = Arc::new(queue);
+            Ok(Jobs { queue, webhooks })
+        }
+        JobsBackend::Nats => {
+            let queue = NatsQueue::open(nats(&settings.nats)?, folder, options).await?;
+            let webhooks = Webhooks::new(&queue);
+            let queue = Arc::new(queue);
+            Ok(Jobs { queue, webhooks })
+        }
+    }
+}
+
+/// Where the queue is on NATS, with the secrets of the environment.
+fn nats(settings: &Nats) -> cairn_jobs::Result<NatsSettings> {
+    let variable = |name: &String| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let file = variable(&settings.credentials_env).map(Credentials::File);
+    let token = variable(&settings.token_env).map(Credentials::Token);
+    let user = variable(&settings.user_env);
+    let password = match (user, variable(&settings.password_env)) {
+        (Some(user), Some(password)) => Some(Credentials::Password { user, password }),
+        (None, None) => None,
+        _ => {
+            return Err(Error::Invalid(format!(
+                "only one of the variables {} and {} is set: set both or none",
+                settings.user_env, settings.password_env
+            )));
+        }
+    };
+    let mut given = [file, token, password].into_iter().flatten();
+    let credentials = given.next().unwrap_or_default();
+    if given.next().is_some() {
+        return Err(Error::Invalid(format!(
+            "several ways into NATS are set: keep only one of {}, {} and {}",
+            settings.credentials_env, settings.token_env, settings.user_env
+        )));
+    }
+    Ok(NatsSettings {
+        servers: settings
+            .url
+            .split(',')
+            .map(|url| url.trim().to_owned())
+            .collect(),
+        name: settings.name.clone(),
+        replicas: settings.replicas,
+        credentials,
+        authorities: settings.ca_file.clone(),
+        ..NatsSettings::new("")
+    })
 }
 
 /// What fetches for jobs.
@@ -44,5 +107,6 @@ pub(crate) fn tools(config: &Config, engine: Engine, parser: Parser, fetcher: Fe
         commit_interval: Duration::from_secs(config.indexing.commit_seconds),
         data_dir: config.storage.data_dir.clone(),
         fetcher,
+        candidates: config.retrieval.candidates,
     }
 }

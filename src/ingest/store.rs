@@ -20,54 +20,121 @@ pub(super) fn parse(input: &ParseInput<'_>, task: &Task) -> Result<Document, Sto
     Ok(task.tools().parser.parse(input, task.cancel())?)
 }
 
+/// Adds what the client said of its documents.
+///
+/// # Errors
+/// Permanent when that and what the file says of itself are too much together.
+pub(super) fn mark(document: &mut Document, marks: &Marks) -> Result<(), Stop> {
+    let Marks { metadata, labels } = marks.clone();
+    document.metadata.extend(metadata);
+    document.labels.extend(labels);
+    bounds::check_metadata(&document.metadata).map_err(|error| Stop::permanent(error.message))
+}
+
 /// Stores `document`, replacing the one with its URI.
 ///
 /// # Errors
 /// Permanent when the caller may not read the one that it would replace.
 pub(super) fn put(
     mut document: Document,
-    marks: Marks,
+    marks: &Marks,
     payload: &Payload,
     task: &Task,
 ) -> Result<Value, Stop> {
-    document.metadata.extend(marks.metadata);
-    document.labels.extend(marks.labels);
-    // Together with what the file says of itself.
-    bounds::check_metadata(&document.metadata).map_err(|error| Stop::permanent(error.message))?;
-    let (id, uri, title) = (document.id(), document.uri.clone(), document.title.clone());
-    let warnings = document.warnings.clone();
+    mark(&mut document, marks)?;
+    let uri = document.uri.clone();
+    task.stage("embed");
+    let stored = put_all(vec![document], payload, task)?;
+    if stored.documents.is_empty() {
+        return Err(Stop::permanent(refusal(&uri)));
+    }
+    Ok(json!({ "generation": stored.generation, "documents": stored.documents }))
+}
+
+/// What [`put_all`] did.
+pub(super) struct Stored {
+    /// The commit that holds the documents.
+    pub(super) generation: u64,
+    /// Each document that was stored, as a result shows it.
+    pub(super) documents: Vec<Value>,
+    /// The URIs of those that the caller may not replace.
+    pub(super) refused: Vec<String>,
+}
+
+/// Stores `documents` with one commit, but for those that the caller may not replace.
+///
+/// # Errors
+/// Those of the disk, the embedder and the lock of the writer.
+pub(super) fn put_all(
+    documents: Vec<Document>,
+    payload: &Payload,
+    task: &Task,
+) -> Result<Stored, Stop> {
     let index = task.collection(payload)?;
     let embedder = task.embedder()?;
-    task.stage("embed");
-    let ready = index.prepare(vec![document], embedder.as_ref(), task.cancel())?;
+    let access = payload.access();
+    let mut ready = index.prepare(documents, embedder.as_ref(), task.cancel())?;
     task.stage("commit");
     let mut writer = index.writer_within(&embedder, LOCK_PATIENCE)?;
     // Asked while the lock is held, so nothing changes in between.
-    if !index.snapshot().may_touch(id, &payload.access())? {
-        return Err(Stop::permanent(format!(
-            "this API key may not replace the document `{uri}`; use another uri"
-        )));
+    let snapshot = index.snapshot();
+    let mut refused = Vec::new();
+    for document in ready.documents() {
+        if !snapshot.may_touch(document.id(), &access)? {
+            refused.push(document.uri.clone());
+        }
     }
-    let report = writer.put_ready(ready, task.cancel())?;
+    ready.retain(|document| !refused.contains(&document.uri));
+    let mut documents: Vec<_> = ready.documents().map(describe).collect();
+    let reports = writer.put_ready(ready, task.cancel())?;
     let generation = writer.commit()?;
-    Ok(json!({
-        "generation": generation,
-        "documents": [{
-            "id": id.to_string(),
-            "uri": uri,
-            "title": title,
-            "chunks": report.first().map_or(0, |report| report.chunks),
-            "warnings": warnings,
-        }],
-    }))
+    for (document, report) in documents.iter_mut().zip(reports) {
+        document["chunks"] = json!(report.chunks);
+    }
+    Ok(Stored {
+        generation,
+        documents,
+        refused,
+    })
+}
+
+/// Why a document that the caller may not read is not replaced.
+pub(super) fn refusal(uri: &str) -> String {
+    format!("this API key may not replace the document `{uri}`; use another uri")
+}
+
+fn describe(document: &Document) -> Value {
+    json!({
+        "id": document.id().to_string(),
+        "uri": document.uri,
+        "title": document.title,
+        "chunks": 0,
+        "warnings": document.warnings,
+    })
 }
 
 /// Deletes a document. One that is not there, or that the caller may not read, is not.
 pub(super) fn delete(id: DocumentId, payload: &Payload, task: &Task) -> Result<Value, Stop> {
+    let (generation, deleted) = delete_all(&[id], payload, task)?;
+    Ok(json!({ "generation": generation, "deleted": deleted > 0 }))
+}
+
+/// Deletes documents with one commit; returns its generation, and how many were there and may
+/// be read by the caller.
+pub(super) fn delete_all(
+    ids: &[DocumentId],
+    payload: &Payload,
+    task: &Task,
+) -> Result<(u64, usize), Stop> {
     let index = task.collection(payload)?;
     task.stage("commit");
     let mut writer = index.writer_within(&task.embedder()?, LOCK_PATIENCE)?;
-    let deleted = index.snapshot().may_touch(id, &payload.access())? && writer.delete(id)?;
-    let generation = writer.commit()?;
-    Ok(json!({ "generation": generation, "deleted": deleted }))
+    let snapshot = index.snapshot();
+    let mut deleted = 0;
+    for id in ids {
+        if snapshot.may_touch(*id, &payload.access())? && writer.delete(*id)? {
+            deleted += 1;
+        }
+    }
+    Ok((writer.commit()?, deleted))
 }

@@ -27,6 +27,8 @@ pub(crate) struct Tools {
     pub data_dir: PathBuf,
     /// Fetches addresses.
     pub fetcher: Fetcher,
+    /// How many candidates a search has (`retrieval.candidates`).
+    pub candidates: usize,
 }
 
 /// Why a job stopped before its end.

@@ -49,7 +49,12 @@ fn needs(method: &Method, path: &str) -> Needs {
         "/search" | "/collections" => Needs::Scope(Scope::Search),
         "/documents" | "/documents/{id}" if reading => Needs::Scope(Scope::Search),
         "/documents" | "/documents/{id}" => Needs::Scope(Scope::DocumentsWrite),
-        path if is_below(path, "/jobs") || is_below(path, "/webhooks") => Needs::Scope(Scope::Jobs),
+        path if ["/jobs", "/schedules", "/webhooks"]
+            .iter()
+            .any(|top| is_below(path, top)) =>
+        {
+            Needs::Scope(Scope::Jobs)
+        }
         "/metrics" => Needs::Scope(Scope::Metrics),
         path if path.starts_with("/v1/") => Needs::Scope(Scope::Chat),
         _ => Needs::Scope(Scope::Admin),

@@ -9,15 +9,15 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::CorsLayer;
 
 use super::error::{ApiError, Code};
 use super::routes::{
-    batches, chat, collections, documents, health, jobs, metrics, openapi, query, search, ui,
-    webhooks,
+    batches, chat, collections, documents, health, jobs, metrics, openapi, query, schedules,
+    search, ui, webhooks,
 };
 use super::state::Service;
 use super::{auth, limits, observe, origin, receive};
@@ -87,6 +87,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/jobs/{id}", get(jobs::show).delete(jobs::delete))
         .route("/jobs/{id}/cancel", post(jobs::cancel))
         .route("/jobs/{id}/retry", post(jobs::retry))
+        .route("/schedules", get(schedules::list))
         .route("/webhooks/{id}", delete(webhooks::delete))
         .route("/webhooks/{id}/deliveries", get(webhooks::deliveries))
         .layer(timed())
@@ -94,6 +95,12 @@ pub fn router(service: Arc<Service>) -> Router {
     let submitted = Router::new()
         .route("/jobs", get(jobs::list).post(jobs::submit))
         .route("/jobs/{id}/input", post(jobs::input))
+        .route(
+            "/schedules/{name}",
+            put(schedules::put)
+                .get(schedules::show)
+                .delete(schedules::delete),
+        )
         .route("/webhooks", get(webhooks::list).post(webhooks::create))
         .route("/webhooks/{id}/rotate", post(webhooks::rotate))
         .layer(DefaultBodyLimit::max(JOB_BODY_BYTES))

@@ -87,7 +87,7 @@ pub async fn open_jobs(service: &Service) {
     let config = service.config();
     let opened = async { anyhow::Ok((jobs::open(config).await?, jobs::fetcher(config)?)) };
     match opened.await {
-        Ok((queue, fetcher)) => service.set_jobs(queue, fetcher),
+        Ok((jobs, fetcher)) => service.set_jobs(jobs, fetcher),
         Err(error) => tracing::warn!(%error, "jobs cannot be taken"),
     }
 }
@@ -100,16 +100,16 @@ pub async fn work_jobs(service: Arc<Service>) {
         () = lifecycle.readied().cancelled() => {}
         () = lifecycle.stopping().cancelled() => return,
     }
-    let (Ok(core), Ok(queue), Ok(fetcher)) = (service.core(), service.jobs(), service.fetcher())
+    let (Ok(core), Ok(room), Ok(fetcher)) = (service.core(), service.job_room(), service.fetcher())
     else {
         return;
     };
     let (config, fetcher) = (service.config(), fetcher.clone());
     let (engine, parser) = (core.engine.clone(), core.parser.clone());
     let tools = jobs::tools(config, engine, parser, fetcher.clone());
-    match Worker::new(Arc::new(queue.clone()), tools, config.jobs.clone()) {
+    match Worker::new(Arc::clone(&room.queue), tools, config.jobs.clone()) {
         Ok(worker) => {
-            let told = tokio::spawn(notify::run(queue.clone(), fetcher));
+            let told = tokio::spawn(notify::run(room.webhooks.clone(), fetcher));
             worker.run(lifecycle.stopping().clone(), DRAIN).await;
             // What was on its way is sent again after the next start.
             told.abort();

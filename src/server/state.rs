@@ -15,11 +15,13 @@ use super::receive::Bodies;
 use super::share::Shared;
 use super::writer::WriteQueue;
 use crate::ingest::fetch::Fetcher;
+use crate::ingest::setup::Jobs;
 use cairn_engine::answer::Answerer;
 use cairn_engine::retrieve::Engine;
 use cairn_gateway::accounts::Accounts;
 use cairn_gateway::batch::Batches;
-use cairn_jobs::SqliteQueue;
+use cairn_jobs::Queue;
+use cairn_jobs::notify::Webhooks;
 use cairn_settings::config::Config;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -49,7 +51,7 @@ pub struct Service {
     bodies: Bodies,
     owners: Owners,
     core: OnceLock<Core>,
-    jobs: OnceLock<(SqliteQueue, Fetcher)>,
+    jobs: OnceLock<(Jobs, Fetcher)>,
 }
 
 impl Service {
@@ -152,16 +154,24 @@ impl Service {
     }
 
     /// Takes jobs from now on. Only the first call counts.
-    pub(super) fn set_jobs(&self, queue: SqliteQueue, fetcher: Fetcher) {
-        self.jobs.set((queue, fetcher)).ok();
+    pub(super) fn set_jobs(&self, jobs: Jobs, fetcher: Fetcher) {
+        self.jobs.set((jobs, fetcher)).ok();
     }
 
     /// The queue of jobs.
     ///
     /// # Errors
     /// `storage` when it could not be opened.
-    pub(super) fn jobs(&self) -> Result<&SqliteQueue, ApiError> {
-        Ok(&self.job_room()?.0)
+    pub(super) fn jobs(&self) -> Result<&Arc<dyn Queue>, ApiError> {
+        Ok(&self.job_room()?.queue)
+    }
+
+    /// Who is told of jobs.
+    ///
+    /// # Errors
+    /// As [`Service::jobs`].
+    pub(super) fn webhooks(&self) -> Result<&Webhooks, ApiError> {
+        Ok(&self.job_room()?.webhooks)
     }
 
     /// What says which addresses jobs and webhooks may reach, and reaches them.
@@ -169,10 +179,18 @@ impl Service {
     /// # Errors
     /// As [`Service::jobs`].
     pub(super) fn fetcher(&self) -> Result<&Fetcher, ApiError> {
-        Ok(&self.job_room()?.1)
+        Ok(&self.opened_jobs()?.1)
     }
 
-    fn job_room(&self) -> Result<&(SqliteQueue, Fetcher), ApiError> {
+    /// The queue and who is told.
+    ///
+    /// # Errors
+    /// As [`Service::jobs`].
+    pub(super) fn job_room(&self) -> Result<&Jobs, ApiError> {
+        Ok(&self.opened_jobs()?.0)
+    }
+
+    fn opened_jobs(&self) -> Result<&(Jobs, Fetcher), ApiError> {
         self.jobs.get().ok_or_else(|| {
             ApiError::new(
                 Code::Storage,

@@ -7,7 +7,7 @@ use cairn_gateway::accounts::{Keys, NewKey, Scope};
 use super::*;
 
 /// A service whose worker runs.
-async fn working(change: impl FnOnce(&mut Config)) -> Bench {
+pub(super) async fn working(change: impl FnOnce(&mut Config)) -> Bench {
     let bench = Bench::with(Arc::new(Scripted::citing()), change);
     cairn::server::open_jobs(&bench.service).await;
     tokio::spawn(cairn::server::work_jobs(Arc::clone(&bench.service)));
@@ -15,7 +15,7 @@ async fn working(change: impl FnOnce(&mut Config)) -> Bench {
 }
 
 /// The job once it has ended or asks.
-async fn ended(bench: &Bench, id: &str) -> Value {
+pub(super) async fn ended(bench: &Bench, id: &str) -> Value {
     let end = tokio::time::Instant::now() + Duration::from_secs(60);
     loop {
         let job = bench.get(&format!("/jobs/{id}")).await.json();
@@ -31,13 +31,13 @@ async fn ended(bench: &Bench, id: &str) -> Value {
     }
 }
 
-async fn submit(bench: &Bench, body: Value) -> Value {
+pub(super) async fn submit(bench: &Bench, body: Value) -> Value {
     let reply = bench.post("/jobs", &body).await;
     assert_eq!(reply.status, StatusCode::ACCEPTED, "{:?}", reply.body);
     reply.json()
 }
 
-fn id_of(job: &Value) -> &str {
+pub(super) fn id_of(job: &Value) -> &str {
     job["id"].as_str().unwrap()
 }
 

@@ -10,11 +10,13 @@ mod door;
 mod errors;
 mod jobs;
 mod keys;
+mod kinds;
 mod lifecycle;
 mod limits;
 mod openapi;
 mod page;
 mod query;
+mod schedules;
 mod traces;
 
 use std::sync::Arc;

@@ -54,4 +54,4 @@ pub use selection::Selection;
 pub use settings::{Bm25, IndexSettings};
 pub use snapshot::Snapshot;
 pub use types::{ChunkRef, Fingerprint, PutReport, Scored, StoredChunk, StoredDocument};
-pub use writer::Writer;
+pub use writer::{Compacted, Writer};

@@ -42,6 +42,11 @@ impl Ready {
         self.documents.iter().map(|cut| &cut.document)
     }
 
+    /// Leaves documents out that are not to be written after all.
+    pub fn retain(&mut self, mut keep: impl FnMut(&Document) -> bool) {
+        self.documents.retain(|cut| keep(&cut.document));
+    }
+
     /// Cuts documents, and embeds nothing.
     ///
     /// # Errors

@@ -1,6 +1,9 @@
 //! The one writer of a collection: documents in, commits out.
 
+mod compact;
 mod reread;
+
+pub use compact::Compacted;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -171,7 +171,9 @@ pub(super) fn settle(
     } else {
         "failed"
     };
-    metrics::counter!("cairn_webhook_attempts_total", "outcome" => outcome).increment(1);
+    tx.count(move || {
+        metrics::counter!("cairn_webhook_attempts_total", "outcome" => outcome).increment(1);
+    });
     let Some(error) = error else {
         return Ok(end(tx, sent.n, 1, status, None)?);
     };

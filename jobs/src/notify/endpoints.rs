@@ -151,7 +151,7 @@ pub(super) fn check(new: &NewEndpoint) -> Result<()> {
 }
 
 /// Makes an endpoint that was checked.
-pub(super) fn add(tx: &mut Tx<'_>, new: NewEndpoint, secret: &Secret) -> Result<Endpoint, Fail> {
+pub(super) fn add(tx: &mut Tx<'_>, new: &NewEndpoint, secret: &Secret) -> Result<Endpoint, Fail> {
     let sql = "SELECT count(*) FROM endpoints WHERE tenant = ?1";
     let mut statement = tx.sql.prepare_cached(sql)?;
     let count: i64 = statement.query_row([&new.tenant], |row| row.get(0))?;

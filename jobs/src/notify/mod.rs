@@ -19,7 +19,7 @@ pub use sender::{Request, Response, Sender};
 pub use sign::Secret;
 
 use crate::error::Result;
-use crate::sqlite::SqliteQueue;
+use crate::sqlite::{Tabled, Tables};
 use deliveries::Outgoing;
 
 /// How long an endpoint may take to reply.
@@ -34,14 +34,14 @@ const MAX_SLEEP: Duration = Duration::from_secs(60);
 /// The endpoints of a queue, and what they are told.
 #[derive(Clone)]
 pub struct Webhooks {
-    queue: SqliteQueue,
+    queue: Tables,
 }
 
 impl Webhooks {
     /// Those of `queue`.
-    pub fn new(queue: &SqliteQueue) -> Self {
+    pub fn new(queue: &impl Tabled) -> Self {
         Self {
-            queue: queue.clone(),
+            queue: queue.tables().clone(),
         }
     }
 
@@ -55,7 +55,7 @@ impl Webhooks {
         let shown = secret.clone();
         let made = self
             .queue
-            .call(move |tx| endpoints::add(tx, endpoint, &secret))
+            .call(move |tx| endpoints::add(tx, &endpoint, &secret))
             .await?;
         Ok((made, shown))
     }

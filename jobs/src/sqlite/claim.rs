@@ -163,9 +163,11 @@ fn lease(tx: &mut Tx<'_>, n: i64, worker: &str) -> rusqlite::Result<Lease> {
     }
     events::add(tx, n, events::Kind::Change)?;
     let job = rows::by_number(tx.sql, n)?;
-    let waited = tx.now - job.run_at.as_millisecond();
-    metrics::histogram!("cairn_jobs_wait_seconds", "kind" => job.kind.clone())
-        .record(waited.max(0) as f64 / 1_000.0);
+    let waited = (tx.now - job.run_at.as_millisecond()).max(0) as f64 / 1_000.0;
+    let kind = job.kind.clone();
+    tx.count(move || {
+        metrics::histogram!("cairn_jobs_wait_seconds", "kind" => kind).record(waited);
+    });
     let token = Token {
         job: job.id,
         number,
@@ -178,7 +180,8 @@ fn lease(tx: &mut Tx<'_>, n: i64, worker: &str) -> rusqlite::Result<Lease> {
 }
 
 /// Gives back what a caller did not receive, because it went away.
-pub(super) fn undo(leases: Vec<Lease>, tx: &mut Tx<'_>) -> Result<(), Fail> {
+#[expect(clippy::ptr_arg, reason = "what a claim returned")]
+pub(super) fn undo(leases: &Vec<Lease>, tx: &mut Tx<'_>) -> Result<(), Fail> {
     leases
         .iter()
         .try_for_each(|lease| worker::release(tx, lease.token))

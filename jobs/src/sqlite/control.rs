@@ -30,7 +30,10 @@ pub(super) fn end(tx: &mut Tx<'_>, n: i64, phase: Phase) -> rusqlite::Result<()>
         submit::advance(tx, &key)?;
     }
     let state = phase.state().as_str();
-    metrics::counter!("cairn_jobs_finished_total", "kind" => kind, "state" => state).increment(1);
+    tx.count(move || {
+        let labels = [("kind", kind), ("state", state.to_owned())];
+        metrics::counter!("cairn_jobs_finished_total", &labels).increment(1);
+    });
     outbox::add(tx, n)?;
     events::add(tx, n, Kind::Change)
 }

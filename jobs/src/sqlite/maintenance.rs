@@ -105,7 +105,7 @@ fn take_back(tx: &mut Tx<'_>, job: &Leased, how: &str, pause: i64) -> rusqlite::
     }
     let worker = job.worker.as_deref().unwrap_or_default();
     let failure = Failure::transient(format!("the worker {worker} {how}"));
-    metrics::counter!("cairn_jobs_reaped_total").increment(1);
+    tx.count(|| metrics::counter!("cairn_jobs_reaped_total").increment(1));
     worker::ended_badly(tx, job, failure, pause).map(drop)
 }
 

@@ -1,16 +1,22 @@
-//! The embedded queue: one SQLite file in WAL mode.
+//! The tables of a queue, in SQLite, and the statements that are its behaviour.
+//!
+//! [`SqliteQueue`] is one file in WAL mode, whose lock decides which transaction counts. What
+//! else has these tables ([`Tabled`]) is a queue too, and differs in who decides
+//! ([`journal::Journal`]).
 //!
 //! One thread writes (`writer`): it does all requests that wait in one transaction, so that
 //! they share its flush. Reads take a connection of a small pool, on a blocking thread.
 //! Several processes may share the file; each sees what the others commit by SQLite's count
 //! of changes, which costs a look into shared memory.
 
+mod backup;
 mod breaker;
 mod claim;
 mod control;
 mod events;
+pub(crate) mod journal;
 mod maintenance;
-mod open;
+pub(crate) mod open;
 mod outbox;
 mod read;
 mod rows;
@@ -30,8 +36,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 pub use open::FILE;
-use writer::Writer;
-pub(crate) use writer::{Fail, Tx};
+pub(crate) use writer::{Fail, Tx, Writer};
 
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -47,9 +52,25 @@ const MAX_READERS: usize = 4;
 
 /// The embedded queue. Clones are the same queue.
 #[derive(Clone)]
-pub struct SqliteQueue {
+pub struct SqliteQueue(Tables);
+
+/// A file with the tables, and the thread that writes to it. Clones are the same.
+#[derive(Clone)]
+pub struct Tables {
     writer: Arc<Writer>,
     readers: Arc<Mutex<Vec<Connection>>>,
+}
+
+/// What has the tables of a queue, and therefore is one.
+pub trait Tabled: Send + Sync {
+    /// The tables.
+    fn tables(&self) -> &Tables;
+}
+
+impl Tabled for SqliteQueue {
+    fn tables(&self) -> &Tables {
+        &self.0
+    }
 }
 
 impl SqliteQueue {
@@ -61,18 +82,26 @@ impl SqliteQueue {
         let folder = folder.to_owned();
         blocking(move || {
             let (connection, path) = open::open(&folder, &options)?;
-            Ok(Self {
-                writer: Arc::new(Writer::start(connection, path, options)?),
-                readers: Arc::default(),
-            })
+            let writer = Writer::start(connection, path, options, None)?;
+            Ok(Self(Tables::new(writer)))
         })
         .await
+    }
+}
+
+impl Tables {
+    /// Those that `writer` writes to.
+    pub(crate) fn new(writer: Writer) -> Self {
+        Self {
+            writer: Arc::new(writer),
+            readers: Arc::default(),
+        }
     }
 
     /// Does `run` in a transaction; returns when it is durable.
     pub(crate) async fn call<T: Send + 'static>(
         &self,
-        run: impl FnOnce(&mut Tx<'_>) -> Result<T, Fail> + Send + 'static,
+        run: impl FnMut(&mut Tx<'_>) -> Result<T, Fail> + Send + 'static,
     ) -> Result<T> {
         self.writer.call(run).await
     }
@@ -112,7 +141,7 @@ impl SqliteQueue {
 }
 
 /// Runs `work` on a thread that may wait.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let joined = tokio::task::spawn_blocking(work).await;
@@ -120,83 +149,101 @@ async fn blocking<T: Send + 'static>(
 }
 
 #[async_trait]
-impl Queue for SqliteQueue {
+impl<T: Tabled> Queue for T {
     async fn submit(&self, jobs: Vec<NewJob>) -> Result<Vec<Submitted>> {
         let checked = submit::check_all(jobs)?;
         let submit = move |tx: &mut Tx<'_>| {
             let submitted = checked.iter().map(|checked| submit::submit(tx, checked));
             submitted.collect()
         };
-        self.call(submit).await
+        self.tables().call(submit).await
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Lease>> {
         crate::check::claim(&claim)?;
         let run = move |tx: &mut Tx<'_>| claim::claim(tx, &claim);
-        self.writer.call_or_undo(run, claim::undo).await
+        self.tables().writer.call_or_undo(run, claim::undo).await
     }
 
     async fn heartbeat(&self, token: Token) -> Result<Heartbeat> {
-        self.writer
+        self.tables()
             .call(move |tx| worker::heartbeat(tx, token))
             .await
     }
 
     async fn progress(&self, token: Token, update: Update) -> Result<Heartbeat> {
-        self.writer
-            .call(move |tx| worker::progress(tx, token, update))
+        self.tables()
+            .call(move |tx| worker::progress(tx, token, &update))
             .await
     }
 
     async fn spend(&self, token: Token, cost: u64) -> Result<Heartbeat> {
-        self.writer
+        self.tables()
             .call(move |tx| worker::spend(tx, token, cost))
             .await
     }
 
     async fn complete(&self, token: Token, result: Value) -> Result<()> {
         let text = worker::text("result", &result)?;
-        self.writer
+        self.tables()
             .call(move |tx| worker::complete(tx, token, &text))
             .await
     }
 
     async fn fail(&self, token: Token, failure: Failure) -> Result<Fate> {
-        self.writer
-            .call(move |tx| worker::fail(tx, token, failure))
+        self.tables()
+            .call(move |tx| worker::fail(tx, token, &failure))
             .await
     }
 
     async fn release(&self, token: Token) -> Result<()> {
-        self.call(move |tx| worker::release(tx, token)).await
+        self.tables()
+            .call(move |tx| worker::release(tx, token))
+            .await
     }
 
     async fn confirm_cancel(&self, token: Token) -> Result<()> {
-        self.writer
+        self.tables()
             .call(move |tx| worker::confirm_cancel(tx, token))
             .await
     }
 
     async fn ask_input(&self, token: Token, question: Value) -> Result<()> {
         let text = worker::text("question", &question)?;
-        self.writer
+        self.tables()
             .call(move |tx| worker::ask_input(tx, token, &text))
             .await
     }
 
     async fn give_input(&self, id: JobId, input: Value) -> Result<Job> {
         let text = worker::text("input", &input)?;
-        self.writer
+        self.tables()
             .call(move |tx| control::give_input(tx, id, &text))
             .await
     }
 
     async fn get(&self, id: JobId) -> Result<Option<Job>> {
-        self.read(move |sql| Ok(rows::by_id(sql, id)?)).await
+        let tables = self.tables();
+        let found = tables.read(move |sql| Ok(rows::by_id(sql, id)?)).await?;
+        if found.is_some() || !tables.writer.shared.is_copy {
+            return Ok(found);
+        }
+        // Another process may have submitted it just now.
+        let look = move |tx: &mut Tx<'_>| {
+            let found = rows::by_id(tx.sql, id)?;
+            found.ok_or_else(|| Error::NotFound(id).into())
+        };
+        match tables.call(look).await {
+            Ok(job) => Ok(Some(job)),
+            Err(Error::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn list(&self, filter: Filter, limit: usize) -> Result<Vec<Job>> {
-        self.read(move |sql| read::list(sql, &filter, limit)).await
+        self.tables()
+            .read(move |sql| read::list(sql, &filter, limit))
+            .await
     }
 
     async fn document_errors(
@@ -205,16 +252,17 @@ impl Queue for SqliteQueue {
         after: usize,
         limit: usize,
     ) -> Result<Vec<DocumentError>> {
-        self.read(move |sql| read::document_errors(sql, id, after, limit))
+        self.tables()
+            .read(move |sql| read::document_errors(sql, id, after, limit))
             .await
     }
 
     async fn cancel(&self, id: JobId) -> Result<Job> {
-        self.call(move |tx| control::cancel(tx, id)).await
+        self.tables().call(move |tx| control::cancel(tx, id)).await
     }
 
     async fn retry(&self, id: JobId) -> Result<Job> {
-        self.call(move |tx| control::retry(tx, id)).await
+        self.tables().call(move |tx| control::retry(tx, id)).await
     }
 
     async fn purge(&self, purge: Purge) -> Result<u64> {
@@ -222,7 +270,7 @@ impl Queue for SqliteQueue {
         loop {
             let part = purge.clone();
             let run = move |tx: &mut Tx<'_>| control::purge(tx, &part);
-            let (some, is_more) = self.call(run).await?;
+            let (some, is_more) = self.tables().call(run).await?;
             deleted += some;
             if !is_more {
                 return Ok(deleted);
@@ -231,7 +279,7 @@ impl Queue for SqliteQueue {
     }
 
     async fn events_after(&self, id: JobId, seq: u64) -> Result<Vec<Event>> {
-        let (events, _) = self.events(id, seq).await?;
+        let (events, _) = self.tables().events(id, seq).await?;
         Ok(events)
     }
 
@@ -239,10 +287,10 @@ impl Queue for SqliteQueue {
         let wait_for_one = async {
             loop {
                 // Before the look, so that nothing is missed.
-                let notified = self.writer.shared.events(id).notified();
+                let notified = self.tables().writer.shared.events(id).notified();
                 tokio::pin!(notified);
                 notified.as_mut().enable();
-                let (events, is_over) = self.events(id, seq).await?;
+                let (events, is_over) = self.tables().events(id, seq).await?;
                 if !events.is_empty() || is_over {
                     return Ok(events);
                 }
@@ -254,64 +302,68 @@ impl Queue for SqliteQueue {
     }
 
     async fn stats(&self) -> Result<Stats> {
-        let now = self.now();
-        self.read(move |sql| read::stats(sql, now)).await
+        let now = self.tables().now();
+        self.tables().read(move |sql| read::stats(sql, now)).await
     }
 
     async fn pause(&self, reason: &str) -> Result<()> {
         crate::check::text("reason", reason, 1_024)?;
         let reason = reason.to_owned();
-        self.writer
+        self.tables()
             .call(move |tx| Ok(control::pause(tx, Some(&reason))?))
             .await
     }
 
     async fn resume(&self) -> Result<()> {
-        self.call(|tx| Ok(control::pause(tx, None)?)).await
+        self.tables().call(|tx| Ok(control::pause(tx, None)?)).await
     }
 
     fn drain(&self) {
-        self.writer.shared.draining.store(true, Ordering::SeqCst);
+        self.tables()
+            .writer
+            .shared
+            .draining
+            .store(true, Ordering::SeqCst);
     }
 
     async fn reap(&self) -> Result<u64> {
-        self.call(maintenance::reap).await
+        self.tables().call(maintenance::reap).await
     }
 
     async fn reclaim(&self, prefix: &str) -> Result<u64> {
         let prefix = prefix.to_owned();
-        self.writer
+        self.tables()
             .call(move |tx| maintenance::reclaim(tx, &prefix))
             .await
     }
 
     async fn put_schedule(&self, schedule: NewSchedule) -> Result<Schedule> {
-        self.writer
-            .call(move |tx| schedules::put(tx, schedule))
+        self.tables()
+            .call(move |tx| schedules::put(tx, &schedule))
             .await
     }
 
     async fn schedules(&self) -> Result<Vec<Schedule>> {
-        self.read(|sql| Ok(schedules::all(sql)?)).await
+        self.tables().read(|sql| Ok(schedules::all(sql)?)).await
     }
 
     async fn delete_schedule(&self, name: &str) -> Result<bool> {
         let name = name.to_owned();
-        self.writer
+        self.tables()
             .call(move |tx| Ok(schedules::delete(tx, &name)?))
             .await
     }
 
     async fn tick(&self) -> Result<u64> {
-        self.call(schedules::tick).await
+        self.tables().call(schedules::tick).await
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
-        self.writer.shared.changes()
+        self.tables().writer.shared.changes()
     }
 }
 
-impl SqliteQueue {
+impl Tables {
     async fn events(&self, id: JobId, seq: u64) -> Result<(Vec<Event>, bool)> {
         let found = self
             .read(move |sql| Ok(events::after(sql, id, seq)?))

@@ -16,13 +16,14 @@ pub const FILE: &str = "jobs.sqlite";
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/1.sql"),
     include_str!("migrations/2.sql"),
+    include_str!("migrations/3.sql"),
 ];
 
 /// The newest format.
-const KNOWN: u32 = MIGRATIONS.len() as u32;
+pub(crate) const KNOWN: u32 = MIGRATIONS.len() as u32;
 
 /// Makes folder and file where they are missing, and brings the file to the newest format.
-pub(super) fn open(folder: &Path, options: &Options) -> Result<(Connection, PathBuf)> {
+pub(crate) fn open(folder: &Path, options: &Options) -> Result<(Connection, PathBuf)> {
     let path = folder.join(FILE);
     // Payloads and results are nobody else's to read. The files that SQLite makes beside
     // this one get its permissions.
@@ -49,7 +50,7 @@ pub(super) fn open(folder: &Path, options: &Options) -> Result<(Connection, Path
 }
 
 /// Another connection to the file.
-pub(super) fn connect(path: &Path, options: &Options) -> Result<Connection> {
+pub(crate) fn connect(path: &Path, options: &Options) -> Result<Connection> {
     let connect = || {
         let connection = Connection::open(path)?;
         connection.busy_timeout(options.busy)?;
@@ -70,7 +71,8 @@ pub(super) fn connect(path: &Path, options: &Options) -> Result<Connection> {
     connect().map_err(|cause| failed(path, cause))
 }
 
-fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
+/// Brings the file to the newest format.
+pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
     let failed = |cause| failed(path, cause);
     let version = |connection: &Connection| {
         connection.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0))
@@ -101,7 +103,7 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
 }
 
 /// `cause`, in the words of the queue.
-pub(super) fn failed(path: &Path, cause: rusqlite::Error) -> Error {
+pub(crate) fn failed(path: &Path, cause: rusqlite::Error) -> Error {
     let path = path.to_owned();
     match cause.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => Error::DiskFull { path },

@@ -19,7 +19,7 @@ const MAX_NAME_BYTES: usize = 128;
 const MAX_TICKED: i64 = 100;
 
 /// Makes or replaces a schedule.
-pub(super) fn put(tx: &mut Tx<'_>, schedule: NewSchedule) -> Result<Schedule, Fail> {
+pub(super) fn put(tx: &mut Tx<'_>, schedule: &NewSchedule) -> Result<Schedule, Fail> {
     check::text("name", &schedule.name, MAX_NAME_BYTES)?;
     if schedule.name.is_empty() {
         return Err(Error::Invalid("a schedule needs a name".into()).into());
@@ -34,7 +34,7 @@ pub(super) fn put(tx: &mut Tx<'_>, schedule: NewSchedule) -> Result<Schedule, Fa
         let why = format!("{MAX_SCHEDULES} schedules are the most: delete one first");
         return Err(Error::Invalid(why).into());
     }
-    let text = serde_json::to_string(&schedule).unwrap_or_default();
+    let text = serde_json::to_string(schedule).unwrap_or_default();
     let sql = "INSERT INTO schedules (name, schedule, next_at) VALUES (?1, ?2, ?3) \
                ON CONFLICT DO UPDATE SET schedule = ?2, next_at = ?3 RETURNING last_job";
     let mut statement = tx.sql.prepare_cached(sql)?;
@@ -43,7 +43,7 @@ pub(super) fn put(tx: &mut Tx<'_>, schedule: NewSchedule) -> Result<Schedule, Fa
     // The thread is to look when the next one is due.
     tx.is_ready.set(true);
     Ok(Schedule {
-        schedule,
+        schedule: schedule.clone(),
         next_at,
         last_job,
     })

@@ -79,7 +79,8 @@ pub(super) fn submit(tx: &mut Tx<'_>, checked: &Checked) -> Result<Submitted, Fa
         ])?;
     open_lane(tx, n)?;
     events::add(tx, n, events::Kind::Change)?;
-    metrics::counter!("cairn_jobs_submitted_total", "kind" => job.kind.clone()).increment(1);
+    let kind = job.kind.clone();
+    tx.count(move || metrics::counter!("cairn_jobs_submitted_total", "kind" => kind).increment(1));
     Ok(Submitted {
         job: rows::by_number(tx.sql, n)?,
         existing: None,

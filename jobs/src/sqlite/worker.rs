@@ -76,9 +76,9 @@ fn prolong(tx: &Tx<'_>, job: &Leased) -> rusqlite::Result<Heartbeat> {
 }
 
 /// Notes how far the job is.
-pub(super) fn progress(tx: &mut Tx<'_>, token: Token, update: Update) -> Result<Heartbeat, Fail> {
+pub(super) fn progress(tx: &mut Tx<'_>, token: Token, update: &Update) -> Result<Heartbeat, Fail> {
     let job = hold(tx, token)?;
-    let stage = update.stage.map(check::stage);
+    let stage = update.stage.as_deref().map(check::stage);
     let is_new_stage = stage.is_some() && stage != job.stage;
     if is_new_stage {
         let sql = "UPDATE jobs SET stage = ?2, stage_at = ?3 WHERE n = ?1";
@@ -98,7 +98,7 @@ pub(super) fn progress(tx: &mut Tx<'_>, token: Token, update: Update) -> Result<
             progress.bytes_total.map(number),
         ])?;
     }
-    add_errors(tx, job.n, update.errors)?;
+    add_errors(tx, job.n, &update.errors)?;
     events::add(
         tx,
         job.n,
@@ -111,7 +111,7 @@ pub(super) fn progress(tx: &mut Tx<'_>, token: Token, update: Update) -> Result<
     Ok(prolong(tx, &job)?)
 }
 
-fn add_errors(tx: &Tx<'_>, n: i64, errors: Vec<DocumentError>) -> rusqlite::Result<()> {
+fn add_errors(tx: &Tx<'_>, n: i64, errors: &[DocumentError]) -> rusqlite::Result<()> {
     if errors.is_empty() {
         return Ok(());
     }
@@ -122,7 +122,8 @@ fn add_errors(tx: &Tx<'_>, n: i64, errors: Vec<DocumentError>) -> rusqlite::Resu
         .query_row([n], |row| row.get(0))?;
     for error in errors {
         if count < MAX_DOCUMENT_ERRORS {
-            let text = serde_json::to_string(&check::document_error(error)).unwrap_or_default();
+            let text =
+                serde_json::to_string(&check::document_error(error.clone())).unwrap_or_default();
             let sql = "INSERT INTO document_errors VALUES (?1, ?2, ?3)";
             tx.sql
                 .prepare_cached(sql)?
@@ -174,7 +175,7 @@ pub(super) fn complete(tx: &mut Tx<'_>, token: Token, result: &str) -> Result<()
 }
 
 /// Ends the attempt with a failure.
-pub(super) fn fail(tx: &mut Tx<'_>, token: Token, failure: Failure) -> Result<Fate, Fail> {
+pub(super) fn fail(tx: &mut Tx<'_>, token: Token, failure: &Failure) -> Result<Fate, Fail> {
     let job = hold(tx, token)?;
     if let Some(source) = &job.source {
         match failure.permanent {
@@ -186,6 +187,7 @@ pub(super) fn fail(tx: &mut Tx<'_>, token: Token, failure: Failure) -> Result<Fa
     let options = &tx.shared.options;
     let pause = backoff::pause(job.attempts, options.backoff_min, options.backoff_max);
     let asked = failure.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
+    let failure = failure.clone();
     Ok(ended_badly(tx, &job, failure, millis(pause.max(asked)))?)
 }
 
@@ -225,7 +227,7 @@ pub(super) fn ended_badly(
     let at = tx.now.saturating_add(pause);
     submit::queue(tx, job.n, at, true)?;
     events::add(tx, job.n, Kind::Change)?;
-    metrics::counter!("cairn_jobs_retries_total").increment(1);
+    tx.count(|| metrics::counter!("cairn_jobs_retries_total").increment(1));
     Ok(Fate::Retry { at: moment(at) })
 }
 

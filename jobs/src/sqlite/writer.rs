@@ -2,8 +2,12 @@
 //! transaction, and replies when that is on the disk: many submissions share one flush.
 //! Between requests it looks whether another process has changed something, and does what
 //! is due.
+//!
+//! Where others decide whether a transaction counts ([`Journal`]), one that came too late is
+//! undone, what the others did is applied, and its requests are done again. So is one in which a
+//! request is refused: what refuses it may be past.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -13,6 +17,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::{Notify, oneshot, watch};
 
+use super::journal::{Journal, Verdict};
 use super::{maintenance, open, schedules};
 use crate::error::{Error, Result};
 use crate::job::JobId;
@@ -24,6 +29,8 @@ const MAX_BATCH: usize = 256;
 const MAX_WAITING: usize = 4_096;
 /// Notifiers that the waiters for events share.
 const EVENT_SHARDS: usize = 64;
+/// How often a transaction is done again because others came before it.
+const MAX_OVERTAKEN: u32 = 200;
 
 /// Why a request failed: SQLite's own errors get the path where they leave this room.
 pub(crate) enum Fail {
@@ -55,6 +62,15 @@ pub(crate) struct Tx<'a> {
     pub(crate) is_ready: Cell<bool>,
     /// Whether there may be messages to send.
     pub(crate) has_messages: Cell<bool>,
+    /// What is to be counted once the transaction counts.
+    figures: RefCell<Vec<Box<dyn FnOnce()>>>,
+}
+
+impl Tx<'_> {
+    /// Counts something if the transaction counts: it may be undone and done again.
+    pub(crate) fn count(&self, figure: impl FnOnce() + 'static) {
+        self.figures.borrow_mut().push(Box::new(figure));
+    }
 }
 
 /// What the thread and the callers know in common.
@@ -62,6 +78,8 @@ pub(crate) struct Shared {
     pub(crate) path: PathBuf,
     pub(crate) options: Options,
     pub(crate) draining: AtomicBool,
+    /// Whether the file is a copy of what others have a part in.
+    pub(crate) is_copy: bool,
     changes: watch::Sender<u64>,
     messages: watch::Sender<u64>,
     events: [Notify; EVENT_SHARDS],
@@ -101,7 +119,8 @@ impl Shared {
 
 /// A request that waits for the thread.
 trait Work: Send {
-    /// Does it. After an error nothing that it wrote is kept.
+    /// Does it, perhaps not for the first time. After an error nothing that it wrote is
+    /// kept.
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<()>;
     /// Replies; returns what is to be done where nobody listens any more.
     fn reply(self: Box<Self>, commit: Result<()>) -> Option<Box<dyn Work>>;
@@ -109,10 +128,10 @@ trait Work: Send {
     fn is_abandoned(&self) -> bool;
 }
 
-type Undo<T> = fn(T, &mut Tx<'_>) -> Result<(), Fail>;
+type Undo<T> = fn(&T, &mut Tx<'_>) -> Result<(), Fail>;
 
 struct Call<T, F> {
-    run: Option<F>,
+    run: F,
     result: Option<Result<T>>,
     reply: Option<oneshot::Sender<Result<T>>>,
     /// Takes back what nobody received.
@@ -122,11 +141,10 @@ struct Call<T, F> {
 impl<T, F> Work for Call<T, F>
 where
     T: Send + 'static,
-    F: FnOnce(&mut Tx<'_>) -> Result<T, Fail> + Send + 'static,
+    F: FnMut(&mut Tx<'_>) -> Result<T, Fail> + Send + 'static,
 {
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<()> {
-        let run = self.run.take().ok_or(Error::Closed)?;
-        let result = run(tx).map_err(|fail| tx.shared.failed(fail));
+        let result = (self.run)(tx).map_err(|fail| tx.shared.failed(fail));
         let said = result.as_ref().map(drop).map_err(Error::clone);
         self.result = Some(result);
         said
@@ -144,7 +162,7 @@ where
             None => return None,
         };
         let (value, undo) = (unheard.ok()?, self.undo?);
-        Some(Box::new(TakeBack(Some((value, undo)))))
+        Some(Box::new(TakeBack(value, undo)))
     }
 
     fn is_abandoned(&self) -> bool {
@@ -153,12 +171,11 @@ where
 }
 
 /// What a caller asked for and did not receive.
-struct TakeBack<T>(Option<(T, Undo<T>)>);
+struct TakeBack<T>(T, Undo<T>);
 
 impl<T: Send> Work for TakeBack<T> {
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<()> {
-        let (value, undo) = self.0.take().ok_or(Error::Closed)?;
-        undo(value, tx).map_err(|fail| tx.shared.failed(fail))
+        (self.1)(&self.0, tx).map_err(|fail| tx.shared.failed(fail))
     }
 
     fn reply(self: Box<Self>, _: Result<()>) -> Option<Box<dyn Work>> {
@@ -171,9 +188,9 @@ impl<T: Send> Work for TakeBack<T> {
 }
 
 /// What the thread does by itself.
-fn unasked(run: impl FnOnce(&mut Tx<'_>) -> Result<(), Fail> + Send + 'static) -> Box<dyn Work> {
+fn unasked(run: impl FnMut(&mut Tx<'_>) -> Result<(), Fail> + Send + 'static) -> Box<dyn Work> {
     Box::new(Call {
-        run: Some(run),
+        run,
         result: None,
         reply: None,
         undo: None,
@@ -187,13 +204,20 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread on `connection`.
-    pub(super) fn start(connection: Connection, path: PathBuf, options: Options) -> Result<Self> {
+    /// Starts the thread on `connection`; `journal` decides what counts, where the file
+    /// alone does not.
+    pub(crate) fn start(
+        connection: Connection,
+        path: PathBuf,
+        options: Options,
+        journal: Option<Box<dyn Journal>>,
+    ) -> Result<Self> {
         let (sender, receiver) = sync_channel(MAX_WAITING);
         let shared = Arc::new(Shared {
             path,
             options,
             draining: AtomicBool::new(false),
+            is_copy: journal.is_some(),
             changes: watch::Sender::new(0),
             messages: watch::Sender::new(0),
             events: std::array::from_fn(|_| Notify::new()),
@@ -205,6 +229,7 @@ impl Writer {
             version: None,
             due: None,
             upkeep: maintenance::Upkeep::default(),
+            journal,
         };
         std::thread::Builder::new()
             .name("jobs".into())
@@ -216,7 +241,7 @@ impl Writer {
     /// Does `run` in a transaction; returns when it is durable.
     pub(crate) async fn call<T: Send + 'static>(
         &self,
-        run: impl FnOnce(&mut Tx<'_>) -> Result<T, Fail> + Send + 'static,
+        run: impl FnMut(&mut Tx<'_>) -> Result<T, Fail> + Send + 'static,
     ) -> Result<T> {
         self.send(run, None).await
     }
@@ -224,7 +249,7 @@ impl Writer {
     /// As [`Self::call`]; `undo` takes back the result where nobody waits for it any more.
     pub(crate) async fn call_or_undo<T: Send + 'static>(
         &self,
-        run: impl FnOnce(&mut Tx<'_>) -> Result<T, Fail> + Send + 'static,
+        run: impl FnMut(&mut Tx<'_>) -> Result<T, Fail> + Send + 'static,
         undo: Undo<T>,
     ) -> Result<T> {
         self.send(run, Some(undo)).await
@@ -232,12 +257,12 @@ impl Writer {
 
     async fn send<T: Send + 'static>(
         &self,
-        run: impl FnOnce(&mut Tx<'_>) -> Result<T, Fail> + Send + 'static,
+        run: impl FnMut(&mut Tx<'_>) -> Result<T, Fail> + Send + 'static,
         undo: Option<Undo<T>>,
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         let call = Call {
-            run: Some(run),
+            run,
             result: None,
             reply: Some(reply),
             undo,
@@ -261,6 +286,7 @@ struct Thread {
     /// When the next delayed job or schedule is due, in milliseconds since 1970.
     due: Option<i64>,
     upkeep: maintenance::Upkeep,
+    journal: Option<Box<dyn Journal>>,
 }
 
 impl Thread {
@@ -294,6 +320,8 @@ impl Thread {
 
     /// Does `works` in one transaction and replies.
     fn commit(&mut self, mut works: Vec<Box<dyn Work>>) {
+        let mut overtaken = 0;
+        let mut is_fresh = self.journal.is_none();
         while !works.is_empty() {
             let shared = self.shared.clone();
             let mut tx = Tx {
@@ -303,15 +331,29 @@ impl Thread {
                 touched: Vec::new(),
                 is_ready: Cell::new(false),
                 has_messages: Cell::new(false),
+                figures: RefCell::default(),
             };
-            let commit = transact(&mut tx, &mut works).map_err(|fail| {
-                if !self.connection.is_autocommit() {
-                    self.connection.execute_batch("ROLLBACK").ok();
-                }
+            let journal = self.journal.as_deref_mut();
+            let verdict = transact(&mut tx, &mut works, journal, is_fresh).map_err(|fail| {
+                self.roll_back();
                 shared.failed(fail)
             });
-            let touched = std::mem::take(&mut tx.touched);
+            let (touched, figures) = (tx.touched, tx.figures.into_inner());
             let (is_ready, has_messages) = (tx.is_ready.get(), tx.has_messages.get());
+            let commit = match verdict {
+                Ok(Verdict::Counts) => Ok(()),
+                Ok(Verdict::Overtaken) => match self.make_up(&mut overtaken) {
+                    Ok(()) => {
+                        is_fresh = true;
+                        continue;
+                    }
+                    Err(error) => Err(error),
+                },
+                Err(error) => Err(error),
+            };
+            if commit.is_ok() {
+                figures.into_iter().for_each(|figure| figure());
+            }
             // First the replies: whoever submits is not to wait for those who wake.
             let unheard = works
                 .drain(..)
@@ -336,8 +378,32 @@ impl Thread {
         }
     }
 
+    fn roll_back(&self) {
+        if !self.connection.is_autocommit() {
+            self.connection.execute_batch("ROLLBACK").ok();
+        }
+    }
+
+    /// Undoes a transaction that came too late, and applies those that came before it.
+    fn make_up(&mut self, overtaken: &mut u32) -> Result<()> {
+        self.roll_back();
+        *overtaken += 1;
+        if *overtaken > MAX_OVERTAKEN {
+            return Err(Error::Overloaded);
+        }
+        match &mut self.journal {
+            Some(journal) => journal.catch_up(),
+            None => Ok(()),
+        }
+    }
+
     /// Looks whether something is due, or changed by another process.
     fn look(&mut self) {
+        if let Some(journal) = &mut self.journal
+            && let Err(error) = journal.look()
+        {
+            tracing::warn!(%error, "what others did to the queue cannot be read yet");
+        }
         let statement = self.connection.prepare_cached("PRAGMA data_version");
         let version = statement.and_then(|mut sql| sql.query_row([], |row| row.get::<_, i64>(0)));
         match version {
@@ -380,8 +446,14 @@ impl Thread {
     }
 }
 
-/// Begins, runs each of `works` within a savepoint, and commits.
-fn transact(tx: &mut Tx<'_>, works: &mut [Box<dyn Work>]) -> Result<(), Fail> {
+/// Begins, runs each of `works` within a savepoint, and commits if that counts. Refusals count
+/// only if what others did `is_fresh`.
+fn transact(
+    tx: &mut Tx<'_>,
+    works: &mut [Box<dyn Work>],
+    journal: Option<&mut (dyn Journal + 'static)>,
+    is_fresh: bool,
+) -> Result<Verdict, Fail> {
     let run = |tx: &Tx<'_>, sql: &str| tx.sql.prepare_cached(sql)?.execute([]);
     run(tx, "BEGIN IMMEDIATE")?;
     for work in works {
@@ -391,10 +463,18 @@ fn transact(tx: &mut Tx<'_>, works: &mut [Box<dyn Work>]) -> Result<(), Fail> {
             if tx.sql.is_autocommit() {
                 return Err(error.into());
             }
+            if !is_fresh {
+                return Ok(Verdict::Overtaken);
+            }
             run(tx, "ROLLBACK TO work")?;
         }
         run(tx, "RELEASE work")?;
     }
+    if let Some(journal) = journal
+        && journal.append(tx.sql)? == Verdict::Overtaken
+    {
+        return Ok(Verdict::Overtaken);
+    }
     run(tx, "COMMIT")?;
-    Ok(())
+    Ok(Verdict::Counts)
 }

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Jobs {
+    pub backend: JobsBackend,
+    pub nats: Nats,
     pub workers: usize,
     pub max_workers: usize,
     pub lease_seconds: u64,
@@ -16,6 +18,29 @@ pub struct Jobs {
     pub keep_days: u64,
     pub roots: Vec<PathBuf>,
     pub fetch: Fetching,
+}
+
+/// Who keeps the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobsBackend {
+    /// A file in the data folder.
+    Sqlite,
+    /// A stream of NATS JetStream.
+    Nats,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nats {
+    pub url: String,
+    pub name: String,
+    pub replicas: usize,
+    pub credentials_env: String,
+    pub token_env: String,
+    pub user_env: String,
+    pub password_env: String,
+    pub ca_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -311,6 +311,10 @@ impl Config {
                 self.jobs.fetch.timeout_seconds >= 1,
             ),
             (
+                "jobs.nats.replicas must be 1, 3 or 5",
+                matches!(self.jobs.nats.replicas, 1 | 3 | 5),
+            ),
+            (
                 "retrieval.top_k must be at least 1",
                 self.retrieval.top_k >= 1,
             ),

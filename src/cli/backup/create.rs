@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cairn_engine::retrieve::Engine;
+use cairn_jobs::SqliteQueue;
 use cairn_models::Cancel;
+use cairn_settings::config::JobsBackend;
 use serde_json::json;
 
 use super::manifest::Manifest;
@@ -12,7 +14,7 @@ use super::{bar, cannot_write, check_is_free, put_into_place, scratch};
 use crate::cli::context::Context;
 use crate::cli::indexing::count;
 use crate::cli::interrupt::on_interrupt;
-use crate::cli::{Outcome, output};
+use crate::cli::{Outcome, output, serve};
 
 /// Where to.
 #[derive(Debug, clap::Args)]
@@ -22,7 +24,7 @@ pub(in crate::cli) struct Args {
     target: PathBuf,
 }
 
-/// Copies every collection, the keys and the ledger. Cached answers are left out: they are
+/// Copies every collection, the keys, the ledger and the jobs. Cached answers are left out: they are
 /// made again.
 pub(in crate::cli) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
     let target = std::path::absolute(&args.target)?;
@@ -48,6 +50,10 @@ pub(in crate::cli) fn run(context: &Context, args: &Args) -> anyhow::Result<Outc
         collections.insert(name, generation.unwrap_or(0));
     }
     cairn_gateway::accounts::back_up(data, scratch.path())?;
+    // A queue on servers is theirs to back up.
+    if context.config.jobs.backend == JobsBackend::Sqlite {
+        serve::runtime()?.block_on(SqliteQueue::back_up(data, scratch.path()))?;
+    }
     let describe = || {
         let manifest = Manifest::of(scratch.path(), collections)?;
         manifest.write(scratch.path())?;

@@ -12,10 +12,8 @@ mod compare;
 mod excerpts;
 mod init;
 mod judge;
-mod library;
 mod memory;
 mod replay;
-mod retriever;
 mod run;
 mod scores;
 mod subject;
@@ -26,6 +24,7 @@ mod variant;
 
 use super::Outcome;
 use super::context::Context;
+use crate::ingest::judging::{library, retriever};
 
 /// What to do.
 #[derive(Debug, clap::Args)]

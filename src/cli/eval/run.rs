@@ -235,7 +235,8 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn of(args: &Args) -> anyhow::Result<Self> {
-        let modes = retriever::modes(&args.modes).map_err(BadUsage::new)?;
+        let modes = retriever::modes(&args.modes)
+            .map_err(|error| BadUsage::new(format!("--modes: {error}")))?;
         let (measures, depth) = measures(args).map_err(BadUsage::new)?;
         check_gates(&args.gates(), &modes)?;
         if !args.answers && !args.answer_gates().is_empty() {

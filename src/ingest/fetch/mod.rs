@@ -69,6 +69,7 @@ impl FetchError {
 pub(crate) struct Fetcher {
     client: Client,
     rules: Arc<Fetching>,
+    robots: robots::Kept,
     max_bytes: usize,
 }
 
@@ -92,6 +93,7 @@ impl Fetcher {
         Ok(Self {
             client: builder.build()?,
             rules: Arc::new(rules.clone()),
+            robots: robots::Kept::default(),
             max_bytes,
         })
     }
@@ -202,17 +204,22 @@ impl Fetcher {
         let Some(rules) = robots::address(url) else {
             return Ok(true);
         };
+        if let Some(text) = self.robots.get(&rules) {
+            return Ok(robots::allow(&text, url));
+        }
         let response = self.get(&rules).await?;
         let status = response.status();
         if status.is_server_error() {
             let message = format!("{rules} answers with {status}");
             return Err(FetchError::transient(message));
         }
-        if !status.is_success() {
-            return Ok(true);
-        }
-        let (text, _) = body(&rules, response, robots::MAX_BYTES).await?;
-        Ok(robots::allow(&text, url))
+        let text = match status.is_success() {
+            true => body(&rules, response, robots::MAX_BYTES).await?.0,
+            false => Vec::new(),
+        };
+        let is_welcome = robots::allow(&text, url);
+        self.robots.keep(rules, text);
+        Ok(is_welcome)
     }
 
     async fn read(&self, url: Url, response: Response) -> Result<Fetched, FetchError> {

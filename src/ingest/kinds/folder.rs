@@ -89,7 +89,7 @@ impl Kind for Folder {
 }
 
 /// The canonical path, if this caller may have it indexed.
-fn permitted(path: &Path, checks: &Checks<'_>) -> Result<PathBuf, Refusal> {
+pub(super) fn permitted(path: &Path, checks: &Checks<'_>) -> Result<PathBuf, Refusal> {
     if checks.asker.held.is_some() {
         let message = "only API keys that read every document may index folders of the service";
         return Err(Refusal::forbidden("path", message));

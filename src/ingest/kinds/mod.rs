@@ -1,7 +1,11 @@
 //! The kinds of jobs: one file each, and one line in [`KINDS`].
 
+mod compact;
 mod delete;
+mod evaluate;
 mod folder;
+mod git;
+mod sitemap;
 mod text;
 mod url;
 
@@ -37,8 +41,16 @@ pub(crate) trait Kind: Send + Sync {
 }
 
 /// Every kind.
-pub(crate) const KINDS: &[&dyn Kind] =
-    &[&text::Text, &url::Address, &folder::Folder, &delete::Delete];
+pub(crate) const KINDS: &[&dyn Kind] = &[
+    &text::Text,
+    &url::Address,
+    &sitemap::Pages,
+    &folder::Folder,
+    &git::Git,
+    &delete::Delete,
+    &compact::Compact,
+    &evaluate::Evaluate,
+];
 
 /// The kind with this name.
 pub(crate) fn find(name: &str) -> Option<&'static dyn Kind> {

@@ -75,6 +75,6 @@ impl Kind for Text {
         if let Some(title) = title {
             document.title = title;
         }
-        store::put(document, marks, payload, task)
+        store::put(document, &marks, payload, task)
     }
 }

@@ -63,7 +63,7 @@ impl Kind for Address {
         let mut parse = ParseInput::new(&url, &page.bytes);
         parse.content_type = page.content_type.as_deref();
         let document = store::parse(&parse, task)?;
-        let mut result = store::put(document, marks, payload, task)?;
+        let mut result = store::put(document, &marks, payload, task)?;
         result["fetched"] = json!(page.url.as_str());
         Ok(result)
     }

@@ -36,13 +36,16 @@ const MAX_ERRORS: usize = 100;
 /// What is to be done.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct JobBody {
-    /// `text` (fields `text`, `uri`, `title`), `url` (`url`), `folder` (`path`,
-    /// `remove_most`) or `delete` (`uri` or `document_id`).
+    /// `text` (fields `text`, `uri`, `title`), `url` (`url`), `sitemap` (`url`, `max_pages`),
+    /// `folder` (`path`, `remove_most`), `git` (`path`, `revision`, `name`, `remove_most`),
+    /// `delete` (`uri` or `document_id`), `compact` or `evaluate` (`path`, `modes`, `k`,
+    /// `limit`).
     #[schema(example = "url")]
     kind: String,
     /// Where the documents go; the default collection if none.
     collection: Option<String>,
-    /// What that kind needs to know; all but `delete` take `labels` and `metadata`, too.
+    /// What that kind needs to know; those that bring documents take `labels` and `metadata`,
+    /// too.
     #[serde(flatten)]
     #[schema(value_type = Object)]
     fields: Map<String, Value>,
@@ -102,7 +105,8 @@ pub(crate) struct JobInfo {
     state: String,
     /// Whether it was told to stop, and still runs.
     cancel_requested: bool,
-    /// What it does now, or did last: `fetch`, `scan`, `parse`, `index`, `embed`, `commit`.
+    /// What it does now, or did last: `fetch`, `scan`, `parse`, `index`, `embed`, `commit`,
+    /// `compact`, `search`.
     #[serde(skip_serializing_if = "Option::is_none")]
     stage: Option<String>,
     /// How far it is.
@@ -217,6 +221,12 @@ impl From<cairn_jobs::Error> for ApiError {
             }
             Error::WrongState { .. } => Self::invalid("id", error.to_string()),
             Error::Overloaded => Self::new(Code::Overloaded, error.to_string()),
+            Error::Unreachable { .. } | Error::StreamFull { .. } | Error::Server(_) => {
+                tracing::error!(%error, "the queue of jobs failed");
+                let message = "jobs cannot be stored now: the servers of the queue do not answer or \
+                               have no room; the log of the service says more";
+                Self::new(Code::Storage, message)
+            }
             Error::Busy { .. } | Error::DiskFull { .. } | Error::ReadOnly { .. } => {
                 tracing::error!(%error, "the queue of jobs failed");
                 let message = "jobs cannot be stored now: the disk is full, read-only or too slow";
@@ -256,11 +266,7 @@ pub(crate) async fn submit(
         fields: body.fields,
         idempotency_key: idempotency_key(&headers)?,
     };
-    let asker = Asker {
-        tenant: caller.tenant().to_owned(),
-        held: caller.labels().cloned(),
-        any_folder: caller.key().is_none() && is_loopback(&service),
-    };
+    let asker = asker_of(&service, &caller);
     // Paths are looked at, which may block.
     let of_service = Arc::clone(&service);
     let job = blocking(move || {
@@ -392,7 +398,7 @@ pub(crate) async fn events(
             }
             let ended = match events.last() {
                 Some(event) => event.state.is_terminal(),
-                None => has_ended(&queue, job.id).await,
+                None => has_ended(queue.as_ref(), job.id).await,
             };
             if ended {
                 return;
@@ -508,6 +514,15 @@ async fn find(service: &Service, caller: &Caller, id: &str) -> Result<Job> {
     let visible = |job: &Job| sees_all(caller) || job.tenant == caller.tenant();
     job.filter(visible)
         .ok_or_else(|| cairn_jobs::Error::NotFound(id).into())
+}
+
+/// Who asks, and what that allows.
+pub(super) fn asker_of(service: &Service, caller: &Caller) -> Asker {
+    Asker {
+        tenant: caller.tenant().to_owned(),
+        held: caller.labels().cloned(),
+        any_folder: caller.key().is_none() && is_loopback(service),
+    }
 }
 
 pub(super) fn sees_all(caller: &Caller) -> bool {

@@ -10,6 +10,7 @@ pub(super) mod jobs;
 pub(super) mod metrics;
 pub(super) mod openapi;
 pub(super) mod query;
+pub(super) mod schedules;
 pub(super) mod search;
 pub(super) mod ui;
 pub(super) mod webhooks;

@@ -4,7 +4,8 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::{
-    batches, chat, collections, documents, health, jobs, metrics, query, search, webhooks,
+    batches, chat, collections, documents, health, jobs, metrics, query, schedules, search,
+    webhooks,
 };
 use crate::server::error::ErrorBody;
 use cairn_engine::answer::{Answered, Citation, Done};
@@ -44,6 +45,10 @@ use cairn_engine::retrieve::SearchResponse;
         jobs::retry,
         jobs::input,
         jobs::delete,
+        schedules::list,
+        schedules::show,
+        schedules::put,
+        schedules::delete,
         webhooks::create,
         webhooks::list,
         webhooks::delete,

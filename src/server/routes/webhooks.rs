@@ -251,7 +251,7 @@ pub(crate) async fn deliveries(
 }
 
 fn webhooks(service: &Service) -> Result<Webhooks> {
-    Ok(Webhooks::new(service.jobs()?))
+    Ok(service.webhooks()?.clone())
 }
 
 /// The endpoint, if the caller may know of it.

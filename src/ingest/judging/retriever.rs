@@ -14,13 +14,13 @@ use cairn_settings::config::Mode;
 const CHUNKS_PER_DOCUMENT: usize = 2;
 
 /// Deepest cut-off.
-pub(super) const MAX_DEPTH: usize = 1000;
+pub(crate) const MAX_DEPTH: usize = 1000;
 
 /// A way to search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct EvalMode {
-    pub(super) search: Mode,
-    pub(super) rerank: bool,
+pub(crate) struct EvalMode {
+    pub(crate) search: Mode,
+    pub(crate) rerank: bool,
 }
 
 const NAMES: &[(&str, EvalMode)] = &[
@@ -40,8 +40,8 @@ impl EvalMode {
         Self { search, rerank }
     }
 
-    /// As it is written after `--modes`.
-    pub(super) fn name(self) -> &'static str {
+    /// As it is written in requests.
+    pub(crate) fn name(self) -> &'static str {
         NAMES
             .iter()
             .find(|(_, mode)| *mode == self)
@@ -49,8 +49,8 @@ impl EvalMode {
     }
 }
 
-/// Reads `--modes`: each once, in the order in which they were named.
-pub(super) fn modes(names: &[String]) -> Result<Vec<EvalMode>, String> {
+/// Reads names of modes: each once, in the order in which they were named.
+pub(crate) fn modes(names: &[String]) -> Result<Vec<EvalMode>, String> {
     let mut modes = Vec::new();
     for name in names {
         let name = name.trim();
@@ -63,10 +63,7 @@ pub(super) fn modes(names: &[String]) -> Result<Vec<EvalMode>, String> {
             Some((_, mode)) => modes.push(*mode),
             None => {
                 let known: Vec<_> = NAMES.iter().map(|(name, _)| *name).collect();
-                return Err(format!(
-                    "--modes: `{name}` is none of all, {}",
-                    known.join(", ")
-                ));
+                return Err(format!("`{name}` is none of all, {}", known.join(", ")));
             }
         }
     }
@@ -82,7 +79,7 @@ pub(super) fn modes(names: &[String]) -> Result<Vec<EvalMode>, String> {
 
 /// Ranks documents by their best chunk, or whatever else the judgements name. A
 /// document's URI is its id.
-pub(super) struct Documents<'a> {
+pub(crate) struct Documents<'a> {
     engine: &'a Engine,
     collection: &'a str,
     mode: EvalMode,
@@ -92,7 +89,7 @@ pub(super) struct Documents<'a> {
 }
 
 impl<'a> Documents<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         engine: &'a Engine,
         collection: &'a str,
         mode: EvalMode,
@@ -113,7 +110,7 @@ impl<'a> Documents<'a> {
 /// asked for as many candidates as the product asks for, even where a measure
 /// looks deeper, since its scores are normalised over them; a single list is only
 /// longer or shorter.
-pub(super) fn chunks(mode: Mode, candidates: usize, depth: usize) -> usize {
+pub(crate) fn chunks(mode: Mode, candidates: usize, depth: usize) -> usize {
     match mode {
         Mode::Hybrid => candidates,
         Mode::Lexical | Mode::Dense => depth * CHUNKS_PER_DOCUMENT,
@@ -121,7 +118,7 @@ pub(super) fn chunks(mode: Mode, candidates: usize, depth: usize) -> usize {
 }
 
 /// Ranked passages as what `question` counts them as, at most `depth`.
-pub(super) fn hits<'a>(
+pub(crate) fn hits<'a>(
     question: &Question,
     passages: impl Iterator<Item = (Passage<'a>, f32)>,
     depth: usize,
@@ -151,7 +148,7 @@ fn others(snapshot: &Snapshot, source: &Source) -> Result<Vec<StoredChunk>, Sear
 }
 
 /// A stored chunk as the evaluation sees it.
-pub(super) fn stored(stored: &StoredChunk) -> Passage<'_> {
+pub(crate) fn stored(stored: &StoredChunk) -> Passage<'_> {
     Passage {
         id: &stored.chunk_id,
         uri: &stored.uri,

@@ -8,7 +8,7 @@ use cairn_eval::spans::places;
 use cairn_indexer::{Access, DocumentId, Snapshot};
 
 /// Names of documents and passages, and their texts.
-pub(super) struct Shelf<'a> {
+pub(crate) struct Shelf<'a> {
     snapshot: &'a Snapshot,
     /// URIs by id.
     documents: BTreeMap<String, String>,
@@ -16,7 +16,7 @@ pub(super) struct Shelf<'a> {
 }
 
 impl<'a> Shelf<'a> {
-    pub(super) fn new(snapshot: &'a Snapshot) -> anyhow::Result<Self> {
+    pub(crate) fn new(snapshot: &'a Snapshot) -> cairn_indexer::Result<Self> {
         let all = snapshot.documents(0, usize::MAX, &Access::All)?;
         let documents: BTreeMap<String, String> = all
             .into_iter()

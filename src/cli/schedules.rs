@@ -1,0 +1,165 @@
+//! `cairn jobs schedule`: jobs at set times.
+
+use cairn_jobs::{Queue, Schedule};
+use serde_json::{Map, Value, json};
+
+use super::Outcome;
+use super::context::Context;
+use super::failure::Advised;
+use super::output::{self, printable};
+use crate::ingest::schedules::{self, ScheduleRequest};
+use crate::ingest::{Asker, Payload, Request, setup};
+
+/// What to do with schedules.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Action {
+    /// Make a schedule, or replace the one with this name
+    Add {
+        /// Its name: letters, digits and `_-.`
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// When: five fields as in crontab(5), six with seconds in front, or `@daily` and the
+        /// like
+        #[arg(long, value_name = "EXPRESSION")]
+        cron: String,
+        /// The time zone in which that is read
+        #[arg(long, value_name = "ZONE", default_value = "UTC")]
+        time_zone: String,
+        /// The kind of job, for example `folder` or `url`
+        #[arg(long, value_name = "KIND")]
+        kind: String,
+        /// What that kind needs to know, as JSON: '{"path": "/srv/docs"}'
+        #[arg(long, value_name = "JSON", default_value = "{}", value_parser = fields)]
+        input: Map<String, Value>,
+        /// Make it, but let it rest
+        #[arg(long)]
+        paused: bool,
+    },
+    /// List schedules
+    List,
+    /// Delete a schedule; jobs that it has submitted stay
+    Remove {
+        /// Its name
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+}
+
+fn fields(text: &str) -> Result<Map<String, Value>, String> {
+    serde_json::from_str(text).map_err(|error| format!("not a JSON object: {error}"))
+}
+
+/// Runs an action.
+pub(super) async fn act(
+    context: &Context,
+    queue: &dyn Queue,
+    action: &Action,
+) -> anyhow::Result<Outcome> {
+    match action {
+        Action::Add {
+            name,
+            cron,
+            time_zone,
+            kind,
+            input,
+            paused,
+        } => {
+            let config = &context.config;
+            let request = ScheduleRequest {
+                name: name.clone(),
+                cron: cron.clone(),
+                time_zone: time_zone.clone(),
+                paused: *paused,
+                job: Request {
+                    kind: kind.clone(),
+                    collection: config.storage.collection.clone(),
+                    fields: input.clone(),
+                    idempotency_key: None,
+                },
+            };
+            let asker = Asker {
+                any_folder: true,
+                ..Asker::default()
+            };
+            let fetcher = setup::fetcher(config)?;
+            let checked = schedules::new_schedule(request, &asker, &config.jobs, &fetcher);
+            let checked = checked.map_err(|refusal| {
+                let message = format!("{}: {}", refusal.field, refusal.message);
+                Advised::new(message, "no schedule was made")
+            })?;
+            let made = queue.put_schedule(checked).await?;
+            show(context, vec![made])
+        }
+        Action::List => show(context, queue.schedules().await?),
+        Action::Remove { name } => {
+            let stored = schedules::stored_name("", name)
+                .map_err(|refusal| anyhow::anyhow!(refusal.message))?;
+            if !queue.delete_schedule(&stored).await? {
+                let advice = "`cairn jobs schedule list` shows those that there are";
+                return Err(Advised::new(format!("there is no schedule `{name}`"), advice).into());
+            }
+            match context.json {
+                true => output::json(&json!({ "removed": name }))?,
+                false => context.say(format!("Removed the schedule {name}.")),
+            }
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+fn show(context: &Context, all: Vec<Schedule>) -> anyhow::Result<Outcome> {
+    if context.json {
+        let all: Vec<Value> = all.iter().map(document).collect();
+        output::json(&json!({ "schedules": all }))?;
+        return Ok(Outcome::Done);
+    }
+    if all.is_empty() {
+        context.say("There are no schedules; `cairn jobs schedule add` makes one.");
+        return Ok(Outcome::Done);
+    }
+    let head = ["name", "cron", "time zone", "kind", "next", "about"];
+    let mut rows = vec![head.map(ToOwned::to_owned).to_vec()];
+    rows.extend(all.iter().map(|one| {
+        let asked = &one.schedule;
+        let next = match one.next_at {
+            _ if asked.paused => "rests".to_owned(),
+            Some(at) => at.to_string(),
+            None => "never".to_owned(),
+        };
+        let owner = match asked.job.tenant.as_str() {
+            "" => String::new(),
+            tenant => format!(" of {tenant}"),
+        };
+        vec![
+            printable(&format!("{}{owner}", schedules::name_of(one))),
+            printable(&asked.cron),
+            printable(&asked.time_zone),
+            asked.job.kind.clone(),
+            next,
+            printable(&super::jobs::about(&asked.job.payload)),
+        ]
+    }));
+    output::piece(&output::table(&rows))?;
+    Ok(Outcome::Done)
+}
+
+/// A schedule as `--json` prints it.
+fn document(one: &Schedule) -> Value {
+    let asked = &one.schedule;
+    let payload: Option<Payload> = serde_json::from_value(asked.job.payload.clone()).ok();
+    let (collection, input) = payload
+        .map(|payload| (payload.collection, payload.input))
+        .unwrap_or_default();
+    json!({
+        "name": schedules::name_of(one),
+        "tenant": asked.job.tenant,
+        "cron": asked.cron,
+        "time_zone": asked.time_zone,
+        "paused": asked.paused,
+        "kind": asked.job.kind,
+        "collection": collection,
+        "input": input,
+        "next_at": one.next_at,
+        "last_job": one.last_job,
+    })
+}
