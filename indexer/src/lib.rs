@@ -32,9 +32,9 @@ pub use run::{
     FileFailure, FileSkip, FileWarning, KeptFolder, Phase, RunOptions, RunProgress, RunReport,
     RunState, index_paths, watch,
 };
-pub use store::doctor;
 pub use store::{
     Bm25, ChunkRef, Fingerprint, Index, IndexSettings, PutReport, Ready, Scored, Selection,
     Snapshot, StoredChunk, StoredDocument, Writer, copy_commit,
 };
+pub use store::{doctor, repair};
 pub use walk::{SkipReason, SkippedFile, Walk, WalkOptions, WalkedFile, walk};

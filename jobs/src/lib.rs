@@ -51,5 +51,5 @@ pub use lease::{Claim, Failure, Fate, Heartbeat, Lease, Token, Update};
 pub use options::Options;
 pub use queue::{Filter, Purge, Queue};
 pub use schedule::{NewSchedule, Schedule};
-pub use sqlite::{FILE, SqliteQueue};
+pub use sqlite::{FILE, MEND, SqliteQueue};
 pub use stats::{Count, Stats};

@@ -29,7 +29,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 use tokio::sync::watch;
 
-pub use open::FILE;
+pub use open::{FILE, MEND};
 use writer::Writer;
 pub(crate) use writer::{Fail, Tx};
 
