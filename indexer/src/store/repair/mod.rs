@@ -11,7 +11,7 @@
 //! - Without the description of the last commit what the folder holds is read again.
 //!
 //! Files that are whole are not written to. The new commit is put together beside the
-//! collection ([`stage`]) and named last, by one rename.
+//! collection (`stage`) and named last, by one rename.
 
 mod documents;
 mod parts;
