@@ -7,11 +7,13 @@ mod backup;
 mod chunking;
 mod cli;
 mod command;
+mod corpora;
 mod evaluation;
 mod findability;
 #[cfg(unix)]
 mod isolation;
 mod providers;
 mod redaction;
+mod repair;
 mod server;
 mod trust;

@@ -28,6 +28,7 @@ mod error;
 mod gateway;
 mod providers;
 pub mod routes;
+mod salvage;
 mod secret;
 
 use std::time::Duration;
@@ -41,11 +42,12 @@ pub use chat::{
     ChatEvent, ChatMessage, ChatRequest, ChatRole, ChatStream, Finish, Provider, ProviderError,
     ProviderErrorKind, ProviderEvent, ProviderStream, Served, Tool, ToolCall, ToolChoice, Usage,
 };
-pub use check::{DatabaseCheck, check_databases};
+pub use check::{DatabaseCheck, DatabaseKind, check_database, check_databases, mend_databases};
 pub use error::GatewayError;
 pub use gateway::Gateway;
 pub use providers::{LocalProvider, open_provider};
 pub use routes::{Limits, Plan, Writer};
+pub use salvage::{Salvage, SalvageError, SavedTable, salvage};
 pub use secret::Secret;
 
 /// The name of the local generator in the config and in requests.
@@ -56,6 +58,13 @@ pub const EXTRACTIVE: &str = "extractive";
 
 /// How often a [`Cancel`], which has no waker, is looked at.
 const CANCEL_POLL: Duration = Duration::from_millis(20);
+
+/// The data of the server-sent events in a stream that came in these pieces, and what was
+/// wrong with it: how the bytes are cut changes nothing.
+#[doc(hidden)]
+pub fn read_events(pieces: &[&[u8]]) -> (Vec<String>, Option<String>) {
+    providers::read_events(pieces)
+}
 
 /// Returns once `cancel` fires.
 pub(crate) async fn cancelled(cancel: &Cancel) {

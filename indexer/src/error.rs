@@ -146,6 +146,11 @@ impl From<std::io::Error> for Error {
                 ErrorKind::Machine,
                 "permission denied; run as a user who may read and write there",
             ),
+            std::io::ErrorKind::ReadOnlyFilesystem => (
+                ErrorKind::Machine,
+                "the file system is read-only: what is there can be searched, and nothing be \
+                 changed",
+            ),
             std::io::ErrorKind::StorageFull
             | std::io::ErrorKind::QuotaExceeded
             | std::io::ErrorKind::FileTooLarge => (

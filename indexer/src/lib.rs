@@ -34,9 +34,9 @@ pub use run::{
     RunState, index_paths, watch,
 };
 pub use states::{States, StatesWriter};
-pub use store::doctor;
 pub use store::{
     Bm25, ChunkRef, Compacted, Fingerprint, Index, IndexSettings, PutReport, Ready, Scored,
     Selection, Snapshot, StoredChunk, StoredDocument, Writer, copy_commit,
 };
+pub use store::{doctor, repair};
 pub use walk::{SkipReason, SkippedFile, Walk, WalkOptions, WalkedFile, walk};

@@ -21,6 +21,8 @@ use crate::{Error, ErrorKind, Result};
 const MAX_NEWLINES: usize = 3;
 /// Longest heading or title, in characters; more is not a heading.
 const MAX_HEADING_CHARS: usize = 200;
+/// Most warnings of one document: nobody reads more.
+const MAX_WARNINGS: usize = 1000;
 /// Deepest level of a section.
 const MAX_LEVEL: u8 = 12;
 
@@ -242,12 +244,15 @@ impl Draft {
         }
         self.push(&other.text[at..]);
         self.overflowed |= other.overflowed;
-        self.warnings.extend(other.warnings);
+        let room = MAX_WARNINGS.saturating_sub(self.warnings.len());
+        self.warnings.extend(other.warnings.into_iter().take(room));
     }
 
     /// Notes something that could not be read and is left out of the text.
     pub(super) fn warn(&mut self, warning: impl Into<String>) {
-        self.warnings.push(warning.into());
+        if self.warnings.len() < MAX_WARNINGS {
+            self.warnings.push(warning.into());
+        }
     }
 
     /// Records a fact; empty ones are left out, and the first of two wins. A fact with the

@@ -22,6 +22,8 @@ mod epub;
 mod error;
 mod format;
 mod front_matter;
+#[cfg(test)]
+mod growth;
 mod html;
 mod json;
 mod language;
@@ -39,6 +41,7 @@ mod org;
 mod pdf;
 mod plain;
 mod pptx;
+mod promises;
 #[cfg(test)]
 mod robustness;
 mod rst;
@@ -47,6 +50,7 @@ mod running;
 mod tables;
 #[cfg(test)]
 mod testing;
+mod work;
 mod xlsx;
 mod xml;
 
@@ -61,6 +65,8 @@ pub use document::{
 };
 pub use error::{Error, ErrorKind, Result};
 pub use format::{is_known_binary_name, is_known_name};
+#[doc(hidden)]
+pub use promises::check_promises;
 
 use draft::Draft;
 use format::Format;

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::draft::Draft;
+use super::work;
 
 /// Deepest list indentation that is shown.
 const MAX_INDENT: usize = 16;
@@ -27,6 +28,7 @@ impl Words {
         let mut words = Self::default();
         let mut rest = text;
         while !rest.is_empty() {
+            work::add(1);
             rest = match piece(rest, &mut words) {
                 Some(rest) => rest,
                 None => {
@@ -75,6 +77,7 @@ impl Words {
         let mut last_space = 0;
         let mut at = 0;
         while at < chars.len() {
+            work::add(1);
             let (byte, mark) = chars[at];
             if mark.is_whitespace() {
                 last_space = at;
@@ -180,7 +183,9 @@ pub(super) fn indent_of(line: &str) -> usize {
 pub(super) fn until<'a>(text: &'a str, end: &str) -> Option<(&'a str, &'a str)> {
     const MAX_BYTES: usize = 2000;
     let head = &text[..text.floor_char_boundary(MAX_BYTES)];
-    let at = head.find(end)?;
+    let at = head.find(end);
+    work::add(at.unwrap_or(head.len()));
+    let at = at?;
     Some((&text[..at], &text[at + end.len()..]))
 }
 

@@ -4,8 +4,7 @@ use proptest::prelude::*;
 
 use super::format::FORMATS;
 use super::testing::{stored_zip, zip};
-use super::{ParseInput, ParseLimits, parse};
-use crate::Document;
+use super::{ParseInput, ParseLimits, check_promises, parse};
 
 /// Pieces that mean something in one format or another.
 const PIECES: &[&str] = &[
@@ -249,56 +248,12 @@ fn check(name: &str, bytes: &[u8]) -> Result<(), TestCaseError> {
         ..Default::default()
     };
     match parse(&ParseInput::new(name, bytes), &limits) {
-        Ok(document) => check_document(&document),
+        Ok(document) => check_promises(&document).map_err(TestCaseError::fail),
         Err(error) => {
             prop_assert!(!error.message().is_empty());
             Ok(())
         }
     }
-}
-
-/// The promises of [`Document`].
-fn check_document(document: &Document) -> Result<(), TestCaseError> {
-    let text = &document.text;
-    prop_assert!(!text.is_empty() && !document.title.is_empty());
-    prop_assert!(!document.title.contains('\n'));
-    prop_assert!(!text.contains("\n\n\n\n") && !text.ends_with('\n') && !text.starts_with('\n'));
-    prop_assert!(
-        text.chars()
-            .all(|c| !c.is_control() || c == '\n' || c == '\t')
-    );
-    prop_assert!(document.metadata.contains_key("format"));
-    let mut before = 0;
-    for section in &document.sections {
-        prop_assert!(
-            text.get(section.span.clone())
-                .is_some_and(|text| !text.is_empty())
-        );
-        prop_assert!(section.span.start >= before, "sections are in order");
-        prop_assert!(section.level >= 1 && !section.heading.is_empty());
-        prop_assert!(!section.heading.contains('\n'));
-        before = section.span.start;
-    }
-    for (i, section) in document.sections.iter().enumerate() {
-        let next = document.sections[i + 1..]
-            .iter()
-            .find(|next| next.level <= section.level);
-        let end = next.map_or(text.len(), |next| next.span.start);
-        prop_assert_eq!(section.span.end, end);
-    }
-    let mut page_end = 0;
-    for page in &document.pages {
-        prop_assert!(page.span.start >= page_end && text.get(page.span.clone()).is_some());
-        page_end = page.span.end;
-    }
-    let mut table_end = 0;
-    for table in &document.tables {
-        let rows = text.get(table.span.clone());
-        prop_assert!(table.span.start >= table_end && rows.is_some_and(|rows| !rows.is_empty()));
-        prop_assert!(!table.columns.is_empty());
-        table_end = table.span.end;
-    }
-    Ok(())
 }
 
 proptest! {

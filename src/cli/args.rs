@@ -96,8 +96,8 @@ pub(super) enum Command {
     },
     /// Work on jobs, without serving anything
     Worker,
-    /// Check the data folder, the collections and the models
-    Doctor,
+    /// Check the data folder, the collections and the models; save what is whole
+    Doctor(super::doctor::Args),
     /// Copy collections, keys, ledger and jobs into a folder; also while a service runs
     Backup(super::backup::BackupArgs),
     /// Put a backup back into an empty data folder

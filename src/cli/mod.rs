@@ -92,7 +92,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Usage(args) => usage::run(&load(false)?, args),
         Command::Jobs { action } => jobs::run(&load(false)?, action),
         Command::Worker => worker::run(&load(true)?),
-        Command::Doctor => doctor::run(&load(false)?),
+        Command::Doctor(args) => doctor::run(&load(false)?, args),
         // These two describe the command itself and read no configuration; nor does `trust`.
         Command::Completions(args) => completions::run(args),
         Command::Man => man::run(),

@@ -40,6 +40,22 @@ pub(super) enum Checked {
     Citation(Citation),
 }
 
+/// The answer that is made of a text which came in these pieces, and the numbers of the
+/// sources that it cites, where there are `sources` of them.
+pub(super) fn check_pieces(pieces: &[&str], sources: u32) -> (String, Vec<u32>) {
+    let mut checker = CitationChecker::new((1..=sources).map(|n| n.to_string()));
+    let mut steps: Vec<Checked> = pieces.iter().flat_map(|text| checker.push(text)).collect();
+    steps.extend(checker.finish());
+    let (mut answer, mut cited) = (String::new(), Vec::new());
+    for step in steps {
+        match step {
+            Checked::Text(text) => answer.push_str(&text),
+            Checked::Citation(citation) => cited.push(citation.n),
+        }
+    }
+    (answer, cited)
+}
+
 /// Checks the citations of one answer.
 pub(super) struct CitationChecker {
     /// `chunk_ids[n - 1]` is the chunk of source `n`.

@@ -37,3 +37,10 @@ mod writing;
 pub use events::{AnswerEvent, Answered, Citation, Done};
 pub use request::{AnswerRequest, Failure, Search};
 pub use stream::Answerer;
+
+/// The answer that is made of a text which came in these pieces, and the sources that it
+/// cites, where there are `sources` of them: how the text is cut changes nothing.
+#[doc(hidden)]
+pub fn check_citations(pieces: &[&str], sources: u32) -> (String, Vec<u32>) {
+    citations::check_pieces(pieces, sources)
+}

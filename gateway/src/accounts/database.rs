@@ -94,7 +94,21 @@ pub(super) fn open_read_only(folder: &Path) -> Result<Connection, AccountsError>
     if std::fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
         return Err(AccountsError::UnfinishedLog { path: log });
     }
-    // Nobody changes it, so no locks are needed, for which there would have to be files.
+    let connection = open_immutable(&path).map_err(failed)?;
+    match version(&connection).map_err(failed)? {
+        KNOWN => Ok(connection),
+        found if found > KNOWN => Err(AccountsError::TooNew {
+            path,
+            found,
+            known: KNOWN,
+        }),
+        found => Err(AccountsError::TooOld { path, found }),
+    }
+}
+
+/// Opens a database where nothing can be written: nobody changes it, so no locks are needed,
+/// for which there would have to be files. Its log is not looked at.
+pub(crate) fn open_immutable(path: &Path) -> rusqlite::Result<Connection> {
     let mut address = String::from("file:");
     for byte in path.as_os_str().as_encoded_bytes() {
         match byte {
@@ -106,16 +120,7 @@ pub(super) fn open_read_only(folder: &Path) -> Result<Connection, AccountsError>
     }
     address.push_str("?immutable=1");
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-    let connection = Connection::open_with_flags(address, flags).map_err(failed)?;
-    match version(&connection).map_err(failed)? {
-        KNOWN => Ok(connection),
-        found if found > KNOWN => Err(AccountsError::TooNew {
-            path,
-            found,
-            known: KNOWN,
-        }),
-        found => Err(AccountsError::TooOld { path, found }),
-    }
+    Connection::open_with_flags(address, flags)
 }
 
 fn version(connection: &Connection) -> rusqlite::Result<u32> {

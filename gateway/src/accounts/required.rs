@@ -39,7 +39,14 @@ pub(super) fn set(folder: &Path) -> Result<(), AccountsError> {
         file.sync_all()?;
         cairn_files::sync_folder(folder)
     };
-    write().map_err(|cause| AccountsError::Marker { path, cause })
+    write().map_err(|cause| {
+        // A note that could not be written would close a service that has no key. A whole one
+        // is another process's.
+        if std::fs::metadata(&path).is_ok_and(|note| note.len() < TEXT.len() as u64) {
+            std::fs::remove_file(&path).ok();
+        }
+        AccountsError::Marker { path, cause }
+    })
 }
 
 /// Requires keys no longer.

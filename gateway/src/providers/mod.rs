@@ -20,6 +20,7 @@ mod tool_calls;
 use std::sync::Arc;
 
 pub use local::LocalProvider;
+pub(crate) use sse::read_events;
 
 use self::dialect::Dialect;
 use super::chat::Provider;

@@ -77,6 +77,20 @@ impl SseParser {
     }
 }
 
+/// The data of the events in a stream that came in these pieces, and what was wrong with it.
+pub(crate) fn read_events(pieces: &[&[u8]]) -> (Vec<String>, Option<String>) {
+    let mut parser = SseParser::default();
+    let mut events = Vec::new();
+    let mut read = || {
+        for piece in pieces {
+            parser.push(piece, &mut events)?;
+        }
+        parser.finish(&mut events)
+    };
+    let fault = read().err();
+    (events, fault.map(|error| error.to_string()))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

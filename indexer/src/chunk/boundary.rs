@@ -58,6 +58,13 @@ impl<'a> Boundaries<'a> {
         })
     }
 
+    /// Tokens from `from` to `to` that begin a line.
+    pub(crate) fn line_starts(&self, from: usize, to: usize) -> impl Iterator<Item = usize> {
+        let begins =
+            move |token: &usize| self.grid.divides(*token) && self.grid.gap(*token).contains('\n');
+        (from..=to).filter(begins)
+    }
+
     /// Whether a chunk that starts with `token` starts with a whole word.
     fn starts_word(&self, token: usize) -> bool {
         token == 0 || self.at(token).is_some_and(|kind| kind > Boundary::Inside)

@@ -9,6 +9,9 @@ use crate::{Document, Result};
 /// overlap, so that what it pushes out of the window is in the next chunk.
 pub(crate) const CONTEXT_TOKENS: usize = 48;
 
+/// How far a chunk is looked into for the heading that it opens with.
+const MAX_HEAD_BYTES: usize = 64 << 10;
+
 /// Walks the sections of a document in step with its chunks.
 pub(crate) struct Headings<'a> {
     document: &'a Document,
@@ -67,7 +70,9 @@ pub(crate) fn context(
     columns: Option<&str>,
     text: &str,
 ) -> String {
-    let head = text.trim_start_matches(|c: char| !c.is_alphanumeric());
+    // The rest of a document: what a chunk opens with is at its start.
+    let head = &text[..text.floor_char_boundary(MAX_HEAD_BYTES)];
+    let head = head.trim_start_matches(|c: char| !c.is_alphanumeric());
     let parts: Vec<_> = std::iter::once(title)
         .chain(heading_path.iter().map(String::as_str))
         .chain(columns)

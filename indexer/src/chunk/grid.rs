@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use cairn_models::{Embedder, TokenSpans};
+use cairn_models::{Cancel, Embedder, TokenSpans};
 use rayon::prelude::*;
 
 use crate::Result;
@@ -27,10 +27,11 @@ pub(crate) struct Grid<'a> {
 
 impl<'a> Grid<'a> {
     /// Tokenizes `text` block by block.
-    pub(crate) fn new(text: &'a str, embedder: &dyn Embedder) -> Result<Self> {
+    pub(crate) fn new(text: &'a str, embedder: &dyn Embedder, cancel: &Cancel) -> Result<Self> {
         let pieces: Result<Vec<TokenSpans>> = blocks(text)
             .into_par_iter()
             .map(|block| {
+                cancel.check()?;
                 let mut spans = embedder.token_spans(&text[block.clone()])?;
                 for span in &mut spans {
                     *span = span.start + block.start..span.end + block.start;
@@ -154,7 +155,7 @@ mod tests {
             }
         }
         let whole = HashEmbedder.token_spans(&text).unwrap();
-        let grid = Grid::new(&text, &HashEmbedder).unwrap();
+        let grid = Grid::new(&text, &HashEmbedder, &Cancel::never()).unwrap();
         assert!(blocks(&text).len() > 5);
         assert_eq!(grid.spans, whole);
     }
@@ -170,7 +171,7 @@ mod tests {
     #[test]
     fn a_very_long_token_counts_by_its_characters() {
         let text = format!("short {} end", "ก".repeat(150));
-        let grid = Grid::new(&text, &HashEmbedder).unwrap();
+        let grid = Grid::new(&text, &HashEmbedder, &Cancel::never()).unwrap();
         assert_eq!(grid.len(), 1 + 150 + 1);
         assert_eq!(grid.token(1), "ก");
         assert!(grid.divides(2));

@@ -15,13 +15,14 @@
 //! shorter than the context, and in the last chunk, the text is shorter
 //! instead. So every token of a document is inside some embedded input.
 
+pub(crate) mod again;
 mod boundary;
 mod context;
 mod grid;
 #[cfg(test)]
 mod tests;
 
-use cairn_models::Embedder;
+use cairn_models::{Cancel, Embedder};
 
 use crate::{Chunk, Document, IndexSettings, PageStart, Result};
 use boundary::Boundaries;
@@ -74,6 +75,16 @@ impl Budget {
         }
     }
 
+    /// Most tokens of text in one window behind `context`, which is counted at its most, so
+    /// that windows do not depend on it.
+    fn room(&self, context: &str) -> usize {
+        match self.single {
+            true => usize::MAX,
+            false if context.is_empty() => self.window,
+            false => self.window - self.context,
+        }
+    }
+
     /// Most tokens of a chunk that another one follows, and of the last one,
     /// behind a context of `context` tokens.
     fn limits(&self, context: usize) -> (usize, usize) {
@@ -96,15 +107,17 @@ pub fn chunk_document(
     embedder: &dyn Embedder,
     settings: &IndexSettings,
 ) -> Result<Vec<Chunk>> {
-    let pieces = chunk(document, embedder, settings)?;
+    let pieces = chunk(document, embedder, settings, &Cancel::never())?;
     Ok(pieces.into_iter().map(|piece| piece.chunk).collect())
 }
 
-/// Cuts a document into chunks. An empty text has none.
+/// Cuts a document into chunks. An empty text has none. A document of many megabytes takes
+/// seconds, so `cancel` ends it in between.
 pub(crate) fn chunk(
     document: &Document,
     embedder: &dyn Embedder,
     settings: &IndexSettings,
+    cancel: &Cancel,
 ) -> Result<Vec<Piece>> {
     let text = document.text.as_str();
     let mut pieces = Vec::new();
@@ -112,11 +125,12 @@ pub(crate) fn chunk(
         return Ok(pieces);
     }
     let budget = Budget::new(settings, embedder);
-    let grid = Grid::new(text, embedder)?;
+    let grid = Grid::new(text, embedder, cancel)?;
     let boundaries = Boundaries::new(&grid, document);
     let mut headings = Headings::new(document);
     let (mut start, mut covered) = (0, 0);
     loop {
+        cancel.check()?;
         let own = &text[grid.byte(covered)..];
         let heading_path = headings.path(grid.byte(covered));
         let columns = columns(document, grid.byte(start));
@@ -176,23 +190,25 @@ fn windows(
     context: &str,
     budget: &Budget,
 ) -> Vec<std::ops::Range<usize>> {
-    // The context is counted at its most, so that windows do not depend on it.
-    let room = match budget.single {
-        true => usize::MAX,
-        false if context.is_empty() => budget.window,
-        false => budget.window - budget.context,
-    };
+    let room = budget.room(context);
     let mut windows = Vec::new();
     let mut start = tokens.start;
     while tokens.end - start > room {
-        let left = tokens.end - start;
-        let even = left.div_ceil(left.div_ceil(room));
-        let end = boundaries.cut(start, start + even - even / 4, start + even, 0);
+        let (from, to) = cut_between(start, tokens.end, room);
+        let end = boundaries.cut(start, from, to, 0);
         windows.push(grid.byte(start)..grid.byte(end));
         start = end;
     }
     windows.push(grid.byte(start)..grid.byte(tokens.end));
     windows
+}
+
+/// The first and the last token in front of which the window from `start` may end, where
+/// the chunk ends with `end` and windows have `room`.
+fn cut_between(start: usize, end: usize, room: usize) -> (usize, usize) {
+    let left = end - start;
+    let even = left.div_ceil(left.div_ceil(room));
+    (start + even - even / 4, start + even)
 }
 
 fn join(context: &str, text: &str) -> String {

@@ -116,8 +116,8 @@ proptest! {
     #[test]
     fn spans_cover_the_text_and_overlap_exactly(text in text(), settings in settings()) {
         let document = document(text);
-        let grid = Grid::new(&document.text, &Pieces).unwrap();
-        let pieces = chunk(&document, &Pieces, &settings).unwrap();
+        let grid = Grid::new(&document.text, &Pieces, &Cancel::never()).unwrap();
+        let pieces = chunk(&document, &Pieces, &settings, &Cancel::never()).unwrap();
         let spans = Pieces.token_spans(&document.text).unwrap();
         let mut covered = 0;
         for (at, piece) in pieces.iter().enumerate() {
@@ -141,8 +141,8 @@ proptest! {
     #[test]
     fn every_token_is_inside_some_embedded_input(text in text(), settings in settings()) {
         let document = document(text);
-        let grid = Grid::new(&document.text, &Pieces).unwrap();
-        let pieces = chunk(&document, &Pieces, &settings).unwrap();
+        let grid = Grid::new(&document.text, &Pieces, &Cancel::never()).unwrap();
+        let pieces = chunk(&document, &Pieces, &settings, &Cancel::never()).unwrap();
         let window = settings.embed_window.min(Pieces.window()) - 2;
         let mut seen = vec![false; grid.len()];
         for piece in &pieces {
@@ -174,8 +174,8 @@ proptest! {
     #[test]
     fn the_same_input_gives_the_same_chunks(text in text(), settings in settings()) {
         let document = document(text);
-        let first = chunk(&document, &Pieces, &settings).unwrap();
-        let second = chunk(&document, &Pieces, &settings).unwrap();
+        let first = chunk(&document, &Pieces, &settings, &Cancel::never()).unwrap();
+        let second = chunk(&document, &Pieces, &settings, &Cancel::never()).unwrap();
         prop_assert_eq!(first.len(), second.len());
         for (a, b) in first.iter().zip(&second) {
             prop_assert_eq!(&a.chunk, &b.chunk);
@@ -203,7 +203,7 @@ fn first_end(text: &str, sections: Vec<Section>) -> usize {
         sections,
         ..Document::default()
     };
-    chunk(&document, &HashEmbedder, &small()).unwrap()[0]
+    chunk(&document, &HashEmbedder, &small(), &Cancel::never()).unwrap()[0]
         .chunk
         .span
         .end
@@ -273,7 +273,7 @@ fn chunks_know_their_headings_and_pages() {
         context: true,
         ..small()
     };
-    let pieces = chunk(&document, &HashEmbedder, &settings).unwrap();
+    let pieces = chunk(&document, &HashEmbedder, &settings, &Cancel::never()).unwrap();
     let paths: Vec<_> = pieces
         .iter()
         .map(|piece| piece.chunk.heading_path.join("/"))
@@ -305,7 +305,7 @@ fn a_long_context_is_cut_to_its_budget() {
         ..Document::default()
     };
     let settings = IndexSettings::default();
-    let pieces = chunk(&document, &HashEmbedder, &settings).unwrap();
+    let pieces = chunk(&document, &HashEmbedder, &settings, &Cancel::never()).unwrap();
     let (context, _) = pieces[0].inputs[0].split_once('\n').unwrap();
     assert_eq!(context, words(0..CONTEXT_TOKENS).trim_end());
     assert_eq!(pieces[0].context, words(0..500).trim_end());
@@ -333,7 +333,7 @@ fn chunks_that_begin_inside_a_table_name_its_columns() {
     };
     for context in [true, false] {
         let settings = IndexSettings { context, ..small() };
-        let pieces = chunk(&document, &HashEmbedder, &settings).unwrap();
+        let pieces = chunk(&document, &HashEmbedder, &settings, &Cancel::never()).unwrap();
         for piece in &pieces {
             let start = piece.chunk.span.start;
             let inside = start > 0 && start < end;
@@ -355,7 +355,7 @@ fn text_without_tokens_is_one_chunk_and_no_text_is_none() {
         text: " \n\t ".into(),
         ..Document::default()
     };
-    let pieces = chunk(&document, &HashEmbedder, &small()).unwrap();
+    let pieces = chunk(&document, &HashEmbedder, &small(), &Cancel::never()).unwrap();
     assert_eq!(pieces.len(), 1);
     assert_eq!(pieces[0].chunk.span, 0..4);
     let document = Document {
@@ -363,7 +363,7 @@ fn text_without_tokens_is_one_chunk_and_no_text_is_none() {
         ..Document::default()
     };
     assert!(
-        chunk(&document, &HashEmbedder, &small())
+        chunk(&document, &HashEmbedder, &small(), &Cancel::never())
             .unwrap()
             .is_empty()
     );
@@ -385,9 +385,27 @@ fn the_hash_depends_on_what_is_embedded_alone() {
             text: words(0..10),
             ..Document::default()
         };
-        let pieces = chunk(&document, &HashEmbedder, &IndexSettings::default()).unwrap();
+        let pieces = chunk(
+            &document,
+            &HashEmbedder,
+            &IndexSettings::default(),
+            &Cancel::never(),
+        )
+        .unwrap();
         pieces[0].hash
     };
     assert_eq!(text("a", "x"), text("a", "y"));
     assert_ne!(text("a", "x"), text("b", "x"));
+}
+
+#[test]
+fn cutting_a_long_document_can_be_cancelled() {
+    let document = Document {
+        text: "x".repeat(200_000),
+        ..Document::default()
+    };
+    let cancel = Cancel::default();
+    cancel.cancel();
+    let error = chunk(&document, &HashEmbedder, &small(), &cancel).unwrap_err();
+    assert_eq!(error.kind(), crate::ErrorKind::Cancelled);
 }

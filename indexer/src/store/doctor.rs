@@ -11,10 +11,11 @@ use super::directory::{MANAGED_FILE, WordsDirectory, is_managed_list};
 use super::index::{META_FILE, VECTORS_DIR, WORDS_DIR};
 use super::lock::WriterLock;
 use super::payload::Payload;
+use super::repair::{Prognosis, prognosis};
 use super::segments::MAX_DEAD_SHARE;
 use super::{Index, copy, fault};
 
-const REINDEX: &str = "delete the collection's folder and index again";
+const REPAIR: &str = "`cairn doctor --repair` saves what is whole";
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -54,6 +55,9 @@ pub struct Diagnosis {
     pub chunks: usize,
     /// What was found, in the order of the examination.
     pub findings: Vec<Finding>,
+    /// What a repair would come to, where something is damaged that it can see to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repair: Option<Prognosis>,
 }
 
 impl Diagnosis {
@@ -92,7 +96,7 @@ impl Diagnosis {
                 // Not damage, and the message says what to do.
                 ErrorKind::Mismatch => "",
                 ErrorKind::Machine => "see to the disk or the permissions and try again",
-                _ => REINDEX,
+                _ => REPAIR,
             };
             self.add(Severity::Error, error.message(), file, advice);
         }
@@ -106,6 +110,16 @@ impl Diagnosis {
 /// `NotFound` when there is no such folder. Everything else is a finding.
 pub fn check(dir: &Path) -> Result<Diagnosis> {
     std::fs::read_dir(dir).map_err(|error| Error::from(error).at(dir))?;
+    let mut found = examine(dir);
+    if !found.is_healthy()
+        && let Ok(Ok(repair)) = catch(|| prognosis(dir))
+    {
+        found.repair = repair;
+    }
+    Ok(found)
+}
+
+fn examine(dir: &Path) -> Diagnosis {
     let mut found = Diagnosis::default();
     if let Some(process) = WriterLock::holder(dir) {
         let who = process.map_or_else(|| "a process".into(), |id| format!("process {id}"));
@@ -119,14 +133,19 @@ pub fn check(dir: &Path) -> Result<Diagnosis> {
     }
     let words = dir.join(WORDS_DIR);
     if !words.join(META_FILE).exists() {
-        let vectors = dir.join(VECTORS_DIR);
-        if std::fs::read_dir(&vectors).is_ok_and(|mut files| files.next().is_some()) {
-            let what = "there are vectors, but the description of the last commit is missing";
-            found.add(Severity::Error, what, Some(words.join(META_FILE)), REINDEX);
+        let holds = |folder: &Path, ending: &str| {
+            let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            files
+                .map(|file| file.file_name())
+                .any(|name| name.to_string_lossy().ends_with(ending))
+        };
+        if holds(&dir.join(VECTORS_DIR), ".vec") || holds(&words, ".store") {
+            let what = "there is data, but the description of the last commit is missing";
+            found.add(Severity::Error, what, Some(words.join(META_FILE)), REPAIR);
         } else {
             found.add(Severity::Note, "nothing has been committed yet", None, "");
         }
-        return Ok(found);
+        return found;
     }
     guarded(&mut found, |found| check_words(&words, found));
     let payload = guarded(&mut found, |_| read_payload(&words)).flatten();
@@ -135,7 +154,7 @@ pub fn check(dir: &Path) -> Result<Diagnosis> {
         check_vectors(&dir.join(VECTORS_DIR), &payload.vectors, &mut found);
         guarded(&mut found, |found| check_documents(dir, &payload, found));
     }
-    Ok(found)
+    found
 }
 
 /// Runs one examination; its error, or its panic over damaged bytes, is a
@@ -152,7 +171,7 @@ fn guarded<T>(
         }
         Err(_) => {
             if found.is_healthy() {
-                found.add(Severity::Error, "the index cannot be read", None, REINDEX);
+                found.add(Severity::Error, "the index cannot be read", None, REPAIR);
             }
             None
         }
@@ -178,7 +197,7 @@ fn check_words(dir: &Path, found: &mut Diagnosis) -> Result<()> {
             true => "the file's checksum is wrong",
             false => "the file is missing",
         };
-        found.add(Severity::Error, what, Some(file), REINDEX);
+        found.add(Severity::Error, what, Some(file), REPAIR);
     }
     Ok(())
 }
@@ -241,7 +260,7 @@ fn check_documents(dir: &Path, payload: &Payload, found: &mut Diagnosis) -> Resu
         .count();
     if broken > 0 {
         let what = format!("{broken} documents cannot be put together from their chunks");
-        found.add(Severity::Error, what, Some(dir.join(WORDS_DIR)), REINDEX);
+        found.add(Severity::Error, what, Some(dir.join(WORDS_DIR)), REPAIR);
     }
     if snapshot.words_are_outdated() {
         let what = "the words were read by another version, which finds fewer spellings";

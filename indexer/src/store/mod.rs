@@ -31,6 +31,7 @@ mod postings;
 #[cfg(test)]
 mod power_tests;
 mod ready;
+pub mod repair;
 mod roots;
 mod schema;
 mod search;

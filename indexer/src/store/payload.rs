@@ -46,7 +46,7 @@ pub(super) struct Payload {
 }
 
 /// That of collections from before there were versions of it.
-fn first_analysis() -> u32 {
+pub(super) fn first_analysis() -> u32 {
     1
 }
 

@@ -66,7 +66,7 @@ impl Ready {
                 ));
             }
             Ok(Cut {
-                pieces: chunk(&document, embedder, settings)?,
+                pieces: chunk(&document, embedder, settings, cancel)?,
                 document,
                 fingerprint,
             })

@@ -11,9 +11,12 @@ use tantivy::schema::{
     TextOptions,
 };
 
-use crate::{Chunk, Document, Metadata};
+use tantivy::TantivyDocument;
+
+use crate::{Chunk, Document, DocumentId, Metadata};
 
 use super::Fingerprint;
+use super::twins::text_hash;
 
 /// Name under which the analyzer of a collection is registered.
 pub(super) const ANALYZER: &str = "cairn";
@@ -122,6 +125,56 @@ pub(super) fn chunk_to_json(chunk: &Chunk) -> serde_json::Result<Vec<u8>> {
 /// Reads what [`chunk_to_json`] wrote.
 pub(super) fn chunk_from_json(json: &[u8]) -> serde_json::Result<Chunk> {
     serde_json::from_slice(json)
+}
+
+/// A chunk as one Tantivy document.
+pub(super) struct ChunkRow<'a> {
+    pub(super) document: DocumentId,
+    /// What is indexed in front of the text.
+    pub(super) context: &'a str,
+    pub(super) chunk: &'a Chunk,
+    /// Of what was embedded.
+    pub(super) hash: &'a [u8; 32],
+    pub(super) vector_id: u64,
+}
+
+impl ChunkRow<'_> {
+    /// The first one of a document is stored with its `record`.
+    pub(super) fn to_stored(
+        &self,
+        fields: Fields,
+        record: Option<Vec<Vec<u8>>>,
+    ) -> serde_json::Result<TantivyDocument> {
+        let chunk = self.chunk;
+        let mut stored = TantivyDocument::new();
+        stored.add_text(fields.body, format!("{}\n{}", self.context, chunk.text));
+        stored.add_bytes(fields.chunk, &chunk_to_json(chunk)?);
+        stored.add_u64(fields.document, self.document.0);
+        stored.add_u64(fields.ordinal, u64::from(chunk.ordinal));
+        stored.add_u64(fields.vector, self.vector_id);
+        stored.add_bytes(fields.hash, self.hash);
+        if let Some(hash) = text_hash(chunk) {
+            stored.add_bytes(fields.hash, &hash);
+        }
+        for part in record.into_iter().flatten() {
+            stored.add_bytes(fields.record, &part);
+        }
+        Ok(stored)
+    }
+}
+
+/// The record of a document without chunks as one Tantivy document.
+pub(super) fn record_row(
+    fields: Fields,
+    document: DocumentId,
+    record: Vec<Vec<u8>>,
+) -> TantivyDocument {
+    let mut stored = TantivyDocument::new();
+    stored.add_u64(fields.document, document.0);
+    for part in record {
+        stored.add_bytes(fields.record, &part);
+    }
+    stored
 }
 
 #[cfg(test)]

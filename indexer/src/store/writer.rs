@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cairn_models::{Cancel, Embedder};
+use tantivy::Term;
 use tantivy::merge_policy::LogMergePolicy;
-use tantivy::{TantivyDocument, Term};
 
 use crate::vectors::{BuildSettings, Segment, SegmentMeta, write_segment};
 use crate::words::ANALYSIS;
@@ -24,9 +24,8 @@ use super::pending::{Hash, Pending};
 use super::plan::{Planner, Prepared, Source};
 use super::postings::PostingsWriter;
 use super::ready::{Ready, Unknown, vectors_of};
-use super::schema::chunk_to_json;
+use super::schema::{ChunkRow, record_row};
 use super::segments::{self, Merge};
-use super::twins::text_hash;
 use super::{Fingerprint, PutReport, Root, Snapshot, fault};
 use crate::chunk::Piece;
 use cairn_files::private;
@@ -239,33 +238,22 @@ impl Writer {
         vector_id: u64,
         record: Option<Vec<Vec<u8>>>,
     ) -> Result<()> {
-        let fields = self.handle.fields;
-        let mut stored = TantivyDocument::new();
-        stored.add_text(fields.body, format!("{context}\n{}", chunk.text));
-        stored.add_bytes(fields.chunk, &chunk_to_json(chunk).map_err(internal)?);
-        stored.add_u64(fields.document, id.0);
-        stored.add_u64(fields.ordinal, u64::from(chunk.ordinal));
-        stored.add_u64(fields.vector, vector_id);
-        stored.add_bytes(fields.hash, hash);
-        if let Some(hash) = text_hash(chunk) {
-            stored.add_bytes(fields.hash, &hash);
-        }
-        for part in record.into_iter().flatten() {
-            stored.add_bytes(fields.record, &part);
-        }
-        self.words.add_document(stored)?;
+        let row = ChunkRow {
+            document: id,
+            context,
+            chunk,
+            hash,
+            vector_id,
+        };
+        let stored = row.to_stored(self.handle.fields, record);
+        self.words.add_document(stored.map_err(internal)?)?;
         Ok(())
     }
 
     /// Hands the record of a document without chunks to Tantivy.
     fn store_record(&self, id: DocumentId, parts: Vec<Vec<u8>>) -> Result<()> {
-        let fields = self.handle.fields;
-        let mut stored = TantivyDocument::new();
-        stored.add_u64(fields.document, id.0);
-        for part in parts {
-            stored.add_bytes(fields.record, &part);
-        }
-        self.words.add_document(stored)?;
+        let row = record_row(self.handle.fields, id, parts);
+        self.words.add_document(row)?;
         Ok(())
     }
 
@@ -506,7 +494,7 @@ fn internal(error: serde_json::Error) -> Error {
     Error::new(ErrorKind::Internal, "a document cannot be stored").because(error)
 }
 
-fn now_ns() -> u64 {
+pub(super) fn now_ns() -> u64 {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

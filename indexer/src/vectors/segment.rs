@@ -274,6 +274,29 @@ impl Segment {
     }
 }
 
+impl SegmentMeta {
+    /// What a commit would remember of the segment `file` in `dir`, told from its header.
+    ///
+    /// # Errors
+    /// `Corrupt` when the header is not whole; `Machine` when the file cannot be read.
+    pub fn of_file(dir: &Path, file: &str) -> Result<Self> {
+        let path = dir.join(file);
+        let opened = File::open(&path).map_err(|error| Error::from(error).at(&path))?;
+        // SAFETY: as in `Segment::open`.
+        #[allow(unsafe_code)]
+        let map = unsafe { Mmap::map(&opened) }.map_err(|e| Error::from(e).at(&path))?;
+        let (layout, checksum) = Layout::decode(&map).map_err(|what| corrupt(&path, &what))?;
+        Ok(Self {
+            file: file.to_owned(),
+            rows: layout.rows as u64,
+            dimension: layout.dimension as u32,
+            kind: layout.kind,
+            bytes: map.len() as u64,
+            checksum,
+        })
+    }
+}
+
 fn corrupt(path: &Path, what: &str) -> Error {
     Error::new(
         ErrorKind::Corrupt,

@@ -19,6 +19,22 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/3.sql"),
 ];
 
+/// SQL that puts right, in a database some of whose rows were lost, what was counted of them
+/// and the rows that there is always one of.
+pub const MEND: &str = "
+    INSERT INTO turn SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM turn);
+    UPDATE jobs SET phase = 0 WHERE phase = 2 AND n IN (
+        SELECT min(n) FROM jobs WHERE ordering_key IS NOT NULL AND phase < 5
+        GROUP BY ordering_key);
+    DELETE FROM counts;
+    INSERT INTO counts SELECT phase, kind, tenant, count(*) FROM jobs GROUP BY 1, 2, 3;
+    DELETE FROM events WHERE n NOT IN (SELECT n FROM jobs);
+    DELETE FROM document_errors WHERE n NOT IN (SELECT n FROM jobs);
+    INSERT OR IGNORE INTO tenants SELECT DISTINCT tenant, 0 FROM jobs WHERE phase = 0;
+    INSERT OR IGNORE INTO lanes SELECT DISTINCT priority, tenant, kind, 0 FROM jobs
+        WHERE phase = 0;
+";
+
 /// The newest format.
 pub(crate) const KNOWN: u32 = MIGRATIONS.len() as u32;
 

@@ -1,9 +1,10 @@
 //! AsciiDoc inside of paragraphs: macros, links, attributes, marks.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use crate::lines::{Words, until};
-use crate::links;
+use crate::{links, work};
 
 /// Characters that have names.
 const NAMED: [(&str, &str); 16] = [
@@ -37,13 +38,20 @@ const SHOWN: [&str; 8] = [
 ];
 /// Macros that show nothing.
 const HIDDEN: [&str; 4] = ["anchor", "icon", "indexterm", "toc"];
-/// Longest value of an attribute, in bytes: a short text cannot unfold to a long one.
+/// Longest value of an attribute, in bytes.
 const MAX_VALUE_BYTES: usize = 1000;
+/// Most bytes that the attributes of a document unfold to, all together: a short text cannot
+/// become a long one. Names beyond that stay as they are.
+const MAX_UNFOLDED_BYTES: usize = 4 << 20;
+/// Longest target of a macro.
+const MAX_TARGET_BYTES: usize = 4096;
 
 /// What the document defines, and the notes that it makes.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     attributes: HashMap<String, String>,
+    /// Bytes that they have unfolded to.
+    unfolded: Cell<usize>,
     pub(super) notes: Vec<String>,
 }
 
@@ -80,6 +88,11 @@ impl Names {
             let (before, tail) = rest.split_at(start);
             let name = until(&tail[1..], "}").map(|(name, _)| name);
             let value = name.and_then(|name| self.get(name));
+            let value = value.filter(|value| {
+                let unfolded = self.unfolded.get() + value.len();
+                self.unfolded.set(unfolded);
+                unfolded <= MAX_UNFOLDED_BYTES
+            });
             match value.zip(name) {
                 Some((_, name)) if before.ends_with('\\') => {
                     out.push_str(&before[..before.len() - 1]);
@@ -104,7 +117,13 @@ impl Names {
     /// The words of a paragraph as a reader sees them.
     pub(super) fn clean(&mut self, text: &str) -> String {
         let text = self.expand(text);
-        Words::read(&text, |rest, words| self.piece(rest, words)).finish("*_#^~", true)
+        self.marked(&text)
+    }
+
+    /// As [`Names::clean`], of text whose attributes are expanded: a value that names itself
+    /// must not be expanded for ever.
+    fn marked(&mut self, text: &str) -> String {
+        Words::read(text, |rest, words| self.piece(rest, words)).finish("*_#^~", true)
     }
 
     /// Reads what begins at the start of `rest`, if it is markup; returns what follows.
@@ -129,9 +148,9 @@ impl Names {
             }
             '\\' => {
                 let next = rest[1..].chars().next()?;
-                let is_escape = next.is_ascii_punctuation() || next.is_alphabetic();
-                let marks = rest[1..].len() - rest[1..].trim_start_matches(next).len();
-                (is_escape && "*_`#^~+<[({".contains(next)).then(|| {
+                "*_`#^~+<[({".contains(next).then(|| {
+                    let marks = rest[1..].len() - rest[1..].trim_start_matches(next).len();
+                    work::add(marks);
                     words.push_literal(&rest[1..1 + marks]);
                     &rest[1 + marks..]
                 })
@@ -182,12 +201,19 @@ impl Names {
     /// A macro, `name:target[text]`, or an address.
     fn named<'a>(&mut self, rest: &'a str, words: &mut Words) -> Option<&'a str> {
         let name_len = rest.find(|c: char| !c.is_ascii_alphanumeric())?;
+        work::add(name_len);
         let (name, tail) = rest.split_at(name_len);
         let tail = tail.strip_prefix(':')?;
         let is_address = tail.starts_with("//");
-        let target_len = tail
-            .find(|c: char| c.is_whitespace() || c == '[')
-            .unwrap_or(tail.len());
+        let ends = |c: char| c.is_whitespace() || c == '[';
+        let head = &tail[..tail.floor_char_boundary(MAX_TARGET_BYTES)];
+        work::add(head.find(ends).unwrap_or(head.len()));
+        let target_len = match head.find(ends) {
+            Some(len) => len,
+            None if head.len() == tail.len() => tail.len(),
+            // Further off than any target is long.
+            None => return None,
+        };
         let (target, after) = tail.split_at(target_len);
         let text = after.strip_prefix('[').and_then(|rest| until(rest, "]"));
         let Some((text, after)) = text else {
@@ -204,7 +230,7 @@ impl Names {
                     "link" => target.to_owned(),
                     _ => format!("{name}:{target}"),
                 };
-                let label = self.clean(label.trim_end_matches('^'));
+                let label = self.marked(label.trim_end_matches('^'));
                 match label.is_empty() {
                     true => words.push_literal(&links::address(&address).unwrap_or(address)),
                     false => {
@@ -219,7 +245,7 @@ impl Names {
             )),
             "footnote" | "footnoteref" => {
                 if !text.is_empty() {
-                    let note = self.clean(text);
+                    let note = self.marked(text);
                     self.notes.push(note);
                 }
                 words.push_literal(&format!("[{}]", self.notes.len()));

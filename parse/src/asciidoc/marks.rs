@@ -1,5 +1,7 @@
 //! What the marks at the start of AsciiDoc's lines stand for.
 
+use crate::work;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Block {
     Comment,
@@ -44,6 +46,7 @@ pub(super) fn end_of(lines: &[&str], at: usize) -> usize {
         lines[at]
     };
     let found = lines[at + 1..].iter().position(|line| *line == fence);
+    work::add(found.unwrap_or(lines.len() - at));
     found.map_or(lines.len(), |found| at + 1 + found)
 }
 

@@ -8,6 +8,8 @@ use crate::lines;
 const MAX_COLUMNS: usize = 500;
 /// Most cells that one mark repeats or spans.
 const MAX_REPEATED: usize = 64;
+/// Longest text of a cell that is repeated, in bytes.
+const MAX_REPEATED_BYTES: usize = 1000;
 
 /// Writes the table whose lines are `inner`; `attributes` stand in brackets above it.
 pub(super) fn write(inner: &[&str], attributes: &str, names: &mut Names, draft: &mut Draft) {
@@ -93,7 +95,8 @@ fn add(cells: &mut [String], text: &str) {
 }
 
 fn finish(cells: &mut Vec<String>, times: usize) {
-    if let Some(last) = cells.last().cloned() {
+    let short = cells.last().filter(|cell| cell.len() <= MAX_REPEATED_BYTES);
+    if let Some(last) = short.cloned() {
         cells.extend(std::iter::repeat_n(last, times.saturating_sub(1)));
     }
 }

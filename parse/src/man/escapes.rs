@@ -1,9 +1,16 @@
 //! What backslashes mean in roff.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
-/// Longest string that a page defines, in bytes: a short page cannot unfold to a long one.
+use crate::lines::until;
+use crate::work;
+
+/// Longest string that a page defines, in bytes.
 const MAX_STRING_BYTES: usize = 200;
+/// Most bytes that the strings of a page unfold to, all together: a short page cannot become
+/// a long one. Strings beyond that are empty.
+const MAX_UNFOLDED_BYTES: usize = 4 << 20;
 /// Most strings of a page.
 const MAX_STRINGS: usize = 500;
 
@@ -84,7 +91,11 @@ const ACCENTS: [(char, &str, &str); 6] = [
 
 /// Strings that a page defines.
 #[derive(Debug, Default)]
-pub(super) struct Strings(HashMap<String, String>);
+pub(super) struct Strings {
+    defined: HashMap<String, String>,
+    /// Bytes that they have unfolded to.
+    unfolded: Cell<usize>,
+}
 
 impl Strings {
     /// `name value`; a quotation mark keeps spaces in front.
@@ -92,8 +103,8 @@ impl Strings {
         let (name, value) = rest.split_once(' ').unwrap_or((rest, ""));
         let value = value.trim_start();
         let value = self.clean(value.strip_prefix('"').unwrap_or(value)).0;
-        if value.len() <= MAX_STRING_BYTES && self.0.len() < MAX_STRINGS {
-            self.0.insert(name.to_owned(), value);
+        if value.len() <= MAX_STRING_BYTES && self.defined.len() < MAX_STRINGS {
+            self.defined.insert(name.to_owned(), value);
         }
     }
 
@@ -104,7 +115,16 @@ impl Strings {
             "Tm" => "™",
             "R" => "®",
             "q" | "dq" => "\"",
-            _ => self.0.get(name).map_or("", String::as_str),
+            _ => {
+                let value = self.defined.get(name).map_or("", String::as_str);
+                let unfolded = self.unfolded.get() + value.len();
+                self.unfolded.set(unfolded);
+                if unfolded <= MAX_UNFOLDED_BYTES {
+                    value
+                } else {
+                    ""
+                }
+            }
         }
     }
 
@@ -113,6 +133,7 @@ impl Strings {
         let mut out = String::with_capacity(line.len());
         let mut rest = line;
         while let Some(at) = rest.find('\\') {
+            work::add(at + 1);
             out.push_str(&rest[..at]);
             rest = &rest[at + 1..];
             let Some(c) = rest.chars().next() else { break };
@@ -190,13 +211,13 @@ fn name_of(rest: &str) -> (&str, &str) {
     rest.split_at(end)
 }
 
-/// What stands between two equal marks.
+/// What stands between two equal marks that are near each other.
 fn quoted(rest: &str) -> (&str, &str) {
     let Some(mark) = rest.chars().next() else {
         return ("", "");
     };
     let inner = &rest[mark.len_utf8()..];
-    inner.split_once(mark).unwrap_or(("", inner))
+    until(inner, mark.encode_utf8(&mut [0; 4])).unwrap_or(("", inner))
 }
 
 fn special(name: &str, out: &mut String) {

@@ -1,6 +1,7 @@
 //! The `mdoc` macros, in which the manuals of BSD are written.
 
 use super::{Mode, Page};
+use crate::work;
 
 /// Whether the page is one of `mdoc`, and the lists that are open.
 #[derive(Debug, Default)]
@@ -24,6 +25,8 @@ impl State {
 
 /// Most lists inside of each other that are told apart.
 const MAX_LISTS: usize = 16;
+/// Longest name of a page, in bytes.
+const MAX_NAME_BYTES: usize = 200;
 
 impl Page<'_> {
     /// Reads a line of `mdoc`; false where the macro is none of it.
@@ -38,11 +41,8 @@ impl Page<'_> {
                 self.draft.fact("date", date);
             }
             "Dt" => {
-                self.name = arguments
-                    .first()
-                    .cloned()
-                    .unwrap_or_default()
-                    .to_lowercase();
+                let name = arguments.first().map(|name| name.to_lowercase());
+                self.name = short(name.unwrap_or_default());
                 self.section = arguments.get(1).cloned().unwrap_or_default();
             }
             "Sh" | "Ss" => {
@@ -175,8 +175,12 @@ impl Page<'_> {
         let mut joined = true;
         let mut flag = false;
         let mut closings: Vec<&str> = Vec::new();
+        let marks = words.iter().rev().take_while(|word| is_mark(word)).count();
+        let last_marks = words.len() - marks;
         let mut at = 0;
+        work::add(words.len());
         while at < words.len() {
+            work::add(1);
             let word = words[at].as_str();
             at += 1;
             let next_is_word = words
@@ -196,7 +200,7 @@ impl Page<'_> {
                 "Nm" => {
                     let named = self.strings.clean(&words[at]).0;
                     if self.in_name || self.name.is_empty() {
-                        self.name.clone_from(&named);
+                        self.name = short(named.clone());
                     }
                     push(&mut out, &named, joined);
                     at += 1;
@@ -273,7 +277,7 @@ impl Page<'_> {
                 }
                 _ if is_mark(word) => {
                     let is_end = word.starts_with(is_closing);
-                    if is_end && words[at..].iter().all(|word| is_mark(word)) {
+                    if is_end && at >= last_marks {
                         while let Some(close) = closings.pop() {
                             out.push_str(close);
                         }
@@ -301,6 +305,13 @@ impl Page<'_> {
         }
         out
     }
+}
+
+/// The name of a page, which is written wherever `Nm` stands, so that a long one would make
+/// a long page of a short file.
+fn short(mut name: String) -> String {
+    name.truncate(name.floor_char_boundary(MAX_NAME_BYTES));
+    name
 }
 
 fn push(out: &mut String, word: &str, joined: bool) {

@@ -1,7 +1,10 @@
 //! Org inside of paragraphs: links, notes, verbatim words, marks.
 
 use crate::lines::{Words, until};
-use crate::links;
+use crate::{links, work};
+
+/// Longest name of a way to an address, with what follows it.
+const MAX_SCHEME_BYTES: usize = 32;
 
 /// The words of a paragraph as a reader sees them.
 pub(super) fn clean(text: &str) -> String {
@@ -43,9 +46,17 @@ fn piece<'a>(rest: &'a str, words: &mut Words) -> Option<&'a str> {
             Some(after)
         }
         'h' | 'm' | 'f' if words.at_word_start() => {
+            // The scheme first: a word that is none must not be read to the end of a line.
+            let head = &rest[..rest.floor_char_boundary(MAX_SCHEME_BYTES)];
+            let scheme = head.find("://")?;
+            let is_scheme = |c: char| c.is_ascii_alphanumeric() || "+.-".contains(c);
+            if !head[..scheme].chars().all(is_scheme) {
+                return None;
+            }
             let end = rest
                 .find(|c: char| c.is_whitespace() || "<>[]\"'".contains(c))
                 .unwrap_or(rest.len());
+            work::add(end);
             let address = rest[..end].trim_end_matches(|c: char| ".,;:!?)".contains(c));
             if !address.contains("://") {
                 return None;

@@ -3,12 +3,14 @@
 
 mod inline;
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::Value;
 
 use super::draft::Draft;
 use super::format::Format;
 use super::lines::{code, indent_of, item, paragraph, table};
-use super::{Source, front_matter, html};
+use super::{Source, front_matter, html, work};
 use crate::Result;
 use inline::clean;
 
@@ -28,6 +30,8 @@ pub(super) const FORMAT: Format = Format {
 
 /// Left out parts that are named.
 const MAX_WARNINGS: usize = 20;
+/// Most lines of a drawer.
+const MAX_DRAWER_LINES: usize = 1000;
 
 fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
     let text = source.text();
@@ -35,8 +39,9 @@ fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
     let mut reader = Reader {
         lines: &lines,
         draft,
+        ends: Ends::of(&lines),
         lists: Vec::new(),
-        states: Vec::new(),
+        states: HashSet::new(),
         tags: Vec::new(),
         warnings: 0,
     };
@@ -49,10 +54,11 @@ fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
 struct Reader<'a> {
     lines: &'a [&'a str],
     draft: &'a mut Draft,
+    ends: Ends,
     /// Indents of the open lists.
     lists: Vec<usize>,
     /// Keywords of headings that the file names beside the usual ones.
-    states: Vec<&'a str>,
+    states: HashSet<&'a str>,
     /// Tags of the whole file.
     tags: Vec<&'a str>,
     warnings: usize,
@@ -135,7 +141,9 @@ impl<'a> Reader<'a> {
 
     fn end_while(&self, at: usize, is_part: impl Fn(&str) -> bool) -> usize {
         let rest = self.lines[at..].iter();
-        at + rest.take_while(|line| is_part(line.trim_start())).count()
+        let count = rest.take_while(|line| is_part(line.trim_start())).count();
+        work::add(count);
+        at + count
     }
 
     fn heading(&mut self, level: usize, title: &str) {
@@ -209,11 +217,8 @@ impl<'a> Reader<'a> {
 
     /// `#+begin_src` to `#+end_src`.
     fn block(&mut self, at: usize, kind: &str) -> usize {
-        let end_mark = format!("#+end_{kind}");
-        let is_end = |line: &&str| line.trim_start().eq_ignore_ascii_case(&end_mark);
-        let end = self.lines[at + 1..].iter().position(is_end);
         // What is never closed is no block.
-        let Some(end) = end.map(|end| at + 1 + end) else {
+        let Some(end) = self.ends.of_block(kind, at) else {
             return at + 1;
         };
         let inner = &self.lines[at + 1..end];
@@ -248,9 +253,8 @@ impl<'a> Reader<'a> {
 
     /// A drawer: what programs keep in it is no text.
     fn drawer(&mut self, at: usize, name: &str) -> usize {
-        let is_end = |line: &&str| line.trim().eq_ignore_ascii_case(":end:");
-        let end = self.lines[at + 1..].iter().take(1000).position(is_end);
-        let Some(end) = end.map(|end| at + 1 + end) else {
+        let end = self.ends.of_drawer(at);
+        let Some(end) = end.filter(|end| end - at <= MAX_DRAWER_LINES) else {
             paragraph(self.draft, &clean(self.lines[at]));
             return at + 1;
         };
@@ -331,6 +335,7 @@ impl<'a> Reader<'a> {
         let mut whole = text.trim().to_owned();
         let mut end = at + 1;
         while let Some(line) = self.lines.get(end) {
+            work::add(line.len());
             let bare = line.trim_start();
             let stops = bare.is_empty()
                 || heading(line).is_some()
@@ -360,6 +365,56 @@ impl<'a> Reader<'a> {
     }
 }
 
+const END_MARK: &str = "#+end_";
+
+/// Where blocks and drawers end, found in one pass: what never closes must not be looked for
+/// once more at each beginning.
+struct Ends {
+    /// Lines by the kind of block, in small letters.
+    blocks: HashMap<String, Vec<usize>>,
+    drawers: Vec<usize>,
+}
+
+impl Ends {
+    fn of(lines: &[&str]) -> Self {
+        let mut ends = Self {
+            blocks: HashMap::new(),
+            drawers: Vec::new(),
+        };
+        work::add(lines.len());
+        for (at, line) in lines.iter().enumerate() {
+            let bare = line.trim_start();
+            if bare.eq_ignore_ascii_case(":end:") {
+                ends.drawers.push(at);
+            } else if let Some((mark, kind)) = bare.split_at_checked(END_MARK.len())
+                && mark.eq_ignore_ascii_case(END_MARK)
+            {
+                let kind = kind.to_ascii_lowercase();
+                ends.blocks.entry(kind).or_default().push(at);
+            }
+        }
+        ends
+    }
+
+    /// The end of the block of this kind that begins at `at`.
+    fn of_block(&self, kind: &str, at: usize) -> Option<usize> {
+        next(self.blocks.get(kind)?, at)
+    }
+
+    /// The end of the drawer that begins at `at`.
+    fn of_drawer(&self, at: usize) -> Option<usize> {
+        next(&self.drawers, at)
+    }
+}
+
+/// The first of the ascending `lines` behind `at`.
+fn next(lines: &[usize], at: usize) -> Option<usize> {
+    work::add(1);
+    lines
+        .get(lines.partition_point(|line| *line <= at))
+        .copied()
+}
+
 /// Level and title.
 fn heading(line: &str) -> Option<(usize, &str)> {
     let level = line.len() - line.trim_start_matches('*').len();
@@ -385,9 +440,9 @@ fn split_tags(title: &str) -> (&str, &str) {
 }
 
 /// A title without its priority, `[#A]`, which may follow a keyword.
-fn priority(title: &str, states: &[&str]) -> String {
+fn priority(title: &str, states: &HashSet<&str>) -> String {
     let word = title.split(' ').next().unwrap_or_default();
-    let is_state = matches!(word, "TODO" | "DONE") || states.contains(&word);
+    let is_state = matches!(word, "TODO" | "DONE") || states.contains(word);
     let (state, rest) = match is_state {
         true => title.split_at(word.len()),
         false => ("", title),

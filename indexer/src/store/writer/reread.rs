@@ -1,7 +1,7 @@
 //! Reads the words of a collection again that another version of the analysis read:
 //! from the stored chunks, so that nothing is parsed or embedded.
 
-use crate::chunk::context;
+use crate::chunk::{again, context};
 use crate::words::ANALYSIS;
 use crate::{DocumentId, Error, ErrorKind, Result};
 
@@ -40,7 +40,7 @@ impl Writer {
         let mut covered = 0;
         for at in table.chunks(document).map(ChunkRef) {
             let chunk = base.stored_chunk(at)?;
-            let own = covered_from(&chunk.text, chunk.span.start, covered);
+            let own = again::own(&chunk.text, chunk.span.start, covered);
             let context = if self.shared.settings.context {
                 let columns = chunk.columns.as_deref();
                 context(&record.title, &chunk.heading_path, columns, own)
@@ -57,11 +57,6 @@ impl Writer {
             None => Ok(()),
         }
     }
-}
-
-/// What a chunk says that those before it do not: it may begin inside of them.
-fn covered_from(text: &str, start: usize, covered: usize) -> &str {
-    text.get(covered.saturating_sub(start)..).unwrap_or(text)
 }
 
 fn hash_of(hex: &str, id: DocumentId) -> Result<Hash> {

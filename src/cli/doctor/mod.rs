@@ -1,7 +1,11 @@
 //! `cairn doctor`: what is wrong with this installation, and what to do.
 
+mod databases;
+mod repair;
+
 use std::path::Path;
 
+use cairn_files::private;
 use cairn_indexer::doctor;
 use cairn_models::{Hub, State};
 use serde::Serialize;
@@ -41,14 +45,27 @@ struct Diagnosis {
     findings: Vec<Finding>,
 }
 
+/// What to do beside looking.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Save what is whole of damaged collections and databases; without it, doctor says what
+    /// that would keep and lose
+    #[arg(long)]
+    repair: bool,
+}
+
 /// Looks at everything; fails when there is an error among the findings.
-pub(super) fn run(context: &Context) -> anyhow::Result<Outcome> {
+pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
     let mut findings = Vec::new();
+    let engine = Engine::new(&context.config, None, None)?;
+    if args.repair {
+        repair::run(context, &engine, &mut findings)?;
+    }
     check_configuration(context, &mut findings);
     check_data_folder(&context.config.storage.data_dir, &mut findings);
-    check_databases(&context.config.storage.data_dir, &mut findings);
+    databases::check(&context.config.storage.data_dir, &mut findings);
     check_keys(&context.config.storage.data_dir, &mut findings);
-    check_collections(context, &mut findings)?;
+    check_collections(&engine, &mut findings)?;
     check_device(context, &mut findings);
     check_models(context, &Hub::new(None)?, &mut findings);
     let ok = findings
@@ -103,33 +120,16 @@ fn check_data_folder(folder: &Path, findings: &mut Vec<Finding>) {
         );
         return;
     }
+    if private::is_read_only(folder) {
+        let message = "cannot be written; what is there can be searched, and nothing be changed";
+        note(findings, Severity::Warning, &subject, message);
+        return;
+    }
     match tempfile::tempfile_in(folder) {
         Ok(_) => note(findings, Severity::Ok, &subject, "can be written"),
         Err(error) => {
             let message = format!("cannot be written ({error}); check its owner and free space");
             note(findings, Severity::Error, &subject, message);
-        }
-    }
-}
-
-/// Keys, ledger and cached answers.
-fn check_databases(folder: &Path, findings: &mut Vec<Finding>) {
-    for checked in cairn_gateway::check_databases(folder) {
-        let subject = format!("database {}", checked.file.display());
-        match (checked.fault, checked.is_cache) {
-            (None, _) => note(findings, Severity::Ok, &subject, "all of it was read"),
-            (Some(fault), true) => {
-                let message =
-                    format!("damaged ({fault}); delete the file, it holds cached answers only");
-                note(findings, Severity::Error, &subject, message);
-            }
-            (Some(fault), false) => {
-                let message = format!(
-                    "damaged ({fault}); stop the service and restore a backup \
-                     (`cairn restore`): it holds the keys and the ledger"
-                );
-                note(findings, Severity::Error, &subject, message);
-            }
         }
     }
 }
@@ -164,8 +164,7 @@ fn check_keys(data_dir: &Path, findings: &mut Vec<Finding>) {
     note(findings, severity, "API keys", message);
 }
 
-fn check_collections(context: &Context, findings: &mut Vec<Finding>) -> anyhow::Result<()> {
-    let engine = Engine::new(&context.config, None, None)?;
+fn check_collections(engine: &Engine, findings: &mut Vec<Finding>) -> anyhow::Result<()> {
     for name in engine.collections()? {
         let subject = format!("collection {name}");
         let diagnosis = doctor::check(&engine.collection_folder(&name)?)?;
@@ -184,6 +183,13 @@ fn check_collections(context: &Context, findings: &mut Vec<Finding>) -> anyhow::
             }
             note(findings, severity, &subject, message);
         }
+        if let Some(outcome) = &diagnosis.repair {
+            let message = format!(
+                "`cairn doctor --repair` would come to this: {}",
+                repair::describe(outcome, false)
+            );
+            note(findings, Severity::Warning, &subject, message);
+        }
         if diagnosis.is_healthy() {
             let message = format!(
                 "{} in {}, generation {}: all were read",
@@ -192,7 +198,7 @@ fn check_collections(context: &Context, findings: &mut Vec<Finding>) -> anyhow::
                 diagnosis.generation,
             );
             note(findings, Severity::Ok, &subject, message);
-            check_settings(&engine, &name, &subject, findings);
+            check_settings(engine, &name, &subject, findings);
         }
     }
     Ok(())
