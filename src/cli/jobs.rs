@@ -232,7 +232,7 @@ async fn show(context: &Context, queue: &dyn Queue, id: JobId) -> anyhow::Result
     let mut fact = |name: &str, value: String| {
         text.push_str(&format!("  {name:<11}{}\n", printable(&value)));
     };
-    fact("about", about(&job));
+    fact("about", about(&job.payload));
     if let Some(stage) = &job.stage {
         fact("stage", format!("{stage}, {}", fraction(&job)));
     }
