@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use cairn_files::private;
@@ -30,6 +31,11 @@ const FILES_IN_TIER: usize = 4;
 const MAX_DEAD_SHARE: f64 = 0.3;
 
 const LOCK_FILE: &str = "lock";
+
+/// A child process, such as one that parses, holds the locks of its parent for a moment,
+/// until it runs its own program: so long a lock is waited for.
+const A_CHILD_STARTS: Duration = Duration::from_millis(200);
+const BETWEEN_TRIES: Duration = Duration::from_millis(5);
 
 /// The stored states of one collection, as one model packs them. Calls from several
 /// threads and processes are safe.
@@ -219,10 +225,16 @@ impl States {
             .truncate(false)
             .open(&path)
             .map_err(|error| Error::from(error).at(&path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(file)),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(Error::from(error).at(&path)),
+        let begun = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(file)),
+                Err(TryLockError::WouldBlock) if begun.elapsed() < A_CHILD_STARTS => {
+                    std::thread::sleep(BETWEEN_TRIES);
+                }
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(Error::from(error).at(&path)),
+            }
         }
     }
 
