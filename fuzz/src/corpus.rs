@@ -7,7 +7,7 @@ use std::path::Path;
 /// it: what a kill or a slow line leaves.
 ///
 /// # Panics
-/// When the body panics; when there is no corpus.
+/// If the body panics or the corpus is missing.
 pub fn run(fuzz: &Path, target: &str, body: impl Fn(&[u8]) + RefUnwindSafe) {
     let folder = fuzz.join("corpus").join(target);
     let files = std::fs::read_dir(&folder)

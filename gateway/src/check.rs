@@ -6,7 +6,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::accounts::database::{FILE as ACCOUNTS, open_immutable};
 use crate::cache::FILE as CACHE;
-use crate::salvage::{Salvage, SalvageError, salvage};
+use crate::salvage::{Salvage, SalvageError, salvage, with_end};
 
 /// Most faults of one file that are told.
 const MAX_FAULTS: usize = 5;
@@ -45,7 +45,7 @@ pub fn check_databases(folder: &Path) -> Vec<DatabaseCheck> {
         .collect()
 }
 
-/// Reads the database `file` from end to end and changes nothing; none where there is none.
+/// Reads the database `file` from end to end and changes nothing; `None` if it does not exist.
 pub fn check_database(file: &Path, kind: DatabaseKind) -> Option<DatabaseCheck> {
     file.is_file().then(|| DatabaseCheck {
         file: file.to_owned(),
@@ -62,7 +62,7 @@ pub fn check_database(file: &Path, kind: DatabaseKind) -> Option<DatabaseCheck> 
 const MEND_ACCOUNTS: &str =
     "INSERT INTO key_changes SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM key_changes);";
 
-/// Puts the damaged databases of the gateway in `folder` together anew; that of cached
+/// Rebuilds the damaged databases of the gateway in `folder`; that of cached
 /// answers is deleted. What was done with each.
 pub fn mend_databases(folder: &Path) -> Vec<(PathBuf, Result<Option<Salvage>, SalvageError>)> {
     let damaged = check_databases(folder).into_iter();
@@ -81,9 +81,7 @@ pub fn mend_databases(folder: &Path) -> Vec<(PathBuf, Result<Option<Salvage>, Sa
 /// Removes a database and its log.
 fn remove(file: &Path) -> Result<(), SalvageError> {
     for end in ["-wal", "-shm", ""] {
-        let mut path = file.as_os_str().to_owned();
-        path.push(end);
-        match std::fs::remove_file(&path) {
+        match std::fs::remove_file(with_end(file, end)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }

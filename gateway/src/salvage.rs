@@ -24,7 +24,7 @@ pub struct SavedTable {
     pub whole: bool,
 }
 
-/// A database that was put together anew.
+/// A database that was rebuilt.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Salvage {
     /// Its tables, as they were made.
@@ -50,7 +50,7 @@ pub enum SalvageError {
     Database(#[from] rusqlite::Error),
 }
 
-/// Puts the database `file` together anew from the rows that can be read. `mend` is SQL that
+/// Rebuilds the database `file` from the rows that can be read. `mend` is SQL that
 /// runs in the new one before its triggers are made, for rows that others rely on.
 ///
 /// A kill at any moment leaves the old file or the new one.
@@ -92,7 +92,7 @@ pub fn salvage(file: &Path, mend: &str) -> Result<Salvage, SalvageError> {
     Ok(Salvage { tables, kept })
 }
 
-/// Opens the file if nobody else has it open, and keeps others out.
+/// Opens the file for this process alone, unless another one has it open.
 fn open_alone(file: &Path) -> Result<Connection, SalvageError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let old = Connection::open_with_flags(file, flags).map_err(|_| SalvageError::Nothing)?;
@@ -121,7 +121,8 @@ fn close(connection: Connection) -> Result<(), SalvageError> {
     connection.close().map_err(|(_, error)| error.into())
 }
 
-fn with_end(file: &Path, end: &str) -> PathBuf {
+/// The file beside `file` whose name ends so, such as its log.
+pub(crate) fn with_end(file: &Path, end: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(end);
     name.into()

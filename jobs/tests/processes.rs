@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use cairn_jobs::{Claim, Error, FILE, NewJob, Options, Queue, SqliteQueue, State};
 use serde_json::{Value, json};
 
+use crate::work;
+
 fn job() -> NewJob {
     NewJob::new("test", json!(1))
 }
@@ -35,24 +37,7 @@ async fn two_owners_never_take_the_same_job() {
     let folder = tempfile::tempdir().unwrap();
     let (one, two) = (open(folder.path()).await, open(folder.path()).await);
     one.submit(vec![job(); 200]).await.unwrap();
-    let work = async |queue: &SqliteQueue| {
-        let mut done = Vec::new();
-        loop {
-            let claim = Claim {
-                limit: 3,
-                ..Claim::one("w")
-            };
-            let leases = queue.claim(claim).await.unwrap();
-            if leases.is_empty() {
-                return done;
-            }
-            for lease in leases {
-                queue.complete(lease.token, Value::Null).await.unwrap();
-                done.push(lease.token.job);
-            }
-        }
-    };
-    let (mut all, others) = tokio::join!(work(&one), work(&two));
+    let (mut all, others) = tokio::join!(work(&one, "w", 3), work(&two, "w", 3));
     all.extend(others);
     all.sort();
     let count = all.len();

@@ -152,9 +152,9 @@ pub trait LateInteraction: Send + Sync {
 /// How much of the machine a call may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effort {
-    /// One core: somebody else is served meanwhile.
+    /// One core, so that others are served meanwhile.
     OneCore,
-    /// All that the model was given: somebody waits for it.
+    /// All cores that the model was given.
     Full,
 }
 

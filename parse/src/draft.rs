@@ -21,7 +21,7 @@ use crate::{Error, ErrorKind, Result};
 const MAX_NEWLINES: usize = 3;
 /// Longest heading or title, in characters; more is not a heading.
 const MAX_HEADING_CHARS: usize = 200;
-/// Most warnings of one document: nobody reads more.
+/// Most warnings of one document: more would not be read.
 const MAX_WARNINGS: usize = 1000;
 /// Deepest level of a section.
 const MAX_LEVEL: u8 = 12;

@@ -20,7 +20,7 @@ fn every_parser_keeps_its_promises_over_its_corpus() {
     }
 }
 
-/// A target without a corpus or a line in the manifest would be run by nobody.
+/// A target without a corpus or a line in the manifest would never run.
 #[test]
 fn every_target_has_a_program_and_a_corpus() {
     let manifest = std::fs::read_to_string(fuzz().join("Cargo.toml")).unwrap();

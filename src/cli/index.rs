@@ -81,7 +81,6 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
         bar.clear();
         indexing::print(context, &report)?;
         if !report.cancelled {
-            index.refresh()?;
             read_ahead(context, &engine, collection, &cancel)?;
         }
         return Ok(outcome(&report));

@@ -1,7 +1,7 @@
 //! What a folder run tells its job.
 
 use cairn_indexer::{Phase, RunProgress, RunReport, RunState};
-use cairn_jobs::{DocumentError, Progress};
+use cairn_jobs::Progress;
 use serde_json::{Value, json};
 
 use super::task::{Stop, Task};
@@ -35,11 +35,7 @@ impl RunProgress for Shown<'_> {
 /// folder asks first.
 pub(super) fn outcome(run: RunReport, task: &Task) -> Result<Value, Stop> {
     for failure in &run.failed {
-        task.error(DocumentError {
-            document: failure.path.clone(),
-            stage: Some("index".into()),
-            message: failure.message.clone(),
-        });
+        task.document_failed(&failure.path, "index", failure.message.clone());
     }
     if run.cancelled {
         return Err(Stop::Cancelled);

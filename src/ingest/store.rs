@@ -1,16 +1,11 @@
 //! Parsing and writing single documents for jobs.
 
-use std::time::Duration;
-
 use cairn_indexer::{Document, DocumentId, ParseInput};
 use serde_json::{Value, json};
 
 use super::kinds::Marks;
-use super::task::{Stop, Task};
+use super::task::{LOCK_PATIENCE, Stop, Task};
 use super::{Payload, bounds};
-
-/// How long a document waits for another writer before its job is put back.
-const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Parses a document.
 ///

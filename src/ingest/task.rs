@@ -14,6 +14,9 @@ use tokio::runtime::Handle;
 use super::Payload;
 use super::fetch::Fetcher;
 
+/// How long a job waits for another writer before it is put back.
+pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+
 /// What jobs work with.
 #[derive(Clone)]
 pub(crate) struct Tools {
@@ -159,9 +162,13 @@ impl Task {
         self.lock().progress = Some(progress);
     }
 
-    /// Says that a document failed.
-    pub(crate) fn error(&self, error: DocumentError) {
-        self.lock().errors.push(error);
+    /// Says that a document failed, in which stage, and why.
+    pub(crate) fn document_failed(&self, document: &str, stage: &str, message: String) {
+        self.lock().errors.push(DocumentError {
+            document: document.to_owned(),
+            stage: Some(stage.to_owned()),
+            message,
+        });
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Update> {

@@ -1,4 +1,4 @@
-//! Reads chunks before anybody asks: what the re-ranker reads of a passage does not depend
+//! Reads chunks ahead of questions: what the re-ranker reads of a passage does not depend
 //! on the question, so it is read once and stored, and questions compare.
 
 use std::collections::BTreeMap;
@@ -101,30 +101,8 @@ impl Engine {
         self.passage_reader().is_some()
     }
 
-    /// How many chunks of the collection `name` are read, if they are to be. Opens the
-    /// collection, so it may block.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Engine::collection`].
-    pub fn read_so_far(&self, name: &str) -> Result<Option<ReadAhead>, SearchError> {
-        let Some(model) = self.passage_reader() else {
-            return Ok(None);
-        };
-        let index = self.collection(name)?;
-        let snapshot = index.snapshot();
-        let states = index.states(&snapshot, model.states_id());
-        Ok(states.map(|states| {
-            let chunks = snapshot.by_vector_id();
-            ReadAhead {
-                read: chunks.len() - missing(&states, &chunks).len(),
-                chunks: chunks.len(),
-            }
-        }))
-    }
-
     /// The re-ranker, if it reads passages alone and what it reads is to be stored.
-    fn passage_reader(&self) -> Option<&dyn LateInteraction> {
+    pub(super) fn passage_reader(&self) -> Option<&dyn LateInteraction> {
         let model = self.reranker()?.late_interaction()?;
         self.stores_states().then_some(model)
     }
@@ -135,7 +113,7 @@ fn find(chunks: &[(u64, ChunkRef)], id: u64) -> Option<ChunkRef> {
     Some(chunks[at].1)
 }
 
-fn missing(states: &States, chunks: &[(u64, ChunkRef)]) -> Vec<(u64, ChunkRef)> {
+pub(super) fn missing(states: &States, chunks: &[(u64, ChunkRef)]) -> Vec<(u64, ChunkRef)> {
     let missing = states.missing(chunks.iter().map(|(id, _)| *id));
     let with_chunk = |id| find(chunks, id).map(|chunk| (id, chunk));
     missing.into_iter().filter_map(with_chunk).collect()

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use cairn_indexer::{Scored, Selection, Snapshot};
+use cairn_indexer::{Index, Scored, Selection, Snapshot};
 use cairn_models::{Cancel, ErrorKind};
 
 use super::api::SearchRequest;
@@ -20,6 +20,7 @@ pub(super) struct Search<'a> {
     pub(super) parts: &'a Parts,
     pub(super) request: &'a SearchRequest,
     pub(super) question: &'a str,
+    pub(super) index: &'a Index,
     pub(super) snapshot: &'a Snapshot,
     pub(super) selection: Option<Selection>,
     pub(super) cancel: &'a Cancel,

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use cairn_indexer::States;
 use cairn_models::{Cancel, ErrorKind, MIN_READABLE_SHARE, Reranker};
 
 use super::windows::{self, Terms};
@@ -55,6 +56,20 @@ impl<'a> Passage<'a> {
             Self::Text { title, text } => Some((title, text)),
         }
     }
+}
+
+/// The stored states of the candidates that are judged, which have these vector ids in fused
+/// order; of the first `reads`, those without states are to be read. Beyond, the first one
+/// without states ends it: what is judged must be a whole head of the list.
+pub fn judged(
+    states: Option<&States>,
+    vector_ids: impl Iterator<Item = u64>,
+    reads: usize,
+) -> Vec<Option<Vec<u8>>> {
+    let stored = vector_ids.map(|id| states.and_then(|states| states.get(id)));
+    let is_judged = |(at, states): &(usize, Option<_>)| *at < reads || states.is_some();
+    let judged = stored.enumerate().take_while(is_judged);
+    judged.map(|(_, states)| states).collect()
 }
 
 /// What the re-ranker said.

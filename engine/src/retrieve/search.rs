@@ -1,10 +1,9 @@
 //! One search through its stages: select, find, fuse, re-rank, and the sources
 //! to cite.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cairn_indexer::{ChunkRef, States, StoredChunk};
+use cairn_indexer::{ChunkRef, StoredChunk};
 use cairn_models::{Cancel, Reranker};
 
 use super::ahead::read_under;
@@ -44,12 +43,14 @@ pub(super) fn run(
     let start = Instant::now();
     question::check_limits(request)?;
     let question = question::clean(&request.query, parts.max_query_bytes)?;
-    let snapshot = parts.collections.get(&request.collection)?.snapshot();
+    let index = parts.collections.get(&request.collection)?;
+    let snapshot = index.snapshot();
     let selection = snapshot.select(request.filter.as_ref(), &request.access)?;
     let search = Search {
         parts,
         request,
         question: &question,
+        index: &index,
         snapshot: &snapshot,
         selection,
         cancel,
@@ -109,41 +110,28 @@ impl Search<'_> {
     }
 
     /// What the first candidates are judged by: the states of those that were read before,
-    /// the texts of the others. Beyond the depth to which texts are read, the first
-    /// candidate without states ends it: what is judged must be a whole head of the list.
+    /// the texts of the others.
     fn material(
         &self,
         candidates: &[Candidate],
         reranker: &dyn Reranker,
     ) -> Result<Vec<Material>, SearchError> {
         let (reads, compares) = self.depths();
-        let stored = self.stored_states(reranker)?;
-        let mut material = Vec::with_capacity(compares.min(candidates.len()));
-        for (at, candidate) in candidates.iter().take(compares).enumerate() {
-            let vector_id = self.snapshot.vector_id(candidate.chunk);
-            let states = stored.as_ref().and_then(|stored| stored.get(vector_id));
-            material.push(match states {
-                Some(states) => Material::States(states),
-                None if at < reads => {
-                    let chunk = self.snapshot.chunk(candidate.chunk)?;
-                    let title = read_under(&chunk);
-                    Material::Chunk(Box::new(chunk), title)
-                }
-                None => break,
-            });
-        }
-        Ok(material)
-    }
-
-    fn stored_states(&self, reranker: &dyn Reranker) -> Result<Option<Arc<States>>, SearchError> {
-        let Some(model) = reranker
-            .late_interaction()
-            .filter(|_| self.parts.options.rerank.store)
-        else {
-            return Ok(None);
+        let model = reranker.late_interaction();
+        let model = model.filter(|_| self.parts.options.rerank.store);
+        let states = model.and_then(|model| self.index.states(self.snapshot, model.states_id()));
+        let first = candidates.iter().take(compares);
+        let ids = first.map(|candidate| self.snapshot.vector_id(candidate.chunk));
+        let judged = rerank::judged(states.as_deref(), ids, reads).into_iter();
+        let material = |(states, candidate): (Option<Vec<u8>>, &Candidate)| match states {
+            Some(states) => Ok(Material::States(states)),
+            None => {
+                let chunk = self.snapshot.chunk(candidate.chunk)?;
+                let title = read_under(&chunk);
+                Ok(Material::Chunk(Box::new(chunk), title))
+            }
         };
-        let index = self.parts.collections.get(&self.request.collection)?;
-        Ok(index.states(self.snapshot, model.states_id()))
+        judged.zip(candidates).map(material).collect()
     }
 
     /// Lets the re-ranker read the best candidates, and orders them anew; `shares` is

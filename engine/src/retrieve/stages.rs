@@ -8,7 +8,7 @@ use super::error::SearchError;
 pub use super::lists::fuse_lists;
 use super::question;
 use super::rerank::{self, is_number};
-pub use super::rerank::{Passage, Verdict};
+pub use super::rerank::{Passage, Verdict, judged};
 
 /// The question as the searches see it; of any length.
 pub fn clean(query: &str) -> Result<String, SearchError> {

@@ -106,7 +106,7 @@ pub(super) fn open_read_only(folder: &Path) -> Result<Connection, AccountsError>
     }
 }
 
-/// Opens a database where nothing can be written: nobody changes it, so no locks are needed,
+/// Opens a database on read-only storage: it cannot change, so it needs no locks,
 /// for which there would have to be files. Its log is not looked at.
 pub(crate) fn open_immutable(path: &Path) -> rusqlite::Result<Connection> {
     let mut address = String::from("file:");

@@ -16,12 +16,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use cairn_files::private;
 
 use self::segment::{Owner, SUFFIX, Segment, Unusable};
+use crate::store::lock;
 use crate::{Error, ErrorKind, Result};
 
 /// As many files of about one size are merged.
@@ -35,7 +36,6 @@ const LOCK_FILE: &str = "lock";
 /// A child process, such as one that parses, holds the locks of its parent for a moment,
 /// until it runs its own program: so long a lock is waited for.
 const A_CHILD_STARTS: Duration = Duration::from_millis(200);
-const BETWEEN_TRIES: Duration = Duration::from_millis(5);
 
 /// The stored states of one collection, as one model packs them. Calls from several
 /// threads and processes are safe.
@@ -121,17 +121,6 @@ impl States {
         let segments = self.segments.load();
         let is_stored = |id: &u64| segments.iter().any(|segment| segment.contains(*id));
         vector_ids.filter(|id| !is_stored(id)).collect()
-    }
-
-    /// How many rows are stored, dead ones among them.
-    pub fn len(&self) -> usize {
-        let segments = self.segments.load();
-        segments.iter().map(|segment| segment.ids().len()).sum()
-    }
-
-    /// Whether nothing is stored.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// The right to add, which one process has at a time; `None` if another has it, or the
@@ -225,16 +214,17 @@ impl States {
             .truncate(false)
             .open(&path)
             .map_err(|error| Error::from(error).at(&path))?;
-        let begun = Instant::now();
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Some(file)),
-                Err(TryLockError::WouldBlock) if begun.elapsed() < A_CHILD_STARTS => {
-                    std::thread::sleep(BETWEEN_TRIES);
-                }
-                Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(error)) => return Err(Error::from(error).at(&path)),
+        let taken = lock::wait(A_CHILD_STARTS, || match file.try_lock() {
+            Ok(()) => Ok(()),
+            Err(TryLockError::WouldBlock) => {
+                let message = "another process stores states";
+                Err(Error::new(ErrorKind::Locked, message).at(&path))
             }
+            Err(TryLockError::Error(error)) => Err(Error::from(error).at(&path)),
+        });
+        match taken {
+            Err(error) if error.kind() == ErrorKind::Locked => Ok(None),
+            taken => taken.map(|()| Some(file)),
         }
     }
 

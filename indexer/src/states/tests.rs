@@ -8,6 +8,18 @@ fn states(dir: &Path) -> States {
     States::open(dir.to_owned(), 7, "model a")
 }
 
+impl States {
+    /// How many rows are stored, dead ones among them.
+    fn len(&self) -> usize {
+        let segments = self.segments.load();
+        segments.iter().map(|segment| segment.ids().len()).sum()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 fn row(id: u64) -> Vec<u8> {
     (0..id % 50).map(|at| (id * 31 + at) as u8).collect()
 }

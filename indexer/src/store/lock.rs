@@ -17,7 +17,7 @@ const A_LOOK: Duration = Duration::from_millis(50);
 const BETWEEN_TRIES: Duration = Duration::from_millis(5);
 
 /// Calls `take` until it gives anything but `Locked`, for as long as `most`.
-pub(super) fn wait<T>(most: Duration, mut take: impl FnMut() -> Result<T>) -> Result<T> {
+pub(crate) fn wait<T>(most: Duration, mut take: impl FnMut() -> Result<T>) -> Result<T> {
     let begun = Instant::now();
     loop {
         match take() {

@@ -23,7 +23,7 @@ mod fault;
 #[cfg(test)]
 mod frozen_tests;
 mod index;
-mod lock;
+pub(crate) mod lock;
 mod payload;
 mod pending;
 mod plan;

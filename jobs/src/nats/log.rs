@@ -24,7 +24,7 @@ use crate::options::Options;
 use crate::sqlite::journal::{Journal, Verdict};
 use crate::sqlite::open;
 
-/// How often to look at the log although nobody told of news.
+/// How often to look at the log without being notified.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long to leave a server in peace that did not answer.
 const REST: Duration = Duration::from_millis(500);

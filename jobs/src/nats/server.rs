@@ -1,4 +1,4 @@
-//! What is asked of the NATS server: to append to the log if nobody came before, and to read it.
+//! What is asked of the NATS server: to append to the log at an expected position, and to read it.
 //!
 //! Both go past consumers. An append is a publication with the sequence number that it expects
 //! to follow, and is tried until it is known what became of it. A read is a direct get of many
@@ -259,7 +259,7 @@ impl Server {
         }
     }
 
-    /// The entry to which message `seq` belongs; none where it cannot be seen yet.
+    /// The entry to which message `seq` belongs; `None` if it cannot be seen yet.
     async fn entry_at(&self, seq: u64) -> Result<Option<String>> {
         let Ok(read) = self.read(seq).await else {
             return Ok(None);

@@ -20,7 +20,7 @@ fn jobs(count: usize) -> Vec<NewJob> {
     (0..count).map(job).collect()
 }
 
-/// Processor time of this process, in seconds; none where there is no such file.
+/// Processor time of this process, in seconds; `None` if the system does not say.
 fn cpu() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/self/stat").ok()?;
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();

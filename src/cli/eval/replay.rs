@@ -301,9 +301,7 @@ impl<'a> Replay<'a> {
 }
 
 impl Replay<'_> {
-    /// The stored states of the candidates; what has none is read. Those beyond the depth
-    /// to which texts are read are left out from the first one without states on, as in
-    /// the product.
+    /// The stored states of the candidates that are judged; of one that is to be read, none.
     fn states(
         &self,
         candidates: &[ChunkRef],
@@ -313,17 +311,11 @@ impl Replay<'_> {
         let model = engine.reranker().and_then(|model| model.late_interaction());
         let model = model.filter(|_| options.store);
         let index = engine.collection(&self.subject.collection.name)?;
-        let stored = model.and_then(|model| index.states(&self.snapshot, model.states_id()));
-        let mut found = Vec::with_capacity(candidates.len());
-        for (at, chunk) in candidates.iter().enumerate() {
-            let id = self.snapshot.vector_id(*chunk);
-            let states = stored.as_ref().and_then(|stored| stored.get(id));
-            if states.is_none() && at >= options.reads() {
-                break;
-            }
-            found.push(states);
-        }
-        Ok(found)
+        let states = model.and_then(|model| index.states(&self.snapshot, model.states_id()));
+        let ids = candidates
+            .iter()
+            .map(|chunk| self.snapshot.vector_id(*chunk));
+        Ok(stages::judged(states.as_deref(), ids, options.reads()))
     }
 }
 

@@ -1,16 +1,11 @@
 //! `compact`: writes a collection into as few files as there can be.
 
-use std::time::Duration;
-
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Checks, Kind, Plan, read};
-use crate::ingest::task::{Stop, Task};
+use crate::ingest::task::{LOCK_PATIENCE, Stop, Task};
 use crate::ingest::{Payload, Refusal};
-
-/// How long to wait for another writer before the job is put back.
-const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Merges the segments of a collection.
 #[derive(Debug)]

@@ -1,18 +1,14 @@
 //! `folder`: brings the collection up to date with a file or folder of this machine.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use cairn_indexer::RunOptions;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Checks, Kind, Marks, Plan, input, read_marked};
-use crate::ingest::task::{Stop, Task};
+use crate::ingest::task::{LOCK_PATIENCE, Stop, Task};
 use crate::ingest::{Payload, Refusal, report};
-
-/// How long a run waits for another writer before its job is put back.
-const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Indexes a file or folder.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cairn_indexer::{Access, Document, DocumentId, ErrorKind, Index, ParseInput};
-use cairn_jobs::{DocumentError, Progress};
+use cairn_jobs::Progress;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -153,7 +153,7 @@ impl Kind for Git {
     }
 }
 
-/// What a repository is called if nobody says: as its folder.
+/// The default name of a repository: that of its folder.
 fn name_of(path: &Path) -> String {
     let name = path.file_name().map(|name| name.to_string_lossy());
     let name = name.unwrap_or_default();
@@ -344,10 +344,6 @@ impl Run<'_> {
 
     fn fail(&mut self, uri: &str, stage: &str, message: String) {
         self.counts.failed += 1;
-        self.task.error(DocumentError {
-            document: uri.to_owned(),
-            stage: Some(stage.to_owned()),
-            message,
-        });
+        self.task.document_failed(uri, stage, message);
     }
 }

@@ -69,6 +69,18 @@ pub(crate) struct Checks<'a> {
     pub collection: &'a str,
 }
 
+impl Checks<'_> {
+    /// The address in the field `url`, if it may be fetched and name a document.
+    fn address(&self, url: &str) -> Result<reqwest::Url, Refusal> {
+        let url = self
+            .fetcher
+            .check(url)
+            .map_err(|error| Refusal::invalid("url", error.message))?;
+        bounds::check_name("url", url.as_str())?;
+        Ok(url)
+    }
+}
+
 /// A request that was checked.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Plan {

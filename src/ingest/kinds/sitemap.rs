@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use cairn_indexer::{Document, ParseInput};
-use cairn_jobs::{DocumentError, Failure, Progress};
+use cairn_jobs::{Failure, Progress};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{Checks, Kind, Marks, Plan, input, read_marked};
 use crate::ingest::fetch::FetchError;
 use crate::ingest::task::{Stop, Task};
-use crate::ingest::{Payload, Refusal, bounds, sitemap, store};
+use crate::ingest::{Payload, Refusal, sitemap, store};
 
 /// Pages of a job that does not say how many, and most of one.
 const PAGES: usize = 1_000;
@@ -52,11 +52,7 @@ impl Kind for Pages {
 
     fn check(&self, fields: Value, checks: &Checks<'_>) -> Result<Plan, Refusal> {
         let (fields, marks): (Fields, Marks) = read_marked(fields, checks)?;
-        let url = checks
-            .fetcher
-            .check(&fields.url)
-            .map_err(|error| Refusal::invalid("url", error.message))?;
-        bounds::check_name("url", url.as_str())?;
+        let url = checks.address(&fields.url)?;
         let max_pages = fields.max_pages.unwrap_or(PAGES);
         if !(1..=MAX_PAGES).contains(&max_pages) {
             let message = format!("`max_pages` must lie in 1..={MAX_PAGES}");
@@ -168,11 +164,7 @@ impl Found {
                 Ok(read) => read,
                 Err(stop) if is_first => return Err(stop),
                 Err(Stop::Failed(failure)) => {
-                    task.error(DocumentError {
-                        document: url.to_string(),
-                        stage: Some("fetch".into()),
-                        message: failure.chain.join(": "),
-                    });
+                    task.document_failed(url.as_str(), "fetch", failure.chain.join(": "));
                     found.failed += 1;
                     continue;
                 }
@@ -266,10 +258,6 @@ impl Run<'_> {
 
     fn fail(&mut self, document: &str, stage: &str, message: String) {
         self.failed += 1;
-        self.task.error(DocumentError {
-            document: document.to_owned(),
-            stage: Some(stage.to_owned()),
-            message,
-        });
+        self.task.document_failed(document, stage, message);
     }
 }

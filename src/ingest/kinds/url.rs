@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Checks, Kind, Marks, Plan, input, order_of, read_marked};
 use crate::ingest::fetch::FetchError;
 use crate::ingest::task::{Stop, Task};
-use crate::ingest::{Payload, Refusal, bounds, store};
+use crate::ingest::{Payload, Refusal, store};
 
 /// Fetches an address and stores what it holds.
 #[derive(Debug)]
@@ -33,11 +33,7 @@ impl Kind for Address {
 
     fn check(&self, fields: Value, checks: &Checks<'_>) -> Result<Plan, Refusal> {
         let (fields, marks): (Fields, Marks) = read_marked(fields, checks)?;
-        let url = checks
-            .fetcher
-            .check(&fields.url)
-            .map_err(|error| Refusal::invalid("url", error.message))?;
-        bounds::check_name("url", url.as_str())?;
+        let url = checks.address(&fields.url)?;
         let order = order_of(checks.collection, DocumentId::of_uri(url.as_str()));
         let host = url.host_str().map(ToOwned::to_owned);
         let input = Input {

@@ -1,4 +1,4 @@
-//! Passages that are read before anybody asks.
+//! Passages that are read ahead of questions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use cairn_indexer::{Document, DocumentId};
 use cairn_models::testing::{HashEmbedder, LateOverlapReranker};
-use cairn_models::{Cancel, Effort, LateInteraction, Reranker, Result, TokenSpans};
+use cairn_models::{Cancel, Effort, LateInteraction, Reranker, TokenSpans};
 
-use super::super::ReadAhead;
+use super::super::ahead::missing;
+use super::super::{Engine, ReadAhead, SearchError};
 use super::{Setup, TEXTS, request, search, setup_with, uris};
 
 /// Counts the passages that are read beside a question.
@@ -25,10 +26,15 @@ impl Reranker for Counting {
     fn window(&self) -> usize {
         LateOverlapReranker.window()
     }
-    fn token_spans(&self, text: &str) -> Result<TokenSpans> {
+    fn token_spans(&self, text: &str) -> cairn_models::Result<TokenSpans> {
         LateOverlapReranker.token_spans(text)
     }
-    fn score(&self, query: &str, passages: &[&str], cancel: &Cancel) -> Result<Vec<f32>> {
+    fn score(
+        &self,
+        query: &str,
+        passages: &[&str],
+        cancel: &Cancel,
+    ) -> cairn_models::Result<Vec<f32>> {
         self.0.fetch_add(passages.len(), Ordering::Relaxed);
         LateOverlapReranker.score(query, passages, cancel)
     }
@@ -48,6 +54,25 @@ fn counting(stored_depth: usize) -> (Setup, Arc<Counting>) {
         Some(model.clone()),
     );
     (setup, model)
+}
+
+impl Engine {
+    /// How many chunks of the collection `name` are read, if they are to be.
+    fn read_so_far(&self, name: &str) -> Result<Option<ReadAhead>, SearchError> {
+        let Some(model) = self.passage_reader() else {
+            return Ok(None);
+        };
+        let index = self.collection(name)?;
+        let snapshot = index.snapshot();
+        let states = index.states(&snapshot, model.states_id());
+        Ok(states.map(|states| {
+            let chunks = snapshot.by_vector_id();
+            ReadAhead {
+                read: chunks.len() - missing(&states, &chunks).len(),
+                chunks: chunks.len(),
+            }
+        }))
+    }
 }
 
 fn read_ahead(setup: &Setup) -> Option<ReadAhead> {

@@ -6,7 +6,7 @@
 //!   again, under the id that its chunk names: the word index is not touched for it.
 //! - A document of which text or record is lost is lost as a whole: half a document would
 //!   answer questions with half the truth, and one without its labels would be everybody's.
-//! - Where nobody can tell which rows of a segment were deleted, its documents are lost,
+//! - If it is unknown which rows of a segment were deleted, its documents are lost,
 //!   unless all that were deleted are known to be replaced: a deletion is never taken back.
 //! - Without the description of the last commit what the folder holds is read again.
 //!
@@ -57,7 +57,7 @@ pub struct Means<'a> {
     pub on_vectors: &'a mut dyn FnMut(usize),
 }
 
-/// What [`repair`] would do with the collection in `dir`; none where nothing is damaged.
+/// What [`repair`] would do with the collection in `dir`; `None` if nothing is damaged.
 /// Changes nothing.
 ///
 /// # Errors
@@ -68,7 +68,7 @@ pub fn prognosis(dir: &Path) -> Result<Option<Prognosis>> {
     Ok(state.is_damaged().then(|| state.prognosis()))
 }
 
-/// Repairs the collection in `dir`; none where nothing is damaged. A kill at any moment
+/// Repairs the collection in `dir`; `None` if nothing is damaged. A kill at any moment
 /// leaves the collection as it was, or repaired.
 ///
 /// # Errors
@@ -97,7 +97,7 @@ pub fn repair(dir: &Path, mut means: Means<'_>, cancel: &Cancel) -> Result<Optio
 
 /// A collection as it is on the disk.
 struct State {
-    /// What the last commit says; none where that is lost.
+    /// What the last commit says; `None` if that is lost.
     payload: Option<Payload>,
     /// The number of Tantivy's last operation.
     opstamp: u64,

@@ -217,7 +217,7 @@ impl Part {
         self.damaged.is_empty()
     }
 
-    /// The chunk that is stored for a row; none where its text is lost.
+    /// The chunk that is stored for a row; `None` if its text is lost.
     pub(super) fn chunk(&self, row: usize, fields: Fields) -> Option<Chunk> {
         let store = self.store.as_ref()?;
         let number = self.rows[row].number;

@@ -10,7 +10,7 @@ pub struct LostDocument {
     /// Its id, as 16 hexadecimal digits.
     #[serde(serialize_with = "as_text")]
     pub id: DocumentId,
-    /// Where it came from; none where that was lost with it.
+    /// Where it came from; `None` if that was lost with it.
     pub uri: Option<String>,
     /// What of it is gone.
     pub why: &'static str,

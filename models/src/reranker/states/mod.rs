@@ -23,11 +23,10 @@ use tokenizers::Tokenizer;
 
 use self::bits::{FOUR_BITS, ONE_BIT};
 use self::weights::Weights;
-use super::builtin::{Builtin, TOKENIZER};
-use super::late::{Question, SPAN};
-use super::pairs::parse_tokenizer;
+use super::builtin::Builtin;
+use super::late::{Question, SPAN, dot};
 use crate::Result;
-use crate::kernels::likeness::MaxSim;
+use crate::kernels::likeness::{MaxSim, Normalize};
 use crate::kernels::project::Project;
 use crate::kernels::rows::SumRows;
 use crate::kernels::simd::Level;
@@ -83,13 +82,10 @@ pub(super) struct Asked {
 }
 
 impl Packing {
-    /// Of a built-in model, whose states have `width` floats.
-    pub(super) fn open(model: &Builtin, width: usize) -> Result<Self> {
+    /// Of a built-in model, whose states have `width` floats and whose tokens are those of
+    /// `tokenizer`.
+    pub(super) fn open(model: &Builtin, width: usize, tokenizer: &Tokenizer) -> Result<Self> {
         let weights = Weights::read(model.packing, width)?;
-        Ok(Self::new(weights, width, &parse_tokenizer(TOKENIZER)?))
-    }
-
-    fn new(weights: Weights, width: usize, tokenizer: &Tokenizer) -> Self {
         let vocabulary = tokenizer.get_vocab(false);
         let common: HashSet<&str> = COMMON_WORDS.split_ascii_whitespace().collect();
         let says_little = |word: &str| {
@@ -97,17 +93,12 @@ impl Packing {
             common.contains(word) || !bare.chars().any(char::is_alphanumeric)
         };
         let skipped = vocabulary.into_iter().filter(|(word, _)| says_little(word));
-        Self {
+        Ok(Self {
             level: Level::best(),
             width,
             weights,
             skipped: skipped.map(|(_, id)| id).collect(),
-        }
-    }
-
-    /// Floats of an unpacked state.
-    pub(super) fn width(&self) -> usize {
-        self.width
+        })
     }
 
     /// Which tokens of the window at place `at` are stored.
@@ -119,19 +110,13 @@ impl Packing {
 
     /// The packed states of a passage; none of one without windows.
     pub(super) fn pack(&self, windows: &[Window<'_>]) -> Vec<u8> {
-        let (mut rows, mut spans) = (Vec::new(), Vec::new());
-        let mut whole = vec![0.0; self.width];
+        let (mut rows, mut spans, mut means) = (Vec::new(), Vec::new(), Vec::new());
         for (at, window) in windows.iter().enumerate() {
             let kept = self.kept(at, window);
-            for (row, kept) in window.states.chunks_exact(self.width).zip(kept) {
-                if kept {
-                    rows.extend(unit(row));
-                }
-            }
+            let kept = window.states.chunks_exact(self.width).zip(kept);
+            rows.extend(kept.filter(|(_, kept)| *kept).flat_map(|(row, _)| row));
             spans.extend(self.spans(window.states));
-            for (sum, x) in whole.iter_mut().zip(unit(&self.sum(window.states))) {
-                *sum += x;
-            }
+            means.extend(self.sum(window.states));
         }
         let num_rows = (rows.len() / self.width).min(usize::from(u16::MAX));
         let num_spans = (spans.len() / self.width).min(usize::from(u16::MAX));
@@ -142,16 +127,15 @@ impl Packing {
             Vec::with_capacity(HEAD_BYTES + num_rows * ROW_BYTES + (1 + num_spans) * SUM_BYTES);
         packed.extend((num_rows as u16).to_le_bytes());
         packed.extend((num_spans as u16).to_le_bytes());
-        let sums = [unit(&whole).collect(), spans].concat();
+        // Sums have the directions of means, and only those count.
+        let whole = self.sum(&self.normalized(means));
+        let sums = self.projected([whole, spans].concat());
+        let rows = self.projected(rows);
         let w = &self.weights;
-        for row in self
-            .project(&sums)
-            .chunks_exact(DIMENSIONS)
-            .take(1 + num_spans)
-        {
+        for row in sums.chunks_exact(DIMENSIONS).take(1 + num_spans) {
             FOUR_BITS.pack(row, Some(&w.sum_means), &w.sum_scales, &mut packed);
         }
-        for row in self.project(&rows).chunks_exact(DIMENSIONS).take(num_rows) {
+        for row in rows.chunks_exact(DIMENSIONS).take(num_rows) {
             ONE_BIT.pack(row, None, &w.row_scales, &mut packed);
         }
         packed
@@ -206,13 +190,9 @@ impl Packing {
             0 => 0.0,
             _ => dot(&best, &asked.token_weights),
         };
-        let parts = [whole, tokens, span];
-        let mut lines = self.weights.lines.iter().zip(parts);
-        Some([(); 3].map(|()| {
-            lines
-                .next()
-                .map_or(0.0, |(&[slope, offset], part)| slope * part + offset)
-        }))
+        let [a, b, c] = self.weights.lines;
+        let on = |[slope, offset]: [f32; 2], part: f32| slope * part + offset;
+        Some([on(a, whole), on(b, tokens), on(c, span)])
     }
 
     fn sum(&self, states: &[f32]) -> Vec<f32> {
@@ -223,34 +203,37 @@ impl Packing {
         })
     }
 
-    /// Sums of length 1 of the spans of one window: at every [`STRIDE`]th token, and the
-    /// last one.
+    /// Sums of the spans of one window: at every [`STRIDE`]th token, and the last one.
     fn spans(&self, states: &[f32]) -> Vec<f32> {
         let tokens = states.len() / self.width;
-        let Some(last) = tokens.checked_sub(SPAN.min(tokens)).filter(|_| tokens > 0) else {
+        if tokens == 0 {
             return Vec::new();
-        };
+        }
+        let last = tokens.saturating_sub(SPAN);
         let starts = (0..last).step_by(STRIDE).chain([last]);
         starts
             .flat_map(|start| {
-                let rows = &states[start * self.width..(start + SPAN).min(tokens) * self.width];
-                unit(&self.sum(rows)).collect::<Vec<_>>()
+                let end = (start + SPAN).min(tokens);
+                self.sum(&states[start * self.width..end * self.width])
             })
             .collect()
     }
 
-    fn project(&self, rows: &[f32]) -> Vec<f32> {
-        let (axes, width) = (&self.weights.passage, self.width);
-        self.level.run(Project { rows, axes, width })
+    /// Rows of length 1.
+    fn normalized(&self, mut rows: Vec<f32>) -> Vec<f32> {
+        self.level.run(Normalize {
+            rows: &mut rows,
+            width: self.width,
+        });
+        rows
     }
-}
 
-/// A row divided by its length.
-fn unit(row: &[f32]) -> impl Iterator<Item = f32> + '_ {
-    let length = dot(row, row).sqrt().max(1e-12);
-    row.iter().map(move |x| x / length)
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
+    /// Rows of length 1 in the space of packed passages.
+    fn projected(&self, rows: Vec<f32>) -> Vec<f32> {
+        self.level.run(Project {
+            rows: &self.normalized(rows),
+            axes: &self.weights.passage,
+            width: self.width,
+        })
+    }
 }

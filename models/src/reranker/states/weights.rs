@@ -18,7 +18,7 @@ pub(in crate::reranker) struct Weights {
     pub(super) sum_means: Vec<f32>,
     pub(super) sum_scales: Vec<f32>,
     /// From each part of a packed score to that of an unpacked one: slope and offset.
-    pub(super) lines: Vec<[f32; 2]>,
+    pub(super) lines: [[f32; 2]; 3],
 }
 
 impl Weights {
@@ -43,13 +43,14 @@ impl Weights {
                 .collect())
         };
         let lines = floats("lines", &[3, 2])?;
+        let line = |part: usize| [lines[2 * part], lines[2 * part + 1]];
         Ok(Self {
             passage: floats("passage", &[DIMENSIONS, width])?,
             question: floats("question", &[DIMENSIONS, width])?,
             row_scales: floats("row_scales", &[DIMENSIONS])?,
             sum_means: floats("sum_means", &[DIMENSIONS])?,
             sum_scales: floats("sum_scales", &[DIMENSIONS])?,
-            lines: lines.as_chunks().0.to_vec(),
+            lines: [line(0), line(1), line(2)],
         })
     }
 }
