@@ -7,7 +7,7 @@ use cairn_models::{Cancel, Generator};
 use super::accounts::Accounts;
 use super::cache::Cache;
 use super::call::{self, Call, Flights, Rooms};
-use super::chat::{ChatRequest, ChatStream, Provider, ProviderError};
+use super::chat::{ChatRequest, ChatStream, Provider, ProviderError, Usage};
 use super::providers::{LocalProvider, key_from_env, open_provider};
 use super::routes::{Limits, Plan, Routes, Writer};
 use super::{GatewayError, LOCAL};
@@ -132,6 +132,23 @@ impl Gateway {
     /// Every name that a request may give as its model, and who owns it.
     pub fn model_names(&self) -> Vec<(String, String)> {
         self.routes.model_names()
+    }
+
+    /// The most that a chat by `plan` may take: its prompt by estimate, its longest answer,
+    /// and the price of the dearest target.
+    pub fn most(&self, plan: &Plan, request: &ChatRequest) -> Usage {
+        let usage = Usage {
+            completion_tokens: request.max_tokens,
+            ..call::estimate::usage(request, 0)
+        };
+        let prices = plan.targets.iter().map(|target| {
+            let provider = target.provider.name();
+            self.rooms.accounts.price(provider, &target.model, &usage)
+        });
+        Usage {
+            cost_usd: prices.fold(0.0, f64::max),
+            ..usage
+        }
     }
 
     /// Runs a chat by `plan` under its deadlines. Dropping the stream, or

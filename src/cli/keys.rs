@@ -59,7 +59,7 @@ pub(super) struct Create {
     /// Read documents with this label, besides those without any; `*` reads all
     #[arg(long = "label", value_name = "LABEL", action = ArgAction::Append)]
     labels: Vec<String>,
-    /// What it may do: search, query, documents:write, chat, metrics, admin
+    /// What it may do: search, query, documents:write, jobs, chat, tools, metrics, admin
     #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', default_values = ["search", "query"])]
     scopes: Vec<Scope>,
     /// When it ends: a time from now such as 90d, or a day such as 2030-01-31

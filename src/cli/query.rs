@@ -13,9 +13,10 @@ use super::loading::{self, Wanted};
 use super::output::{self, printable};
 use super::search::{heading, timings};
 use super::{Outcome, interrupt};
-use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answered, Done};
+use crate::server::tools;
+use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answered, Done, Step};
 use cairn_engine::retrieve::{SearchRequest, SearchResponse, Source};
-use cairn_settings::config::Mode;
+use cairn_settings::config::{AgentMode, Mode};
 
 /// What to ask.
 #[derive(Debug, clap::Args)]
@@ -30,6 +31,11 @@ pub(super) struct Args {
     /// Leave language models alone: answer with quotations
     #[arg(long, conflicts_with = "model")]
     extractive: bool,
+    /// Let a language model call tools before it answers: auto, react or plan [default: the
+    /// configuration's; auto if no mode follows]
+    #[arg(long, value_name = "MODE", num_args = 0..=1, default_missing_value = "auto",
+        require_equals = true, value_parser = agent_mode)]
+    agent: Option<AgentMode>,
     /// Provider or model that writes
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
@@ -53,7 +59,8 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
     // Only calls to models have anything to book.
     let asks = local || !(args.extractive || context.config.providers.is_empty());
     let accounts = loading::accounts(context, asks)?;
-    let answerer = loading::caching_answerer(context, engine, local, accounts.clone())?;
+    let answerer = loading::caching_answerer(context, engine.clone(), local, accounts.clone())?;
+    let agent = tools::agent(&context.config, &engine, &answerer);
     let request = AnswerRequest {
         generate: !args.extractive,
         model: args.model.clone(),
@@ -65,7 +72,8 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let result = runtime.block_on(print(context, answerer.answer(request, cancel)));
+    let events = agent.answer(request, args.agent, cancel);
+    let result = runtime.block_on(print(context, events));
     // A model that is in the middle of a token must not hold the prompt back.
     runtime.shutdown_background();
     accounts.flush();
@@ -79,9 +87,21 @@ async fn print(
 ) -> anyhow::Result<Outcome> {
     let mut events = std::pin::pin!(events);
     let mut found: Option<SearchResponse> = None;
+    let mut steps = Vec::new();
     let mut written = false;
     while let Some(event) = events.next().await {
         match event {
+            AnswerEvent::Step(step) => {
+                context.say(step_line(&step));
+                steps.push(*step);
+            }
+            AnswerEvent::InputRequired(required) => {
+                let tools: Vec<&str> = required.calls.iter().map(|call| &*call.tool).collect();
+                let message = format!("a person must allow the agent to call {}", tools.join(", "));
+                let hint = "ask the service with POST /query, which waits for a decision, or take the \
+                            tool out of agent.approve";
+                return Err(Advised::new(message, hint).into());
+            }
             AnswerEvent::Sources(response) => {
                 if context.verbose > 0 {
                     context.say(timings(&response.timings_ms));
@@ -95,7 +115,10 @@ async fn print(
             AnswerEvent::Delta { .. } | AnswerEvent::Citation(_) => {}
             AnswerEvent::Done(done) if context.json => {
                 let found = found.context("the answer came before its sources")?;
-                let answered = Answered::new(*done, found);
+                let answered = Answered {
+                    steps,
+                    ..Answered::new(*done, found)
+                };
                 output::json(&answered)?;
                 return Ok(outcome(&answered.done));
             }
@@ -123,6 +146,29 @@ async fn print(
         }
     }
     anyhow::bail!("the answer ended without its last event")
+}
+
+fn agent_mode(text: &str) -> Result<AgentMode, String> {
+    match text {
+        "off" => Ok(AgentMode::Off),
+        "auto" => Ok(AgentMode::Auto),
+        "react" => Ok(AgentMode::React),
+        "plan" => Ok(AgentMode::Plan),
+        _ => Err("one of auto, react, plan, off".to_owned()),
+    }
+}
+
+/// What an agent did, on one line.
+fn step_line(step: &Step) -> String {
+    let arguments = printable(&step.arguments.to_string());
+    let mark = if step.ok { "" } else { "failed: " };
+    format!(
+        "step {}: {} {arguments} -> {mark}{} ({:.0} ms)",
+        step.n,
+        printable(&step.tool),
+        printable(&step.result),
+        step.milliseconds
+    )
 }
 
 fn outcome(done: &Done) -> Outcome {

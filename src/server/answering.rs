@@ -44,11 +44,11 @@ pub(super) struct Judge {
 }
 
 impl Judge {
-    /// Of the answer to `request`.
-    pub(super) fn new(service: &Service, request: &AnswerRequest) -> Self {
+    /// Of the answer that these calls write.
+    pub(super) fn new(service: &Service, calls: &CallIds) -> Self {
         Self {
             accounts: service.accounts().clone(),
-            calls: request.calls.clone(),
+            calls: calls.clone(),
         }
     }
 }
@@ -79,7 +79,7 @@ impl Observed {
 
     fn note(&mut self, event: &AnswerEvent) {
         let outcome = match event {
-            AnswerEvent::Sources(_) | AnswerEvent::Citation(_) => return,
+            AnswerEvent::Step(_) | AnswerEvent::Sources(_) | AnswerEvent::Citation(_) => return,
             AnswerEvent::Delta { .. } => {
                 if !std::mem::replace(&mut self.written, true) {
                     histogram!(names::FIRST_TOKEN_SECONDS).record(self.start.elapsed());
@@ -104,6 +104,10 @@ impl Observed {
                 let Judge { accounts, calls } = &self.judge;
                 accounts.judge(calls, done.refused, done.citations.len());
                 if done.refused { "refused" } else { "answered" }
+            }
+            AnswerEvent::InputRequired(required) => {
+                tracing::info!(run_id = required.run_id, "an agent waits for a person");
+                "input_required"
             }
             AnswerEvent::Error { code, message, .. } => {
                 counter!(names::ERRORS, "code" => *code).increment(1);
@@ -168,7 +172,12 @@ pub(super) fn respond(
                         yield error_frame(&error);
                         break;
                     };
-                    let last = matches!(event, AnswerEvent::Done(_) | AnswerEvent::Error { .. });
+                    let last = matches!(
+                        event,
+                        AnswerEvent::Done(_)
+                            | AnswerEvent::InputRequired(_)
+                            | AnswerEvent::Error { .. }
+                    );
                     yield sse::encode(&event);
                     if last {
                         break;

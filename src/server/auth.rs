@@ -45,7 +45,7 @@ fn needs(method: &Method, path: &str) -> Needs {
         "/health" | "/ready" => Needs::Nothing,
         path if ui::is_part(path) => Needs::Nothing,
         "/openapi.json" => Needs::Key,
-        "/query" => Needs::Scope(Scope::Query),
+        "/query" | "/query/{id}/input" | "/traces/{id}" => Needs::Scope(Scope::Query),
         "/search" | "/collections" => Needs::Scope(Scope::Search),
         "/documents" | "/documents/{id}" if reading => Needs::Scope(Scope::Search),
         "/documents" | "/documents/{id}" => Needs::Scope(Scope::DocumentsWrite),

@@ -26,6 +26,7 @@ mod run;
 mod share;
 pub mod sse;
 mod state;
+pub(crate) mod tools;
 mod upload;
 mod writer;
 

@@ -16,7 +16,7 @@ use tower_http::cors::CorsLayer;
 
 use super::error::{ApiError, Code};
 use super::routes::{
-    batches, chat, collections, documents, health, jobs, metrics, openapi, query, schedules,
+    agent, batches, chat, collections, documents, health, jobs, metrics, openapi, query, schedules,
     search, ui, webhooks,
 };
 use super::state::Service;
@@ -45,6 +45,7 @@ pub fn router(service: Arc<Service>) -> Router {
 
     let questions = Router::new()
         .route("/query", get(query::by_url).post(query::by_body))
+        .route("/query/{id}/input", post(agent::input))
         .route("/search", post(search::search))
         .layer(DefaultBodyLimit::max(question_bytes))
         .layer(timed())
@@ -52,6 +53,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .layer(received(question_bytes));
     let reading = Router::new()
         .route("/collections", get(collections::list))
+        .route("/traces/{id}", get(agent::trace))
         .route(
             "/documents/{id}",
             get(documents::show).delete(documents::delete),

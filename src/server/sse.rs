@@ -1,7 +1,8 @@
 //! Answer events as server-sent events: pure text, no network.
 //!
-//! The wire form is the contract with front ends: `sources`, then `delta` and
-//! `citation`, then `done` or `error`, each with one line of JSON.
+//! The wire form is the contract with front ends: an agent's `step`s, `sources`, then
+//! `delta` and `citation`, then `done`, `input_required` or `error`, each with one line of
+//! JSON.
 
 use serde::Serialize;
 
@@ -38,10 +39,12 @@ struct ErrorFields<'a> {
 /// The event as it goes over the wire, blank line included.
 pub fn encode(event: &AnswerEvent) -> String {
     match event {
+        AnswerEvent::Step(step) => frame("step", step, false),
         AnswerEvent::Sources(found) => frame("sources", found, false),
         AnswerEvent::Delta { text } => frame("delta", &DeltaData { text }, false),
         AnswerEvent::Citation(citation) => frame("citation", citation, false),
         AnswerEvent::Done(done) => frame("done", done, true),
+        AnswerEvent::InputRequired(required) => frame("input_required", required, true),
         AnswerEvent::Error {
             code,
             message,

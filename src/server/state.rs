@@ -4,6 +4,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use cairn_agent::Agent;
 use cairn_indexer::Parser;
 use tokio::sync::Semaphore;
 
@@ -13,6 +14,7 @@ use super::owners::Owners;
 use super::read_ahead::Reader;
 use super::receive::Bodies;
 use super::share::Shared;
+use super::tools;
 use super::writer::WriteQueue;
 use crate::ingest::fetch::Fetcher;
 use crate::ingest::setup::Jobs;
@@ -32,6 +34,8 @@ pub struct Core {
     pub engine: Engine,
     /// Answers.
     pub answerer: Answerer,
+    /// Answers in several steps.
+    pub agent: Agent,
     /// Writes what is uploaded.
     pub writes: WriteQueue,
     /// Chats that are answered in their own time.
@@ -92,6 +96,7 @@ impl Service {
         let reads_ahead = engine.reads_ahead();
         let reader = reads_ahead.then(|| Reader::start(engine.clone()));
         let core = Core {
+            agent: tools::agent(config, &engine, &answerer),
             _reader: reader.transpose()?,
             batches,
             engine,

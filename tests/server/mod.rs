@@ -1,6 +1,7 @@
 //! The HTTP service, in process: routes, limits, errors and the stream, with
 //! deterministic twins of the models.
 
+mod agent;
 mod batches;
 mod bounds;
 mod chat;

@@ -1,5 +1,5 @@
-//! The events of one answer, in the order of the wire: `sources`, then `delta`
-//! and `citation`, then `done` or `error`.
+//! The events of one answer, in the order of the wire: an agent's `step`s, `sources`, then
+//! `delta` and `citation`, then `done`, `input_required` or `error`.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -10,6 +10,8 @@ use cairn_gateway::{CacheUse, Usage};
 /// One step of an answer.
 #[derive(Clone, Debug)]
 pub enum AnswerEvent {
+    /// Something that an agent did before it answered.
+    Step(Box<Step>),
     /// What was found, before any word is written.
     Sources(SearchResponse),
     /// Some text of the answer.
@@ -21,6 +23,8 @@ pub enum AnswerEvent {
     Citation(Citation),
     /// The end of a whole answer.
     Done(Box<Done>),
+    /// An agent stopped until somebody allows what it wants to do.
+    InputRequired(Box<InputRequired>),
     /// The end of a failed one.
     Error {
         /// A code of the table of errors, e.g. `overloaded`.
@@ -30,6 +34,55 @@ pub enum AnswerEvent {
         /// Whether the same request may succeed later.
         retryable: bool,
     },
+}
+
+/// What an agent did: it made a plan, or called a tool.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Step {
+    /// Its number in the run, from 1.
+    pub n: u32,
+    /// The turn of the model that it belongs to, from 1. Steps of one turn ran together.
+    pub turn: u32,
+    /// What the model wrote before it, cut to one paragraph.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub thought: String,
+    /// The tool, or `plan`.
+    pub tool: String,
+    /// What the model gave the tool; a list of steps for `plan`.
+    #[schema(value_type = Object)]
+    pub arguments: serde_json::Value,
+    /// What came of it, in one line.
+    pub result: String,
+    /// Whether the tool did what it was asked.
+    pub ok: bool,
+    /// Milliseconds that the tool took.
+    pub milliseconds: f64,
+    /// US dollars of the model's turn, at the first step of the turn.
+    #[serde(default)]
+    pub cost_usd: f64,
+}
+
+/// Calls that an agent may not make before a person has allowed them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct InputRequired {
+    /// The run that waits: `POST /query/{run_id}/input` goes on with it.
+    pub run_id: String,
+    /// Seconds for which it waits.
+    pub expires_in_seconds: u64,
+    /// The calls.
+    pub calls: Vec<PendingCall>,
+}
+
+/// A call that waits for a person.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PendingCall {
+    /// Names it in the decision.
+    pub id: String,
+    /// The tool.
+    pub tool: String,
+    /// What the model gives the tool.
+    #[schema(value_type = Object)]
+    pub arguments: serde_json::Value,
 }
 
 /// A place in the answer that rests on a source.
@@ -102,6 +155,9 @@ pub struct Answered {
     pub generation: u64,
     /// What was found, best first, as in the `sources` event.
     pub sources: Vec<Source>,
+    /// What an agent did before it answered.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
 }
 
 impl Answered {
@@ -112,6 +168,7 @@ impl Answered {
             collection: found.collection,
             generation: found.generation,
             sources: found.sources,
+            steps: Vec::new(),
         }
     }
 }

@@ -12,13 +12,14 @@ mod citations;
 mod condense;
 mod events;
 mod extractive;
+mod gathered;
 mod grounding;
 mod markup;
 mod mend;
 mod names;
 mod opening;
 mod orphan;
-mod prompt;
+pub mod prompt;
 mod reading;
 mod refusal;
 mod request;
@@ -34,9 +35,10 @@ mod wanted;
 mod words;
 mod writing;
 
-pub use events::{AnswerEvent, Answered, Citation, Done};
+pub use events::{AnswerEvent, Answered, Citation, Done, InputRequired, PendingCall, Step};
+pub use gathered::{Draft, Gathered};
 pub use request::{AnswerRequest, Failure, Search};
-pub use stream::Answerer;
+pub use stream::{Answerer, events};
 
 /// The answer that is made of a text which came in these pieces, and the sources that it
 /// cites, where there are `sources` of them: how the text is cut changes nothing.

@@ -15,7 +15,7 @@ use super::words::Words;
 use crate::retrieve::Source;
 
 /// What a model writes when the sources do not hold the answer.
-pub(super) const NO_ANSWER: &str = "NO_ANSWER";
+pub const NO_ANSWER: &str = "NO_ANSWER";
 
 /// Letters of a title in the prompt.
 const MAX_TITLE_CHARS: usize = 120;
@@ -129,15 +129,15 @@ pub(super) fn prompt(
     Prompt { messages, shown }
 }
 
-/// A word for the fences of one request.
-pub(super) fn boundary() -> String {
+/// A word for the fences of one request: whoever wrote the documents cannot know it.
+pub fn boundary() -> String {
     let random = uuid::Uuid::new_v4().simple().to_string();
     random[..12].to_owned()
 }
 
 /// About how many tokens `text` has: tokenizers of language models make one of
 /// three to four bytes of prose, and fewer of code.
-pub(super) fn estimate_tokens(text: &str) -> usize {
+pub fn estimate_tokens(text: &str) -> usize {
     text.len().div_ceil(3)
 }
 
@@ -282,7 +282,7 @@ fn recent(history: &[Message], budget: usize) -> Vec<Message> {
 }
 
 /// Document text that can neither cite nor end a turn.
-fn disarm(text: &str) -> String {
+pub fn disarm(text: &str) -> String {
     disarm_marks(&disarm_tokens(text))
 }
 

@@ -98,11 +98,11 @@ impl Run {
             CitationChecker::new(chunk_ids.iter().cloned()).reading(texts.map(String::as_str));
     }
 
-    /// A model wrote it, and this is what it took.
+    /// A model wrote it, and this is what it took beside what was spent before.
     pub(super) fn served(&mut self, served: Served) {
         self.provider = served.provider;
         self.model = served.model;
-        self.usage = served.usage;
+        self.usage.add(&served.usage);
         self.cache = served.cache;
         self.degraded.extend(served.notes);
     }

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use super::condense;
 use super::events::AnswerEvent;
 use super::extractive::{Choice, Choosers, extract};
+use super::gathered::Gathered;
 use super::grounding::is_grounded;
 use super::refusal::{answerability, refusal};
 use super::request::{AnswerRequest, Failure, Search};
@@ -77,6 +78,11 @@ impl Answerer {
         &self.0.gateway
     }
 
+    /// The same, to be kept.
+    pub fn shared_gateway(&self) -> Arc<Gateway> {
+        Arc::clone(&self.0.gateway)
+    }
+
     /// `question` with what it needs of `history`, by words alone: what a search without
     /// an answer asks.
     pub fn standalone(&self, question: &str, history: &[Message]) -> String {
@@ -94,27 +100,57 @@ impl Answerer {
         cancel: Cancel,
     ) -> impl Stream<Item = AnswerEvent> + Send + use<> {
         let parts = Arc::clone(&self.0);
-        let guard = CancelOnDrop(cancel.clone());
-        async_stream::stream! {
-            let _guard = guard;
-            // Whoever reads the events drives the work, and dropping them drops it.
-            let (out, mut events) = mpsc::channel(1);
-            let work = async move {
-                if let Err(failure) = parts.run(&request, &cancel, &out).await {
-                    send(&out, failure.into()).await;
-                }
-            };
-            tokio::pin!(work);
-            let mut working = true;
-            loop {
-                tokio::select! {
-                    biased;
-                    event = events.recv() => match event {
-                        Some(event) => yield event,
-                        None => break,
-                    },
-                    () = &mut work, if working => working = false,
-                }
+        events(cancel.clone(), move |out| async move {
+            parts.run(&request, &cancel, &out).await
+        })
+    }
+
+    /// The answer to `request` from what was `gathered` for it. The same checks and the
+    /// same events as of [`Answerer::answer`].
+    pub fn answer_from(
+        &self,
+        request: AnswerRequest,
+        gathered: Gathered,
+        cancel: Cancel,
+    ) -> impl Stream<Item = AnswerEvent> + Send + use<> {
+        let parts = Arc::clone(&self.0);
+        events(cancel.clone(), move |out| async move {
+            parts.run_gathered(&request, gathered, &cancel, &out).await
+        })
+    }
+}
+
+/// The events that `work` sends, and its failure as the last of them. `cancel` fires when
+/// the stream is dropped, at whatever stage.
+pub fn events<W>(
+    cancel: Cancel,
+    work: impl FnOnce(mpsc::Sender<AnswerEvent>) -> W + Send,
+) -> impl Stream<Item = AnswerEvent> + Send
+where
+    W: Future<Output = Result<(), Failure>> + Send,
+{
+    let guard = CancelOnDrop(cancel);
+    // Whoever reads the events drives the work, and dropping them drops it.
+    let (out, mut events) = mpsc::channel(1);
+    let failing = out.clone();
+    let work = work(out);
+    async_stream::stream! {
+        let _guard = guard;
+        let work = async move {
+            if let Err(failure) = work.await {
+                send(&failing, failure.into()).await;
+            }
+        };
+        tokio::pin!(work);
+        let mut working = true;
+        loop {
+            tokio::select! {
+                biased;
+                event = events.recv() => match event {
+                    Some(event) => yield event,
+                    None => break,
+                },
+                () = &mut work, if working => working = false,
             }
         }
     }
@@ -164,18 +200,29 @@ impl Parts {
             refuse(run, request, &found).await;
             return Ok(());
         }
+        self.write_or_quote(&writer, request, question, &found, &choice, cancel, run)
+            .await
+    }
 
-        if let Writer::Model(model) = &writer {
-            let evidence: Vec<Evidence> = found
-                .sources
-                .iter()
-                .map(|source| Evidence::of(source, &self.words))
-                .collect();
+    /// Lets `writer` answer, and quotes where it does not.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) async fn write_or_quote(
+        &self,
+        writer: &Writer,
+        request: &AnswerRequest,
+        question: &str,
+        found: &SearchResponse,
+        choice: &Choice,
+        cancel: &Cancel,
+        mut run: Run,
+    ) -> Result<(), Failure> {
+        if let Writer::Model(model) = writer {
+            let evidence = self.evidence(found);
             let written = self.write(
                 model,
                 request,
                 question,
-                &found,
+                found,
                 &choice.excerpts,
                 &evidence,
                 cancel,
@@ -195,7 +242,7 @@ impl Parts {
                 }
                 Written::NoAnswer => {
                     run.can_cite(&[]);
-                    refuse(run, request, &found).await;
+                    refuse(run, request, found).await;
                     return Ok(());
                 }
                 Written::Nothing(why) => run.degraded.push(why),
@@ -210,8 +257,18 @@ impl Parts {
         Ok(())
     }
 
+    pub(super) fn evidence(&self, found: &SearchResponse) -> Vec<Evidence> {
+        let sources = found.sources.iter();
+        sources
+            .map(|source| Evidence::of(source, &self.words))
+            .collect()
+    }
+
     /// Who writes, and what to say when that is not who should.
-    fn writer(&self, request: &AnswerRequest) -> Result<(Writer, Option<String>), Failure> {
+    pub(super) fn writer(
+        &self,
+        request: &AnswerRequest,
+    ) -> Result<(Writer, Option<String>), Failure> {
         if !request.generate {
             return Ok((Writer::Extractive, None));
         }
@@ -264,7 +321,7 @@ impl Parts {
     }
 
     /// Reads the sources: what to quote of them, and whether they answer.
-    async fn choose(
+    pub(super) async fn choose(
         self: &Arc<Self>,
         question: &str,
         found: &SearchResponse,
@@ -307,7 +364,7 @@ impl Parts {
     }
 }
 
-async fn refuse(mut run: Run, request: &AnswerRequest, found: &SearchResponse) {
+pub(super) async fn refuse(mut run: Run, request: &AnswerRequest, found: &SearchResponse) {
     run.say(&refusal(&request.search, found)).await;
     run.close().await;
     run.done("refused", true, false).await;

@@ -51,6 +51,9 @@ pub enum Scope {
     /// Use the OpenAI-compatible routes.
     #[serde(rename = "chat")]
     Chat,
+    /// Let an agent use the databases, folders and addresses of the configuration.
+    #[serde(rename = "tools")]
+    Tools,
     /// Read `/metrics`.
     #[serde(rename = "metrics")]
     Metrics,
@@ -61,12 +64,13 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Search,
         Self::Query,
         Self::DocumentsWrite,
         Self::Jobs,
         Self::Chat,
+        Self::Tools,
         Self::Metrics,
         Self::Admin,
     ];
@@ -79,6 +83,7 @@ impl Scope {
             Self::DocumentsWrite => "documents:write",
             Self::Jobs => "jobs",
             Self::Chat => "chat",
+            Self::Tools => "tools",
             Self::Metrics => "metrics",
             Self::Admin => "admin",
         }

@@ -29,7 +29,7 @@ pub(crate) fn prompt_tokens(request: &ChatRequest) -> usize {
 }
 
 /// The usage of a call whose provider did not say.
-pub(super) fn usage(request: &ChatRequest, completion_tokens: usize) -> Usage {
+pub(crate) fn usage(request: &ChatRequest, completion_tokens: usize) -> Usage {
     Usage {
         prompt_tokens: prompt_tokens(request),
         completion_tokens,

@@ -56,6 +56,16 @@ impl Usage {
     pub fn total_tokens(&self) -> usize {
         self.prompt_tokens.saturating_add(self.completion_tokens)
     }
+
+    /// Adds what another call took.
+    pub fn add(&mut self, other: &Self) {
+        let sum = |a: &mut usize, b: usize| *a = a.saturating_add(b);
+        sum(&mut self.prompt_tokens, other.prompt_tokens);
+        sum(&mut self.completion_tokens, other.completion_tokens);
+        sum(&mut self.cached_prompt_tokens, other.cached_prompt_tokens);
+        self.cost_usd += other.cost_usd;
+        self.estimated |= other.estimated;
+    }
 }
 
 /// Who served a whole answer, and what it took.

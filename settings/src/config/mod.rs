@@ -3,6 +3,7 @@
 //! in the current folder that the user vouched for; folders above are not searched.
 
 mod accounts;
+mod agent;
 mod gateway;
 mod jobs;
 mod layers;

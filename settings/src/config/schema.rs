@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::accounts::{Batches, KeyLimits, Otel, PriceConfig, Samples};
+pub use super::agent::*;
 pub use super::gateway::*;
 pub use super::jobs::*;
 
@@ -20,6 +21,7 @@ pub struct Config {
     pub indexing: Indexing,
     pub retrieval: Retrieval,
     pub answer: Answer,
+    pub agent: Agent,
     #[serde(default)]
     pub providers: Vec<ProviderConfig>,
     #[serde(default)]
@@ -360,7 +362,8 @@ impl Config {
                 (0.0..=1.0).contains(&self.telemetry.otel.sample),
             ),
         ];
-        for (rule, holds) in rules.into_iter().chain(self.server.rules()) {
+        let all = rules.into_iter().chain(self.server.rules());
+        for (rule, holds) in all.chain(self.agent.rules()) {
             anyhow::ensure!(holds, "{rule}");
         }
         for price in &self.prices {
@@ -370,6 +373,7 @@ impl Config {
                 price.model
             );
         }
+        self.agent.check_names()?;
         if let Some(limit) = self.limits.problem() {
             anyhow::bail!("limits.{limit} must be positive; leave it out for no limit");
         }

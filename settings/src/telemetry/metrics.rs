@@ -81,6 +81,12 @@ pub const JOBS_OLDEST_SECONDS: &str = "cairn_jobs_oldest_ready_seconds";
 /// Attempts that ended in this process, by `outcome`: `done`, `failed`, `cancelled`,
 /// `asked`, `released` or `stale`.
 pub const JOBS_ENDED: &str = "cairn_job_attempts_total";
+/// Runs of agents.
+pub const AGENT_RUNS: &str = "cairn_agent_runs_total";
+/// Calls of tools by agents.
+pub const TOOL_CALLS: &str = "cairn_tool_calls_total";
+/// Time of one call of a tool.
+pub const TOOL_SECONDS: &str = "cairn_tool_seconds";
 
 /// Bounds of histograms in seconds: from a word search to a slow answer.
 const SECONDS: &[f64] = &[
@@ -165,6 +171,9 @@ fn describe() {
         "Time that the oldest of those has waited"
     );
     describe_counter!(JOBS_ENDED, "Attempts of jobs that ended, by outcome");
+    describe_counter!(AGENT_RUNS, "Runs of agents, by outcome");
+    describe_counter!(TOOL_CALLS, "Calls of tools by agents, by outcome");
+    describe_histogram!(TOOL_SECONDS, Unit::Seconds, "Time of one call of a tool");
     describe_histogram!(
         WRITE_SECONDS,
         Unit::Seconds,

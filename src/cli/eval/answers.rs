@@ -84,7 +84,10 @@ async fn ask(answerer: &Answerer, request: AnswerRequest) -> anyhow::Result<(Vec
             AnswerEvent::Sources(found) => sources = found.sources,
             AnswerEvent::Done(done) => return Ok((sources, *done)),
             AnswerEvent::Error { message, .. } => anyhow::bail!(message),
-            AnswerEvent::Delta { .. } | AnswerEvent::Citation(_) => {}
+            AnswerEvent::Delta { .. }
+            | AnswerEvent::Citation(_)
+            | AnswerEvent::Step(_)
+            | AnswerEvent::InputRequired(_) => {}
         }
     }
     anyhow::bail!("the answer ended without its last event")

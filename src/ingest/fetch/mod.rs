@@ -118,8 +118,24 @@ impl Fetcher {
     /// # Errors
     /// When it may not be fetched, is too large or too slow, or the server refuses it.
     pub(crate) async fn fetch(&self, address: &str) -> Result<Fetched, FetchError> {
+        self.fetch_where(address, &|_| true).await
+    }
+
+    /// The same, where `may_get` allows the address and each that it redirects to.
+    ///
+    /// # Errors
+    /// As [`Fetcher::fetch`].
+    pub(crate) async fn fetch_where(
+        &self,
+        address: &str,
+        may_get: &(dyn for<'u> Fn(&'u Url) -> bool + Send + Sync),
+    ) -> Result<Fetched, FetchError> {
         let mut url = self.check(address)?;
         for _ in 0..=MAX_REDIRECTS {
+            if !may_get(&url) {
+                let message = format!("{url} is not among the addresses that may be asked");
+                return Err(FetchError::refused(message));
+            }
             if self.rules.respect_robots_txt && !self.is_welcome(&url).await? {
                 let message = format!("the robots.txt of this site asks not to fetch {url}");
                 return Err(FetchError::refused(message));

@@ -1,6 +1,7 @@
 //! One file for each group of routes: read the request, call the room that does
 //! the work, shape the response.
 
+pub(super) mod agent;
 pub(super) mod batches;
 pub(super) mod chat;
 pub(super) mod collections;

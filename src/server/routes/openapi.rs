@@ -4,11 +4,11 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::{
-    batches, chat, collections, documents, health, jobs, metrics, query, schedules, search,
+    agent, batches, chat, collections, documents, health, jobs, metrics, query, schedules, search,
     webhooks,
 };
 use crate::server::error::ErrorBody;
-use cairn_engine::answer::{Answered, Citation, Done};
+use cairn_engine::answer::{Answered, Citation, Done, InputRequired, Step};
 use cairn_engine::retrieve::SearchResponse;
 
 #[derive(OpenApi)]
@@ -17,13 +17,16 @@ use cairn_engine::retrieve::SearchResponse;
         title = "Cairn",
         description = "Hybrid search over your documents, and answers with checked citations, \
             streamed. `POST /query` streams `sources`, then `delta` and `citation`, then `done` \
-            or `error`; the data of each is described by the schemas `SearchResponse`, `Delta`, \
-            `Citation`, `Done` and `StreamError`.",
+            or `error`, and of an agent `step` before them; the data of each is described by the \
+            schemas `SearchResponse`, `Delta`, `Citation`, `Done`, `StreamError`, `Step` and \
+            `InputRequired`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     paths(
         query::by_body,
         query::by_url,
+        agent::input,
+        agent::trace,
         search::search,
         documents::list,
         documents::upload,
@@ -59,7 +62,7 @@ use cairn_engine::retrieve::SearchResponse;
         metrics::metrics,
         openapi,
     ),
-    components(schemas(SearchResponse, Citation, Done, Answered, ErrorBody, Delta, StreamError, chat::MessageBody, chat::StreamOptions)),
+    components(schemas(SearchResponse, Citation, Done, Answered, Step, InputRequired, ErrorBody, Delta, StreamError, chat::MessageBody, chat::StreamOptions)),
     tags(
         (name = "questions", description = "Ask and search"),
         (name = "documents", description = "What is searched"),

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use cairn_models::{Message, Role};
 use futures::StreamExt as _;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
@@ -24,10 +24,10 @@ use crate::server::json;
 use crate::server::limits::{CancelOnDrop, Permit, blocking, check_model_name};
 use crate::server::observe;
 use crate::server::state::Service;
-use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answered};
+use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answered, InputRequired, Step};
 use cairn_engine::retrieve::{Mode, SearchRequest};
 use cairn_gateway::accounts::{CallIds, Caller};
-use cairn_settings::config::Config;
+use cairn_settings::config::{AgentMode, Config};
 
 /// Most contexts of an answer, and most sources of a search.
 const MAX_TOP_K: usize = 100;
@@ -75,9 +75,21 @@ pub(crate) struct QueryBody {
     pub generate: Option<bool>,
     /// Provider or model that writes.
     pub model: Option<String>,
+    /// Whether a language model may call tools before it answers; `agent.default` of the
+    /// configuration if not given. `auto` decides by the shape of the question.
+    pub agent: Option<AgentMode>,
     /// Earlier turns of the conversation, oldest first.
     #[schema(max_items = 50)]
     pub history: Option<Vec<Turn>>,
+}
+
+/// What is sent instead of an answer when an agent waits for a person.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Waits {
+    /// What it wants to do.
+    pub input_required: InputRequired,
+    /// What it has done.
+    pub steps: Vec<Step>,
 }
 
 /// One earlier turn of a conversation.
@@ -128,6 +140,9 @@ pub(crate) struct QueryParams {
     generate: Option<bool>,
     /// Provider or model that writes.
     model: Option<String>,
+    /// Whether a language model may call tools before it answers.
+    #[param(inline)]
+    agent: Option<AgentMode>,
 }
 
 impl QueryParams {
@@ -151,6 +166,7 @@ impl QueryParams {
             deadline_ms: self.deadline_ms,
             generate: self.generate,
             model: self.model,
+            agent: self.agent,
             history: None,
         })
     }
@@ -255,7 +271,8 @@ impl QueryBody {
 /// Answers a question from the indexed documents.
 ///
 /// With `stream` (the default) the response is a stream of server-sent events:
-/// `sources`, then `delta` and `citation`, then `done` or `error`. Without, it
+/// `sources`, then `delta` and `citation`, then `done` or `error`; with `agent`, `step`
+/// comes before them, and `input_required` may end it. Without, it
 /// is the data of `done` with the sources beside it.
 ///
 /// # Errors
@@ -265,6 +282,7 @@ impl QueryBody {
     responses(
         (status = 200, description = "With `stream: false`", body = Answered,
             content_type = "application/json"),
+        (status = 202, description = "With `stream: false`: an agent waits for a person", body = Waits),
         (status = 400, description = "The request is wrong", body = ErrorBody),
         (status = 404, description = "No such collection", body = ErrorBody),
         (status = 429, description = "Too many requests", body = ErrorBody),
@@ -323,6 +341,7 @@ async fn answer(
 ) -> Result<Response, ApiError> {
     let core = service.core()?;
     let stream = body.stream.unwrap_or(true);
+    let mode = body.agent;
     let request = body.into_answer(service.config(), caller, observe::id_of(headers).to_owned())?;
     // A stream's head is sent before the search begins, so what can be known
     // to be wrong is refused here, with a status.
@@ -330,20 +349,39 @@ async fn answer(
     blocking(move || Ok(engine.check(&search)?)).await?;
     answering::log_question(service.config(), &request);
     let cancel = CancelOnDrop::default();
-    let judge = Judge::new(service, &request);
-    let events = core.answerer.answer(request, cancel.token());
-    let mut events = Observed::new(events.boxed(), judge);
-    if stream {
-        return Ok(answering::respond(events, cancel, permit, service));
+    let judge = Judge::new(service, &request.calls);
+    let events = core.agent.answer(request, mode, cancel.token());
+    let events = Observed::new(events.boxed(), judge);
+    match stream {
+        true => Ok(answering::respond(events, cancel, permit, service)),
+        false => whole(events).await,
     }
+}
+
+/// The answer in one piece, or 202 where a person has to decide first.
+pub(super) async fn whole(mut events: Observed) -> Result<Response, ApiError> {
     let mut found = None;
+    let mut steps = Vec::new();
     while let Some(event) = events.next().await {
         match event {
+            AnswerEvent::Step(step) => steps.push(*step),
             AnswerEvent::Sources(sources) => found = Some(sources),
             AnswerEvent::Done(done) => {
                 let found =
                     found.ok_or_else(|| ApiError::internal("an answer came before its sources"))?;
-                return Ok(Json(Answered::new(*done, found)).into_response());
+                let answered = Answered {
+                    steps,
+                    ..Answered::new(*done, found)
+                };
+                return Ok(Json(answered).into_response());
+            }
+            AnswerEvent::InputRequired(required) => {
+                let input_required = *required;
+                let body = Waits {
+                    input_required,
+                    steps,
+                };
+                return Ok((StatusCode::ACCEPTED, Json(body)).into_response());
             }
             AnswerEvent::Error { code, message, .. } => {
                 let code = Code::parse(code).unwrap_or(Code::Internal);

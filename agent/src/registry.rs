@@ -1,0 +1,121 @@
+//! Which tools there are, and what a model meant.
+
+use std::sync::Arc;
+
+use cairn_gateway::accounts::Caller;
+use serde_json::Value;
+
+use crate::tool::{Tool, ToolError};
+
+/// How alike two names must be, 0 to 1, for one to be proposed for the other.
+const ALIKE: f64 = 0.7;
+
+/// The tools of an installation.
+#[derive(Clone, Default)]
+pub struct Registry(Vec<Arc<dyn Tool>>);
+
+impl Registry {
+    /// Of these tools; of two with one name the first counts.
+    pub fn new(tools: impl IntoIterator<Item = Arc<dyn Tool>>) -> Self {
+        let mut kept: Vec<Arc<dyn Tool>> = Vec::new();
+        for tool in tools {
+            if kept.iter().all(|one| one.spec().name != tool.spec().name) {
+                kept.push(tool);
+            }
+        }
+        Self(kept)
+    }
+
+    /// The tools that `caller` may use, as the gateway takes them.
+    pub fn offered(&self, caller: &Caller) -> Vec<cairn_gateway::Tool> {
+        self.open_to(caller)
+            .map(|tool| {
+                let spec = tool.spec();
+                cairn_gateway::Tool {
+                    name: spec.name.clone(),
+                    description: spec.description.clone(),
+                    parameters: spec.parameters.clone(),
+                }
+            })
+            .collect()
+    }
+
+    fn open_to<'a>(&'a self, caller: &'a Caller) -> impl Iterator<Item = &'a Arc<dyn Tool>> {
+        self.0.iter().filter(|tool| tool.spec().is_open_to(caller))
+    }
+
+    /// The tool that a model calls `name`, and its arguments.
+    ///
+    /// # Errors
+    /// In words that let the model repair its call.
+    pub(crate) fn find(
+        &self,
+        name: &str,
+        arguments: &str,
+        caller: &Caller,
+    ) -> Result<(Arc<dyn Tool>, Value), ToolError> {
+        let tool = self.open_to(caller).find(|tool| tool.spec().name == name);
+        let Some(tool) = tool else {
+            let known: Vec<&str> = self
+                .open_to(caller)
+                .map(|tool| tool.spec().name.as_str())
+                .collect();
+            return Err(ToolError::not_found(unknown("tool", name, &known)));
+        };
+        let value: Value = serde_json::from_str(arguments).map_err(|error| {
+            ToolError::arguments(format!(
+                "the arguments of {name} are not JSON ({error}); send one object like {}",
+                example(&tool.spec().parameters)
+            ))
+        })?;
+        if !value.is_object() {
+            return Err(ToolError::arguments(format!(
+                "the arguments of {name} must be one JSON object like {}",
+                example(&tool.spec().parameters)
+            )));
+        }
+        Ok((Arc::clone(tool), value))
+    }
+}
+
+/// What to say of a `what` that is none of `known`: the nearest, or all.
+pub(crate) fn unknown(what: &str, name: &str, known: &[&str]) -> String {
+    let name: String = name.chars().take(80).collect();
+    let alike = |one: &&str| strsim::jaro_winkler(&one.to_lowercase(), &name.to_lowercase());
+    let nearest = known.iter().max_by(|a, b| alike(a).total_cmp(&alike(b)));
+    match nearest {
+        Some(nearest) if alike(nearest) >= ALIKE => {
+            format!("there is no {what} `{name}`; did you mean `{nearest}`?")
+        }
+        Some(_) => format!(
+            "there is no {what} `{name}`; there are: {}",
+            known[..known.len().min(20)].join(", ")
+        ),
+        None => format!("there is no {what} `{name}`"),
+    }
+}
+
+/// An object with the properties of a schema.
+fn example(schema: &Value) -> Value {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let fields = properties.into_iter().flatten().map(|(name, _)| {
+        let value = Value::String("...".to_owned());
+        (name.clone(), value)
+    });
+    Value::Object(fields.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_proposed() {
+        let known = ["search", "read_document", "calculate"];
+        let said = |name| unknown("tool", name, &known);
+        assert!(said("serach").contains("did you mean `search`"));
+        assert!(said("readDocument").contains("did you mean `read_document`"));
+        assert!(said("xyzzy").contains("there are: search, read_document, calculate"));
+        assert_eq!(unknown("tool", "a", &[]), "there is no tool `a`");
+    }
+}

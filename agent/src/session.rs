@@ -1,0 +1,150 @@
+//! The state of one run. Everything that decides what happens next is here, so that a run
+//! can be put aside while it waits for a person.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cairn_engine::answer::prompt::boundary;
+use cairn_engine::answer::{AnswerRequest, InputRequired, PendingCall, Step};
+use cairn_engine::retrieve::SearchRequest;
+use cairn_gateway::{ChatMessage, ChatRole, Plan as Targets, ToolCall};
+use cairn_models::Cancel;
+use cairn_settings::config::{Agent as Settings, AgentMode};
+
+use crate::ledger::Ledger;
+use crate::meter::Meter;
+use crate::plan::Plan;
+use crate::prompt;
+use crate::tool::ToolContext;
+use crate::turn::Turn;
+
+/// A question on its way to an answer.
+#[derive(Clone)]
+pub(crate) struct Session {
+    /// The `query_id` of the answer.
+    pub(crate) id: String,
+    pub(crate) request: AnswerRequest,
+    /// `React` or `Plan`.
+    pub(crate) mode: AgentMode,
+    /// Which models are asked.
+    pub(crate) targets: Targets,
+    /// The conversation with the model.
+    pub(crate) messages: Vec<ChatMessage>,
+    pub(crate) ledger: Ledger,
+    pub(crate) meter: Meter,
+    pub(crate) phase: Phase,
+    pub(crate) plan: Plan,
+    /// The calls that were made, by tool and arguments.
+    pub(crate) made: BTreeSet<(String, String)>,
+    pub(crate) steps: Vec<Step>,
+    /// What is to be said of how the answer came about.
+    pub(crate) notes: Vec<String>,
+    /// What stands around results.
+    pub(crate) boundary: String,
+    /// A turn whose calls wait for a person.
+    pub(crate) pending: Option<Turn>,
+    /// What a person decided about calls, by their ids.
+    pub(crate) decisions: BTreeMap<String, bool>,
+}
+
+/// What the model does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It makes a plan.
+    Planning,
+    /// It calls tools, or answers: the question, or the step of its plan.
+    Working,
+    /// It says what is missing, or answers.
+    Reviewing,
+    /// It answers: nothing else is left.
+    Answering,
+}
+
+impl Session {
+    pub(crate) fn new(
+        mut request: AnswerRequest,
+        mode: AgentMode,
+        targets: Targets,
+        settings: &Settings,
+        tools: &[String],
+    ) -> Self {
+        let meter = Meter::start(settings, request.search.deadline);
+        // What comes after the tools obeys the limit, too.
+        request.search.deadline = Some(meter.until);
+        let boundary = boundary();
+        let mut messages = vec![ChatMessage::text(
+            ChatRole::System,
+            prompt::rules(&boundary),
+        )];
+        messages.extend(prompt::history(&request.history));
+        let mut question = request.search.query.clone();
+        let phase = match mode {
+            AgentMode::Plan => {
+                question = format!("{question}\n\n{}", prompt::ask_for_plan(tools));
+                Phase::Planning
+            }
+            _ => Phase::Working,
+        };
+        messages.push(ChatMessage::text(ChatRole::User, question));
+        Self {
+            id: uuid::Uuid::new_v4().to_string(),
+            request,
+            mode,
+            targets,
+            messages,
+            ledger: Ledger::default(),
+            meter,
+            phase,
+            plan: Plan::default(),
+            made: BTreeSet::new(),
+            steps: Vec::new(),
+            notes: Vec::new(),
+            boundary,
+            pending: None,
+            decisions: BTreeMap::new(),
+        }
+    }
+
+    /// What tools may know of who asks.
+    pub(crate) fn context(&self, cancel: &Cancel) -> ToolContext {
+        let deadline = self.meter.tools_until;
+        ToolContext {
+            caller: self.request.caller.clone(),
+            search: SearchRequest {
+                deadline: Some(deadline),
+                ..self.request.search.clone()
+            },
+            cancel: cancel.with_deadline(deadline),
+        }
+    }
+
+    /// The next step's number.
+    pub(crate) fn next_step(&self) -> u32 {
+        u32::try_from(self.steps.len() + 1).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn tell(&mut self, text: impl Into<String>) {
+        self.messages.push(ChatMessage::text(ChatRole::User, text));
+    }
+
+    /// Appends what the model said, as it said it.
+    pub(crate) fn heard(&mut self, turn: &Turn) {
+        self.messages.push(ChatMessage {
+            tool_calls: turn.calls.clone(),
+            ..ChatMessage::text(ChatRole::Assistant, turn.text.clone())
+        });
+    }
+
+    /// What a person is asked about `calls`.
+    pub(crate) fn input_required(&self, calls: &[&ToolCall], patience: u64) -> InputRequired {
+        let pending = calls.iter().map(|call| PendingCall {
+            id: call.id.clone(),
+            tool: call.name.clone(),
+            arguments: serde_json::from_str(&call.arguments).unwrap_or_default(),
+        });
+        InputRequired {
+            run_id: self.id.clone(),
+            expires_in_seconds: patience,
+            calls: pending.collect(),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What can be done: one file for each tool, and one line in [`TOOLS`].
+
+mod api_call;
+mod calculate;
+mod db_query;
+mod list_documents;
+mod read_document;
+mod read_file;
+mod search;
+mod visible;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cairn_engine::retrieve::Engine;
+use cairn_settings::config::Agent as Settings;
+use url::Url;
+
+use crate::registry::Registry;
+use crate::tool::{Tool, ToolError};
+
+/// Makes a tool where there is something for it to do.
+type Open = fn(&Setup) -> Option<Arc<dyn Tool>>;
+
+/// Every tool that is part of Cairn.
+const TOOLS: &[Open] = &[
+    search::open,
+    read_document::open,
+    list_documents::open,
+    calculate::open,
+    db_query::open,
+    api_call::open,
+    read_file::open,
+];
+
+/// What tools work with.
+#[derive(Clone)]
+pub struct Setup {
+    /// The documents.
+    pub engine: Engine,
+    /// Databases, folders and addresses, and who may use them.
+    pub settings: Settings,
+    /// What gets pages; `None` for no `api_call`.
+    pub web: Option<Arc<dyn Web>>,
+}
+
+impl Setup {
+    /// The tools of this installation.
+    pub fn registry(&self) -> Registry {
+        Registry::new(TOOLS.iter().filter_map(|open| open(self)))
+    }
+}
+
+/// What gets pages from other machines, one redirect after the other.
+#[async_trait]
+pub trait Web: Send + Sync {
+    /// The page at `url`, if `may_get` allows it and every address that it redirects to.
+    ///
+    /// # Errors
+    /// When an address is not allowed, cannot be reached, or has too much.
+    async fn get(
+        &self,
+        url: &Url,
+        may_get: &(dyn for<'u> Fn(&'u Url) -> bool + Send + Sync),
+    ) -> Result<Page, ToolError>;
+}
+
+/// What was got.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Where it was in the end.
+    pub url: Url,
+    /// Its `content-type`.
+    pub content_type: Option<String>,
+    /// Its body.
+    pub bytes: Vec<u8>,
+}
+
+/// A list of named things for a description: `name (what it is)`.
+fn named<'a>(all: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let lines = all.map(|(name, description)| match description {
+        "" => name.to_owned(),
+        description => format!("{name} ({description})"),
+    });
+    lines.collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,115 @@
+//! `read_document`: a part of one document, by chunk or by heading.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cairn_engine::retrieve::Engine;
+use cairn_gateway::accounts::Scope;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Setup;
+use super::visible::{Visible, source};
+use crate::registry::unknown;
+use crate::tool::{
+    CostClass, Part, Tool, ToolContext, ToolError, ToolOutput, ToolSpec, arguments, blocking,
+    parameters,
+};
+
+/// Chunks of one call.
+const MAX_CHUNKS: usize = 4;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Args {
+    /// The document's id (16 hexadecimal digits) or its URI, as results name it.
+    document: String,
+    /// The first chunk to read, from 0; results say in which chunk they are.
+    from_chunk: Option<usize>,
+    /// Read the section with this heading instead.
+    heading: Option<String>,
+}
+
+struct ReadDocument {
+    spec: ToolSpec,
+    engine: Engine,
+}
+
+pub(super) fn open(setup: &Setup) -> Option<Arc<dyn Tool>> {
+    Some(Arc::new(ReadDocument {
+        spec: ToolSpec {
+            name: "read_document".into(),
+            description: format!(
+                "Reads up to {MAX_CHUNKS} chunks of one document in full, in their order: what \
+                 comes around a passage that was found, or a section."
+            ),
+            parameters: parameters::<Args>(),
+            cost: CostClass::Local,
+            scopes: &[Scope::Search],
+        },
+        engine: setup.engine.clone(),
+    }))
+}
+
+#[async_trait]
+impl Tool for ReadDocument {
+    fn spec(&self) -> &ToolSpec {
+        &self.spec
+    }
+
+    async fn call(&self, given: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
+        context.require(&self.spec)?;
+        let args: Args = arguments(given)?;
+        let (engine, own) = (self.engine.clone(), context.clone());
+        blocking(&context.cancel, move |_| read(&engine, &own, &args)).await
+    }
+}
+
+fn read(engine: &Engine, context: &ToolContext, args: &Args) -> Result<ToolOutput, ToolError> {
+    let visible = Visible::open(engine, context)?;
+    let document = visible.find(&args.document)?;
+    let chunks = visible.chunks(document.id)?;
+    let total = chunks.len();
+    let from = match &args.heading {
+        Some(heading) => {
+            let headings: Vec<&str> = chunks
+                .iter()
+                .flat_map(|chunk| chunk.chunk.heading_path.iter().map(String::as_str))
+                .collect();
+            let wanted = heading.trim().to_lowercase();
+            let has = |all: &[String]| all.iter().any(|one| one.trim().to_lowercase() == wanted);
+            let at = chunks
+                .iter()
+                .position(|chunk| has(&chunk.chunk.heading_path));
+            at.ok_or_else(|| ToolError::not_found(unknown("heading", heading, &headings)))?
+        }
+        None => args.from_chunk.unwrap_or(0),
+    };
+    if from >= total {
+        let message = format!(
+            "{} has the chunks 0 to {}; there is no chunk {from}",
+            document.uri,
+            total.saturating_sub(1)
+        );
+        return Err(ToolError::not_found(message));
+    }
+    let end = (from + MAX_CHUNKS).min(total);
+    let parts = chunks.into_iter().skip(from).take(end - from);
+    Ok(ToolOutput {
+        parts: parts
+            .map(|chunk| Part::Evidence(Box::new(source(chunk))))
+            .collect(),
+        summary: format!(
+            "chunks {from} to {} of {total} of {}",
+            end - 1,
+            document.uri
+        ),
+        more: (end < total).then(|| {
+            format!(
+                "{} more chunks follow; from_chunk {end} reads on.",
+                total - end
+            )
+        }),
+    })
+}
