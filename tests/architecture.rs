@@ -35,6 +35,16 @@ const CRATES: Arrows = &[
         ],
     ),
     (
+        "cairn-agent",
+        &[
+            "cairn-models",
+            "cairn-settings",
+            "cairn-indexer",
+            "cairn-gateway",
+            "cairn-engine",
+        ],
+    ),
+    (
         "cairn",
         &[
             "cairn-files",
@@ -43,6 +53,7 @@ const CRATES: Arrows = &[
             "cairn-indexer",
             "cairn-gateway",
             "cairn-engine",
+            "cairn-agent",
             "cairn-eval",
             "cairn-jobs",
         ],
@@ -121,7 +132,7 @@ fn rust_files(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// Where each crate's code is.
-fn source_folders() -> [&'static str; 10] {
+fn source_folders() -> [&'static str; 11] {
     [
         "files/src",
         "parse/src",
@@ -132,6 +143,7 @@ fn source_folders() -> [&'static str; 10] {
         "settings/src",
         "gateway/src",
         "engine/src",
+        "agent/src",
         "jobs/src",
     ]
 }

@@ -160,8 +160,8 @@ mod tests {
             parts: vec![evidence("the same")],
             ..ToolOutput::default()
         };
-        render(&output, &mut ledger, 100, "b");
-        let again = render(&output, &mut ledger, 100, "b");
+        render(&output, &mut ledger, 100, "b0b0");
+        let again = render(&output, &mut ledger, 100, "b0b0");
         assert!(again.contains("[1] as above"), "{again}");
     }
 }

@@ -36,7 +36,8 @@ fn web(config: &Config) -> Option<Arc<dyn Web>> {
         allow_private_addresses: settings.allow_private_addresses,
         // These are addresses that the operator named.
         respect_robots_txt: false,
-        timeout_seconds: settings.tool_seconds,
+        // The tool itself gives up first, and says so.
+        timeout_seconds: settings.tool_seconds + 1,
     };
     let fetcher = Fetcher::new(&rules, MAX_BYTES);
     let fetcher = fetcher.inspect_err(|error| {

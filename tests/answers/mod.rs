@@ -204,6 +204,9 @@ async fn finish(events: impl Stream<Item = AnswerEvent>) -> Result<Done, (String
                 ends += 1;
                 done = Some(Err((text.clone(), *code)));
             }
+            AnswerEvent::Step(_) | AnswerEvent::InputRequired(_) => {
+                panic!("no agent was asked: {event:?}")
+            }
         }
     }
     assert_eq!(ends, 1, "exactly one last event: {events:?}");

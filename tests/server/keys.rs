@@ -6,23 +6,29 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use cairn_gateway::Provider;
 use cairn_gateway::accounts::{Keys, NewKey, Scope};
-use cairn_settings::config::KeyLimits;
+use cairn_settings::config::{Config, KeyLimits};
 use serde_json::{Value, json};
 
 use super::{Bench, GUIDE, Reply, Scripted};
 
 /// A service with keys, and the keys.
-struct Closed {
-    bench: Bench,
+pub(super) struct Closed {
+    pub(super) bench: Bench,
     keys: Keys,
-    admin: String,
+    pub(super) admin: String,
 }
 
 impl Closed {
     fn new() -> Self {
+        Self::with(Arc::new(Scripted::citing()), |_| {})
+    }
+
+    pub(super) fn with(provider: Arc<dyn Provider>, change: impl FnOnce(&mut Config)) -> Self {
         let mut made = None;
-        let bench = Bench::with(Arc::new(Scripted::citing()), |config| {
+        let bench = Bench::with(provider, |config| {
+            change(config);
             let keys = Keys::open(&config.storage.data_dir).unwrap();
             let admin = create(&keys, &[], &[Scope::Admin], KeyLimits::default());
             made = Some((keys, admin));
@@ -32,7 +38,7 @@ impl Closed {
     }
 
     /// A key that the service knows already when this returns.
-    async fn key(&self, labels: &[&str], scopes: &[Scope]) -> String {
+    pub(super) async fn key(&self, labels: &[&str], scopes: &[Scope]) -> String {
         self.limited(labels, scopes, KeyLimits::default()).await
     }
 
@@ -42,7 +48,7 @@ impl Closed {
         key
     }
 
-    async fn send(&self, key: &str, method: &str, uri: &str, body: &Value) -> Reply {
+    pub(super) async fn send(&self, key: &str, method: &str, uri: &str, body: &Value) -> Reply {
         let request = Request::builder()
             .method(method)
             .uri(uri)
@@ -53,11 +59,11 @@ impl Closed {
         self.bench.reply(request).await
     }
 
-    async fn get(&self, key: &str, uri: &str) -> Reply {
+    pub(super) async fn get(&self, key: &str, uri: &str) -> Reply {
         self.send(key, "GET", uri, &Value::Null).await
     }
 
-    async fn post(&self, key: &str, uri: &str, body: &Value) -> Reply {
+    pub(super) async fn post(&self, key: &str, uri: &str, body: &Value) -> Reply {
         self.send(key, "POST", uri, body).await
     }
 

@@ -65,11 +65,30 @@ impl Bench {
         Self::with_parser(provider, change, ParseLimits::default().into())
     }
 
+    /// Whose gateway has these accounts: their prices, for one.
+    fn with_accounts(
+        provider: Arc<dyn Provider>,
+        accounts: Accounts,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let accounts = Some(accounts);
+        Self::with_all(provider, change, ParseLimits::default().into(), accounts)
+    }
+
     /// With a parser of the caller's own.
     pub(crate) fn with_parser(
         provider: Arc<dyn Provider>,
         change: impl FnOnce(&mut Config),
         parser: Parser,
+    ) -> Self {
+        Self::with_all(provider, change, parser, None)
+    }
+
+    fn with_all(
+        provider: Arc<dyn Provider>,
+        change: impl FnOnce(&mut Config),
+        parser: Parser,
+        accounts: Option<Accounts>,
     ) -> Self {
         let bench = Self::starting(change);
         let config = bench.service.config();
@@ -79,7 +98,10 @@ impl Bench {
             token: Duration::from_secs(600),
             total: Duration::from_secs(600),
         };
-        let gateway = Gateway::new("script", limits).with(provider, "script-1", false);
+        let mut gateway = Gateway::new("script", limits).with(provider, "script-1", false);
+        if let Some(accounts) = accounts {
+            gateway = gateway.with_accounts(accounts);
+        }
         let search = Arc::new(engine.clone());
         let answerer = Answerer::new(
             search,

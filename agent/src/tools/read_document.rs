@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cairn_engine::retrieve::Engine;
 use cairn_gateway::accounts::Scope;
+use cairn_indexer::StoredChunk;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -72,18 +73,7 @@ fn read(engine: &Engine, context: &ToolContext, args: &Args) -> Result<ToolOutpu
     let chunks = visible.chunks(document.id)?;
     let total = chunks.len();
     let from = match &args.heading {
-        Some(heading) => {
-            let headings: Vec<&str> = chunks
-                .iter()
-                .flat_map(|chunk| chunk.chunk.heading_path.iter().map(String::as_str))
-                .collect();
-            let wanted = heading.trim().to_lowercase();
-            let has = |all: &[String]| all.iter().any(|one| one.trim().to_lowercase() == wanted);
-            let at = chunks
-                .iter()
-                .position(|chunk| has(&chunk.chunk.heading_path));
-            at.ok_or_else(|| ToolError::not_found(unknown("heading", heading, &headings)))?
-        }
+        Some(heading) => section(&document.title, &chunks, heading)?,
         None => args.from_chunk.unwrap_or(0),
     };
     if from >= total {
@@ -112,4 +102,26 @@ fn read(engine: &Engine, context: &ToolContext, args: &Args) -> Result<ToolOutpu
             )
         }),
     })
+}
+
+/// The chunk in which the section with this heading begins; the title's is the first.
+fn section(title: &str, chunks: &[StoredChunk], heading: &str) -> Result<usize, ToolError> {
+    let plain = |text: &str| text.trim().to_lowercase();
+    let wanted = plain(heading);
+    let is_wanted = |one: &String| plain(one) == wanted;
+    let at = chunks
+        .iter()
+        .position(|chunk| chunk.chunk.heading_path.iter().any(is_wanted));
+    if let Some(at) = at {
+        return Ok(at);
+    }
+    if plain(title) == wanted {
+        return Ok(0);
+    }
+    let mut known = vec![title];
+    for chunk in chunks {
+        known.extend(chunk.chunk.heading_path.iter().map(String::as_str));
+    }
+    known.dedup();
+    Err(ToolError::not_found(unknown("heading", heading, &known)))
 }
