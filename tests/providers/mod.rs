@@ -9,6 +9,6 @@ mod formats;
 mod load;
 mod real_server;
 mod routing;
-mod scripted;
+pub(crate) mod scripted;
 mod tls;
 mod tolerance;

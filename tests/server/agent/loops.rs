@@ -1,6 +1,9 @@
 //! Both loops, and what a model may do wrong in them.
 
 use super::*;
+use crate::providers::scripted::{self, Answer, bytes};
+use cairn_gateway::open_provider;
+use std::collections::BTreeSet;
 
 #[tokio::test]
 async fn a_chain_of_two_documents_is_followed() {
@@ -264,5 +267,71 @@ async fn without_a_model_one_retrieval_answers_and_says_so() {
     assert!(
         answer["answer"].as_str().unwrap().contains("Hansen"),
         "{answer}"
+    );
+}
+
+/// A turn as an OpenAI-compatible endpoint streams it, with arguments in pieces.
+fn streamed(deltas: &[Value], finish: &str) -> Answer {
+    let frames = deltas.iter().map(|delta| {
+        let choice = json!({"index": 0, "delta": delta, "finish_reason": null});
+        format!("data: {}\n\n", json!({"model": "m-9", "choices": [choice]}))
+    });
+    let last = json!({"model": "m-9", "choices": [{"index": 0, "delta": {}, "finish_reason": finish}],
+        "usage": {"prompt_tokens": 50, "completion_tokens": 5}});
+    let text: String = frames.collect();
+    Answer::stream(&[bytes(format!("{text}data: {last}\n\ndata: [DONE]\n\n"))])
+}
+
+#[tokio::test]
+async fn calls_that_an_endpoint_streams_in_pieces_are_joined() {
+    let piece = |fields: Value| json!({"tool_calls": [fields]});
+    let first = streamed(
+        &[
+            json!({"role": "assistant", "content": "I look for both."}),
+            piece(json!({"index": 0, "id": "a", "function": {"name": "search", "arguments": ""}})),
+            piece(json!({"index": 0, "function": {"arguments": "{\"query\": \"owner of"}})),
+            piece(
+                json!({"index": 1, "id": "b", "function": {"name": "search", "arguments": "{\"query\""}}),
+            ),
+            piece(json!({"index": 0, "function": {"arguments": " the Albatross\"}"}})),
+            piece(json!({"index": 1, "function": {"arguments": ": \"Hansen company\"}"}})),
+        ],
+        "tool_calls",
+    );
+    let second = streamed(
+        &[json!({"content": "It is the Hansen company [1]."})],
+        "stop",
+    );
+    let endpoint = scripted::serve(&[first, second]).await;
+    let mut config = scripted::config("openai", &endpoint.base_url);
+    config.key_env = None;
+    config.context_tokens = 100_000;
+    let bench = Bench::with(open_provider(&config, None).unwrap(), |_| {});
+    fill(&bench).await;
+    let body = json!({"query": "Who owns the Albatross?", "agent": "react", "model": "endpoint",
+        "stream": false});
+    let answer = ask(&bench, body).await.json();
+    assert_eq!(tools_of(&answer), ["search", "search"], "{answer}");
+    assert_eq!(answer["steps"][0]["thought"], "I look for both.");
+    let queries: BTreeSet<&str> = answer["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["arguments"]["query"].as_str().unwrap())
+        .collect();
+    assert_eq!(queries, ["Hansen company", "owner of the Albatross"].into());
+    assert_eq!(answer["answer"], "It is the Hansen company [1].");
+    assert_eq!(answer["usage"]["prompt_tokens"], 100);
+    // What the tools returned went back under the ids of their calls.
+    let sent = endpoint.seen()[1].body["messages"].clone();
+    let tools: Vec<&Value> = sent
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|m| m["role"] == "tool")
+        .collect();
+    assert_eq!(
+        (&tools[0]["tool_call_id"], &tools[1]["tool_call_id"]),
+        (&json!("a"), &json!("b"))
     );
 }
