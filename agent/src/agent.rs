@@ -336,7 +336,7 @@ async fn pass(
     out: &mpsc::Sender<AnswerEvent>,
     spent: Option<Spent>,
 ) {
-    let mut answer = std::pin::pin!(answer);
+    let mut answer = Box::pin(answer);
     while let Some(mut event) = answer.next().await {
         match (&mut event, &spent) {
             (AnswerEvent::Sources(found), Some(spent)) => {

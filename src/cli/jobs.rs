@@ -390,6 +390,7 @@ pub(super) fn detach(
     let fetcher = setup::fetcher(config)?;
     let asker = crate::ingest::Asker {
         any_folder: true,
+        may_ask: true,
         ..Default::default()
     };
     let mut jobs = Vec::new();

@@ -79,6 +79,7 @@ pub(super) async fn act(
             };
             let asker = Asker {
                 any_folder: true,
+                may_ask: true,
                 ..Asker::default()
             };
             let fetcher = setup::fetcher(config)?;

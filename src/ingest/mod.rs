@@ -19,7 +19,7 @@ pub(crate) mod setup;
 mod sitemap;
 mod store;
 mod submit;
-mod task;
+pub(crate) mod task;
 pub(crate) mod worker;
 
 pub(crate) use payload::Payload;

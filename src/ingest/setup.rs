@@ -108,5 +108,6 @@ pub(crate) fn tools(config: &Config, engine: Engine, parser: Parser, fetcher: Fe
         data_dir: config.storage.data_dir.clone(),
         fetcher,
         candidates: config.retrieval.candidates,
+        asking: None,
     }
 }

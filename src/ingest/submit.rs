@@ -22,6 +22,10 @@ pub(crate) struct Asker {
     pub held: Option<BTreeSet<String>>,
     /// Whether any folder of this machine may be indexed.
     pub any_folder: bool,
+    /// The API key, if one was used.
+    pub key: Option<String>,
+    /// Whether it may ask questions.
+    pub may_ask: bool,
 }
 
 /// What is asked for.

@@ -4,10 +4,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use cairn_agent::Agent;
 use cairn_engine::retrieve::{Engine, SearchError};
+use cairn_gateway::accounts::Accounts;
 use cairn_indexer::{Error, ErrorKind, Index, Parser};
 use cairn_jobs::{DocumentError, Failure, Job, Progress, Update};
 use cairn_models::{Cancel, Embedder};
+use cairn_settings::config::Retrieval;
 use serde_json::Value;
 use tokio::runtime::Handle;
 
@@ -32,6 +35,19 @@ pub(crate) struct Tools {
     pub fetcher: Fetcher,
     /// How many candidates a search has (`retrieval.candidates`).
     pub candidates: usize,
+    /// What questions are answered with; `None` in a worker that answers none.
+    pub asking: Option<Asking>,
+}
+
+/// What questions are answered with.
+#[derive(Clone)]
+pub(crate) struct Asking {
+    /// Answers.
+    pub agent: Agent,
+    /// Knows whose keys are valid.
+    pub accounts: Accounts,
+    /// How to search.
+    pub retrieval: Retrieval,
 }
 
 /// Why a job stopped before its end.

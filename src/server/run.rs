@@ -11,6 +11,7 @@ use super::connection::accept;
 use super::router::router;
 use super::routes::batches;
 use super::state::Service;
+use crate::ingest::task::{Asking, Tools};
 use crate::ingest::worker::Worker;
 use crate::ingest::{notify, setup as jobs};
 use cairn_settings::telemetry::metrics::recorder;
@@ -106,7 +107,15 @@ pub async fn work_jobs(service: Arc<Service>) {
     };
     let (config, fetcher) = (service.config(), fetcher.clone());
     let (engine, parser) = (core.engine.clone(), core.parser.clone());
-    let tools = jobs::tools(config, engine, parser, fetcher.clone());
+    let asking = Asking {
+        agent: core.agent.clone(),
+        accounts: service.accounts().clone(),
+        retrieval: config.retrieval.clone(),
+    };
+    let tools = Tools {
+        asking: Some(asking),
+        ..jobs::tools(config, engine, parser, fetcher.clone())
+    };
     match Worker::new(Arc::clone(&room.queue), tools, config.jobs.clone()) {
         Ok(worker) => {
             let told = tokio::spawn(notify::run(room.webhooks.clone(), fetcher));

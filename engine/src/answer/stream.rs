@@ -133,7 +133,8 @@ where
     // Whoever reads the events drives the work, and dropping them drops it.
     let (out, mut events) = mpsc::channel(1);
     let failing = out.clone();
-    let work = work(out);
+    // On the heap: an answer is a large future, and is moved several times before it is polled.
+    let work = Box::pin(work(out));
     async_stream::stream! {
         let _guard = guard;
         let work = async move {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use cairn_settings::config::Mode;
+use cairn_settings::config::Retrieval;
 
 /// One search.
 #[derive(Clone, Debug)]
@@ -47,6 +48,21 @@ impl SearchRequest {
             filter: None,
             access: Access::All,
             deadline: None,
+        }
+    }
+
+    /// The same with the defaults of a configuration.
+    pub fn default_of(
+        retrieval: &Retrieval,
+        query: impl Into<String>,
+        collection: impl Into<String>,
+    ) -> Self {
+        Self {
+            top_k: retrieval.top_k,
+            candidates: retrieval.candidates,
+            mode: retrieval.mode,
+            rerank: retrieval.rerank.enabled,
+            ..Self::new(query, collection)
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The kinds of jobs: one file each, and one line in [`KINDS`].
 
+mod ask;
 mod compact;
 mod delete;
 mod evaluate;
@@ -50,6 +51,7 @@ pub(crate) const KINDS: &[&dyn Kind] = &[
     &delete::Delete,
     &compact::Compact,
     &evaluate::Evaluate,
+    &ask::Ask,
 ];
 
 /// The kind with this name.

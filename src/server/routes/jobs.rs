@@ -38,8 +38,8 @@ const MAX_ERRORS: usize = 100;
 pub(crate) struct JobBody {
     /// `text` (fields `text`, `uri`, `title`), `url` (`url`), `sitemap` (`url`, `max_pages`),
     /// `folder` (`path`, `remove_most`), `git` (`path`, `revision`, `name`, `remove_most`),
-    /// `delete` (`uri` or `document_id`), `compact` or `evaluate` (`path`, `modes`, `k`,
-    /// `limit`).
+    /// `delete` (`uri` or `document_id`), `compact`, `evaluate` (`path`, `modes`, `k`,
+    /// `limit`) or `ask` (`query`, `agent`, `model`).
     #[schema(example = "url")]
     kind: String,
     /// Where the documents go; the default collection if none.
@@ -522,6 +522,8 @@ pub(super) fn asker_of(service: &Service, caller: &Caller) -> Asker {
         tenant: caller.tenant().to_owned(),
         held: caller.labels().cloned(),
         any_folder: caller.key().is_none() && is_loopback(service),
+        key: caller.key().map(|key| key.as_str().to_owned()),
+        may_ask: caller.scopes().allow(Scope::Query),
     }
 }
 

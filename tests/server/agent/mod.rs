@@ -1,5 +1,6 @@
 //! The agent over HTTP: a scripted model decides, the real tools do what it asks, or refuse.
 
+mod jobs;
 mod limits;
 mod loops;
 mod rights;

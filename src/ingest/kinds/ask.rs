@@ -1,0 +1,191 @@
+//! `ask`: a question that may take its time, by the agent. A job survives a restart: what
+//! was not answered then is asked again from the start.
+
+use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answered, Step};
+use cairn_engine::retrieve::SearchRequest;
+use cairn_gateway::accounts::{Caller, KeyId};
+use cairn_indexer::Access;
+use cairn_jobs::Failure;
+use cairn_models::Cancel;
+use cairn_settings::config::AgentMode;
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Checks, Kind, Plan, input, read};
+use crate::ingest::task::{Asking, Stop, Task};
+use crate::ingest::{Payload, Refusal};
+
+/// Longest question, in bytes.
+const MAX_QUESTION_BYTES: usize = 8192;
+/// Characters of each source that the result keeps.
+const MAX_EXCERPT_CHARS: usize = 500;
+
+/// Asks the agent.
+#[derive(Debug)]
+pub(super) struct Ask;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields {
+    query: String,
+    #[serde(default)]
+    agent: Option<AgentMode>,
+    #[serde(default)]
+    model: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Input {
+    query: String,
+    agent: AgentMode,
+    model: Option<String>,
+    /// Whose rights and budget count, as they are when the job runs.
+    key: Option<String>,
+}
+
+impl Kind for Ask {
+    fn name(&self) -> &'static str {
+        "ask"
+    }
+
+    fn check(&self, fields: Value, checks: &Checks<'_>) -> Result<Plan, Refusal> {
+        let fields: Fields = read(fields)?;
+        if !checks.asker.may_ask {
+            let message = "this API key may not ask questions: it lacks the scope `query`";
+            return Err(Refusal::invalid("kind", message));
+        }
+        let query = fields.query.trim().to_owned();
+        if query.is_empty() || query.len() > MAX_QUESTION_BYTES {
+            let message = format!("`query` has 1 to {MAX_QUESTION_BYTES} bytes");
+            return Err(Refusal::invalid("query", message));
+        }
+        if fields.model.as_ref().is_some_and(|model| model.len() > 256) {
+            return Err(Refusal::invalid("model", "`model` has at most 256 bytes"));
+        }
+        let input = Input {
+            query,
+            agent: fields.agent.unwrap_or(AgentMode::Auto),
+            model: fields.model,
+            key: checks.asker.key.clone(),
+        };
+        Ok(Plan {
+            input: json!(input),
+            ordering_key: None,
+            unique_key: None,
+            source: None,
+        })
+    }
+
+    fn run(&self, payload: &Payload, task: &Task) -> Result<Value, Stop> {
+        let input: Input = input(payload)?;
+        let Some(asking) = &task.tools().asking else {
+            return Err(Stop::permanent(
+                "this worker answers no questions; run `cairn serve` on the data folder",
+            ));
+        };
+        let caller = caller(asking, input.key.as_deref())?;
+        let retrieval = &asking.retrieval;
+        let search = SearchRequest {
+            access: Access::from(caller.labels()),
+            ..SearchRequest::default_of(retrieval, &input.query, &payload.collection)
+        };
+        let request = AnswerRequest {
+            caller: caller.clone(),
+            model: input.model.clone(),
+            ..AnswerRequest::new(search)
+        };
+        task.stage("ask");
+        let cancel = Cancel::default();
+        let events = asking.agent.answer(request, Some(input.agent), cancel);
+        let mut steps = Vec::new();
+        let mut ending = task.wait(follow(events.boxed(), task, &mut steps))??;
+        // Nobody sits by to allow calls: the agent goes on without them.
+        while let Ending::Waits(id) = ending {
+            let calls = Default::default();
+            let resumed = asking
+                .agent
+                .resume(&id, &[], &caller, &calls, Cancel::default());
+            let resumed = resumed.map_err(|error| Stop::permanent(error.to_string()))?;
+            ending = task.wait(follow(resumed.boxed(), task, &mut steps))??;
+        }
+        let Ending::Answered(answered) = ending else {
+            return Err(Stop::permanent("the answer ended without its last event"));
+        };
+        Ok(result(*answered, steps))
+    }
+}
+
+/// Who asks, with the rights of now.
+fn caller(asking: &Asking, key: Option<&str>) -> Result<Caller, Stop> {
+    match key {
+        Some(key) => asking
+            .accounts
+            .caller(&KeyId::new(key))
+            .map_err(|error| Stop::permanent(format!("the key that asked: {error}"))),
+        None if asking.accounts.requires_keys() => Err(Stop::permanent(
+            "the job was submitted without an API key, and the service needs one now",
+        )),
+        None => Ok(Caller::anonymous()),
+    }
+}
+
+/// How a stream of events ended.
+enum Ending {
+    Answered(Box<Answered>),
+    Waits(String),
+}
+
+async fn follow(
+    mut events: BoxStream<'static, AnswerEvent>,
+    task: &Task,
+    steps: &mut Vec<Step>,
+) -> Result<Ending, Stop> {
+    let mut found = None;
+    while let Some(event) = events.next().await {
+        match event {
+            AnswerEvent::Step(step) => {
+                task.stage(&format!("step {}: {}", step.n, step.tool));
+                steps.push(*step);
+            }
+            AnswerEvent::Sources(sources) => {
+                task.stage("write");
+                found = Some(sources);
+            }
+            AnswerEvent::Delta { .. } | AnswerEvent::Citation(_) => {}
+            AnswerEvent::InputRequired(required) => return Ok(Ending::Waits(required.run_id)),
+            AnswerEvent::Done(done) => {
+                let found = found.ok_or_else(|| Stop::permanent("an answer without sources"))?;
+                return Ok(Ending::Answered(Box::new(Answered::new(*done, found))));
+            }
+            AnswerEvent::Error {
+                message, retryable, ..
+            } => {
+                let failure = Failure {
+                    permanent: !retryable,
+                    ..Failure::transient(message)
+                };
+                return Err(Stop::Failed(failure));
+            }
+        }
+    }
+    Err(Stop::permanent("the answer ended without its last event"))
+}
+
+/// The answer as a job keeps it: its sources by name and beginning.
+fn result(answered: Answered, steps: Vec<Step>) -> Value {
+    let sources = answered.sources.iter().map(|source| {
+        let text: String = source.text.chars().take(MAX_EXCERPT_CHARS).collect();
+        json!({"n": source.n, "chunk_id": source.chunk_id, "document_id": source.document_id,
+            "uri": source.uri, "title": source.title, "text": text})
+    });
+    let sources: Vec<Value> = sources.collect();
+    let mut value = json!(answered.done);
+    if let Value::Object(fields) = &mut value {
+        fields.insert("generation".into(), answered.generation.into());
+        fields.insert("sources".into(), sources.into());
+        fields.insert("steps".into(), json!(steps));
+    }
+    value
+}
