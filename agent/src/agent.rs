@@ -17,6 +17,7 @@ use metrics::counter;
 use tokio::sync::mpsc;
 use tracing::{Instrument as _, field};
 
+use crate::mcp::Servers;
 use crate::registry::Registry;
 use crate::run::Ending;
 use crate::session::Session;
@@ -33,7 +34,8 @@ pub(crate) struct Parts {
     answerer: Answerer,
     engine: Engine,
     pub(crate) gateway: Arc<Gateway>,
-    pub(crate) registry: Registry,
+    registry: Registry,
+    servers: Servers,
     pub(crate) settings: config::Agent,
     answer: config::Answer,
     waiting: Waiting,
@@ -50,6 +52,7 @@ impl Agent {
             answerer,
             engine,
             registry,
+            servers: Servers::new(&settings.mcp),
             answer: config.answer.clone(),
             waiting: Waiting::default(),
             traces: Traces::new(keep, Redactor::new(&config.telemetry.samples.names)),
@@ -107,12 +110,6 @@ impl Agent {
     pub fn trace(&self, id: &str, caller: &Caller) -> Option<Trace> {
         self.0.traces.get(id, caller)
     }
-
-    /// Names of the tools that `caller` may use.
-    pub fn tools(&self, caller: &Caller) -> Vec<String> {
-        let offered = self.0.registry.offered(caller).into_iter();
-        offered.map(|tool| tool.name).collect()
-    }
 }
 
 impl Parts {
@@ -157,9 +154,8 @@ impl Parts {
                 return Ok(());
             }
         };
-        let offered = self.registry.offered(&request.caller).into_iter();
-        let tools: Vec<String> = offered.map(|tool| tool.name).collect();
-        let session = Session::new(request, mode, targets, &self.settings, &tools);
+        let tools = self.registry.with(self.servers.tools().await);
+        let session = Session::new(request, mode, targets, &self.settings, tools);
         self.go_on(session, cancel, out).await
     }
 

@@ -1,5 +1,6 @@
 //! The calls of one turn: checked, run at the same time, and told to the model in order.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cairn_engine::answer::{AnswerEvent, Step};
@@ -16,7 +17,7 @@ use tracing::{Instrument as _, field};
 use crate::agent::Parts;
 use crate::render::render;
 use crate::session::Session;
-use crate::tool::{ToolContext, ToolError, ToolErrorKind, ToolOutput};
+use crate::tool::{Tool, ToolContext, ToolError, ToolErrorKind, ToolOutput};
 use crate::turn::Turn;
 use cairn_settings::telemetry::metrics as names;
 
@@ -35,11 +36,12 @@ struct Ended {
 impl Parts {
     /// The calls of `turn` that a person has to allow and has not decided about.
     pub(crate) fn undecided<'t>(&self, session: &Session, turn: &'t Turn) -> Vec<&'t ToolCall> {
+        let context = session.context(&Cancel::never());
         let needs = |call: &&ToolCall| {
             self.settings.approve.contains(&call.name)
                 && !session.decisions.contains_key(&call.id)
                 // What cannot be run anyway is nothing to bother anybody with.
-                && self.registry.find(&call.name, &call.arguments, &session.request.caller).is_ok()
+                && session.tools.find(&call.name, &call.arguments, &context).is_ok()
                 && !session.made.contains(&key(call))
         };
         turn.calls.iter().filter(needs).collect()
@@ -57,7 +59,7 @@ impl Parts {
         let context = session.context(cancel);
         let mut running = FuturesUnordered::new();
         for (at, call) in turn.calls.iter().enumerate() {
-            let ready = self.ready(session, call);
+            let ready = ready(session, call, &context);
             let context = context.clone();
             let limit = Duration::from_secs(self.settings.tool_seconds);
             let left = session
@@ -124,32 +126,31 @@ impl Parts {
             session.tell(note);
         }
     }
+}
 
-    /// The tool and the arguments of a call that may be made.
-    fn ready(
-        &self,
-        session: &mut Session,
-        call: &ToolCall,
-    ) -> Result<(std::sync::Arc<dyn crate::tool::Tool>, Value), ToolError> {
-        session.meter.take_call().map_err(|limit| {
-            ToolError::failed(format!("not called: the run has reached {limit}"))
-        })?;
-        if session.decisions.get(&call.id) == Some(&false) {
-            return Err(ToolError::forbidden(
-                "a person has not allowed this call; go on without it",
-            ));
-        }
-        let found = self
-            .registry
-            .find(&call.name, &call.arguments, &session.request.caller)?;
-        if !session.made.insert(key(call)) {
-            return Err(ToolError::arguments(
-                "this call was made before, and its result stands above: use it, or call with \
-                 other arguments",
-            ));
-        }
-        Ok(found)
+/// The tool and the arguments of a call that may be made.
+fn ready(
+    session: &mut Session,
+    call: &ToolCall,
+    context: &ToolContext,
+) -> Result<(Arc<dyn Tool>, Value), ToolError> {
+    session
+        .meter
+        .take_call()
+        .map_err(|limit| ToolError::failed(format!("not called: the run has reached {limit}")))?;
+    if session.decisions.get(&call.id) == Some(&false) {
+        return Err(ToolError::forbidden(
+            "a person has not allowed this call; go on without it",
+        ));
     }
+    let found = session.tools.find(&call.name, &call.arguments, context)?;
+    if !session.made.insert(key(call)) {
+        return Err(ToolError::arguments(
+            "this call was made before, and its result stands above: use it, or call with other \
+             arguments",
+        ));
+    }
+    Ok(found)
 }
 
 /// What makes two calls the same: the order and spacing of arguments do not.
@@ -165,7 +166,7 @@ fn key(call: &ToolCall) -> (String, String) {
 }
 
 async fn execute(
-    tool: &dyn crate::tool::Tool,
+    tool: &dyn Tool,
     call: &ToolCall,
     arguments: Value,
     context: ToolContext,

@@ -7,7 +7,7 @@
 //! | file | question it answers |
 //! |---|---|
 //! | `tool` | what is a tool, and what may it know of the caller? |
-//! | `tools/` | what can be done? One file each, one line in its table |
+//! | `tools/`, `mcp` | what can be done? One file each, one line in its table; and tools of other servers |
 //! | `registry` | which tools is this caller offered, and what did the model mean? |
 //! | `session`, `run` | what happens next? |
 //! | `turn`, `calls` | one turn of the model, and the calls that it makes |
@@ -19,6 +19,7 @@
 mod agent;
 mod calls;
 mod ledger;
+mod mcp;
 mod meter;
 mod plan;
 mod prompt;

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use cairn_gateway::accounts::Caller;
 use serde_json::Value;
 
-use crate::tool::{Tool, ToolError};
+use crate::tool::{Tool, ToolContext, ToolError};
 
 /// How alike two names must be, 0 to 1, for one to be proposed for the other.
 const ALIKE: f64 = 0.7;
@@ -26,9 +25,14 @@ impl Registry {
         Self(kept)
     }
 
-    /// The tools that `caller` may use, as the gateway takes them.
-    pub fn offered(&self, caller: &Caller) -> Vec<cairn_gateway::Tool> {
-        self.open_to(caller)
+    /// The same, and `others`.
+    pub(crate) fn with(&self, others: Vec<Arc<dyn Tool>>) -> Self {
+        Self::new(self.0.iter().cloned().chain(others))
+    }
+
+    /// The tools that are open to who asks, as the gateway takes them.
+    pub(crate) fn offered(&self, context: &ToolContext) -> Vec<cairn_gateway::Tool> {
+        self.open_to(context)
             .map(|tool| {
                 let spec = tool.spec();
                 cairn_gateway::Tool {
@@ -40,8 +44,8 @@ impl Registry {
             .collect()
     }
 
-    fn open_to<'a>(&'a self, caller: &'a Caller) -> impl Iterator<Item = &'a Arc<dyn Tool>> {
-        self.0.iter().filter(|tool| tool.spec().is_open_to(caller))
+    fn open_to<'a>(&'a self, context: &'a ToolContext) -> impl Iterator<Item = &'a Arc<dyn Tool>> {
+        self.0.iter().filter(|tool| tool.is_open_to(context))
     }
 
     /// The tool that a model calls `name`, and its arguments.
@@ -52,12 +56,12 @@ impl Registry {
         &self,
         name: &str,
         arguments: &str,
-        caller: &Caller,
+        context: &ToolContext,
     ) -> Result<(Arc<dyn Tool>, Value), ToolError> {
-        let tool = self.open_to(caller).find(|tool| tool.spec().name == name);
+        let tool = self.open_to(context).find(|tool| tool.spec().name == name);
         let Some(tool) = tool else {
             let known: Vec<&str> = self
-                .open_to(caller)
+                .open_to(context)
                 .map(|tool| tool.spec().name.as_str())
                 .collect();
             return Err(ToolError::not_found(unknown("tool", name, &known)));

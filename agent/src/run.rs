@@ -74,7 +74,7 @@ impl Parts {
     ) -> Result<Option<Turn>, Failure> {
         let is_last = session.meter.is_last_turn();
         let tools = match session.phase {
-            Phase::Working if !is_last => self.registry.offered(&session.request.caller),
+            Phase::Working if !is_last => session.tools.offered(&session.context(cancel)),
             _ => Vec::new(),
         };
         if is_last && session.phase != Phase::Answering {

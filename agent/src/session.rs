@@ -14,6 +14,7 @@ use crate::ledger::Ledger;
 use crate::meter::Meter;
 use crate::plan::Plan;
 use crate::prompt;
+use crate::registry::Registry;
 use crate::tool::ToolContext;
 use crate::turn::Turn;
 
@@ -32,6 +33,8 @@ pub(crate) struct Session {
     pub(crate) ledger: Ledger,
     pub(crate) meter: Meter,
     pub(crate) phase: Phase,
+    /// What can be called, by those who may.
+    pub(crate) tools: Registry,
     pub(crate) plan: Plan,
     /// The calls that were made, by tool and arguments.
     pub(crate) made: BTreeSet<(String, String)>,
@@ -65,7 +68,7 @@ impl Session {
         mode: AgentMode,
         targets: Targets,
         settings: &Settings,
-        tools: &[String],
+        tools: Registry,
     ) -> Self {
         let meter = Meter::start(settings, request.search.deadline);
         // What comes after the tools obeys the limit, too.
@@ -76,16 +79,8 @@ impl Session {
             prompt::rules(&boundary),
         )];
         messages.extend(prompt::history(&request.history));
-        let mut question = request.search.query.clone();
-        let phase = match mode {
-            AgentMode::Plan => {
-                question = format!("{question}\n\n{}", prompt::ask_for_plan(tools));
-                Phase::Planning
-            }
-            _ => Phase::Working,
-        };
-        messages.push(ChatMessage::text(ChatRole::User, question));
-        Self {
+        let question = request.search.query.clone();
+        let mut session = Self {
             id: uuid::Uuid::new_v4().to_string(),
             request,
             mode,
@@ -93,7 +88,8 @@ impl Session {
             messages,
             ledger: Ledger::default(),
             meter,
-            phase,
+            phase: Phase::Working,
+            tools,
             plan: Plan::default(),
             made: BTreeSet::new(),
             steps: Vec::new(),
@@ -101,7 +97,18 @@ impl Session {
             boundary,
             pending: None,
             decisions: BTreeMap::new(),
-        }
+        };
+        let question = match mode {
+            AgentMode::Plan => {
+                session.phase = Phase::Planning;
+                let offered = session.tools.offered(&session.context(&Cancel::never()));
+                let names: Vec<String> = offered.into_iter().map(|tool| tool.name).collect();
+                format!("{question}\n\n{}", prompt::ask_for_plan(&names))
+            }
+            _ => question,
+        };
+        session.tell(question);
+        session
     }
 
     /// What tools may know of who asks.

@@ -20,6 +20,11 @@ pub trait Tool: Send + Sync {
     /// What a model is told of it.
     fn spec(&self) -> &ToolSpec;
 
+    /// Whether it is offered to who asks. The call checks again.
+    fn is_open_to(&self, context: &ToolContext) -> bool {
+        self.spec().is_open_to(&context.caller)
+    }
+
     /// Runs it. Dropping the future ends the work, and so does the context's `cancel`.
     ///
     /// # Errors

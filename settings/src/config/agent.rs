@@ -27,6 +27,8 @@ pub struct Agent {
     pub folders: Vec<AgentFolder>,
     #[serde(default)]
     pub apis: Vec<AgentApi>,
+    #[serde(default)]
+    pub mcp: Vec<AgentMcp>,
 }
 
 /// Whether, and how, a question is answered in several steps.
@@ -78,6 +80,24 @@ pub struct AgentApi {
     pub labels: BTreeSet<String>,
 }
 
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentMcp {
+    pub name: String,
+    #[serde(default)]
+    pub command: Vec<String>,
+    #[serde(default)]
+    pub pass_env: Vec<String>,
+    #[serde(default)]
+    pub url: Option<String>,
+    #[serde(default)]
+    pub key_env: Option<String>,
+    #[serde(default)]
+    pub tools: BTreeSet<String>,
+    #[serde(default)]
+    pub labels: BTreeSet<String>,
+}
+
 impl Agent {
     /// Ranges that the types do not express.
     pub(super) fn rules(&self) -> [(&'static str, bool); 9] {
@@ -125,7 +145,15 @@ impl Agent {
     pub(super) fn check_names(&self) -> anyhow::Result<()> {
         let databases = self.databases.iter().map(|one| &one.name);
         unique("agent.databases", databases)?;
-        unique("agent.folders", self.folders.iter().map(|one| &one.name))
+        unique("agent.folders", self.folders.iter().map(|one| &one.name))?;
+        for server in &self.mcp {
+            anyhow::ensure!(
+                server.command.is_empty() == server.url.is_some(),
+                "agent.mcp `{}` needs either `command` or `url`",
+                server.name
+            );
+        }
+        unique("agent.mcp", self.mcp.iter().map(|one| &one.name))
     }
 }
 
