@@ -1,21 +1,25 @@
 //! The local generator as a provider: one model on one thread behind a bounded
 //! queue. A full queue is an answer (`RateLimited`), not a wait without end.
+//!
+//! Its models know no tools: these are described in words, and a grammar holds what is
+//! written to a whole call of one of them, or to plain text where that is allowed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_models::{
-    Cancel, Error, ErrorKind, FinishReason, GenerateRequest, Generation, Generator, Message, Role,
-    Worker,
+    Cancel, Error, ErrorKind, FinishReason, GenerateRequest, Generation, Generator, Grammar,
+    Message, Role, Worker,
 };
 use futures::StreamExt as _;
 use tokio::sync::mpsc;
 
 use super::super::chat::{
     ChatMessage, ChatRequest, ChatRole, Finish, Provider, ProviderError, ProviderErrorKind,
-    ProviderEvent, ProviderStream, Usage,
+    ProviderEvent, ProviderStream, ToolChoice, Usage,
 };
 use super::super::{LOCAL, cancelled};
+use super::text_tools::{self, Calls, Style, as_text, offered};
 
 /// Pieces of text that may wait for a slow reader before the model waits too.
 const PIECES: usize = 64;
@@ -50,15 +54,47 @@ impl Provider for LocalProvider {
     }
 
     fn refuses<'a>(&self, request: &'a ChatRequest) -> Option<&'a str> {
-        request.parameter_besides(&[])
+        // It calls one function at a time, which every value of it allows.
+        request.parameter_besides(&[text_tools::PARALLEL])
     }
 
     fn chat(&self, request: ChatRequest, cancel: Cancel) -> ProviderStream {
-        if !request.tools.is_empty() {
-            let message = "the local model knows no tools; leave them out or ask another provider";
-            let error = ProviderError::new(ProviderErrorKind::Rejected, LOCAL, message);
-            return futures::stream::iter([Err(error)]).boxed();
+        let prepared = Calls::of(&request, LOCAL).and_then(|calls| {
+            let grammar = grammar(&request).map_err(|error| failed(&error))?;
+            Ok((calls, grammar))
+        });
+        match prepared {
+            Err(error) => futures::stream::iter([Err(error)]).boxed(),
+            Ok((None, _)) => self.write(request, None, cancel),
+            Ok((Some(calls), grammar)) => {
+                let request = as_text(request, Style::Bare);
+                calls.taken_from(self.write(request, grammar, cancel))
+            }
         }
+    }
+}
+
+/// What the model may write if it is offered tools.
+fn grammar(request: &ChatRequest) -> cairn_models::Result<Option<Arc<Grammar>>> {
+    let tools = offered(request);
+    if tools.is_empty() {
+        return Ok(None);
+    }
+    let functions = tools
+        .iter()
+        .map(|tool| (tool.name.as_str(), &tool.parameters));
+    let may_answer = request.tool_choice == ToolChoice::Auto;
+    Grammar::calls(functions, may_answer).map(|grammar| Some(Arc::new(grammar)))
+}
+
+impl LocalProvider {
+    /// Writes the next turn as text.
+    fn write(
+        &self,
+        request: ChatRequest,
+        grammar: Option<Arc<Grammar>>,
+        cancel: Cancel,
+    ) -> ProviderStream {
         let defaults = GenerateRequest::default();
         let request = GenerateRequest {
             messages: request.messages.into_iter().map(plain).collect(),
@@ -67,6 +103,7 @@ impl Provider for LocalProvider {
             top_p: request.top_p.unwrap_or(defaults.top_p),
             seed: request.seed.unwrap_or(defaults.seed),
             stop: request.stop,
+            grammar,
             ..defaults
         };
         let (out, mut pieces) = mpsc::channel::<String>(PIECES);
@@ -109,8 +146,7 @@ impl Provider for LocalProvider {
     }
 }
 
-/// A turn as the generator knows it. Results of tools, which an earlier model
-/// of the conversation may have asked for, are what the user brought.
+/// A turn as the generator knows it.
 fn plain(message: ChatMessage) -> Message {
     Message {
         role: match message.role {
@@ -184,6 +220,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Condvar, Mutex};
 
+    use super::super::super::chat::Tool;
     use super::*;
 
     /// Writes words until it is cancelled; counts what it started and ended.
@@ -321,5 +358,184 @@ mod tests {
                 expected
             );
         }
+    }
+
+    /// Writes fixed pieces and keeps what it was asked.
+    struct Writes {
+        pieces: &'static [&'static str],
+        asked: Mutex<Option<GenerateRequest>>,
+    }
+
+    impl Generator for Writes {
+        fn id(&self) -> &str {
+            "writes"
+        }
+
+        fn context_tokens(&self) -> usize {
+            1000
+        }
+
+        fn count_tokens(&self, text: &str) -> cairn_models::Result<usize> {
+            Ok(text.len())
+        }
+
+        fn generate(
+            &self,
+            request: &GenerateRequest,
+            _: &Cancel,
+            on_text: &mut dyn FnMut(&str),
+        ) -> cairn_models::Result<Generation> {
+            *self.asked.lock().unwrap() = Some(request.clone());
+            self.pieces.iter().for_each(|piece| on_text(piece));
+            Ok(Generation {
+                finish_reason: FinishReason::Stop,
+                prompt_tokens: 9,
+                completion_tokens: 5,
+                first_token: Duration::ZERO,
+            })
+        }
+    }
+
+    /// Events of an answer to a question with one tool, and what the model was asked.
+    async fn with_tool(
+        pieces: &'static [&'static str],
+        tool_choice: ToolChoice,
+    ) -> (Vec<ProviderEvent>, GenerateRequest) {
+        let model = Arc::new(Writes {
+            pieces,
+            asked: Mutex::default(),
+        });
+        let provider = LocalProvider::new(model.clone(), 1).unwrap();
+        let request = ChatRequest {
+            messages: vec![ChatMessage::text(ChatRole::User, "How high is the tide?")],
+            tools: vec![Tool {
+                name: "tide".to_owned(),
+                description: "Heights of tides.".to_owned(),
+                parameters: serde_json::json!({
+                    "type": "object",
+                    "properties": {"port": {"type": "string"}},
+                    "required": ["port"]
+                }),
+            }],
+            tool_choice,
+            ..request()
+        };
+        let events: Vec<_> = provider.chat(request, Cancel::never()).collect().await;
+        let asked = model.asked.lock().unwrap().take().unwrap();
+        (events.into_iter().map(Result::unwrap).collect(), asked)
+    }
+
+    #[tokio::test]
+    async fn a_call_that_the_model_writes_is_a_call() {
+        let pieces = &["{\"tool\":\"tide\",\"argu", "ments\":{\"port\":\"Kiel\"}}"];
+        for choice in [
+            ToolChoice::Auto,
+            ToolChoice::Required,
+            ToolChoice::Function("tide".into()),
+        ] {
+            let (events, asked) = with_tool(pieces, choice.clone()).await;
+            let calls: Vec<_> = events
+                .iter()
+                .filter(|event| !matches!(event, ProviderEvent::Delta(text) if text.is_empty()))
+                .collect();
+            let [
+                ProviderEvent::ToolCall(call),
+                ProviderEvent::Done { finish, .. },
+            ] = calls[..]
+            else {
+                panic!("{events:?}");
+            };
+            assert_eq!((call.id.as_str(), call.name.as_str()), ("call_0", "tide"));
+            assert_eq!(call.arguments, r#"{"port":"Kiel"}"#);
+            assert_eq!(*finish, Finish::ToolCalls);
+            let grammar = asked.grammar.unwrap();
+            assert_eq!(grammar.may_answer(), choice == ToolChoice::Auto);
+            let system = &asked.messages[0];
+            assert_eq!(system.role, Role::System);
+            assert!(
+                system
+                    .content
+                    .contains("tide(port: string): Heights of tides.")
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn words_stay_words_and_no_tool_no_grammar() {
+        let (events, _) = with_tool(&["The tide ", "is high."], ToolChoice::Auto).await;
+        let texts: Vec<&str> = events
+            .iter()
+            .filter_map(|event| match event {
+                ProviderEvent::Delta(text) => Some(text.as_str()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(texts.concat(), "The tide is high.");
+        assert!(texts.len() > 1, "it comes as it is written");
+        assert!(matches!(
+            events.last(),
+            Some(ProviderEvent::Done {
+                finish: Finish::Stop,
+                ..
+            })
+        ));
+        let (_, asked) = with_tool(&["High."], ToolChoice::None).await;
+        assert!(asked.grammar.is_none());
+        assert_eq!(asked.messages.len(), 1, "nothing is added");
+    }
+
+    #[tokio::test]
+    async fn a_real_model_calls_what_it_must() {
+        let hub = cairn_models::Hub::new(None).unwrap();
+        let folder = hub
+            .ensure("smollm2-135m-instruct", &cairn_models::Quiet)
+            .unwrap();
+        let model = cairn_models::GgufGenerator::open(&folder, "smollm2", 0).unwrap();
+        let provider = LocalProvider::new(Arc::new(model), 1).unwrap();
+        let mut request = ChatRequest {
+            messages: vec![ChatMessage::text(
+                ChatRole::User,
+                "How high is the tide in Kiel?",
+            )],
+            max_tokens: 64,
+            tools: vec![Tool {
+                name: "tide".to_owned(),
+                description: "Heights of tides.".to_owned(),
+                parameters: serde_json::json!({
+                    "type": "object",
+                    "properties": {"port": {"enum": ["Kiel", "Rostock"]}},
+                    "required": ["port"]
+                }),
+            }],
+            tool_choice: ToolChoice::Required,
+            ..ChatRequest::default()
+        };
+        let answer = provider.chat(request.clone(), Cancel::never());
+        let events: Vec<_> = answer.map(Result::unwrap).collect().await;
+        let call = events.iter().find_map(|event| match event {
+            ProviderEvent::ToolCall(call) => Some(call.clone()),
+            _ => None,
+        });
+        let call = call.unwrap_or_else(|| panic!("{events:?}"));
+        assert_eq!(call.name, "tide");
+        assert_eq!(call.arguments, r#"{"port":"Kiel"}"#);
+        // The result goes back, and the next turn is in words.
+        let turn = ChatMessage {
+            tool_calls: vec![call.clone()],
+            ..ChatMessage::text(ChatRole::Assistant, "")
+        };
+        let result = ChatMessage::tool_result(&call, "3 m");
+        request.messages.extend([turn, result]);
+        request.tool_choice = ToolChoice::None;
+        let answer = provider.chat(request, Cancel::never());
+        let events: Vec<_> = answer.map(Result::unwrap).collect().await;
+        let is_text =
+            |event: &ProviderEvent| matches!(event, ProviderEvent::Delta(text) if !text.is_empty());
+        assert!(events.iter().any(is_text), "{events:?}");
+        assert!(
+            !events
+                .iter()
+                .any(|event| matches!(event, ProviderEvent::ToolCall(_)))
+        );
     }
 }
