@@ -219,9 +219,23 @@ fn search_schema() -> Value {
     })
 }
 
-/// `cargo test -p cairn-models --lib fifty_calls -- --nocapture` prints what it costs.
 #[test]
-fn fifty_calls_are_calls_whatever_the_model_would_rather_write() {
+fn calls_are_calls_whatever_the_model_would_rather_write() {
+    forced_calls(12);
+}
+
+/// `cargo test -p cairn-models --lib fifty_calls -- --ignored --nocapture` prints what a
+/// grammar costs.
+#[test]
+#[ignore = "two minutes for a figure"]
+fn fifty_calls() {
+    let speeds = forced_calls(50).map(|(tokens, seconds)| f64::from(tokens) / seconds);
+    println!("tokens a second, greedy, drawn, and both without a grammar: {speeds:.1?}");
+}
+
+/// Writes calls and checks each. Tokens and seconds of greedy ones, of drawn ones, and of
+/// both without a grammar.
+fn forced_calls(count: u64) -> [(u32, f64); 4] {
     let (search, now) = (search_schema(), json!({"type": "object", "properties": {}}));
     let both = Grammar::calls([("search", &search), ("now", &now)], false).unwrap();
     let one = Grammar::calls([("search", &search)], false).unwrap();
@@ -237,12 +251,15 @@ fn fifty_calls_are_calls_whatever_the_model_would_rather_write() {
         "mice",
         "",
     ];
-    // Tokens and seconds of greedy calls, of drawn ones, and of text without a grammar.
     let mut spent = [(0, 0.0); 4];
-    for seed in 0..50 {
+    let mut note = |at: usize, start: Instant, generation: Generation| {
+        spent[at].0 += generation.completion_tokens.saturating_sub(1) as u32;
+        spent[at].1 += (start.elapsed() - generation.first_token).as_secs_f64();
+    };
+    for seed in 0..count {
         let request = GenerateRequest {
             // Some of them end in the middle of an argument.
-            max_tokens: [40, 64, 200][seed as usize % 3],
+            max_tokens: [36, 48, 100][seed as usize % 3],
             temperature: [0.0, 1.0][seed as usize % 2],
             seed,
             stop: vec!["\"".to_owned()],
@@ -254,9 +271,7 @@ fn fifty_calls_are_calls_whatever_the_model_would_rather_write() {
         };
         let start = Instant::now();
         let (text, generation) = write(&request, &Cancel::never());
-        let (tokens, seconds) = &mut spent[seed as usize % 2];
-        *seconds += (start.elapsed() - generation.first_token).as_secs_f64();
-        *tokens += generation.completion_tokens - 1;
+        note(seed as usize % 2, start, generation);
         assert_eq!(generation.finish_reason, FinishReason::Stop, "{text}");
         assert!(generation.completion_tokens <= request.max_tokens);
         let call: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
@@ -274,14 +289,9 @@ fn fifty_calls_are_calls_whatever_the_model_would_rather_write() {
         };
         let start = Instant::now();
         let (_, generation) = write(&free, &Cancel::never());
-        let (tokens, seconds) = &mut spent[2 + seed as usize % 2];
-        *seconds += (start.elapsed() - generation.first_token).as_secs_f64();
-        *tokens += generation.completion_tokens.saturating_sub(1);
+        note(2 + seed as usize % 2, start, generation);
     }
-    let speeds = spent.map(|(tokens, seconds)| f64::from(tokens as u32) / seconds);
-    println!(
-        "50 calls; tokens a second of greedy, drawn, and both without a grammar: {speeds:.1?}"
-    );
+    spent
 }
 
 #[test]

@@ -6,7 +6,10 @@ use serde_json::{Map, Value};
 const NAMES: &[&str] = &["tool", "name", "function", "tool_name", "function_name"];
 const ARGUMENTS: &[&str] = &["arguments", "parameters", "args", "input", "tool_input"];
 /// What else stands in a call and means nothing here.
-const BESIDES: &[&str] = &["id", "type"];
+const IDLE: &[&str] = &["id", "type"];
+
+/// Opening brackets in what is read as JSON5: no more levels than that can be open.
+const MAX_BRACKETS: usize = 256;
 
 /// A call as it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +67,11 @@ fn values(text: &str) -> Option<Vec<Value>> {
     if let Ok(values) = strict {
         return Some(values);
     }
+    // The crate follows nested brackets without a limit, until the stack is full.
+    let brackets = text.bytes().filter(|byte| matches!(byte, b'{' | b'['));
+    if brackets.count() > MAX_BRACKETS {
+        return None;
+    }
     if let Ok(value) = json5::from_str::<Value>(text) {
         return Some(vec![value]);
     }
@@ -95,7 +103,7 @@ fn collect(value: Value, lenient: bool, found: &mut Vec<Found>) -> Option<()> {
     if let Some(Value::Object(inner)) = fields.get("function") {
         let inner = inner.clone();
         fields.shift_remove("function");
-        let rest_says_nothing = fields.keys().all(|key| BESIDES.contains(&key.as_str()));
+        let rest_says_nothing = fields.keys().all(|key| IDLE.contains(&key.as_str()));
         return match rest_says_nothing || lenient {
             true => collect(Value::Object(inner), lenient, found),
             false => None,
@@ -112,7 +120,7 @@ fn call(mut fields: Map<String, Value>, lenient: bool) -> Option<Found> {
     })?;
     fields.shift_remove(name_key);
     let arguments = ARGUMENTS.iter().find_map(|key| fields.shift_remove(*key));
-    let others = fields.keys().filter(|key| !BESIDES.contains(&key.as_str()));
+    let others = fields.keys().filter(|key| !IDLE.contains(&key.as_str()));
     if others.count() > 0 && !lenient {
         return None;
     }
@@ -127,9 +135,9 @@ fn call(mut fields: Map<String, Value>, lenient: bool) -> Option<Found> {
         Some(other) if lenient => other.to_string(),
         Some(_) => return None,
         None if lenient && fields.is_empty() => "{}".to_owned(),
-        // Arguments beside the name, as some models write them.
+        // Arguments on the level of the name, as some models write them.
         None if lenient => {
-            fields.retain(|key, _| !BESIDES.contains(&key.as_str()));
+            fields.retain(|key, _| !IDLE.contains(&key.as_str()));
             Value::Object(fields).to_string()
         }
         None => return None,
@@ -189,6 +197,28 @@ mod tests {
             let arguments = found(text, true).map(|calls| calls[0].1.clone());
             assert_eq!(arguments.as_deref(), meant, "{text}");
         }
+    }
+
+    #[test]
+    fn brackets_without_end_are_no_call() {
+        for piece in ["[", "[']',", "{a:", "[\"]\", {'a': "] {
+            let text = format!("{{'tool': 'f', 'arguments': {}", piece.repeat(16_000));
+            assert_eq!(calls(&text, true), None, "{piece}");
+            let strict = format!("{{\"tool\": {}", piece.repeat(16_000));
+            assert_eq!(calls(&strict, true), None, "{piece}");
+        }
+        let many = format!("{{tool: 'f', arguments: {{a: [{}]}}}}", "[1],".repeat(200));
+        assert_eq!(calls(&many, false).unwrap().len(), 1);
+        let deep = format!(
+            "{{tool: 'f', arguments: {{a: {}{}}}}}",
+            "[".repeat(250),
+            "]".repeat(250)
+        );
+        assert_eq!(
+            calls(&deep, false).unwrap().len(),
+            1,
+            "the stack is deep enough for it"
+        );
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Tools for models that know none: they are described in words, calls come back as text,
 //! and so do results. Whoever asks sees tools and calls as of any other model.
 //!
-//! [`prompt`] writes the request, [`reader`] takes calls out of the text that comes, and
-//! [`block`] understands what a model made of the format that it was told.
+//! [`prompt`] writes the request, [`reader`] takes calls out of the text that comes,
+//! [`fences`] knows where they begin and end, and [`block`] understands what a model made of
+//! the format that it was told.
 
 mod block;
+mod fences;
 mod prompt;
 mod reader;
 
@@ -80,8 +82,8 @@ pub(super) struct Calls {
     reader: Reader,
     /// Calls so far.
     made: usize,
-    /// Calls of the conversation before, so that every id is used once.
-    before: usize,
+    /// Ids of the conversation: each names one call.
+    ids: Vec<String>,
     most: usize,
 }
 
@@ -97,9 +99,10 @@ impl Calls {
             return Err(failure::no_such_tool(name, tool));
         }
         let turns = request.messages.iter();
-        let before: usize = turns.clone().map(|turn| turn.tool_calls.len()).sum();
+        let calls = turns.clone().flat_map(|turn| &turn.tool_calls);
+        let ids: Vec<String> = calls.map(|call| call.id.clone()).collect();
         let has_results = turns.clone().any(|turn| turn.role == ChatRole::Tool);
-        if !offers && before == 0 && !has_results && request.tools.is_empty() {
+        if !offers && ids.is_empty() && !has_results && request.tools.is_empty() {
             return Ok(None);
         }
         let parallel = request.parameters.get(PARALLEL).and_then(Value::as_bool);
@@ -107,7 +110,7 @@ impl Calls {
             name: name.to_owned(),
             reader: Reader::new(offers),
             made: 0,
-            before,
+            ids,
             most: if parallel == Some(false) {
                 1
             } else {
@@ -169,6 +172,14 @@ impl Calls {
         events
     }
 
+    fn next_id(&mut self) -> String {
+        let numbers = self.ids.len()..;
+        let mut ids = numbers.map(|number| format!("call_{number}"));
+        let id = ids.find(|id| !self.ids.contains(id)).unwrap_or_default();
+        self.ids.push(id.clone());
+        id
+    }
+
     fn events(&mut self, pieces: Vec<Piece>) -> Vec<Result<ProviderEvent, ProviderError>> {
         let mut events = Vec::new();
         for piece in pieces {
@@ -177,7 +188,7 @@ impl Calls {
                 Piece::Call { .. } if self.made >= self.most => {}
                 Piece::Call { name, arguments } => {
                     events.push(Ok(ProviderEvent::ToolCall(ToolCall {
-                        id: format!("call_{}", self.before + self.made),
+                        id: self.next_id(),
                         name,
                         arguments,
                         signature: None,

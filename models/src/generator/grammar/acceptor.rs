@@ -2,17 +2,10 @@
 //! and to the one below if the top ended before it.
 
 use super::Grammar;
-use super::nodes::{Id, Key, Node, shortest_from};
+use super::frame::{ARGUMENTS, Among, COLON, END, Frame, HEAD, Place, SPACE};
+use super::nodes::{Id, Key, Node};
 use super::scalars::{Number, Text, Took, Utf8};
 
-/// One space that may be left out, inside a [`Frame::Literal`].
-const SPACE: u8 = 0;
-const HEAD: &[u8] = b"{\"tool\":\0\"";
-const ARGUMENTS: &[u8] = b",\0\"arguments\":\0";
-const COLON: &[u8] = b":\0";
-const END: &[u8] = b"}";
-/// The shortest answer in words.
-const SHORTEST_ANSWER: &[u8] = b"-";
 /// Most entries of an object with any names.
 const MAX_ENTRIES: u16 = 16;
 /// Most characters of such a name.
@@ -21,103 +14,8 @@ const MAX_NAME: u16 = 64;
 /// A text so far.
 #[derive(Clone, Debug)]
 pub(in super::super) struct Acceptor<'a> {
-    grammar: &'a Grammar,
-    stack: Vec<Frame>,
-}
-
-/// A part of a text that is not whole yet.
-#[derive(Clone, Copy, Debug)]
-enum Frame {
-    /// Nothing was written.
-    Start,
-    /// An answer in words, without an end of its own.
-    Answer(Utf8),
-    /// Fixed bytes, of which `at` were written.
-    Literal(&'static [u8], u8),
-    /// The name of a function: the names that may be meant, and the bytes they have in common.
-    Name(Among),
-    /// A value that has not begun.
-    Value(Id),
-    Text(Text),
-    Number(Number),
-    Choice(Id, Among),
-    List {
-        node: Id,
-        count: u16,
-        place: Place,
-    },
-    Object {
-        node: Id,
-        /// One bit for each property that was written.
-        used: u64,
-        place: Place,
-        /// The properties that may be meant, at [`Place::Key`].
-        among: Among,
-    },
-    Map {
-        node: Id,
-        count: u16,
-        place: Place,
-    },
-}
-
-/// Where a list or an object stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// After the opening bracket.
-    Open,
-    /// In a name.
-    Key,
-    /// After an entry.
-    Entry,
-    Comma,
-    CommaAndSpace,
-}
-
-/// A range of a sorted list of texts that begin with the same `at` bytes.
-#[derive(Clone, Copy, Debug)]
-struct Among {
-    from: u32,
-    to: u32,
-    at: u32,
-}
-
-impl Among {
-    fn all(count: usize) -> Self {
-        Self {
-            from: 0,
-            to: u32::try_from(count).unwrap_or(u32::MAX),
-            at: 0,
-        }
-    }
-
-    fn range(self) -> std::ops::Range<usize> {
-        self.from as usize..self.to as usize
-    }
-
-    /// Those of the range that go on with `byte`; `text` gives the text of a place.
-    fn narrow<'t>(self, byte: u8, text: impl Fn(usize) -> &'t [u8]) -> Option<Self> {
-        let next = |place: u32| text(place as usize).get(self.at as usize).copied();
-        let from = partition(self.from, self.to, |place| next(place) < Some(byte));
-        let to = partition(from, self.to, |place| next(place) <= Some(byte));
-        (from < to).then_some(Self {
-            from,
-            to,
-            at: self.at + 1,
-        })
-    }
-}
-
-/// The first of `from..to` for which `before` is false.
-fn partition(mut from: u32, mut to: u32, before: impl Fn(u32) -> bool) -> u32 {
-    while from < to {
-        let middle = from + (to - from) / 2;
-        match before(middle) {
-            true => from = middle + 1,
-            false => to = middle,
-        }
-    }
-    from
+    pub(super) grammar: &'a Grammar,
+    pub(super) stack: Vec<Frame>,
 }
 
 /// What became of a byte.
@@ -164,19 +62,6 @@ impl<'a> Acceptor<'a> {
     /// Whether the text is a call, whole or not.
     pub(in super::super) fn is_call(&self) -> bool {
         !matches!(self.stack[..], [Frame::Start | Frame::Answer(_)])
-    }
-
-    /// Bytes of the shortest way to a whole text.
-    pub(in super::super) fn rest_len(&self) -> usize {
-        let mut len = 0;
-        self.each_rest(&mut |bytes| len += bytes.len());
-        len
-    }
-
-    /// The shortest way to a whole text. After its first bytes it is the rest of it.
-    pub(in super::super) fn rest(&self, out: &mut Vec<u8>) {
-        out.clear();
-        self.each_rest(&mut |bytes| out.extend_from_slice(bytes));
     }
 
     fn push_byte(&mut self, byte: u8) -> bool {
@@ -427,139 +312,4 @@ impl<'a> Acceptor<'a> {
             _ => Step::Refused,
         }
     }
-
-    /// Gives the shortest way to a whole text in pieces.
-    fn each_rest(&self, emit: &mut dyn FnMut(&[u8])) {
-        for frame in self.stack.iter().rev() {
-            self.frame_rest(frame, emit);
-        }
-    }
-
-    fn frame_rest(&self, frame: &Frame, emit: &mut dyn FnMut(&[u8])) {
-        let nodes = &self.grammar.nodes;
-        match *frame {
-            Frame::Start if self.grammar.may_answer => emit(SHORTEST_ANSWER),
-            Frame::Start => {
-                literal_rest(HEAD, 0, emit);
-                self.name_rest(Among::all(self.grammar.names.len()), emit);
-            }
-            Frame::Answer(_) => {}
-            Frame::Literal(text, at) => literal_rest(text, usize::from(at), emit),
-            Frame::Name(among) => self.name_rest(among, emit),
-            Frame::Value(id) => emit(nodes.shortest(id)),
-            Frame::Text(text) => text.rest(emit),
-            Frame::Number(number) => number.rest(emit),
-            Frame::Choice(node, among) => {
-                if let Node::Choice(texts) = nodes.get(node) {
-                    let at = among.at as usize;
-                    let texts = &texts[among.range()];
-                    emit(&texts[shortest_from(texts, at)][at..]);
-                }
-            }
-            Frame::List { node, count, place } => {
-                let Node::List { items, min, .. } = *nodes.get(node) else {
-                    return;
-                };
-                // After a comma an item must come.
-                let opens = matches!(place, Place::Comma | Place::CommaAndSpace);
-                let missing = min.saturating_sub(count).max(u16::from(opens));
-                for at in 0..missing {
-                    if at > 0 || place == Place::Entry {
-                        emit(b",");
-                    }
-                    emit(nodes.shortest(items));
-                }
-                emit(b"]");
-            }
-            Frame::Object {
-                node,
-                used,
-                place,
-                among,
-            } => self.object_rest(node, used, place, among, emit),
-            Frame::Map { node, place, .. } => {
-                let Node::Map { values } = *nodes.get(node) else {
-                    return;
-                };
-                if matches!(place, Place::Comma | Place::CommaAndSpace) {
-                    emit(b"\"\":");
-                    emit(nodes.shortest(values));
-                }
-                emit(b"}");
-            }
-        }
-    }
-
-    /// The rest of the call that is shortest among those that may be meant.
-    fn name_rest(&self, among: Among, emit: &mut dyn FnMut(&[u8])) {
-        let Grammar {
-            nodes,
-            names,
-            arguments,
-            ..
-        } = self.grammar;
-        let at = among.at as usize;
-        let len = |place: &usize| names[*place].len() + nodes.shortest(arguments[*place]).len();
-        let Some(place) = among.range().min_by_key(len) else {
-            return;
-        };
-        emit(&names[place][at..]);
-        literal_rest(ARGUMENTS, 0, emit);
-        emit(nodes.shortest(arguments[place]));
-        emit(END);
-    }
-
-    fn object_rest(
-        &self,
-        node: Id,
-        used: u64,
-        place: Place,
-        among: Among,
-        emit: &mut dyn FnMut(&[u8]),
-    ) {
-        let nodes = &self.grammar.nodes;
-        let Node::Object { keys, required } = nodes.get(node) else {
-            return;
-        };
-        let mut used = used;
-        let opens = match place {
-            Place::Entry => false,
-            Place::Open => required & !used != 0,
-            Place::Key | Place::Comma | Place::CommaAndSpace => true,
-        };
-        if opens {
-            // What must come anyway costs nothing; what need not come costs itself.
-            let cost = |&at: &usize| match required >> at & 1 {
-                1 => 0,
-                _ => 3 + keys[at].name.len() + nodes.shortest(keys[at].value).len(),
-            };
-            let unused = among.range().filter(|at| used >> at & 1 == 0);
-            let Some(at) = unused.min_by_key(cost) else {
-                return;
-            };
-            if place != Place::Key {
-                emit(b"\"");
-            }
-            emit(&keys[at].name[among.at as usize..]);
-            emit(b":");
-            emit(nodes.shortest(keys[at].value));
-            used |= 1 << at;
-        }
-        for (at, key) in keys.iter().enumerate() {
-            if required >> at & 1 == 1 && used >> at & 1 == 0 {
-                emit(b",\"");
-                emit(&key.name);
-                emit(b":");
-                emit(nodes.shortest(key.value));
-            }
-        }
-        emit(b"}");
-    }
-}
-
-/// What is left of fixed bytes, without spaces that may be left out.
-fn literal_rest(text: &[u8], at: usize, emit: &mut dyn FnMut(&[u8])) {
-    text[at..]
-        .split(|byte| *byte == SPACE)
-        .for_each(|piece| emit(piece));
 }

@@ -3,12 +3,14 @@
 //!
 //! The first byte decides: `{` begins `{"tool":"NAME","arguments":{...}}`, anything else
 //! an answer. [`schema`] compiles a schema to [`nodes`]; [`acceptor`] follows a text byte by
-//! byte and knows at each place the shortest way to a whole one, so that a writer whose
+//! byte, and [`rest`] knows at each place the shortest way to a whole one, so that a writer whose
 //! tokens run out can still end it. Every text is bounded: strings in bytes, numbers in
 //! digits, lists and maps in entries, white space to one space after `,` and `:`.
 
 mod acceptor;
+mod frame;
 mod nodes;
+mod rest;
 mod scalars;
 mod schema;
 
@@ -42,9 +44,9 @@ impl Grammar {
     /// `items`, `minItems`, `maxItems`, `enum`, `const`, `minLength`, `maxLength`,
     /// `additionalProperties`, both bounds of an integer with up to 1000 values between
     /// them, otherwise a `minimum` of 0 or more as far as the sign goes, and `anyOf` or
-    /// `oneOf` of different types. An object has no properties but those that it declares,
-    /// whatever `additionalProperties` says beside `properties`. In place of what else a
-    /// schema may hold (`$ref`, `pattern`, deep nesting) any JSON value is allowed.
+    /// `oneOf` of different types. An object that declares properties has no others,
+    /// whatever its `additionalProperties` says. In place of what else a schema may hold
+    /// (`$ref`, deep nesting) any JSON value is allowed; `pattern` and `format` say nothing.
     ///
     /// # Errors
     /// `InvalidInput` if there is no function.
