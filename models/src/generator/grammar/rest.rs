@@ -153,7 +153,5 @@ impl Acceptor<'_> {
 
 /// What is left of fixed bytes, without spaces that may be left out.
 fn literal_rest(text: &[u8], at: usize, emit: &mut dyn FnMut(&[u8])) {
-    text[at..]
-        .split(|byte| *byte == SPACE)
-        .for_each(|piece| emit(piece));
+    text[at..].split(|byte| *byte == SPACE).for_each(emit);
 }
