@@ -2,9 +2,10 @@
 //! thread-safe; the caller decides on which thread they run.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Cancel, Result};
+use crate::{Cancel, Grammar, Result};
 
 /// Byte ranges of the tokens of one text, in order, without special tokens.
 pub type TokenSpans = Vec<std::ops::Range<usize>>;
@@ -221,8 +222,12 @@ pub struct GenerateRequest {
     pub repeat_penalty: f32,
     /// The same seed and request give the same text.
     pub seed: u64,
-    /// Writing ends before the first of these; they are not part of the text.
+    /// Writing ends before the first of these; they are not part of the text. A call that
+    /// `grammar` asks for is not ended by them.
     pub stop: Vec<String>,
+    /// What the text may be. A call is whole whatever `max_tokens` is: if not even the
+    /// shortest fits, nothing is written and the error is `InvalidInput`.
+    pub grammar: Option<Arc<Grammar>>,
 }
 
 impl Default for GenerateRequest {
@@ -235,6 +240,7 @@ impl Default for GenerateRequest {
             repeat_penalty: 1.1,
             seed: 42,
             stop: Vec::new(),
+            grammar: None,
         }
     }
 }
@@ -243,7 +249,7 @@ impl Default for GenerateRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
-    /// The model was done, or a stop sequence came.
+    /// The model was done, a stop sequence came, or the call of a grammar was whole.
     Stop,
     /// `max_tokens` or the context was full.
     Length,

@@ -36,7 +36,7 @@ pub use contract::{
 pub use device::DeviceChoice;
 pub use embedder::BertEmbedder;
 pub use error::{Error, ErrorKind, Result};
-pub use generator::GgufGenerator;
+pub use generator::{GgufGenerator, Grammar};
 pub use hub::{
     Artifact, ArtifactFile, ArtifactKind, Hub, Manifest, Progress, PullEvent, Quiet, State, Status,
     is_off,

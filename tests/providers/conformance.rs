@@ -7,6 +7,7 @@ use cairn_gateway::{
     ToolChoice,
 };
 use cairn_models::Cancel;
+use cairn_settings::config::ToolsMode;
 use serde_json::{Value, json};
 
 use super::formats::{FORMATS, frames};
@@ -85,15 +86,15 @@ async fn tool_calls_are_joined() {
     }
 }
 
-#[tokio::test]
-async fn tools_and_their_results_are_sent() {
+/// A conversation with a tool, its call and its result.
+fn with_tools() -> ChatRequest {
     let call = ToolCall {
         id: "call_a".to_owned(),
         name: "search".to_owned(),
         arguments: r#"{"q":"x"}"#.to_owned(),
         signature: Some("c2ln".to_owned()),
     };
-    let request = ChatRequest {
+    ChatRequest {
         messages: vec![
             ChatMessage::text(ChatRole::System, "Be brief."),
             ChatMessage::text(ChatRole::User, "Size?"),
@@ -111,15 +112,60 @@ async fn tools_and_their_results_are_sent() {
         }],
         tool_choice: ToolChoice::Function("search".to_owned()),
         ..ChatRequest::default()
-    };
+    }
+}
+
+#[tokio::test]
+async fn tools_and_their_results_are_sent() {
     for format in FORMATS {
         let served = serve(&[Answer::stream(&frames(format.text))]).await;
         let config = config(format.kind, &served.base_url);
-        let got = read(chat(&config, request.clone(), PATIENT, Cancel::never())).await;
+        let got = read(chat(&config, with_tools(), PATIENT, Cancel::never())).await;
         assert!(got.end.is_ok(), "{}", format.kind);
         let body = &served.seen()[0].body;
         assert_eq!(*body, parsed(format.tool_request), "{}", format.kind);
     }
+}
+
+#[tokio::test]
+async fn tools_in_words_are_not_on_the_wire() {
+    for format in FORMATS {
+        let served = serve(&[Answer::stream(&frames(format.text))]).await;
+        let mut config = config(format.kind, &served.base_url);
+        config.tools = ToolsMode::Text;
+        let got = read(chat(&config, with_tools(), PATIENT, Cancel::never())).await;
+        assert_eq!(got.text, "größe 👍🏽", "{}", format.kind);
+        assert_eq!(got.served().finish, Finish::Stop);
+        let body = &served.seen()[0].body;
+        for field in ["tools", "tool_choice", "toolConfig"] {
+            assert!(body.get(field).is_none(), "{field} of {}", format.kind);
+        }
+        let body = body.to_string();
+        for part in [
+            "- `search`: Finds.",
+            "Result of `search`:\\n3 cm",
+            "```tool_call",
+        ] {
+            assert!(body.contains(part), "{part} in {body}");
+        }
+    }
+    let call = "```tool_call\\n{\\\"tool\\\": \\\"search\\\", \\\"arguments\\\": {\\\"q\\\": \\\"y\\\"}}\\n```";
+    let answer = format!(
+        r#"{{"choices": [{{"message": {{"content": "{call}"}}, "finish_reason": "stop"}}]}}"#
+    );
+    let served = serve(&[Answer::json(200, &answer)]).await;
+    let mut config = config("openai", &served.base_url);
+    config.tools = ToolsMode::Text;
+    let got = read(chat(&config, with_tools(), PATIENT, Cancel::never())).await;
+    assert_eq!(
+        (got.text.as_str(), got.served().finish),
+        ("", Finish::ToolCalls)
+    );
+    let [call] = &got.calls[..] else {
+        panic!("{got:?}");
+    };
+    assert_eq!((call.id.as_str(), call.name.as_str()), ("call_1", "search"));
+    assert_eq!(call.arguments, r#"{"q":"y"}"#);
 }
 
 #[tokio::test]

@@ -193,3 +193,39 @@ async fn a_provider_that_fails_has_a_status_also_with_a_stream() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_local_model_calls_tools() {
+    use cairn_models::{GgufGenerator, Hub, Quiet};
+    let hub = Hub::new(None).unwrap();
+    let folder = hub.ensure("smollm2-135m-instruct", &Quiet).unwrap();
+    let model = GgufGenerator::open(&folder, "smollm2", 0).unwrap();
+    let provider = cairn_gateway::LocalProvider::new(std::sync::Arc::new(model), 1).unwrap();
+    let bench = Bench::with(std::sync::Arc::new(provider), |_| {});
+    let tide = json!({"type": "function", "function": {
+        "name": "tide",
+        "description": "Heights of tides.",
+        "parameters": {
+            "type": "object",
+            "properties": {"port": {"type": "string"}, "metres": {"type": "boolean"}},
+            "required": ["port", "metres"]
+        }
+    }});
+    let mut body = with("local", "tools", json!([tide]));
+    body["tool_choice"] = json!({"type": "function", "function": {"name": "tide"}});
+    body["parallel_tool_calls"] = json!(false);
+    body["max_tokens"] = json!(48);
+    let reply = bench.post(PATH, &body).await;
+    assert_eq!(reply.status, StatusCode::OK, "{:?}", reply.body);
+    let choice = &reply.json()["choices"][0];
+    assert_eq!(choice["finish_reason"], "tool_calls", "{choice}");
+    let call = &choice["message"]["tool_calls"][0];
+    assert_eq!(call["function"]["name"], "tide");
+    let arguments = call["function"]["arguments"].as_str().unwrap();
+    let arguments: Value = serde_json::from_str(arguments).unwrap();
+    assert!(arguments["port"].is_string() && arguments["metres"].is_boolean());
+
+    body["tool_choice"] = json!({"type": "function", "function": {"name": "wind"}});
+    let reply = bench.post(PATH, &body).await;
+    assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{:?}", reply.body);
+}

@@ -24,6 +24,7 @@ const MAX_TEXT_BYTES: usize = 64 << 10;
 #[serde(deny_unknown_fields)]
 struct Args {
     /// The whole address, with its query.
+    #[schemars(length(min = 1))]
     url: String,
 }
 

@@ -36,6 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 struct Args {
     /// For example `(12500 - 9800) / 9800 to percent`, `3 GB / (25 MB/s) to minutes`,
     /// `2026-03-01 - 2025-12-24`, `2026-01-31 + 45 days`, `1/3 to fraction`.
+    #[schemars(length(min = 1))]
     expression: String,
 }
 

@@ -37,6 +37,7 @@ const INSTRUCTIONS: i32 = 1000;
 #[serde(deny_unknown_fields)]
 struct Args {
     /// The name of the database.
+    #[schemars(length(min = 1))]
     database: String,
     /// One SELECT statement of SQLite; left out, the tables and their columns are listed.
     sql: Option<String>,

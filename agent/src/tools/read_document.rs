@@ -25,6 +25,7 @@ const MAX_CHUNKS: usize = 4;
 #[serde(deny_unknown_fields)]
 struct Args {
     /// The document's id (16 hexadecimal digits) or its URI, as results name it.
+    #[schemars(length(min = 1))]
     document: String,
     /// The first chunk to read, from 0; results say in which chunk they are.
     from_chunk: Option<usize>,

@@ -26,6 +26,7 @@ const MAX_ENTRIES: usize = 200;
 #[serde(deny_unknown_fields)]
 struct Args {
     /// The name of the folder.
+    #[schemars(length(min = 1))]
     folder: String,
     /// The path below it; left out or a folder, its entries are listed.
     path: Option<String>,

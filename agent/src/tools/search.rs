@@ -24,6 +24,7 @@ const MAX_TOP_K: usize = 10;
 #[serde(deny_unknown_fields)]
 struct Args {
     /// What to look for: one thing, in words; a question works best.
+    #[schemars(length(min = 1))]
     query: String,
     /// Passages to return, 1 to 10; 5 if left out.
     top_k: Option<usize>,

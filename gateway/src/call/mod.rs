@@ -25,6 +25,7 @@ use super::cache::Cache;
 
 pub(super) use flight::Flights;
 pub(super) use run::run;
+pub(super) use thinking::apart as without_reasoning;
 
 /// What a call is made for.
 #[derive(Clone, Debug)]

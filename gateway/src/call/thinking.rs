@@ -31,7 +31,7 @@ const MAX_TAG_CHARS: usize = 48;
 const MAX_HELD_CHARS: usize = 64 << 10;
 
 /// `stream` with reasoning as texts without a letter.
-pub(super) fn apart(mut stream: ProviderStream) -> ProviderStream {
+pub(crate) fn apart(mut stream: ProviderStream) -> ProviderStream {
     async_stream::stream! {
         let mut splitter = Splitter::default();
         while let Some(event) = stream.next().await {

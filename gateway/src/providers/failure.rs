@@ -139,6 +139,20 @@ pub(super) fn garbled(name: &str, what: &str) -> ProviderError {
     ProviderError::new(Kind::Garbled, name, message)
 }
 
+/// A model that calls functions in words wrote something that is no call.
+pub(super) fn garbled_call(name: &str, what: &str) -> ProviderError {
+    let message = format!("{name} wrote {what}; try again, or ask a model that knows tools");
+    ProviderError::new(Kind::Garbled, name, message)
+}
+
+/// A function is asked for that is not there.
+pub(super) fn no_such_tool(name: &str, tool: &str) -> ProviderError {
+    let message = format!(
+        "{name} is to call `{tool}`, which is not among the tools of the request; offer it"
+    );
+    ProviderError::new(Kind::Rejected, name, message)
+}
+
 /// More came than any answer holds.
 pub(super) fn too_large(name: &str) -> ProviderError {
     let message = format!("{name} sent more than an answer holds, and was stopped");

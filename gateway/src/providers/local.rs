@@ -1,21 +1,25 @@
 //! The local generator as a provider: one model on one thread behind a bounded
 //! queue. A full queue is an answer (`RateLimited`), not a wait without end.
+//!
+//! Its models know no tools: these are described in words, and a grammar holds what is
+//! written to a whole call of one of them, or to plain text where that is allowed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_models::{
-    Cancel, Error, ErrorKind, FinishReason, GenerateRequest, Generation, Generator, Message, Role,
-    Worker,
+    Cancel, Error, ErrorKind, FinishReason, GenerateRequest, Generation, Generator, Grammar,
+    Message, Role, Worker,
 };
 use futures::StreamExt as _;
 use tokio::sync::mpsc;
 
 use super::super::chat::{
     ChatMessage, ChatRequest, ChatRole, Finish, Provider, ProviderError, ProviderErrorKind,
-    ProviderEvent, ProviderStream, Usage,
+    ProviderEvent, ProviderStream, ToolChoice, Usage,
 };
 use super::super::{LOCAL, cancelled};
+use super::text_tools::{self, Calls, Style, as_text, offered};
 
 /// Pieces of text that may wait for a slow reader before the model waits too.
 const PIECES: usize = 64;
@@ -50,15 +54,47 @@ impl Provider for LocalProvider {
     }
 
     fn refuses<'a>(&self, request: &'a ChatRequest) -> Option<&'a str> {
-        request.parameter_besides(&[])
+        // It calls one function at a time, which every value of it allows.
+        request.parameter_besides(&[text_tools::PARALLEL])
     }
 
     fn chat(&self, request: ChatRequest, cancel: Cancel) -> ProviderStream {
-        if !request.tools.is_empty() {
-            let message = "the local model knows no tools; leave them out or ask another provider";
-            let error = ProviderError::new(ProviderErrorKind::Rejected, LOCAL, message);
-            return futures::stream::iter([Err(error)]).boxed();
+        let prepared = Calls::of(&request, LOCAL).and_then(|calls| {
+            let grammar = grammar(&request).map_err(|error| failed(&error))?;
+            Ok((calls, grammar))
+        });
+        match prepared {
+            Err(error) => futures::stream::iter([Err(error)]).boxed(),
+            Ok((None, _)) => self.write(request, None, cancel),
+            Ok((Some(calls), grammar)) => {
+                let request = as_text(request, Style::Bare);
+                calls.taken_from(self.write(request, grammar, cancel))
+            }
         }
+    }
+}
+
+/// What the model may write if it is offered tools.
+fn grammar(request: &ChatRequest) -> cairn_models::Result<Option<Arc<Grammar>>> {
+    let tools = offered(request);
+    if tools.is_empty() {
+        return Ok(None);
+    }
+    let functions = tools
+        .iter()
+        .map(|tool| (tool.name.as_str(), &tool.parameters));
+    let may_answer = request.tool_choice == ToolChoice::Auto;
+    Grammar::calls(functions, may_answer).map(|grammar| Some(Arc::new(grammar)))
+}
+
+impl LocalProvider {
+    /// Writes the next turn as text.
+    fn write(
+        &self,
+        request: ChatRequest,
+        grammar: Option<Arc<Grammar>>,
+        cancel: Cancel,
+    ) -> ProviderStream {
         let defaults = GenerateRequest::default();
         let request = GenerateRequest {
             messages: request.messages.into_iter().map(plain).collect(),
@@ -67,6 +103,7 @@ impl Provider for LocalProvider {
             top_p: request.top_p.unwrap_or(defaults.top_p),
             seed: request.seed.unwrap_or(defaults.seed),
             stop: request.stop,
+            grammar,
             ..defaults
         };
         let (out, mut pieces) = mpsc::channel::<String>(PIECES);
@@ -109,8 +146,7 @@ impl Provider for LocalProvider {
     }
 }
 
-/// A turn as the generator knows it. Results of tools, which an earlier model
-/// of the conversation may have asked for, are what the user brought.
+/// A turn as the generator knows it.
 fn plain(message: ChatMessage) -> Message {
     Message {
         role: match message.role {
@@ -157,7 +193,7 @@ fn failed(error: &Error) -> ProviderError {
         ErrorKind::Cancelled => return ProviderError::cancelled(),
         ErrorKind::InvalidInput => (
             ProviderErrorKind::TooLong,
-            "the local model does not take this request; ask something shorter",
+            "the local model does not take this request; ask something shorter, or allow a call of a function more tokens",
         ),
         _ => (
             ProviderErrorKind::Failed,
@@ -180,146 +216,4 @@ impl Drop for CancelOnDrop {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::{Condvar, Mutex};
-
-    use super::*;
-
-    /// Writes words until it is cancelled; counts what it started and ended.
-    #[derive(Default)]
-    struct Endless {
-        started: (Mutex<usize>, Condvar),
-        cancelled: AtomicUsize,
-        panics: bool,
-        fails: Option<ErrorKind>,
-    }
-
-    impl Endless {
-        fn wait_for_start(&self, count: usize) {
-            let (started, changed) = &self.started;
-            let enough = changed.wait_while(started.lock().unwrap(), |n| *n < count);
-            drop(enough.unwrap());
-        }
-    }
-
-    impl Generator for Endless {
-        fn id(&self) -> &str {
-            "endless"
-        }
-
-        fn context_tokens(&self) -> usize {
-            100
-        }
-
-        fn count_tokens(&self, text: &str) -> cairn_models::Result<usize> {
-            Ok(text.len())
-        }
-
-        fn generate(
-            &self,
-            _request: &GenerateRequest,
-            cancel: &Cancel,
-            on_text: &mut dyn FnMut(&str),
-        ) -> cairn_models::Result<Generation> {
-            *self.started.0.lock().unwrap() += 1;
-            self.started.1.notify_all();
-            assert!(!self.panics, "a defect of the model");
-            if let Some(kind) = self.fails {
-                return Err(Error::new(kind, "on purpose"));
-            }
-            while !cancel.is_cancelled() {
-                on_text("word ");
-            }
-            self.cancelled.fetch_add(1, Ordering::SeqCst);
-            Ok(Generation {
-                finish_reason: FinishReason::Cancelled,
-                prompt_tokens: 0,
-                completion_tokens: 0,
-                first_token: Duration::ZERO,
-            })
-        }
-    }
-
-    fn request() -> ChatRequest {
-        ChatRequest {
-            max_tokens: 1,
-            ..ChatRequest::default()
-        }
-    }
-
-    async fn last(mut stream: ProviderStream) -> ProviderError {
-        loop {
-            match stream.next().await {
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return error,
-                None => panic!("ended without an end"),
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn a_full_queue_is_an_answer_and_dropping_frees_it() {
-        let model = Arc::new(Endless::default());
-        let provider = LocalProvider::new(model.clone(), 1).unwrap();
-        let mut first = provider.chat(request(), Cancel::never());
-        assert!(matches!(
-            first.next().await,
-            Some(Ok(ProviderEvent::Delta(_)))
-        ));
-        let mut second = provider.chat(request(), Cancel::never());
-        let full = last(provider.chat(request(), Cancel::never())).await;
-        assert_eq!(full.kind, ProviderErrorKind::RateLimited);
-        assert!(full.retry_after.is_some());
-        drop(first);
-        assert!(matches!(
-            second.next().await,
-            Some(Ok(ProviderEvent::Delta(_)))
-        ));
-        assert_eq!(model.cancelled.load(Ordering::SeqCst), 1);
-    }
-
-    #[tokio::test]
-    async fn cancelling_ends_the_call() {
-        let model = Arc::new(Endless::default());
-        let provider = LocalProvider::new(model.clone(), 1).unwrap();
-        let cancel = Cancel::never();
-        let stream = provider.chat(request(), cancel.clone());
-        model.wait_for_start(1);
-        cancel.cancel();
-        assert_eq!(last(stream).await.kind, ProviderErrorKind::Cancelled);
-    }
-
-    #[tokio::test]
-    async fn a_panic_ends_one_answer_and_not_the_thread() {
-        let model = Arc::new(Endless {
-            panics: true,
-            ..Endless::default()
-        });
-        let provider = LocalProvider::new(model.clone(), 4).unwrap();
-        for count in 1..=2 {
-            let error = last(provider.chat(request(), Cancel::never())).await;
-            assert_eq!(error.kind, ProviderErrorKind::Failed);
-            model.wait_for_start(count);
-        }
-    }
-
-    #[tokio::test]
-    async fn errors_keep_their_kind() {
-        for (kind, expected) in [
-            (ErrorKind::InvalidInput, ProviderErrorKind::TooLong),
-            (ErrorKind::Overloaded, ProviderErrorKind::RateLimited),
-            (ErrorKind::Machine, ProviderErrorKind::Failed),
-        ] {
-            let model = Endless {
-                fails: Some(kind),
-                ..Endless::default()
-            };
-            let provider = LocalProvider::new(Arc::new(model), 1).unwrap();
-            assert_eq!(
-                last(provider.chat(request(), Cancel::never())).await.kind,
-                expected
-            );
-        }
-    }
-}
+mod tests;

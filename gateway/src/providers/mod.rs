@@ -15,6 +15,7 @@ mod reported;
 mod retry_after;
 mod sse;
 mod tally;
+mod text_tools;
 mod tool_calls;
 
 use std::sync::Arc;
@@ -25,7 +26,7 @@ pub(crate) use sse::read_events;
 use self::dialect::Dialect;
 use super::chat::Provider;
 use super::{GatewayError, Secret};
-use cairn_settings::config::ProviderConfig;
+use cairn_settings::config::{ProviderConfig, ToolsMode};
 
 /// Makes a dialect from an address and a key.
 type Open = fn(&ProviderConfig, Option<&Secret>) -> Result<Box<dyn Dialect>, GatewayError>;
@@ -58,7 +59,11 @@ pub fn open_provider(
         });
     };
     let dialect = open(config, key.as_ref())?;
-    Ok(Arc::new(http::HttpProvider::new(config, key, dialect)?))
+    let provider = Arc::new(http::HttpProvider::new(config, key, dialect)?);
+    Ok(match config.tools {
+        ToolsMode::Native => provider,
+        ToolsMode::Text => Arc::new(text_tools::TextTools::new(provider)),
+    })
 }
 
 /// The key that the environment holds for a `[[providers]]` entry.

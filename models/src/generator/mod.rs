@@ -1,9 +1,12 @@
 //! Writing the next turn of a conversation with a GGUF model on the CPU.
 
+mod constrain;
+mod grammar;
 mod sample;
 mod stream;
 mod template;
 mod tokens;
+mod vocabulary;
 
 #[cfg(test)]
 mod tests;
@@ -16,6 +19,7 @@ use std::time::Instant;
 
 use candle_core::quantized::gguf_file::Content;
 
+use self::constrain::Constraint;
 use self::sample::Sampler;
 use self::template::ChatTemplate;
 use self::tokens::Tokens;
@@ -25,6 +29,7 @@ use crate::{
     Cancel, Error, ErrorKind, FinishReason, GenerateRequest, Generation, Generator, Result,
 };
 
+pub use self::grammar::Grammar;
 pub(crate) use self::stream::TextStream;
 
 /// A language model of the Llama or Qwen2 family.
@@ -126,6 +131,11 @@ impl Generator for GgufGenerator {
         let mut sampler = Sampler::new(request)?;
         let mut stream = TextStream::new(&request.stop);
         let most = request.max_tokens.min(self.context_tokens - prompt.len());
+        let vocabulary = self.tokens.vocabulary();
+        let mut constraint = match request.grammar.as_deref() {
+            Some(grammar) => Some(Constraint::new(grammar, vocabulary, most)?),
+            None => None,
+        };
         let mut decoder = self.decoder.lock().unwrap_or_else(PoisonError::into_inner);
         let decoder = &mut *decoder;
 
@@ -146,13 +156,27 @@ impl Generator for GgufGenerator {
             if written.len() == most {
                 break FinishReason::Length;
             }
-            let token = sampler.next(decoder.logits(), &written);
+            let token = match &mut constraint {
+                Some(constraint) => {
+                    let left = most - written.len();
+                    constraint.choose(&mut sampler, decoder.logits(), &written, left)?
+                }
+                None => sampler.next(decoder.logits(), &written),
+            };
             first_token.get_or_insert_with(|| start.elapsed());
-            if self.tokens.ends_turn(token) {
+            if vocabulary.ends_turn(token) {
                 break FinishReason::Stop;
             }
             written.push(token);
-            if stream.push(self.tokens.bytes(token), on_text).is_stopped() {
+            if let Some(constraint) = &mut constraint {
+                constraint.push(token);
+                if written.len() == 1 && constraint.is_call() {
+                    // A stop sequence inside an argument would cut the call.
+                    stream = TextStream::new(&[]);
+                }
+            }
+            let is_whole = constraint.as_ref().is_some_and(Constraint::is_over);
+            if stream.push(vocabulary.bytes(token), on_text).is_stopped() || is_whole {
                 break FinishReason::Stop;
             }
             // Nobody asks what would come after the last one.

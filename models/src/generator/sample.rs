@@ -8,6 +8,9 @@ use crate::{Error, ErrorKind, GenerateRequest, Result};
 /// How far back a token counts as a repetition.
 const REPEAT_WINDOW_TOKENS: usize = 64;
 
+/// Tokens with their weights.
+type Weighed = Vec<(u32, f32)>;
+
 /// The choices of one generation.
 pub(super) struct Sampler {
     temperature: f32,
@@ -49,7 +52,38 @@ impl Sampler {
         if self.temperature == 0.0 {
             return greatest(logits);
         }
-        self.nucleus(logits)
+        let (inside, _) = self.nucleus(logits);
+        self.draw(&inside)
+    }
+
+    /// Chooses among the tokens that `admits` lets pass: the most likely of them, or one of
+    /// those in the nucleus by their shares, or the most likely beyond it. `None` if there
+    /// are none. The logits are changed on the way.
+    pub(super) fn next_among(
+        &mut self,
+        logits: &mut [f32],
+        written: &[u32],
+        admits: &mut dyn FnMut(u32) -> bool,
+    ) -> Option<u32> {
+        self.penalise(logits, written);
+        if self.temperature == 0.0 {
+            // Whether a token is admitted costs more than to compare it: only those are
+            // asked about that would be taken.
+            let mut best: Option<(u32, f32)> = None;
+            for (token, &logit) in (0..).zip(&*logits) {
+                if best.is_none_or(|(_, best)| logit > best) && admits(token) {
+                    best = Some((token, logit));
+                }
+            }
+            return best.map(|(token, _)| token);
+        }
+        let (mut inside, beyond) = self.nucleus(logits);
+        inside.retain(|(token, _)| admits(*token));
+        if inside.is_empty() {
+            let mut tokens = beyond.into_iter().map(|(token, _)| token);
+            return tokens.find(|token| admits(*token));
+        }
+        Some(self.draw(&inside))
     }
 
     /// The penalty of CTRL (Keskar et al., 2019), once for each token. It looks
@@ -69,11 +103,11 @@ impl Sampler {
         }
     }
 
-    /// Samples from the most likely tokens whose mass reaches `top_p`
-    /// (Holtzman et al., 2020).
-    fn nucleus(&mut self, logits: &[f32]) -> u32 {
+    /// The most likely tokens whose mass reaches `top_p` (Holtzman et al., 2020), and the
+    /// others, each with its weight, in the order of these.
+    fn nucleus(&self, logits: &[f32]) -> (Weighed, Weighed) {
         let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let mut candidates: Vec<(u32, f32)> = (0..)
+        let mut candidates: Weighed = (0..)
             .zip(logits)
             .map(|(token, logit)| (token, ((logit - most) / self.temperature).exp()))
             .collect();
@@ -88,9 +122,15 @@ impl Sampler {
                 mass >= self.top_p * all
             })
             .map_or(candidates.len(), |last| last + 1);
-        candidates.truncate(inside);
+        let beyond = candidates.split_off(inside);
+        (candidates, beyond)
+    }
+
+    /// One of `candidates` by its share of their weights.
+    fn draw(&mut self, candidates: &[(u32, f32)]) -> u32 {
+        let mass: f32 = candidates.iter().map(|(_, weight)| weight).sum();
         let mut left = self.random.random::<f32>() * mass;
-        for &(token, weight) in &candidates {
+        for &(token, weight) in candidates {
             left -= weight;
             if left <= 0.0 {
                 return token;
@@ -157,6 +197,25 @@ mod tests {
             .map(|seed| sampler(1.0, 1.0, seed).next(&mut logits.clone(), &[]))
             .collect();
         assert_eq!(drawn.len(), 4);
+    }
+
+    #[test]
+    fn only_admitted_tokens_are_chosen_by_their_share_among_themselves() {
+        let logits = [9.0, 0.0, 9.0, 2.0_f32.ln()];
+        let mut odd = |token: u32| token % 2 == 1;
+        assert_eq!(
+            sampler(0.0, 1.0, 0).next_among(&mut logits.clone(), &[], &mut odd),
+            Some(3)
+        );
+        let mut sampler = sampler(1.0, 1.0, 7);
+        let threes = (0..3000)
+            .map(|_| sampler.next_among(&mut logits.clone(), &[], &mut odd))
+            .inspect(|token| assert!(matches!(token, Some(1 | 3)), "{token:?}"))
+            .filter(|token| *token == Some(3))
+            .count();
+        assert!((1900..2100).contains(&threes), "{threes}, expected 2000");
+        let none = sampler.next_among(&mut logits.clone(), &[], &mut |_| false);
+        assert_eq!(none, None);
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! The small generator, for real: tokenizer, template, text and limits.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
+use serde_json::{Value, json};
+
+use super::grammar::check::check;
 use super::*;
 use crate::{Hub, Message, Quiet, Role};
 
@@ -64,7 +67,7 @@ fn tokens_give_back_the_text() {
         let ids = MODEL.tokens.ids(text).unwrap();
         let bytes: Vec<u8> = ids
             .iter()
-            .flat_map(|&id| MODEL.tokens.bytes(id).to_vec())
+            .flat_map(|&id| MODEL.tokens.vocabulary().bytes(id).to_vec())
             .collect();
         assert_eq!(String::from_utf8(bytes).unwrap(), text);
     }
@@ -200,6 +203,134 @@ fn a_prompt_longer_than_the_context_is_refused_with_the_numbers() {
             .contains(&MODEL.context_tokens().to_string()),
         "{error}"
     );
+}
+
+fn search_schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "query": {"type": "string"},
+            "limit": {"type": "integer", "minimum": 1, "maximum": 50},
+            "mode": {"enum": ["hybrid", "words", "vectors"]},
+            "labels": {"type": "array", "items": {"type": "string"}, "maxItems": 3}
+        },
+        "required": ["query", "mode"],
+        "additionalProperties": false
+    })
+}
+
+#[test]
+fn calls_are_calls_whatever_the_model_would_rather_write() {
+    forced_calls(12);
+}
+
+/// `cargo test -p cairn-models --lib fifty_calls -- --ignored --nocapture` prints what a
+/// grammar costs.
+#[test]
+#[ignore = "two minutes for a figure"]
+fn fifty_calls() {
+    let speeds = forced_calls(50).map(|(tokens, seconds)| f64::from(tokens) / seconds);
+    println!("tokens a second, greedy, drawn, and both without a grammar: {speeds:.1?}");
+}
+
+/// Writes calls and checks each. Tokens and seconds of greedy ones, of drawn ones, and of
+/// both without a grammar.
+fn forced_calls(count: u64) -> [(u32, f64); 4] {
+    let (search, now) = (search_schema(), json!({"type": "object", "properties": {}}));
+    let both = Grammar::calls([("search", &search), ("now", &now)], false).unwrap();
+    let one = Grammar::calls([("search", &search)], false).unwrap();
+    let grammars = [Arc::new(both), Arc::new(one)];
+    let things = [
+        "tides",
+        "locks",
+        "Kiel",
+        "\"some\" words",
+        "größe",
+        "snow",
+        "C++",
+        "mice",
+        "",
+    ];
+    let mut spent = [(0, 0.0); 4];
+    let mut note = |at: usize, start: Instant, generation: Generation| {
+        spent[at].0 += generation.completion_tokens.saturating_sub(1) as u32;
+        spent[at].1 += (start.elapsed() - generation.first_token).as_secs_f64();
+    };
+    for seed in 0..count {
+        let request = GenerateRequest {
+            // Some of them end in the middle of an argument.
+            max_tokens: [36, 48, 100][seed as usize % 3],
+            temperature: [0.0, 1.0][seed as usize % 2],
+            seed,
+            stop: vec!["\"".to_owned()],
+            grammar: Some(Arc::clone(&grammars[seed as usize / 2 % 2])),
+            ..ask(&format!(
+                "Search for {}. Reply with {{\"tool\":\"search\",\"arguments\":{{...}}}}.",
+                things[seed as usize % things.len()]
+            ))
+        };
+        let start = Instant::now();
+        let (text, generation) = write(&request, &Cancel::never());
+        note(seed as usize % 2, start, generation);
+        assert_eq!(generation.finish_reason, FinishReason::Stop, "{text}");
+        assert!(generation.completion_tokens <= request.max_tokens);
+        let call: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
+        let schema = if call["tool"] == "search" {
+            &search
+        } else {
+            &now
+        };
+        assert_eq!(check(schema, &call["arguments"]), Ok(()), "{text}");
+        let free = GenerateRequest {
+            grammar: None,
+            stop: Vec::new(),
+            max_tokens: generation.completion_tokens,
+            ..request
+        };
+        let start = Instant::now();
+        let (_, generation) = write(&free, &Cancel::never());
+        note(2 + seed as usize % 2, start, generation);
+    }
+    spent
+}
+
+#[test]
+fn a_grammar_that_allows_words_changes_no_words() {
+    let search = search_schema();
+    let grammar = Grammar::calls([("search", &search)], true).unwrap();
+    let request = ask("What is the capital of France?");
+    let (free, _) = write(&request, &Cancel::never());
+    assert!(!free.starts_with('{'), "{free}");
+    let grammar = Some(Arc::new(grammar));
+    let held = GenerateRequest {
+        grammar: grammar.clone(),
+        ..request.clone()
+    };
+    assert_eq!(write(&held, &Cancel::never()).0, free);
+    // Stop sequences end words as ever.
+    let stop = free.split(' ').nth(1).unwrap().to_owned();
+    let stopped = GenerateRequest {
+        grammar,
+        stop: vec![stop.clone()],
+        ..request
+    };
+    let (text, _) = write(&stopped, &Cancel::never());
+    assert_eq!(Some(text.as_str()), free.split(&stop).next());
+}
+
+#[test]
+fn a_call_that_does_not_fit_is_refused_before_it_is_begun() {
+    let search = search_schema();
+    let grammar = Grammar::calls([("search", &search)], false).unwrap();
+    let request = GenerateRequest {
+        max_tokens: 5,
+        grammar: Some(Arc::new(grammar)),
+        ..ask("What is known of tides?")
+    };
+    let error = MODEL
+        .generate(&request, &Cancel::never(), &mut |_| panic!("no text"))
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::tokenizer::SplitDelimiterBehavior;
 use tokenizers::{AddedToken, Tokenizer};
 
+use super::vocabulary::Vocabulary;
 use crate::{Error, ErrorKind, Result};
 
 /// Metadata of a GGUF file.
@@ -41,10 +42,8 @@ const END_NAMES: [&str; 6] = [
 /// A vocabulary in both directions.
 pub(super) struct Tokens {
     tokenizer: Tokenizer,
-    /// What each token adds to the text.
-    bytes: Vec<Box<[u8]>>,
+    vocabulary: Vocabulary,
     control: Vec<String>,
-    ends: Vec<u32>,
     bos: Option<String>,
     eos: Option<String>,
     add_bos: Option<u32>,
@@ -97,11 +96,10 @@ impl Tokens {
         );
         Ok(Self {
             tokenizer,
-            bytes,
+            vocabulary: Vocabulary::new(bytes, ends),
             control: of_type(&names, &types, TYPE_CONTROL)
                 .map(str::to_owned)
                 .collect(),
-            ends,
             bos: name_of(bos),
             eos: name_of(eos),
             add_bos: bos.filter(|_| add_bos),
@@ -127,15 +125,9 @@ impl Tokens {
         Ok(ids)
     }
 
-    /// What a token adds to the text: perhaps a part of a character, nothing
-    /// for a control token.
-    pub(super) fn bytes(&self, token: u32) -> &[u8] {
-        self.bytes.get(token as usize).map_or(&[], |bytes| bytes)
-    }
-
-    /// Whether the model says with this token that it is done.
-    pub(super) fn ends_turn(&self, token: u32) -> bool {
-        self.ends.contains(&token)
+    /// What each token adds to the text.
+    pub(super) fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
     }
 
     /// Names of the control tokens, such as `<|im_start|>`.

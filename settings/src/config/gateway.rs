@@ -24,6 +24,19 @@ pub struct ProviderConfig {
     pub connect_ms: u64,
     #[serde(default = "default_stream")]
     pub stream: bool,
+    #[serde(default)]
+    pub tools: ToolsMode,
+}
+
+/// How a provider's models are offered tools.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ToolsMode {
+    /// As its wire format has them.
+    #[default]
+    Native,
+    /// In words, and calls come back as text: for models that know none.
+    Text,
 }
 
 impl ProviderConfig {
@@ -44,6 +57,7 @@ impl ProviderConfig {
             api_version: None,
             connect_ms: default_connect_ms(),
             stream: default_stream(),
+            tools: ToolsMode::Native,
         }
     }
 }

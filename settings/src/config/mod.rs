@@ -140,6 +140,23 @@ mod tests {
     }
 
     #[test]
+    fn tools_of_a_provider_are_native_or_text() {
+        let load = |tools: &str| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            let entry = "[[providers]]\nname = \"a\"\nbase_url = \"http://x\"\nmodel = \"m\"\n";
+            std::fs::write(file.path(), format!("{entry}{tools}")).unwrap();
+            Config::load(Some(file.path()), &[]).map(|config| config.providers[0].tools)
+        };
+        assert_eq!(load("").unwrap(), ToolsMode::Native);
+        assert_eq!(load("tools = \"text\"").unwrap(), ToolsMode::Text);
+        let error = format!("{:#}", load("tools = \"json\"").unwrap_err());
+        assert!(
+            error.contains("json") && error.contains("native"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn flags_win_over_files() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "[server]\nbind = \"127.0.0.1:1\"\n").unwrap();

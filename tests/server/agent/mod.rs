@@ -3,6 +3,7 @@
 mod jobs;
 mod limits;
 mod loops;
+mod mcp;
 mod rights;
 mod tools;
 mod waiting;
