@@ -34,17 +34,25 @@ macro_rules! assets {
 static ASSETS: &[Asset] = assets! {
     "/" => "index.html", HTML;
     "/style.css" => "style.css", CSS;
+    "/views.css" => "views.css", CSS;
     "/icon.svg" => "icon.svg", "image/svg+xml";
     "/app.js" => "app.js", SCRIPT;
+    "/document.js" => "document.js", SCRIPT;
+    "/documents.js" => "documents.js", SCRIPT;
     "/dom.js" => "dom.js", SCRIPT;
+    "/job.js" => "job.js", SCRIPT;
+    "/jobs.js" => "jobs.js", SCRIPT;
     "/key.js" => "key.js", SCRIPT;
     "/prose.js" => "prose.js", SCRIPT;
     "/reader.js" => "reader.js", SCRIPT;
+    "/schedules.js" => "schedules.js", SCRIPT;
     "/sources.js" => "sources.js", SCRIPT;
     "/status.js" => "status.js", SCRIPT;
+    "/steps.js" => "steps.js", SCRIPT;
     "/stream.js" => "stream.js", SCRIPT;
     "/turn.js" => "turn.js", SCRIPT;
     "/upload.js" => "upload.js", SCRIPT;
+    "/views.js" => "views.js", SCRIPT;
 };
 
 /// Whether the page consists of `path`, among others.

@@ -1,14 +1,23 @@
 // The page: questions in, turns out. See the other files for the parts.
 
+import { documents, reload } from "./documents.js";
 import { byId } from "./dom.js";
+import { jobs } from "./jobs.js";
 import { refresh, watch } from "./status.js";
-import { ask } from "./stream.js";
+import { ask, decide } from "./stream.js";
 import { Turn } from "./turn.js";
 import { uploads } from "./upload.js";
+import { current, go, show, title } from "./views.js";
+
+/** Where the browser keeps whether questions may take several steps. */
+const STEPS = "cairn-steps";
 
 const question = byId("question");
+const steps = byId("steps");
 const turns = [];
 let running = null;
+/** The question and collection of the address as this page last made or read it. */
+let address = location.search;
 
 /** Earlier turns for a follow-up question, oldest first. */
 function history() {
@@ -21,10 +30,11 @@ function history() {
     ]);
 }
 
-async function submit(text, remember = true) {
+function submit(text, remember = true) {
   text = text.trim();
   if (!text || running) return;
-  const body = { query: text };
+  go("ask");
+  const body = { query: text, agent: steps.value };
   const collection = byId("collection").value;
   if (collection) body.collection = collection;
   const earlier = history();
@@ -33,14 +43,25 @@ async function submit(text, remember = true) {
     const params = new URLSearchParams({ q: text });
     if (collection) params.set("collection", collection);
     window.history.pushState({ asked: true }, "", `?${params}`);
+    address = location.search;
   }
-  document.title = `${text.slice(0, 60)} · Cairn`;
+  title(`${text.slice(0, 60)} · Cairn`);
 
-  const turn = new Turn(text, () => {
+  const again = () => {
+    if (running) return;
     turn.element.remove();
     turns.splice(turns.indexOf(turn), 1);
     submit(text, false);
-  });
+  };
+  const answer = async (run, ids) => {
+    if (running) {
+      turn.notice(["Another answer is being written: wait for its end, or stop it, and decide then."]);
+      return false;
+    }
+    turn.goOn();
+    return follow(turn, (signal) => decide(run, ids, signal));
+  };
+  const turn = new Turn(text, again, answer);
   turns.push(turn);
   byId("turns").append(turn.element);
   byId("welcome").hidden = true;
@@ -48,17 +69,35 @@ async function submit(text, remember = true) {
   question.value = "";
   fit();
   turn.element.scrollIntoView({ block: "start", behavior: calm() ? "auto" : "smooth" });
+  follow(turn, (signal) => ask(body, signal));
+}
 
-  running = new AbortController();
+/** Draws what `events` gives into `turn`, until it ends or somebody stops it. Resolves
+ *  with the first event to true; to false where there is none. */
+function follow(turn, events) {
+  return new Promise((begun) => {
+    draw(turn, events, () => begun(true)).finally(() => begun(false));
+  });
+}
+
+async function draw(turn, events, begun) {
+  const mine = new AbortController();
+  running = mine;
   busy(true);
   try {
-    for await (const event of ask(body, running.signal)) turn.take(event);
+    for await (const event of events(mine.signal)) {
+      begun();
+      turn.take(event);
+    }
   } catch (error) {
     if (error.name === "AbortError") turn.stopped();
-    else turn.fail(error.message, error.retryable ?? false);
+    else turn.fail(error.message, error.retryable || error.code === "not_found");
   } finally {
-    running = null;
-    busy(false);
+    // After "New conversation" another one may be running.
+    if (running === mine) {
+      running = null;
+      busy(false);
+    }
   }
 }
 
@@ -71,11 +110,13 @@ function busy(yes) {
 /** Starts over, without the earlier turns. */
 function clear() {
   running?.abort();
+  running = null;
+  busy(false);
   turns.length = 0;
   byId("turns").replaceChildren();
   byId("welcome").hidden = false;
   byId("new").hidden = true;
-  document.title = "Cairn";
+  title("Cairn");
   question.placeholder = "Ask a question";
   question.focus();
 }
@@ -104,11 +145,14 @@ byId("stop").addEventListener("click", () => running?.abort());
 byId("new").addEventListener("click", () => {
   clear();
   window.history.pushState({}, "", "/");
+  address = location.search;
+  show();
 });
 addEventListener("keydown", (event) => {
   const typing = event.target.closest?.("input, textarea, select, dialog");
   if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
     event.preventDefault();
+    go("ask");
     question.focus();
   } else if (event.key === "Escape" && running && !byId("reader").open) {
     running.abort();
@@ -137,11 +181,34 @@ function fromAddress() {
   }
 }
 addEventListener("popstate", () => {
+  // Going to another view is no other question.
+  if (location.search === address) return;
+  address = location.search;
   clear();
   fromAddress();
 });
 
+try {
+  steps.value = localStorage.getItem(STEPS) === "auto" ? "auto" : "off";
+} catch {
+  // A browser may forbid to keep anything: then the choice holds for this page.
+}
+steps.addEventListener("change", () => {
+  try {
+    localStorage.setItem(STEPS, steps.value);
+  } catch {
+    // As above.
+  }
+});
+
+const again = () => refresh((text) => submit(text));
 watch((text) => submit(text));
-uploads(() => refresh((text) => submit(text)));
+uploads(() => {
+  again();
+  reload();
+});
+documents(again);
+jobs();
+show();
 fromAddress();
-if (matchMedia("(pointer: fine)").matches) question.focus();
+if (current() === "ask" && matchMedia("(pointer: fine)").matches) question.focus();

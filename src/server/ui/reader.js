@@ -11,26 +11,37 @@ const AROUND = 20_000;
 
 let wanted = 0;
 
+/** Opens the sheet. Its `body` is to be filled while `isOurs()`: another document may be
+ *  opened before this one has come. */
+export function openSheet(title, path) {
+  const dialog = byId("reader");
+  const body = byId("reader-text");
+  byId("reader-title").textContent = title;
+  byId("reader-path").textContent = path;
+  body.className = "reader-text";
+  body.replaceChildren();
+  if (!dialog.open) dialog.showModal();
+  body.scrollTop = 0;
+  const mine = ++wanted;
+  return { body, isOurs: () => mine === wanted };
+}
+
 /** Opens the document of `source` at its passage. What `citation` quotes is marked
  *  there, or else the words of `question`. */
 export async function openReader(source, collection, question, citation) {
-  const dialog = byId("reader");
-  const body = byId("reader-text");
-  byId("reader-title").textContent = source.title || source.uri;
   const place = [source.uri, ...source.heading_path, source.page ? `page ${source.page}` : null];
-  byId("reader-path").textContent = place.filter(Boolean).join(" › ");
+  const sheet = openSheet(source.title || source.uri, place.filter(Boolean).join(" › "));
+  const { body } = sheet;
   const passage = el("span", { class: "passage", tabIndex: -1 }, quoted(source.text, citation) ?? marked(source.text, contentWords(question)));
   body.replaceChildren(passage);
-  if (!dialog.open) dialog.showModal();
-  const mine = ++wanted;
   try {
     const params = new URLSearchParams({ text: "true", collection });
     const response = await api(`/documents/${encodeURIComponent(source.document_id)}?${params}`);
     if (!response.ok) throw await failure(response);
     const { text } = await response.json();
-    if (mine === wanted) show(body, passage, text, source);
+    if (sheet.isOurs()) show(body, passage, text, source);
   } catch (error) {
-    if (mine !== wanted) return;
+    if (!sheet.isOurs()) return;
     const note = `The rest of the document cannot be shown: ${error.message}`;
     body.prepend(el("p", { class: "notice" }, note));
   }

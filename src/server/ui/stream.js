@@ -21,12 +21,23 @@ export async function failure(response) {
   }
 }
 
-/** Asks, and yields events until `done` or `error`. Aborting `signal` closes
- *  the connection, which cancels the work on the other side. */
-export async function* ask(body, signal) {
+/** Asks, and yields events until the last one: `done`, `input_required` or `error`. Aborting
+ *  `signal` closes the connection, which cancels the work on the other side. */
+export function ask(body, signal) {
+  return events("/query", body, signal);
+}
+
+/** Goes on with a run that waits for a person, who allows the calls `approve`. */
+export function decide(run, approve, signal) {
+  return events(`/query/${encodeURIComponent(run)}/input`, { approve }, signal);
+}
+
+const LAST = ["done", "input_required", "error"];
+
+async function* events(path, body, signal) {
   let response;
   try {
-    response = await api("/query", {
+    response = await api(path, {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify(body),
@@ -39,7 +50,7 @@ export async function* ask(body, signal) {
   if (!response.ok) throw await failure(response);
   let ended = false;
   for await (const event of frames(response.body)) {
-    ended = event.event === "done" || event.event === "error";
+    ended = LAST.includes(event.event);
     yield event;
     if (ended) return;
   }

@@ -4,21 +4,26 @@ import { byId, count, duration, el } from "./dom.js";
 import { prose } from "./prose.js";
 import { openReader } from "./reader.js";
 import { markCited, point, sourceList } from "./sources.js";
+import { permission, Steps } from "./steps.js";
 
 const STAGES = ["Searching", "Reading", "Writing"];
 
 export class Turn {
-  constructor(question, retry) {
+  /** `retry()` asks again; `decide(run, ids)` allows calls of a run that waits, and resolves
+   *  to whether it could be said. */
+  constructor(question, retry, decide) {
     this.question = question;
     this.retry = retry;
+    this.decide = decide;
     this.text = "";
     this.citations = [];
     this.sources = [];
     this.collection = "";
     this.started = performance.now();
     this.done = null;
-    this.steps = STAGES.map((name) => el("li", {}, name));
-    this.status = el("ol", { class: "stages", "aria-hidden": "true" }, this.steps);
+    this.stages = STAGES.map((name) => el("li", {}, name));
+    this.status = el("ol", { class: "stages", "aria-hidden": "true" }, this.stages);
+    this.steps = new Steps();
     this.answer = el("div", { class: "answer" });
     this.notices = el("div", { class: "notices" });
     this.facts = el("div", { class: "timing" });
@@ -27,7 +32,7 @@ export class Turn {
       "article",
       { class: "turn", "aria-label": `Question: ${question}` },
       el("h2", { class: "asked" }, question),
-      el("div", { class: "reply" }, this.status, this.answer, this.notices, this.facts),
+      el("div", { class: "reply" }, this.status, this.steps.element, this.answer, this.notices, this.facts),
       this.aside,
     );
     this.stage(0);
@@ -35,25 +40,47 @@ export class Turn {
 
   /** Shows that stage `at` goes on; none when everything ended. */
   stage(at) {
-    this.steps.forEach((step, index) => {
-      step.className = at === null || index < at ? "past" : index === at ? "now" : "";
+    this.stages.forEach((stage, index) => {
+      stage.className = at === null || index < at ? "past" : index === at ? "now" : "";
     });
     this.status.hidden = at === null;
     if (at !== null) announce(`${STAGES[at]}…`);
   }
 
   take({ event, data }) {
-    if (event === "sources") this.found(data);
+    if (event === "step") this.step(data);
+    else if (event === "sources") this.found(data);
     else if (event === "delta") this.delta(data.text);
     else if (event === "citation") this.citations.push(data), this.paint();
     else if (event === "done") this.finish(data);
+    else if (event === "input_required") this.ask(data);
     else if (event === "error") this.fail(data.error.message, data.error.retryable);
+  }
+
+  step(step) {
+    this.steps.add(step);
+    announce(`${step.tool}: ${step.result}`);
+  }
+
+  /** Asks a person about calls; the answer goes on below, in this turn. */
+  ask(required) {
+    this.stage(null);
+    const box = permission(required, (ids) => this.decide(required.run_id, ids));
+    this.answer.before(box);
+    const call = required.calls.map(({ tool }) => tool).join(", ");
+    announce(`The model asks whether it may call ${call}.`);
+  }
+
+  /** A person has decided: the answer goes on. */
+  goOn() {
+    for (const old of this.notices.querySelectorAll(".error")) old.remove();
+    this.stage(0);
   }
 
   found(data) {
     this.collection = data.collection;
     this.sources = data.sources;
-    this.steps[1].textContent = `Reading ${count(data.sources.length, "passage")}`;
+    this.stages[1].textContent = `Reading ${count(data.sources.length, "passage")}`;
     this.stage(1);
     if (data.sources.length) {
       this.aside.replaceChildren(sourceList(data.sources, this.question, (n) => this.open(n)));
@@ -102,6 +129,7 @@ export class Turn {
     this.text = done.answer;
     this.citations = done.citations;
     this.stage(null);
+    this.steps.fold();
     cancelAnimationFrame(this.frame);
     this.frame = 0;
     this.draw();

@@ -36,33 +36,68 @@ export function uploads(stored) {
   });
 }
 
-/** Sends `files`; those of the same names make way when `replace` is set. */
+/** What a file can be to blame for. The rest goes wrong with any other, too. */
+const OF_A_FILE = ["document_exists", "invalid_request", "too_large", "unreadable_document", "unsupported_media"];
+
+/** Sends `files`; those of the same names make way when `replace` is set. Together they are
+ *  one commit. Where they cannot be stored together, each goes alone: so all but the wrong
+ *  ones come in, and each of those is named with its reason. */
 async function send(files, stored, replace = false) {
   if (!files.length) return;
   const toast = show(`Adding ${count(files.length, "file")}…`);
+  const told = { documents: 0, chunks: 0, lines: [], taken: [], failed: false };
+  try {
+    await post(files, replace, told);
+  } catch (error) {
+    if (files.length === 1 || !OF_A_FILE.includes(error.code)) refuse(told, files, error);
+    else await oneByOne(files, replace, told, toast);
+  }
+  const added = told.documents
+    ? `Added ${count(told.documents, "document")}, ${count(told.chunks, "passage")}.`
+    : "Nothing was added.";
+  const again = told.taken.length ? () => send(told.taken, stored, true) : null;
+  finish(toast, [added, ...told.lines], told.failed, again);
+  if (told.documents) stored();
+}
+
+async function oneByOne(files, replace, told, toast) {
+  for (const [at, file] of files.entries()) {
+    toast.firstChild.textContent = `Adding file ${at + 1} of ${files.length}…`;
+    try {
+      await post([file], replace, told);
+    } catch (error) {
+      if (!OF_A_FILE.includes(error.code)) return refuse(told, files.slice(at), error);
+      refuse(told, [file], error);
+    }
+  }
+}
+
+/** Sends one request, and adds to `told` what came of it. */
+async function post(files, replace, told) {
   const form = new FormData();
   const collection = byId("collection").value;
   if (collection) form.append("collection", collection);
   if (replace) form.append("replace", "true");
   for (const file of files) form.append("file", file, file.name);
-  try {
-    const response = await api("/documents", { method: "POST", body: form });
-    if (!response.ok) throw await failure(response);
-    const report = await response.json();
-    const chunks = report.documents.reduce((sum, document) => sum + document.chunks, 0);
-    const lines = [`Added ${count(report.documents.length, "document")}, ${count(chunks, "passage")}.`];
-    for (const { uri, error } of report.failed) lines.push(`${uri}: ${error.message}`);
-    finish(toast, lines, report.failed.length > 0);
-    stored();
-  } catch (error) {
-    const reason = error instanceof TypeError ? "the service cannot be reached" : error.message;
-    if (error.code === "document_exists") {
-      const lines = ["Nothing was added: another document has the name of one of these files."];
-      finish(toast, [...lines, reason], true, () => send(files, stored, true));
-    } else {
-      finish(toast, [`Nothing was added: ${reason}`], true);
-    }
+  const response = await api("/documents", { method: "POST", body: form });
+  if (!response.ok) throw await failure(response);
+  const { documents, failed } = await response.json();
+  for (const { uri, chunks, warnings } of documents) {
+    told.documents += 1;
+    told.chunks += chunks;
+    for (const warning of warnings ?? []) told.lines.push(`${uri}: ${warning}`);
   }
+  for (const { uri, error } of failed) told.lines.push(`${uri}: ${error.message}`);
+  told.failed ||= failed.length > 0;
+}
+
+/** Notes that `files` were not stored, and why. */
+function refuse(told, files, error) {
+  const reason = error instanceof TypeError ? "the service cannot be reached. Is it still running?" : error.message;
+  const who = files.length === 1 ? files[0].name : `${files[0].name} and ${count(files.length - 1, "more file")}`;
+  told.lines.push(`${who}: ${reason}`);
+  if (error.code === "document_exists") told.taken.push(...files);
+  told.failed = true;
 }
 
 function show(text) {
@@ -76,7 +111,7 @@ function finish(toast, lines, failed, replace) {
   toast.classList.toggle("error", failed);
   const button = (label, onclick) =>
     el("button", { type: "button", class: "quiet", onclick: () => { toast.remove(); onclick?.(); } }, label);
-  const buttons = replace ? [button("Replace", replace), " ", button("Cancel")] : [button("Close")];
+  const buttons = replace ? [button("Replace", replace), " ", button("Keep what is there")] : [button("Close")];
   toast.replaceChildren(...lines.map((line) => el("p", {}, line)), ...buttons);
   if (!failed) setTimeout(() => toast.remove(), 6000);
 }
