@@ -64,7 +64,7 @@ pub(super) fn outcome(run: RunReport, task: &Task) -> Result<Value, Stop> {
         .collect();
     Err(Stop::Asks(json!({
         "question": "Most files of these folders are gone. Are their documents to be deleted? \
-                     If a folder is only not mounted, mount it and answer false.",
+                     If a folder is only not mounted, mount it and answer no.",
         "folders": folders,
         "so_far": counts,
     })))

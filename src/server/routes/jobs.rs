@@ -101,6 +101,9 @@ pub(crate) struct JobInfo {
     kind: String,
     /// Where the documents go.
     collection: String,
+    /// What it works on: an address, a URI, a question, or the name of a file or folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    about: Option<String>,
     /// `queued`, `running`, `input_required`, `done`, `failed` or `cancelled`.
     state: String,
     /// Whether it was told to stop, and still runs.
@@ -146,6 +149,7 @@ impl JobInfo {
         Self {
             id: job.id.to_string(),
             kind: job.kind,
+            about: payload.as_ref().and_then(|payload| about(&payload.input)),
             collection: payload
                 .map(|payload| payload.collection)
                 .unwrap_or_default(),
@@ -179,6 +183,18 @@ impl JobInfo {
             ended_at: job.ended_at.map(|at| at.to_string()),
         }
     }
+}
+
+/// What tells a job apart from others of its kind. Of a path it is the last name only.
+fn about(input: &Value) -> Option<String> {
+    let text = |field: &str| input.get(field).and_then(Value::as_str);
+    let named = ["url", "uri", "query", "document_id", "name"].into_iter();
+    let of_path = || {
+        let path = std::path::Path::new(text("path")?);
+        path.file_name().and_then(|name| name.to_str())
+    };
+    let found = named.filter_map(text).next().or_else(of_path);
+    found.map(str::to_owned)
 }
 
 /// Which jobs to list.

@@ -1,6 +1,6 @@
 // The view Documents: what is in the collection, page by page.
 
-import { byId, count, el, moment, problem, size } from "./dom.js";
+import { byId, count, el, moment, problem, reason, size } from "./dom.js";
 import { openDocument } from "./document.js";
 import { api } from "./key.js";
 import { failure } from "./stream.js";
@@ -53,6 +53,7 @@ export function reload() {
   if (current() !== "documents") return;
   read = nothing();
   read.collection = byId("collection").value;
+  for (const [id, { error }] of leaving) if (error) leaving.delete(id);
   shown = PAGE;
   load();
 }
@@ -203,8 +204,7 @@ async function remove(document, collection) {
     announce(`${title || uri} is deleted.`);
     changed();
   } catch (error) {
-    const why = error instanceof TypeError ? "the service cannot be reached. Is it still running?" : error.message;
-    leaving.set(id, { error: `It is still there: ${why}` });
+    leaving.set(id, { error: `It is still there: ${reason(error)}` });
     redraw(document);
   }
 }

@@ -61,10 +61,16 @@ export function longDuration(seconds) {
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
+/** What a person is told of `error`: browsers say little when nobody answers. */
+export function reason(error) {
+  return error instanceof TypeError ? "the service cannot be reached. See whether it still runs, and try again." : error.message;
+}
+
 /** Shows `error` in `place`, with a way to try again; nothing without an error. */
 export function problem(place, error, again) {
   if (!error) return place.replaceChildren();
-  const text = error instanceof TypeError ? "The service cannot be reached. Is it still running?" : error.message;
+  const said = reason(error);
+  const text = said.charAt(0).toUpperCase() + said.slice(1);
   if (place.querySelector("p")?.textContent === text) return;
   const button = again && el("button", { type: "button", class: "quiet", onclick: again }, "Try again");
   place.replaceChildren(el("div", { class: "notice error", role: "alert" }, el("p", {}, text), button));

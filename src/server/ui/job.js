@@ -1,7 +1,9 @@
 // One job: its row, what can be done with it, and, opened, all that is known of it.
 
-import { el, longDuration, moment, problem, size } from "./dom.js";
+import { duration, el, longDuration, moment, problem, size } from "./dom.js";
 import { api } from "./key.js";
+import { prose } from "./prose.js";
+import { openReader } from "./reader.js";
 import { inLine } from "./steps.js";
 import { failure } from "./stream.js";
 import { announce } from "./turn.js";
@@ -53,10 +55,10 @@ export class Job {
 
   /** Draws what changes with the clock. */
   times(info) {
-    const { state, kind, collection, stage, cancel_requested: stopping } = info;
+    const { state, kind, collection, stage, about, cancel_requested: stopping } = info;
     const word = stopping && state === "running" ? "stops" : WORDS[state] ?? state;
-    const about = el("span", { class: "facts" }, `${collection} · `, moment(new Date(info.created_at)), standing(info, stage));
-    this.head.replaceChildren(el("span", { class: `state ${state}` }, word), el("span", { class: "kind" }, kind), about);
+    const facts = el("span", { class: "facts" }, `${collection} · `, moment(new Date(info.created_at)), standing(info, stage));
+    this.head.replaceChildren(el("span", { class: `state ${state}` }, word), el("span", { class: "kind" }, kind), el("span", { class: "about", title: about }, about ?? ""), facts);
     const { done, total } = info.progress;
     this.bar.hidden = state !== "running" || !total;
     this.bar.max = Math.max(total ?? 1, 1);
@@ -75,7 +77,7 @@ export class Job {
     });
     const buttons = [];
     if (state === "input_required") {
-      buttons.push(button("Yes", "primary", "/input", post({ confirm: true })));
+      buttons.push(button("Yes", "quiet", "/input", post({ confirm: true })));
       buttons.push(button("No", "quiet", "/input", post({ confirm: false })));
     }
     if (LIVE.includes(state) && !stopping) buttons.push(button("Cancel", "quiet", "/cancel", post()));
@@ -127,7 +129,10 @@ function standing({ state, stage, progress, eta_seconds: eta, attempts, max_atte
     if (bytes) parts.push(size(bytes));
     if (eta !== undefined && eta !== null) parts.push(`about ${longDuration(eta)} left`);
   }
-  if (begun && ended) parts.push(`took ${longDuration((new Date(ended) - new Date(begun)) / 1000)}`);
+  if (begun && ended) {
+    const ms = new Date(ended) - new Date(begun);
+    parts.push(`took ${ms < 60_000 ? duration(ms) : longDuration(ms / 1000)}`);
+  }
   if (attempts > 1) parts.push(`attempt ${attempts} of ${most}`);
   return parts.filter(Boolean).map((part) => ` · ${part}`).join("");
 }
@@ -160,7 +165,7 @@ function all(info) {
     .filter(([, at]) => at)
     .flatMap(([name, at]) => [el("dt", {}, name), el("dd", {}, new Date(at).toLocaleString())]);
   parts.push(el("dl", {}, rows));
-  if (info.result && info.state !== "input_required") parts.push(section("Result", result(info.result), true));
+  if (info.result && info.state !== "input_required") parts.push(section("Result", result(info), true));
   if (info.document_errors?.length) {
     const items = info.document_errors.map(({ document: name, stage, message }) =>
       el("li", {}, el("strong", {}, name), stage ? ` (${stage})` : "", `: ${message}`),
@@ -173,8 +178,8 @@ function all(info) {
       el(
         "li",
         {},
-        el("p", {}, new Date(at).toLocaleString(), stage ? ` in ${stage}` : "", permanent ? ", for good" : ""),
-        el("ol", { class: "chain" }, chain.map((link) => el("li", {}, link))),
+        el("p", { class: "facts" }, new Date(at).toLocaleString(), stage ? ` in ${stage}` : "", permanent ? ", for good" : ""),
+        chain.map((link, depth) => el("p", {}, depth ? `because: ${link}` : link)),
       ),
     );
     parts.push(section("Attempts that failed", el("ol", {}, items), info.state === "failed"));
@@ -186,18 +191,20 @@ function section(name, content, open) {
   return el("details", { open }, el("summary", {}, name), content);
 }
 
-/** What came out: an answer as text, the rest as names and values. */
-function result(value) {
+/** What came out: an answer with its sources, or names and values. */
+function result({ result: value, collection, about }) {
   if (typeof value !== "object") return el("p", {}, String(value));
-  const { answer, sources, ...rest } = value;
-  const parts = [];
-  if (typeof answer === "string") {
-    parts.push(el("p", { class: "plain" }, answer));
-    const list = (sources ?? []).map(({ n, title, uri }) => el("li", { value: n }, `${title || uri} (${uri})`));
-    if (list.length) parts.push(el("ol", {}, list));
-    return parts;
+  if (typeof value.answer !== "string") {
+    const shown = (part) => (typeof part === "number" && !Number.isInteger(part) ? part.toFixed(3) : inLine(part));
+    const parts = Object.entries(value).map(([name, part]) => [name.replaceAll("_", " "), shown(part)]);
+    return el("dl", {}, parts.filter(([, line]) => line).flatMap(([name, line]) => [el("dt", {}, name), el("dd", {}, line)]));
   }
-  const entries = Object.entries(sources === undefined ? rest : { ...rest, sources });
-  const rows = entries.flatMap(([name, part]) => [el("dt", {}, name.replaceAll("_", " ")), el("dd", {}, inLine(part))]);
-  return el("dl", {}, rows);
+  const sources = value.sources ?? [];
+  const source = (n) => sources.find((one) => one.n === n);
+  const show = (n, citation) => source(n) && openReader(source(n), collection, about ?? "", citation);
+  const items = sources.map(({ n, title, uri }) => el("li", { value: n }, `${title || uri} (${uri})`));
+  return [
+    el("div", { class: "answer" }, prose(value.answer, value.citations ?? [], show, (n) => source(n)?.title ?? "")),
+    items.length ? el("ol", { class: "of-answer" }, items) : null,
+  ];
 }

@@ -1,7 +1,7 @@
 // The view Jobs: what is done in its own time, as it goes on, and the schedules.
 
 import { byId, count, el, problem } from "./dom.js";
-import { act, Job } from "./job.js";
+import { Job } from "./job.js";
 import { api } from "./key.js";
 import { schedules } from "./schedules.js";
 import { failure } from "./stream.js";
@@ -49,7 +49,7 @@ async function look() {
     if (state) params.set("state", state);
     const list = await read(`/jobs?${params}`);
     if (mine !== turn) return;
-    await draw(list.jobs);
+    draw(list.jobs);
     schedules((await read("/schedules")).schedules, open);
     problem(byId("jobs-problem"), null);
   } catch (error) {
@@ -64,7 +64,7 @@ async function read(path) {
   return response.json();
 }
 
-async function draw(jobs) {
+function draw(jobs) {
   const list = byId("jobs-list");
   const ids = new Set(jobs.map(({ id }) => id));
   for (const [id, job] of rows) {
@@ -82,7 +82,9 @@ async function draw(jobs) {
     if (list.children[at] !== job.element) list.insertBefore(job.element, list.children[at] ?? null);
   }
   byId("jobs-more").hidden = jobs.length < limit || limit >= MOST;
-  byId("jobs-standing").textContent = standing(jobs);
+  // Said aloud, so only when there is something new.
+  const text = standing(jobs);
+  if (byId("jobs-standing").textContent !== text) byId("jobs-standing").textContent = text;
 }
 
 function standing(jobs) {
@@ -99,20 +101,13 @@ function standing(jobs) {
   return [shown, ...said].join(" · ");
 }
 
-/** Shows job `id` in the list, whatever the list was limited to. */
+/** Opens job `id`, whatever the list was limited to. Resolves to whether it is there. */
 async function open(id) {
-  if (!rows.has(id) && byId("jobs-state").value) {
+  if (!rows.has(id)) {
     byId("jobs-state").value = "";
+    limit = MOST;
     await look();
   }
-  const job = rows.get(id);
-  if (job) job.open();
-  else act(byId("jobs-problem"), async () => {
-    const info = await read(`/jobs/${encodeURIComponent(id)}`);
-    const other = new Job(id, { read, done: look });
-    rows.set(id, other);
-    other.show(info);
-    byId("jobs-list").prepend(other.element);
-    other.open();
-  });
+  rows.get(id)?.open();
+  return rows.has(id);
 }

@@ -5,7 +5,7 @@ import { inLine } from "./steps.js";
 
 let seen = "";
 
-/** Draws them. `open(id)` shows the job of the last time. */
+/** Draws them. `open(id)` shows the job of the last time, and resolves to whether it is there. */
 export function schedules(list, open) {
   byId("schedules").hidden = !list.length;
   // Drawn anew each minute at least, since times are told from now.
@@ -30,6 +30,16 @@ function row({ name, kind, collection, cron, time_zone: zone, paused, input, nex
       el("p", { class: "path" }, `${kind} into ${collection}: ${inLine(input)}`),
       el("p", { class: "facts" }, when),
     ),
-    last ? el("button", { type: "button", class: "quiet", onclick: () => open(last) }, "Last job") : null,
+    last ? lastJob(last, open) : null,
   );
+}
+
+function lastJob(id, open) {
+  const show = async () => {
+    if (await open(id)) return;
+    button.textContent = "Not kept any more";
+    button.disabled = true;
+  };
+  const button = el("button", { type: "button", class: "quiet", onclick: show }, "Last job");
+  return button;
 }

@@ -2,13 +2,15 @@
 
 import { count, duration, el } from "./dom.js";
 
-/** What a tool was given, in one line. */
+/** What a tool or a job was given, in one line; what is empty is left out. */
 export function inLine(value) {
   if (value === null || value === undefined) return "";
   if (typeof value !== "object") return String(value).replace(/\s+/g, " ");
   if (Array.isArray(value)) return value.map(inLine).join("; ");
-  return Object.entries(value)
-    .map(([name, part]) => `${name}: ${inLine(part)}`)
+  const parts = Object.entries(value).map(([name, part]) => [name.replaceAll("_", " "), inLine(part)]);
+  return parts
+    .filter(([, line]) => line)
+    .map(([name, line]) => `${name}: ${line}`)
     .join(", ");
 }
 
@@ -23,7 +25,9 @@ export class Steps {
 
   /** Adds a step. One with a number that was there already takes its place. */
   add(step) {
-    const item = row(step);
+    // Steps of one turn share the thought before them.
+    const before = this.seen.get(step.n - 1)?.step;
+    const item = row(step, step.thought && before?.turn !== step.turn);
     const old = this.seen.get(step.n);
     if (old) old.item.replaceWith(item);
     else this.list.append(item);
@@ -47,12 +51,12 @@ export class Steps {
   }
 }
 
-function row({ tool, arguments: given, result, ok, milliseconds, thought }) {
+function row({ tool, arguments: given, result, ok, milliseconds, thought }, thinks) {
   const line = inLine(given);
   return el(
     "li",
     { class: ok ? "step" : "step failed" },
-    thought ? el("p", { class: "thought", title: thought }, thought) : null,
+    thinks ? el("p", { class: "thought", title: thought }, thought) : null,
     el(
       "p",
       { class: "call" },
@@ -60,7 +64,7 @@ function row({ tool, arguments: given, result, ok, milliseconds, thought }) {
       el("span", { class: "given", title: line }, line),
       el("span", { class: "took" }, duration(milliseconds)),
     ),
-    el("p", { class: "outcome" }, ok ? null : el("strong", {}, "Failed: "), result),
+    el("p", { class: "outcome", title: result }, ok ? null : el("strong", {}, "Failed: "), result),
   );
 }
 

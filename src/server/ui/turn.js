@@ -67,6 +67,7 @@ export class Turn {
     this.stage(null);
     const box = permission(required, (ids) => this.decide(required.run_id, ids));
     this.answer.before(box);
+    box.scrollIntoView({ block: "nearest" });
     const call = required.calls.map(({ tool }) => tool).join(", ");
     announce(`The model asks whether it may call ${call}.`);
   }

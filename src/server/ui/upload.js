@@ -1,6 +1,6 @@
 // Adding documents: chosen from a dialog, or dropped on the page.
 
-import { byId, count, el } from "./dom.js";
+import { byId, count, el, reason } from "./dom.js";
 import { api } from "./key.js";
 import { failure } from "./stream.js";
 
@@ -93,10 +93,11 @@ async function post(files, replace, told) {
 
 /** Notes that `files` were not stored, and why. */
 function refuse(told, files, error) {
-  const reason = error instanceof TypeError ? "the service cannot be reached. Is it still running?" : error.message;
+  const taken = error.code === "document_exists";
+  const why = taken ? "a document of this name is there, with another text. Replace it, or add the file under another name." : reason(error);
   const who = files.length === 1 ? files[0].name : `${files[0].name} and ${count(files.length - 1, "more file")}`;
-  told.lines.push(`${who}: ${reason}`);
-  if (error.code === "document_exists") told.taken.push(...files);
+  told.lines.push(`${who}: ${why}`);
+  if (taken) told.taken.push(...files);
   told.failed = true;
 }
 
