@@ -50,6 +50,7 @@ async fn a_text_becomes_a_document_and_goes_again() {
     )
     .await;
     assert_eq!(job["state"], "queued");
+    assert_eq!(job["about"], "guide.md");
     let job = ended(&bench, id_of(&job)).await;
     assert_eq!(job["state"], "done", "{job}");
     assert_eq!(job["result"]["documents"][0]["uri"], "guide.md");

@@ -74,7 +74,7 @@ export class Turn {
 
   /** A person has decided: the answer goes on. */
   goOn() {
-    for (const old of this.notices.querySelectorAll(".error")) old.remove();
+    this.notices.replaceChildren();
     this.stage(0);
   }
 
@@ -207,7 +207,9 @@ export class Turn {
     const retry = retryable
       ? el("button", { type: "button", class: "quiet", onclick: () => this.retry() }, "Try again")
       : null;
-    this.notices.append(el("div", { class: "notice error", role: "alert" }, el("p", {}, message), retry));
+    const box = el("div", { class: "notice error", role: "alert" }, el("p", {}, message), retry);
+    this.notices.append(box);
+    box.scrollIntoView({ block: "nearest" });
   }
 }
 
