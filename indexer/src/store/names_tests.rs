@@ -3,7 +3,6 @@ use std::path::Path;
 use cairn_models::Cancel;
 
 use super::super::tests::writer;
-use super::*;
 use crate::{Access, Document, Index, IndexSettings, Snapshot};
 
 fn put(dir: &Path, documents: &[(&str, &str, &str)]) -> Index {
