@@ -23,12 +23,16 @@ use cairn_settings::config::FusionMethod;
 const SEEDS: usize = 8;
 
 /// What a mention by a hit is worth beside a fused score of 1, times that of the hit.
-/// Between .2 and .5 all multi-hop questions gain; above, documentation loses, whose pages
+/// Multi-hop questions gain more, the more it is; above .5, documentation loses, whose pages
 /// mention each other for navigation.
-const MENTIONED: f32 = 0.35;
+const MENTIONED: f32 = 0.5;
 
 /// What a mention by the question is worth.
 const ASKED: f32 = 0.2;
+
+/// The least that a chunk beyond the lists has of its own: lists that end soon after their
+/// beginning, since all of their hits are alike, say little about what is below.
+const BELOW: f32 = -0.25;
 
 /// Documents that are followed, those of the best hits first.
 const MAX_DOCUMENTS: usize = 64;
@@ -287,14 +291,14 @@ fn follow(links: &mut Links, mention: Mention, worth: f32) {
 }
 
 /// `score` on the scale on which the best of `list` has 1 and, unless it stands alone, its
-/// last 0; at least -1.
+/// last 0; at least [`BELOW`].
 fn beyond(list: &[Scored], score: f32, alone: bool) -> f32 {
     let (Some(best), Some(last)) = (list.first(), list.last()) else {
         return 0.0;
     };
     let low = if alone { 0.0 } else { last.score };
     match best.score > low {
-        true => ((score - low) / (best.score - low)).clamp(-1.0, 1.0),
+        true => ((score - low) / (best.score - low)).clamp(BELOW, 1.0),
         false => 0.0,
     }
 }

@@ -255,7 +255,7 @@ fn what_lists_end_above_is_below_nothing() {
     assert!(close(beyond(&list, 3.0, false), -0.25));
     assert!(close(beyond(&list, 3.0, true), 0.375));
     assert!(close(beyond(&list, 9.0, false), 1.0));
-    assert!(close(beyond(&list, -90.0, false), -1.0));
+    assert!(close(beyond(&list, -90.0, false), BELOW));
     assert!(close(beyond(&list[..1], 8.0, false), 0.0));
     assert!(close(beyond(&[], 8.0, true), 0.0));
 }
