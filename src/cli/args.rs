@@ -175,7 +175,7 @@ pub(super) struct SearchArgs {
     /// Do not let the re-ranker read the best candidates
     #[arg(long)]
     pub(super) no_rerank: bool,
-    /// What is searched beside the question [default: nothing]
+    /// What is searched besides the question [default: nothing]
     #[arg(long, value_enum)]
     pub(super) expand: Option<ExpandArg>,
     /// Condition on metadata, e.g. '{"language": "en"}'

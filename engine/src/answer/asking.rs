@@ -1,4 +1,4 @@
-//! A short question to a language model beside the answer: a follow-up that is to stand by
+//! A short question to a language model that is not the answer: a follow-up that is to stand by
 //! itself, the parts of a question.
 
 use std::time::Duration;

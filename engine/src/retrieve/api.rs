@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 pub use cairn_settings::config::Mode;
 
-/// What is asked beside the question itself, for questions that one search does not answer.
+/// What is asked besides the question itself, for questions that one search does not answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Expand {
@@ -20,7 +20,7 @@ pub enum Expand {
     /// A second hop to the documents that the question and the first hits mention by name.
     /// No language model is asked.
     Hop,
-    /// A language model splits the question into at most four, which are searched beside
+    /// A language model splits the question into at most four, which are searched besides
     /// it. Only for answers.
     Queries,
     /// A language model writes a passage that would answer, and what has its meaning is
@@ -43,7 +43,7 @@ pub struct SearchRequest {
     pub mode: Mode,
     /// Whether the re-ranker reads the best candidates.
     pub rerank: bool,
-    /// What is asked beside it. A search by itself knows [`Expand::Hop`]; the others are
+    /// What is asked besides it. A search by itself knows [`Expand::Hop`]; the others are
     /// done by who asks for it, and change nothing here.
     pub expand: Expand,
     /// What is embedded in place of the question, if that is something else; words, and the

@@ -22,7 +22,7 @@ use cairn_settings::config::FusionMethod;
 /// First hits that are read: about what an answer reads.
 const SEEDS: usize = 8;
 
-/// What a mention by a hit is worth beside a fused score of 1, times that of the hit.
+/// What a mention by a hit is worth, as a share of the fused score of the hit.
 /// Multi-hop questions gain more, the more it is; above .5, documentation loses, whose pages
 /// mention each other for navigation.
 const MENTIONED: f32 = 0.5;

@@ -144,9 +144,9 @@ fn a_filter_and_labels_hold_for_the_second_hop() {
     assert!(!uris(&search(&setup, &filtered)).contains(&"keeper"));
 
     // What the caller may not read changes nothing, neither the list nor its scores.
-    let nobody = Access::Labels(BTreeSet::new());
+    let reader = Access::Labels(BTreeSet::new());
     let asked = SearchRequest {
-        access: nobody,
+        access: reader,
         ..request(Expand::Hop)
     };
     let mut open = library();

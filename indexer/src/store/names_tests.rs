@@ -112,8 +112,8 @@ fn what_many_documents_are_called_is_no_name() {
     let text = "As the Release Notes say";
     assert_eq!(uris(&snapshot, text, &Access::All), ["5"]);
     // Whoever does not see the fourth is told what there would be without it.
-    let nobody = Access::Labels(Default::default());
-    let mut seen = uris(&snapshot, text, &nobody);
+    let reader = Access::Labels(Default::default());
+    let mut seen = uris(&snapshot, text, &reader);
     seen.sort();
     assert_eq!(seen, ["1", "2", "3"]);
 }
@@ -131,10 +131,10 @@ fn hidden_documents_are_as_if_they_were_not_there() {
         put(&dir.path().join("with"), &all),
         put(&dir.path().join("without"), &seen),
     );
-    let nobody = Access::Labels(Default::default());
+    let reader = Access::Labels(Default::default());
     let text = "The Grand Harbour Ferry Company sails. The Ferry Company does not.";
-    let expected = mentions(&without.snapshot(), text, &nobody);
+    let expected = mentions(&without.snapshot(), text, &reader);
     assert_eq!(expected.len(), 3);
-    assert_eq!(mentions(&with.snapshot(), text, &nobody), expected);
+    assert_eq!(mentions(&with.snapshot(), text, &reader), expected);
     assert_eq!(uris(&with.snapshot(), text, &Access::All), ["2", "3"]);
 }

@@ -59,7 +59,7 @@ pub(crate) struct QueryBody {
     /// Whether the re-ranker reads the best candidates.
     #[schema(default = true)]
     pub rerank: Option<bool>,
-    /// What is searched beside the question: `hop`, the documents that question and first
+    /// What is searched besides the question: `hop`, the documents that question and first
     /// hits mention; `queries`, what a language model splits it into; `hyde`, a passage that
     /// one writes. `/search` knows `none` and `hop`.
     #[schema(default = "none")]
@@ -123,7 +123,7 @@ pub(crate) struct QueryParams {
     mode: Option<Mode>,
     /// Whether the re-ranker reads the best candidates.
     rerank: Option<bool>,
-    /// What is searched beside the question.
+    /// What is searched besides the question.
     #[param(inline)]
     expand: Option<Expand>,
     /// Condition on metadata, as JSON.
