@@ -154,7 +154,7 @@ addEventListener("keydown", (event) => {
     event.preventDefault();
     go("ask");
     question.focus();
-  } else if (event.key === "Escape" && running && !byId("reader").open) {
+  } else if (event.key === "Escape" && running && current() === "ask" && !byId("reader").open) {
     running.abort();
   }
 });
