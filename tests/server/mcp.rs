@@ -170,13 +170,16 @@ async fn tools_answer_in_both_revisions() {
             ),
             ("search", json!({}), "missing field `query`"),
             ("fetch", json!({"id": "nothing"}), "there is no passage"),
-            ("serach", json!({}), "there is no tool"),
         ] {
             let wrong = result(&bench, call(revision, tool, arguments)).await;
             assert_eq!(wrong["isError"], true, "{wrong}");
             let said = wrong["content"][0]["text"].as_str().unwrap();
             assert!(said.contains(expected), "{said}");
         }
+        let reply = bench.reply(call(revision, "serach", json!({}))).await;
+        let error = &reply.json()["error"];
+        assert_eq!(error["code"], -32602, "{}", reply.text());
+        assert!(error["message"].as_str().unwrap().contains("search, fetch, ask"));
     }
 }
 

@@ -20,6 +20,9 @@ use crate::server::limits::CancelOnDrop;
 use crate::server::state::Service;
 use cairn_gateway::accounts::{Caller, Scope};
 
+/// Every tool.
+const TOOLS: [&str; 3] = ["search", "fetch", "ask"];
+
 /// How long lists may be kept by the client of one key.
 const FRESH_MS: u64 = 60_000;
 
@@ -144,17 +147,17 @@ impl ServerHandler for Handler {
     ) -> Result<CallToolResponse, ErrorData> {
         let asked = self.asked(&context)?;
         let given = request.arguments;
+        if !TOOLS.contains(&&*request.name) {
+            let name: String = request.name.chars().take(80).collect();
+            // An error of the protocol, by its specification ("Error Handling" of tools).
+            let message = format!("Unknown tool: {name}; there are {}", TOOLS.join(", "));
+            return Err(ErrorData::invalid_params(message, None));
+        }
         let work = async {
             match &*request.name {
                 "search" => documents::search(&asked, arguments(given)?).await,
                 "fetch" => documents::fetch(&asked, arguments(given)?).await,
-                "ask" => ask::ask(&asked, arguments(given)?).await,
-                other => {
-                    let name: String = other.chars().take(80).collect();
-                    let message =
-                        format!("there is no tool `{name}`; there are search, fetch and ask");
-                    Err(ApiError::new(Code::NotFound, message))
-                }
+                _ => ask::ask(&asked, arguments(given)?).await,
             }
         };
         let result = tokio::select! {
