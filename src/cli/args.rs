@@ -96,6 +96,8 @@ pub(super) enum Command {
     },
     /// Work on jobs, without serving anything
     Worker,
+    /// Serve a program that speaks MCP, on standard input and output
+    Mcp,
     /// Check the data folder, the collections and the models; save what is whole
     Doctor(super::doctor::Args),
     /// Copy collections, keys, ledger and jobs into a folder; also while a service runs

@@ -15,6 +15,7 @@ mod extract;
 mod json;
 mod lifecycle;
 mod limits;
+mod mcp;
 mod observe;
 mod origin;
 mod owners;
@@ -31,6 +32,7 @@ mod upload;
 mod writer;
 
 pub use lifecycle::{IndexingProgress, Lifecycle, Phase, Readiness};
+pub use mcp::serve_stdio;
 pub use router::router;
 pub use routes::openapi::document as openapi_document;
 pub use run::{bind, open_jobs, serve, work_jobs};

@@ -20,7 +20,7 @@ use super::routes::{
     search, ui, webhooks,
 };
 use super::state::Service;
-use super::{auth, limits, observe, origin, receive};
+use super::{auth, limits, mcp, observe, origin, receive};
 use cairn_gateway::accounts::RateHeaders;
 
 /// Room in the body of a question beside the question itself: filter, history
@@ -113,6 +113,11 @@ pub fn router(service: Arc<Service>) -> Router {
     let watched = Router::new()
         .route("/jobs/{id}/events", get(jobs::events))
         .layer(admitted());
+    let clients = mcp::route(&service)
+        .layer(DefaultBodyLimit::max(mcp::BODY_BYTES))
+        .layer(timed())
+        .layer(admitted())
+        .layer(received(mcp::BODY_BYTES));
     let work = questions
         .merge(reading)
         .merge(uploads)
@@ -121,7 +126,8 @@ pub fn router(service: Arc<Service>) -> Router {
         .merge(batches)
         .merge(followed)
         .merge(submitted)
-        .merge(watched);
+        .merge(watched)
+        .merge(clients);
 
     // Always answered, also when the service is full.
     let light = Router::new()

@@ -14,6 +14,7 @@ mod keys;
 mod kinds;
 mod lifecycle;
 mod limits;
+mod mcp;
 mod openapi;
 mod page;
 mod query;

@@ -355,8 +355,7 @@ async fn answer(
     let request = body.into_answer(service.config(), caller, observe::id_of(headers).to_owned())?;
     // A stream's head is sent before the search begins, so what can be known
     // to be wrong is refused here, with a status.
-    let (engine, search) = (core.engine.clone(), request.search.clone());
-    blocking(move || Ok(engine.check(&search)?)).await?;
+    check(service, &request.search).await?;
     answering::log_question(service.config(), &request);
     let cancel = CancelOnDrop::default();
     let judge = Judge::new(service, &request.calls);
@@ -366,6 +365,18 @@ async fn answer(
         true => Ok(answering::respond(events, cancel, permit, service)),
         false => whole(events).await,
     }
+}
+
+/// Checks what can be known to be wrong before the search.
+///
+/// # Errors
+/// Those of [`cairn_engine::retrieve::Engine::check`].
+pub(in crate::server) async fn check(
+    service: &Service,
+    search: &SearchRequest,
+) -> Result<(), ApiError> {
+    let (engine, search) = (service.core()?.engine.clone(), search.clone());
+    blocking(move || Ok(engine.check(&search)?)).await
 }
 
 /// The answer in one piece, or 202 where a person has to decide first.
