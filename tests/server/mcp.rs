@@ -179,7 +179,12 @@ async fn tools_answer_in_both_revisions() {
         let reply = bench.reply(call(revision, "serach", json!({}))).await;
         let error = &reply.json()["error"];
         assert_eq!(error["code"], -32602, "{}", reply.text());
-        assert!(error["message"].as_str().unwrap().contains("search, fetch, ask"));
+        assert!(
+            error["message"]
+                .as_str()
+                .unwrap()
+                .contains("search, fetch, ask")
+        );
     }
 }
 
