@@ -34,7 +34,9 @@ function submit(text, remember = true) {
   text = text.trim();
   if (!text || running) return;
   go("ask");
-  const body = { query: text, agent: steps.value };
+  const body = { query: text };
+  // Without a choice, the configuration decides.
+  if (steps.value) body.agent = steps.value;
   const collection = byId("collection").value;
   if (collection) body.collection = collection;
   const earlier = history();
@@ -189,7 +191,8 @@ addEventListener("popstate", () => {
 });
 
 try {
-  steps.value = localStorage.getItem(STEPS) === "auto" ? "auto" : "off";
+  const kept = localStorage.getItem(STEPS);
+  steps.value = ["auto", "off"].includes(kept) ? kept : "";
 } catch {
   // A browser may forbid to keep anything: then the choice holds for this page.
 }
