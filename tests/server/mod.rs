@@ -8,6 +8,7 @@ mod chat;
 mod connections;
 mod documents;
 mod door;
+mod embeddings;
 mod errors;
 mod jobs;
 mod keys;
@@ -16,7 +17,9 @@ mod lifecycle;
 mod limits;
 mod openapi;
 mod page;
+mod peers;
 mod query;
+mod rerank;
 mod schedules;
 mod traces;
 

@@ -24,7 +24,7 @@ const OPENING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Searches collections. Clones share everything and cost nothing.
 #[derive(Clone)]
-pub struct Engine(Arc<Parts>);
+pub struct Engine(pub(super) Arc<Parts>);
 
 /// What one search works with.
 pub(super) struct Parts {
