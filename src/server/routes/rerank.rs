@@ -50,7 +50,10 @@ pub(crate) struct RerankBody {
 
 /// A document to rank.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(untagged, expecting = "a text, or an object with a `text`")]
+#[serde(
+    untagged,
+    expecting = "a document is a text, or an object with a `text`"
+)]
 pub(crate) enum Document {
     Text(String),
     Fields { text: String },
