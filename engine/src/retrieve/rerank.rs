@@ -172,8 +172,10 @@ pub(super) fn read_all(
     windows: usize,
     cancel: &Cancel,
 ) -> cairn_models::Result<Vec<Option<f32>>> {
-    let passage = |text: &&'_ str| Passage::Text { title: "", text };
-    let passages: Vec<_> = texts.iter().map(passage).collect();
+    let passages: Vec<_> = texts
+        .iter()
+        .map(|&text| Passage::Text { title: "", text })
+        .collect();
     let mut reading = Reading {
         verdicts: vec![Verdict::Unread; texts.len()],
         cut: None,
