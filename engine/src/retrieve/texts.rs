@@ -28,9 +28,9 @@ pub struct Judged {
 }
 
 impl Engine {
-    /// The vectors of `texts`. One that is longer than the model's window is embedded in
-    /// windows of the same size, whose mean is its vector. Blocks while the model runs,
-    /// behind the queue of questions.
+    /// The vectors of `texts`. One that is longer than `chunking.embed_window` is embedded in
+    /// windows of like sizes, whose mean is its vector, as chunks are. Blocks while the model
+    /// runs, behind the queue of questions.
     ///
     /// # Errors
     ///
@@ -41,7 +41,7 @@ impl Engine {
             let message = "no embedding model is loaded; set models.embedder";
             SearchError::new(SearchErrorKind::NotFound, message)
         })?;
-        Ok(embed(&*embedder, texts, cancel)?)
+        Ok(embed(&*embedder, self.0.embed_window, texts, cancel)?)
     }
 
     /// How well each of `texts`, of which the first `most_tokens` tokens count, answers
@@ -82,10 +82,12 @@ impl Engine {
 
 fn embed(
     embedder: &dyn Embedder,
+    window: usize,
     texts: &[&str],
     cancel: &Cancel,
 ) -> cairn_models::Result<Embedded> {
-    let room = embedder.window().saturating_sub(embedder.special_tokens());
+    let window = window.min(embedder.window());
+    let room = window.saturating_sub(embedder.special_tokens());
     let room = room.max(1);
     let (mut inputs, mut tokens) = (Vec::with_capacity(texts.len()), 0);
     let mut counts = Vec::with_capacity(texts.len());
@@ -126,19 +128,13 @@ mod tests {
 
     #[test]
     fn a_long_text_is_the_mean_of_windows_of_like_sizes() {
-        let window = 8;
-        let embedder = ScriptedEmbedder {
-            window,
-            ..ScriptedEmbedder::new(move |texts: &[&str], cancel: &Cancel| {
-                for text in texts {
-                    assert!(
-                        HashEmbedder.token_spans(text)?.len() + 2 <= window,
-                        "{text}"
-                    );
-                }
-                HashEmbedder.embed(texts, cancel)
-            })
-        };
+        let embedder = ScriptedEmbedder::new(|texts: &[&str], cancel: &Cancel| {
+            for text in texts {
+                assert!(HashEmbedder.token_spans(text)?.len() + 2 <= 8, "{text}");
+            }
+            HashEmbedder.embed(texts, cancel)
+        });
+        let embed = |texts: &[&str], cancel: &Cancel| embed(&embedder, 8, texts, cancel);
         let never = Cancel::never();
         let texts = [
             "one two",
@@ -146,16 +142,16 @@ mod tests {
             "",
             "six words fit into one window",
         ];
-        let embedded = embed(&embedder, &texts, &never).unwrap();
+        let embedded = embed(&texts, &never).unwrap();
         assert_eq!(embedded.tokens, 2 + 8 + 6);
         let own = |texts: &[&str]| HashEmbedder.embed(texts, &never).unwrap();
         let halves = own(&["a b c d", "e f g h"]);
         let expected = [own(&texts[..1]), vec![pool(&halves)], own(&texts[2..])].concat();
         assert_eq!(embedded.vectors, expected);
         let long = "word ".repeat(1001);
-        let embedded = embed(&embedder, &[&long, "word"], &never).unwrap();
+        let embedded = embed(&[&long, "word"], &never).unwrap();
         assert_eq!((embedded.tokens, embedded.vectors.len()), (1002, 2));
         never.cancel();
-        assert!(embed(&embedder, &texts, &never).is_err());
+        assert!(embed(&texts, &never).is_err());
     }
 }

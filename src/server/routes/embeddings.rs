@@ -80,8 +80,8 @@ struct EmbeddingUsage {
 
 /// Turns texts into vectors, in OpenAI's format.
 ///
-/// A text that is longer than the model's window is embedded in windows, whose mean is its
-/// vector.
+/// A text of more than `chunking.embed_window` tokens is embedded in windows, whose mean is
+/// its vector.
 ///
 /// # Errors
 /// `invalid_request`, `not_found` for another model, `overloaded`, `not_ready`.
