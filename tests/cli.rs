@@ -28,6 +28,8 @@ fn bad_usage_ends_with_2_and_says_what_to_do() {
         (&["search", "x", "-k", "0"], "-k"),
         (&["search", "x", "-k", "many"], "-k"),
         (&["search", "x", "--mode", "psychic"], "psychic"),
+        (&["search", "x", "--expand", "psychic"], "psychic"),
+        (&["search", "x", "--expand", "queries"], "cairn query"),
         (&["search", "x", "--filter", "{"], "not JSON"),
         (
             &["search", "x", "--filter", "{\"a\": {\"like\": 1}}"],

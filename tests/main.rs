@@ -12,6 +12,7 @@ mod evaluation;
 mod findability;
 #[cfg(unix)]
 mod isolation;
+mod peers;
 mod providers;
 mod redaction;
 mod repair;

@@ -127,6 +127,11 @@ impl Parts {
             return Ok(());
         }
         let targets = match self.targets(&request) {
+            // A small model plans badly: it is asked by those who choose it only.
+            Ok(targets) if asked == AgentMode::Auto && targets.is_local() => {
+                pass(self.answerer.answer(request, cancel.clone()), out, None).await;
+                return Ok(());
+            }
             Ok(targets) => targets,
             // Who leaves the choice has no need to hear of it.
             Err(None) if asked == AgentMode::Auto => {

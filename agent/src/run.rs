@@ -60,6 +60,8 @@ impl Parts {
             }
             session.heard(&turn);
             self.run_calls(session, &turn, out, cancel).await;
+            // Ids may come again in another turn, and a decision is about one call.
+            session.decisions.clear();
             if cancel.is_cancelled() {
                 return Err(cairn_gateway::ProviderError::cancelled().into());
             }

@@ -73,6 +73,7 @@ impl Waiting {
         }
         let mut session = waiter.session;
         session.meter.resume(waiter.since.elapsed());
+        session.request.search.deadline = Some(session.meter.until);
         session.request.caller = caller.clone();
         Ok(session)
     }

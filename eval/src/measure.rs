@@ -23,6 +23,9 @@ pub enum Family {
     Map,
     /// 1 if anything relevant was found.
     Hit,
+    /// 1 if everything relevant was found: what a question needs that is answered by several
+    /// documents together.
+    AllFound,
     /// Precision at the number of relevant documents.
     RPrecision,
     /// Share of the relevant text that the first passages hold.
@@ -49,6 +52,7 @@ const NAMES: &[(Family, &[&str])] = &[
     (Family::Mrr, &["mrr", "rr"]),
     (Family::Map, &["map"]),
     (Family::Hit, &["hit", "success"]),
+    (Family::AllFound, &["all-found"]),
     (Family::RPrecision, &["r-precision", "rprec"]),
     (Family::TokenRecall, &["token-recall"]),
     (Family::TokenPrecision, &["token-precision"]),
@@ -132,6 +136,7 @@ impl Measure {
                 precisions.sum::<f64>() / relevant as f64
             }
             Family::Hit => f64::from(u8::from(found(depth) > 0)),
+            Family::AllFound => f64::from(u8::from(found(depth) == relevant)),
             Family::RPrecision => ratio(found(relevant), relevant),
             Family::TokenRecall | Family::TokenPrecision | Family::TokenIou => 0.0,
         }
@@ -183,6 +188,7 @@ impl FromStr for Measure {
                 Family::Recall
                 | Family::Precision
                 | Family::Hit
+                | Family::AllFound
                 | Family::TokenRecall
                 | Family::TokenPrecision
                 | Family::TokenIou,
@@ -231,6 +237,10 @@ mod tests {
         close("map", (1.0 / 2.0 + 2.0 / 4.0) / 3.0);
         close("hit@1", 0.0);
         close("hit@2", 1.0);
+        close("all-found@4", 0.0);
+        let some = judgements(&[("a", 3), ("b", 1), ("c", 0)]);
+        assert_eq!(value("all-found@3", &ranking, &some), 0.0);
+        assert_eq!(value("all-found@4", &ranking, &some), 1.0);
         close("r-precision", 1.0 / 3.0);
     }
 
@@ -239,7 +249,15 @@ mod tests {
         let judged = judgements(&[("a", 1)]);
         let none = judgements(&[("a", 0)]);
         for measure in [
-            "ndcg@10", "ndcg", "recall@5", "p@5", "mrr", "map", "hit@1", "rprec",
+            "ndcg@10",
+            "ndcg",
+            "recall@5",
+            "p@5",
+            "mrr",
+            "map",
+            "hit@1",
+            "all-found@5",
+            "rprec",
         ] {
             assert_eq!(value(measure, &[], &judged), 0.0, "{measure}");
             assert_eq!(value(measure, &["a"], &none), 0.0, "{measure}");
@@ -260,6 +278,7 @@ mod tests {
             ("ndcg@0", "at least 1"),
             ("ndcg@x", "at least 1"),
             ("recall", "needs a cut-off"),
+            ("all-found", "needs a cut-off"),
             ("r-precision@3", "no cut-off"),
         ] {
             let message = text.parse::<Measure>().unwrap_err().to_string();

@@ -35,8 +35,8 @@ pub use run::{
 };
 pub use states::{States, StatesWriter};
 pub use store::{
-    Bm25, ChunkRef, Compacted, Fingerprint, Index, IndexSettings, PutReport, Ready, Scored,
-    Selection, Snapshot, StoredChunk, StoredDocument, Writer, copy_commit,
+    Bm25, ChunkRef, Compacted, Fingerprint, Index, IndexSettings, Mention, PutReport, Ready,
+    Scored, Selection, Snapshot, StoredChunk, StoredDocument, Writer, copy_commit,
 };
 pub use store::{doctor, repair};
 pub use walk::{SkipReason, SkippedFile, Walk, WalkOptions, WalkedFile, walk};

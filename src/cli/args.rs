@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use super::context::Context;
-use cairn_engine::retrieve::SearchRequest;
+use cairn_engine::retrieve::{Expand, SearchRequest};
 use cairn_settings::config::Mode;
 
 const EXAMPLES: &str = "\
@@ -96,6 +96,8 @@ pub(super) enum Command {
     },
     /// Work on jobs, without serving anything
     Worker,
+    /// Serve a program that speaks MCP, on standard input and output
+    Mcp,
     /// Check the data folder, the collections and the models; save what is whole
     Doctor(super::doctor::Args),
     /// Copy collections, keys, ledger and jobs into a folder; also while a service runs
@@ -145,6 +147,27 @@ impl From<ModeArg> for Mode {
     }
 }
 
+/// `--expand` of `search` and `query`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ExpandArg {
+    /// Documents that the question and the first hits mention by name
+    Hop,
+    /// What a language model splits the question into (only for answers)
+    Queries,
+    /// The meaning of a passage that a language model writes (only for answers)
+    Hyde,
+}
+
+impl From<ExpandArg> for Expand {
+    fn from(expand: ExpandArg) -> Self {
+        match expand {
+            ExpandArg::Hop => Self::Hop,
+            ExpandArg::Queries => Self::Queries,
+            ExpandArg::Hyde => Self::Hyde,
+        }
+    }
+}
+
 /// How to search: the same flags for `search` and `query`.
 #[derive(Debug, clap::Args)]
 pub(super) struct SearchArgs {
@@ -154,6 +177,9 @@ pub(super) struct SearchArgs {
     /// Do not let the re-ranker read the best candidates
     #[arg(long)]
     pub(super) no_rerank: bool,
+    /// What is searched besides the question [default: nothing]
+    #[arg(long, value_enum)]
+    pub(super) expand: Option<ExpandArg>,
     /// Condition on metadata, e.g. '{"language": "en"}'
     #[arg(long, value_name = "JSON", value_parser = parse_filter)]
     pub(super) filter: Option<cairn_indexer::Filter>,
@@ -168,6 +194,7 @@ impl SearchArgs {
             candidates: retrieval.candidates,
             mode: self.mode.map_or(retrieval.mode, Into::into),
             rerank: retrieval.rerank.enabled && !self.no_rerank,
+            expand: self.expand.map(Into::into).unwrap_or_default(),
             filter: self.filter.clone(),
             ..SearchRequest::new(query, &context.config.storage.collection)
         }

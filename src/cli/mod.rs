@@ -16,6 +16,7 @@ mod jobs;
 mod keys;
 mod loading;
 mod man;
+mod mcp;
 mod models;
 mod output;
 mod parse_worker;
@@ -92,6 +93,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Usage(args) => usage::run(&load(false)?, args),
         Command::Jobs { action } => jobs::run(&load(false)?, action),
         Command::Worker => worker::run(&load(true)?),
+        Command::Mcp => mcp::run(&load(true)?),
         Command::Doctor(args) => doctor::run(&load(false)?, args),
         // These two describe the command itself and read no configuration; nor does `trust`.
         Command::Completions(args) => completions::run(args),

@@ -5,11 +5,12 @@ use console::Style;
 
 use super::args::SearchArgs;
 use super::context::Context;
+use super::failure::BadUsage;
 use super::loading::{self, Wanted};
 use super::output::{self, printable};
 use super::snippet;
 use super::{Outcome, interrupt};
-use cairn_engine::retrieve::{Ranks, SearchRequest, SearchResponse, Source, Timings};
+use cairn_engine::retrieve::{Expand, Ranks, SearchRequest, SearchResponse, Source, Timings};
 use cairn_settings::config::Mode;
 
 /// What to search for.
@@ -32,6 +33,11 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
         top_k: args.top_k,
         ..args.search.request(context, args.words.join(" "))
     };
+    if matches!(request.expand, Expand::Queries | Expand::Hyde) {
+        let message = "--expand queries and hyde ask a language model, which only `cairn query` \
+                       does; `cairn search` knows --expand hop";
+        return Err(BadUsage::new(message).into());
+    }
     let engine = loading::engine(
         context,
         Wanted {

@@ -44,7 +44,8 @@ fn needs(method: &Method, path: &str) -> Needs {
     match path {
         "/health" | "/ready" => Needs::Nothing,
         path if ui::is_part(path) => Needs::Nothing,
-        "/openapi.json" => Needs::Key,
+        // Each tool of MCP asks for its scope.
+        "/openapi.json" | "/mcp" => Needs::Key,
         "/query" | "/query/{id}/input" | "/traces/{id}" => Needs::Scope(Scope::Query),
         "/search" | "/collections" => Needs::Scope(Scope::Search),
         // The models that search, in the format of text-embeddings-inference.

@@ -16,6 +16,7 @@ mod extract;
 mod json;
 mod lifecycle;
 mod limits;
+mod mcp;
 mod observe;
 mod origin;
 mod own_models;
@@ -33,6 +34,7 @@ mod upload;
 mod writer;
 
 pub use lifecycle::{IndexingProgress, Lifecycle, Phase, Readiness};
+pub use mcp::serve_stdio;
 pub use router::router;
 pub use routes::openapi::document as openapi_document;
 pub use run::{bind, open_jobs, serve, work_jobs};

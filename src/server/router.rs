@@ -16,11 +16,11 @@ use tower_http::cors::CorsLayer;
 
 use super::error::{ApiError, Code};
 use super::routes::{
-    agent, batches, chat, collections, documents, embeddings, health, jobs, metrics, openapi,
-    query, rerank, schedules, search, ui, webhooks,
+    agent, batches, chat, collections, documents, embeddings, health, inference, jobs, metrics,
+    openapi, query, rerank, schedules, search, ui, webhooks,
 };
 use super::state::Service;
-use super::{auth, limits, observe, origin, own_models, receive};
+use super::{auth, limits, mcp, observe, origin, own_models, receive};
 use cairn_gateway::accounts::RateHeaders;
 
 /// Room in the body of a question beside the question itself: filter, history
@@ -77,14 +77,14 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/v1/embeddings", post(embeddings::create))
         .route("/v1/rerank", post(rerank::first))
         .route("/v2/rerank", post(rerank::second))
-        .route("/embed", post(embeddings::embed_plainly))
-        .route("/rerank", post(rerank::plain))
+        .route("/embed", post(inference::embed))
+        .route("/rerank", post(inference::rerank))
         .layer(DefaultBodyLimit::max(own_models::BODY_BYTES))
         .layer(admitted())
         .layer(received(own_models::BODY_BYTES));
     let polls = Router::new()
         .route("/v1/models", get(chat::models))
-        .route("/info", get(rerank::info))
+        .route("/info", get(inference::info))
         .route("/v1/batches/{id}", get(batches::show))
         .route("/v1/batches/{id}/results", get(batches::results))
         .route("/v1/batches/{id}/cancel", post(batches::cancel))
@@ -124,6 +124,11 @@ pub fn router(service: Arc<Service>) -> Router {
     let watched = Router::new()
         .route("/jobs/{id}/events", get(jobs::events))
         .layer(admitted());
+    let clients = mcp::route(&service)
+        .layer(DefaultBodyLimit::max(mcp::BODY_BYTES))
+        .layer(timed())
+        .layer(admitted())
+        .layer(received(mcp::BODY_BYTES));
     let work = questions
         .merge(reading)
         .merge(uploads)
@@ -133,7 +138,8 @@ pub fn router(service: Arc<Service>) -> Router {
         .merge(batches)
         .merge(followed)
         .merge(submitted)
-        .merge(watched);
+        .merge(watched)
+        .merge(clients);
 
     // Always answered, also when the service is full.
     let light = Router::new()

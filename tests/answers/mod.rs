@@ -2,6 +2,7 @@
 //! when a model invents, obeys a document, fails or hangs.
 
 mod caching;
+mod expanding;
 mod failures;
 mod follow_ups;
 mod small_talk;
@@ -34,6 +35,7 @@ struct FixedSearch {
     sources: Vec<Source>,
     generation: u64,
     asked: Mutex<Vec<String>>,
+    embedded: Mutex<Vec<Option<String>>>,
     failure: Option<Failure>,
     overview: Option<Arc<Overview>>,
 }
@@ -74,6 +76,7 @@ impl Search for FixedSearch {
         _cancel: Cancel,
     ) -> BoxFuture<'_, Result<SearchResponse, Failure>> {
         self.asked.lock().unwrap().push(request.query);
+        self.embedded.lock().unwrap().push(request.embedded);
         let found = SearchResponse {
             query_id: "query-1".to_owned(),
             collection: request.collection,

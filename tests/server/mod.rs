@@ -15,6 +15,7 @@ mod keys;
 mod kinds;
 mod lifecycle;
 mod limits;
+mod mcp;
 mod openapi;
 mod page;
 mod peers;

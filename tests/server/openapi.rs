@@ -42,6 +42,8 @@ async fn it_names_every_route_and_every_schema() {
     let expected = [
         "post /query",
         "get /query",
+        "post /query/{id}/input",
+        "get /traces/{id}",
         "post /search",
         "post /documents",
         "get /documents",

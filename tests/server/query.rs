@@ -209,6 +209,51 @@ async fn a_search_gives_the_sources_alone() {
 }
 
 #[tokio::test]
+async fn a_second_hop_is_searched_and_models_are_not_asked_by_a_search() {
+    let bench = Bench::new();
+    bench.upload_guide().await;
+    let ferry = json!({"uri": "ferry.txt", "title": "Grey Ferry", "text": "It sails at nine."});
+    let lock = json!({
+        "uri": "lock.txt",
+        "text": "Who holds the writer lock on holidays sails with the Grey Ferry.",
+    });
+    for document in [&ferry, &lock] {
+        bench.post("/documents", document).await;
+    }
+    let ask = async |path: &str, expand: &str| {
+        let body = json!({"query": QUESTION, "expand": expand, "stream": false, "top_k": 3});
+        bench.post(path, &body).await
+    };
+    let uris = |found: &Value| {
+        let sources = found["sources"].as_array().unwrap().iter();
+        let uris = sources.map(|source| source["uri"].as_str().unwrap().to_owned());
+        uris.collect::<Vec<_>>()
+    };
+    for path in ["/search", "/query"] {
+        let plain = ask(path, "none").await.json();
+        assert!(plain["timings_ms"]["hop"].is_null(), "{plain}");
+        let reply = ask(path, "hop").await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
+        let found = reply.json();
+        assert!(found["timings_ms"]["hop"].is_number(), "{found}");
+        assert!(uris(&found).contains(&"ferry.txt".to_owned()), "{found}");
+    }
+    for expand in ["queries", "hyde"] {
+        let reply = ask("/search", expand).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+        let expected = ("invalid_request".to_owned(), Some("expand".to_owned()));
+        assert_eq!(reply.error(), expected);
+        let done = ask("/query", expand).await.json();
+        assert!(done["timings_ms"]["expand"].is_number(), "{done}");
+        assert_eq!(done["degraded"], json!([]), "{done}");
+    }
+    let by_url = bench
+        .get("/query?q=who%20holds%20the%20lock&expand=hop")
+        .await;
+    assert!(frames(by_url.text())[0].1["timings_ms"]["hop"].is_number());
+}
+
+#[tokio::test]
 async fn a_greeting_hears_what_is_there() {
     let bench = Bench::new();
     let ask = async |message: &str| {
@@ -288,6 +333,7 @@ async fn what_is_wrong_is_named() {
         (json!({"query": "x", "candidates": 1001}), "candidates"),
         (json!({"query": "x", "deadline_ms": 0}), "deadline_ms"),
         (json!({"query": "x", "mode": "psychic"}), "mode"),
+        (json!({"query": "x", "expand": "psychic"}), "expand"),
         (
             json!({"query": "x", "filter": {"no_such_field": 1}}),
             "filter",
@@ -327,6 +373,7 @@ async fn what_is_wrong_is_named() {
         ("q=x&q=y", "q"),
         ("q=x&top_k=many", "top_k"),
         ("q=x&rerank=perhaps", "rerank"),
+        ("q=x&expand=psychic", "expand"),
         ("q=x&filter=%7B", "filter"),
         ("q=x&colour=red", "colour"),
     ] {

@@ -129,8 +129,6 @@ fn depth(text: &str) -> usize {
         match c {
             '(' | '[' | '{' => now += 1,
             ')' | ']' | '}' => now = now.saturating_sub(1),
-            // Signs and powers nest, too.
-            '-' | '+' | '^' | '!' | '\\' => {}
             _ => continue,
         }
         most = most.max(now);
@@ -195,6 +193,9 @@ mod tests {
         assert!(of("2^100000000").unwrap_err().contains("too long"));
         assert!(of("").unwrap_err().contains("1 to 1000"));
         assert!(of(&"(".repeat(400)).unwrap_err().contains("deep"));
+        // What nests without parentheses stays on the stack.
+        assert!(of(&format!("{}1", "-".repeat(999))).is_ok());
+        assert_eq!(of(&format!("{}1", "1^".repeat(499))).as_deref(), Ok("1"));
         assert!(of("100 usd to eur").unwrap_err().contains("exchange rates"));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cairn_engine::retrieve::{Engine, SearchRequest};
+use cairn_engine::retrieve::{Engine, Expand, SearchRequest};
 use cairn_gateway::accounts::Scope;
 use cairn_indexer::Filter;
 use schemars::JsonSchema;
@@ -79,6 +79,8 @@ impl Tool for Search {
             // The model narrows what the question was asked of; it cannot widen it.
             filter: both(context.search.filter.clone(), own),
             access: context.access(),
+            // A chain of documents needs fewer turns of the model.
+            expand: Expand::Hop,
             ..context.search.clone()
         };
         let found = self.engine.search(request, context.cancel.clone()).await;

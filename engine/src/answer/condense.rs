@@ -4,16 +4,12 @@
 //! language model rewrites such a question; without one, the content words of
 //! the question before it are carried over.
 
-use std::time::Duration;
-
 use cairn_models::{Cancel, Message, Role};
-use futures::StreamExt as _;
 
+use super::asking::{LONGEST, ask};
 use super::words::Words;
-use cairn_gateway::{Call, ChatEvent, ChatMessage, ChatRequest, ChatRole, Gateway, Plan, routes};
+use cairn_gateway::{Call, ChatMessage, ChatRequest, ChatRole, Gateway, Plan, routes};
 
-/// A rewrite that takes longer costs more than it gives.
-const LONGEST: Duration = Duration::from_secs(8);
 /// Tokens of a rewritten question.
 const MAX_TOKENS: usize = 80;
 /// Letters of a rewritten question; a longer reply is no question.
@@ -130,19 +126,7 @@ pub(super) async fn rewrite(
     // A route of its own may have a smaller model.
     let own = gateway.route(routes::REWRITE);
     let plan = own.as_ref().unwrap_or(model);
-    let mut stream = gateway.chat(plan, request, call, cancel.clone());
-    let whole = async {
-        let mut text = String::new();
-        while let Some(event) = stream.next().await {
-            match event.ok()? {
-                ChatEvent::Delta(delta) => text.push_str(&delta),
-                ChatEvent::ToolCall(_) => {}
-                ChatEvent::Done(_) => return Some(text),
-            }
-        }
-        None
-    };
-    let text = tokio::time::timeout(LONGEST, whole).await.ok()??;
+    let text = ask(gateway, plan, request, call, LONGEST, cancel).await?;
     let text = text.trim().trim_matches('"').trim();
     let fits = !text.is_empty() && text.chars().count() <= MAX_CHARS && !text.contains('\n');
     fits.then(|| text.to_owned())

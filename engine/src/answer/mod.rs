@@ -4,13 +4,16 @@
 //! synchronous: `citations` checks marks as text streams, `support` says
 //! whether a source bears a sentence, `grounding` whether an answer is borne
 //! as a whole, `units` knows what can be quoted, `reading` which of it answers, and
-//! `extractive` puts the answer together that needs no model. `smalltalk` replies to a
-//! message that asks nothing of the documents.
+//! `extractive` puts the answer together that needs no model. `expand` searches for more
+//! than the question itself. `smalltalk` replies to a message that asks nothing of the
+//! documents.
 
+mod asking;
 pub mod checks;
 mod citations;
 mod condense;
 mod events;
+mod expand;
 mod extractive;
 mod gathered;
 mod grounding;

@@ -16,6 +16,7 @@ use cairn_models::{Cancel, Message, Reader, Reranker};
 use futures::Stream;
 use tokio::sync::mpsc;
 
+use super::asking::call_of;
 use super::condense;
 use super::events::AnswerEvent;
 use super::extractive::{Choice, Choosers, extract};
@@ -28,7 +29,7 @@ use super::support::Evidence;
 use super::words::Words;
 use super::writing::{Written, instead};
 use crate::retrieve::{SearchRequest, SearchResponse};
-use cairn_gateway::{Call, Gateway, ProviderError, ProviderErrorKind, Writer, routes};
+use cairn_gateway::{Gateway, ProviderError, ProviderErrorKind, Writer, routes};
 use cairn_settings::config::{self, Config};
 
 /// A model is asked although its sources seem to answer less likely than a quotation
@@ -179,7 +180,7 @@ impl Parts {
             return Ok(());
         }
         let (search, condensed) = self.standalone(request, &writer, cancel).await;
-        let mut found = self.search.search(search.clone(), cancel.clone()).await?;
+        let mut found = self.find(&search, request, &writer, cancel).await?;
         if let Some(condensed) = condensed {
             found.timings_ms.insert("condense".to_owned(), condensed);
         }
@@ -298,18 +299,12 @@ impl Parts {
         let start = Instant::now();
         let rewritten = match writer {
             Writer::Model(model) if !model.is_local() => {
-                let call = Call {
-                    caller: request.caller.clone(),
-                    request_id: request.request_id.clone(),
-                    ids: request.calls.clone(),
-                    ..Call::default()
-                };
                 condense::rewrite(
                     &search.query,
                     &request.history,
                     &self.gateway,
                     model,
-                    call,
+                    call_of(request),
                     cancel,
                 )
                 .await

@@ -11,6 +11,24 @@ use utoipa::ToSchema;
 pub use cairn_settings::config::Mode;
 use cairn_settings::config::Retrieval;
 
+/// What is asked besides the question itself, for questions that one search does not answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Expand {
+    /// Nothing: one search.
+    #[default]
+    None,
+    /// A second hop to the documents that the question and the first hits mention by name.
+    /// No language model is asked.
+    Hop,
+    /// A language model splits the question into at most four, which are searched besides
+    /// it. Only for answers.
+    Queries,
+    /// A language model writes a passage that would answer, and what has its meaning is
+    /// searched. Only for answers.
+    Hyde,
+}
+
 /// One search.
 #[derive(Clone, Debug)]
 pub struct SearchRequest {
@@ -26,6 +44,12 @@ pub struct SearchRequest {
     pub mode: Mode,
     /// Whether the re-ranker reads the best candidates.
     pub rerank: bool,
+    /// What is asked besides it. A search by itself knows [`Expand::Hop`]; the others are
+    /// done by who asks for it, and change nothing here.
+    pub expand: Expand,
+    /// What is embedded in place of the question, if that is something else; words, and the
+    /// cosines of the sources, are the question's.
+    pub embedded: Option<String>,
     /// Condition on metadata.
     pub filter: Option<Filter>,
     /// What the caller may read.
@@ -45,6 +69,8 @@ impl SearchRequest {
             candidates: 100,
             mode: Mode::Hybrid,
             rerank: true,
+            expand: Expand::None,
+            embedded: None,
             filter: None,
             access: Access::All,
             deadline: None,
@@ -74,7 +100,7 @@ pub struct Ranks {
     pub lexical: Option<u32>,
     /// In the vector list.
     pub dense: Option<u32>,
-    /// After fusion.
+    /// After fusion, and after a second hop if there was one.
     pub fused: Option<u32>,
     /// After re-ranking.
     pub rerank: Option<u32>,
@@ -141,7 +167,7 @@ fn is_none(count: &u32) -> bool {
     *count == 0
 }
 
-/// Milliseconds by stage (`embed`, `lexical`, `dense`, `fuse`, `rerank`, ...).
+/// Milliseconds by stage (`embed`, `lexical`, `dense`, `fuse`, `hop`, `rerank`, ...).
 pub type Timings = BTreeMap<String, f64>;
 
 /// What a search found.

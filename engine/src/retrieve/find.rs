@@ -166,16 +166,24 @@ impl Search<'_> {
             Some(at) => self.cancel.with_deadline(at),
             None => self.cancel.clone(),
         };
-        let (vector, took) = timed(|| vectors.embed(self.question, &limited));
+        let embed = || -> cairn_models::Result<_> {
+            let question = vectors.embed(self.question, &limited)?;
+            let asked = match &self.request.embedded {
+                Some(passage) => vectors.embed(passage, &limited)?,
+                None => Arc::clone(&question),
+            };
+            Ok((question, asked))
+        };
+        let (embedded, took) = timed(embed);
         clock.note("embed", took);
-        let vector = match vector {
-            Ok(vector) => vector,
+        let (vector, asked) = match embedded {
+            Ok(vectors) => vectors,
             Err(error) => return self.without_vector(error),
         };
         let wanted = self.wanted();
         let ef = self.parts.options.ef_search.max(wanted);
         let within = self.selection.as_ref();
-        let (dense, took) = timed(|| self.snapshot.dense(&vector, wanted, ef, false, within));
+        let (dense, took) = timed(|| self.snapshot.dense(&asked, wanted, ef, false, within));
         clock.note("dense", took);
         Ok(Meaning::Found(dense?, vector))
     }

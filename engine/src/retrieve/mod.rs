@@ -3,9 +3,10 @@
 //!
 //! [`Engine`] is the door. Behind it, one search runs through `question` (what
 //! may be asked), `search` (the stages in their order), `find` (words and
-//! vectors), `lists` with `fusion`, `rerank` with `windows`, and `blend`. `overview` says
-//! what is in a collection, and `suggest` what can be asked of it, by the rules of
-//! `drafting`. `texts` lends the models to other programs.
+//! vectors), `lists` with `fusion`, `hop` (documents that the first hits mention),
+//! `rerank` with `windows`, and `blend`. `overview` says what is in a collection, and
+//! `suggest` what can be asked of it, by the rules of `drafting`. `texts` lends the models
+//! to other programs.
 
 mod ahead;
 mod api;
@@ -17,6 +18,7 @@ mod engine;
 mod error;
 mod find;
 pub mod fusion;
+mod hop;
 mod lists;
 mod overview;
 mod pages;
@@ -34,7 +36,7 @@ mod vectors;
 mod windows;
 
 pub use ahead::ReadAhead;
-pub use api::{Mode, PageStart, Ranks, SearchRequest, SearchResponse, Source, Timings};
+pub use api::{Expand, Mode, PageStart, Ranks, SearchRequest, SearchResponse, Source, Timings};
 pub use engine::Engine;
 pub use error::{SearchError, SearchErrorKind};
 pub use overview::Overview;

@@ -1,4 +1,4 @@
-//! One search through its stages: select, find, fuse, re-rank, and the sources
+//! One search through its stages: select, find, fuse, hop, re-rank, and the sources
 //! to cite.
 
 use std::time::{Duration, Instant};
@@ -64,6 +64,7 @@ pub(super) fn run(
     cancel.check()?;
     let (fused, took) = timed(|| search.fuse(&found));
     clock.note("fuse", took);
+    let fused = search.hop(fused, &found, &mut clock, &mut degraded)?;
     let candidates = search.candidates(fused.items);
     let candidates = search.rerank(candidates, &fused.shares, &mut clock, &mut degraded)?;
     let sources = search.sources(candidates, found.vector.as_deref())?;

@@ -24,6 +24,7 @@ mod fault;
 mod frozen_tests;
 mod index;
 pub(crate) mod lock;
+mod names;
 mod payload;
 mod pending;
 mod plan;
@@ -49,6 +50,7 @@ mod writer;
 
 pub use copy::copy_commit;
 pub use index::Index;
+pub use names::Mention;
 pub use ready::Ready;
 pub(crate) use roots::{KnownFailure, Root};
 pub use selection::Selection;

@@ -9,6 +9,7 @@ use crate::words::WordSearch;
 use crate::{Access, Error, ErrorKind, Filter, Result};
 
 use super::facets::{self, Facets};
+use super::names::{Mention, Names};
 use super::{Bm25, ChunkRef, Scored, Selection, Snapshot, fault};
 
 impl Snapshot {
@@ -166,6 +167,24 @@ impl Snapshot {
         let kept = (0..self.documents.len()).filter(|&at| facets::get(&bits, at as u32));
         let ranges = kept.map(|document| self.documents.chunks(document));
         Ok(Some(Selection::from_ranges(self.chunks.len(), ranges)))
+    }
+
+    /// The documents that `text` mentions by their title, or by the name of their file if
+    /// they have none, in the order of the text: those whose chunks `within` holds, as if
+    /// there were no others. One that is mentioned twice is there twice.
+    pub fn mentions(&self, text: &str, within: Option<&Selection>) -> Vec<Mention> {
+        let names = self.names.get_or_init(|| Names::new(&self.documents));
+        names.in_text(text, &self.documents, within)
+    }
+
+    /// The chunks `chunks` of this snapshot as a limit for searches; others are left out.
+    pub fn selection(&self, chunks: impl IntoIterator<Item = ChunkRef>) -> Selection {
+        let mut chunks: Vec<u32> = chunks.into_iter().map(|chunk| chunk.0).collect();
+        chunks.retain(|chunk| (*chunk as usize) < self.chunks.len());
+        chunks.sort_unstable();
+        chunks.dedup();
+        let ranges = chunks.into_iter().map(|chunk| chunk..chunk + 1);
+        Selection::from_ranges(self.chunks.len(), ranges)
     }
 
     /// How many documents, and chunks of them, the caller may read.

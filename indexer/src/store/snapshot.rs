@@ -13,6 +13,7 @@ use crate::{Access, DocumentId, Error, ErrorKind, Result};
 use super::chunks::{Chunks, Documents, Vectors};
 use super::facets::Facets;
 use super::index::{VECTORS_DIR, WORDS_DIR};
+use super::names::Names;
 use super::payload::Payload;
 use super::schema::{Fields, Record, chunk_from_json};
 use super::segments::Load;
@@ -28,6 +29,7 @@ pub struct Snapshot {
     pub(super) vectors: Vectors,
     pub(super) twins: Twins,
     pub(super) facets: OnceLock<Facets>,
+    pub(super) names: OnceLock<Names>,
     /// The rows that a search of all vectors looks at, where some are left out.
     pub(super) first_rows: OnceLock<Vec<RowSet>>,
 }
@@ -51,6 +53,7 @@ impl Snapshot {
             vectors: Vectors::default(),
             twins: Twins::default(),
             facets: OnceLock::new(),
+            names: OnceLock::new(),
             first_rows: OnceLock::new(),
         }
     }
@@ -89,6 +92,7 @@ impl Snapshot {
             vectors,
             twins,
             facets: OnceLock::new(),
+            names: OnceLock::new(),
             first_rows: OnceLock::new(),
         })
     }

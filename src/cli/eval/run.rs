@@ -55,7 +55,8 @@ pub(super) struct Args {
     /// Judgements to use: qrels/SPLIT.tsv
     #[arg(long, default_value = "test")]
     pub(super) split: String,
-    /// Ways to search: bm25, dense, hybrid, each with +rerank, or all
+    /// Ways to search: bm25, dense, hybrid, each with +rerank; hybrid+hop,
+    /// hybrid+hop+rerank; or all (the first three and hybrid+rerank)
     #[arg(long, value_delimiter = ',', default_value = "all")]
     pub(super) modes: Vec<String>,
     /// Ask only the first N questions
@@ -488,6 +489,7 @@ fn measures(args: &Args) -> Result<(Vec<Measure>, usize), String> {
         Family::Mrr,
         Family::Map,
         Family::Hit,
+        Family::AllFound,
     ];
     let mut measures = Vec::new();
     for family in families {

@@ -50,6 +50,7 @@ fn quality(report: &Report, cutoffs: &[usize]) -> Vec<Vec<String>> {
     let mut columns = vec![
         Measure::at(Family::Mrr, k),
         Measure::at(Family::Precision, k),
+        Measure::at(Family::AllFound, k),
     ];
     columns.extend(cutoffs.iter().map(|&k| Measure::at(Family::Recall, k)));
     let mut head = vec!["mode".to_owned(), first.to_string(), "95 %".to_owned()];
@@ -84,7 +85,9 @@ fn interval(mode: &ModeReport, measure: Measure) -> String {
 
 /// `p50 / p95` by stage.
 fn latencies(report: &Report) -> Vec<Vec<String>> {
-    let stages = ["embed", "lexical", "dense", "fuse", "rerank", "total"];
+    let stages = [
+        "embed", "lexical", "dense", "fuse", "hop", "rerank", "total",
+    ];
     let mut head = vec!["ms (p50 / p95)".to_owned()];
     head.extend(stages.map(str::to_owned));
     let mut rows = vec![head];

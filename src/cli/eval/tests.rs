@@ -252,6 +252,7 @@ fn a_replayed_configuration_ranks_as_the_engine_does() {
         let mode = EvalMode {
             search: variant.mode,
             rerank: variant.rerank,
+            hop: false,
         };
         let name = &subject.collection.name;
         let documents = Documents::new(&subject.engine, name, mode, candidates, &cancel);

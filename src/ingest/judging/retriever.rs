@@ -6,7 +6,7 @@ use cairn_eval::{Hit, Passage, Question, Retrieved, Retriever};
 use cairn_indexer::{Snapshot, StoredChunk};
 use cairn_models::Cancel;
 
-use cairn_engine::retrieve::{Engine, SearchError, SearchRequest, Source};
+use cairn_engine::retrieve::{Engine, Expand, SearchError, SearchRequest, Source};
 use cairn_settings::config::Mode;
 
 /// Chunks that are asked for, for each document: several chunks of one document
@@ -21,6 +21,8 @@ pub(crate) const MAX_DEPTH: usize = 1000;
 pub(crate) struct EvalMode {
     pub(crate) search: Mode,
     pub(crate) rerank: bool,
+    /// Whether documents that hits mention are searched, too.
+    pub(crate) hop: bool,
 }
 
 const NAMES: &[(&str, EvalMode)] = &[
@@ -30,6 +32,11 @@ const NAMES: &[(&str, EvalMode)] = &[
     ("hybrid+rerank", EvalMode::new(Mode::Hybrid, true)),
     ("bm25+rerank", EvalMode::new(Mode::Lexical, true)),
     ("dense+rerank", EvalMode::new(Mode::Dense, true)),
+    ("hybrid+hop", EvalMode::new(Mode::Hybrid, false).hopping()),
+    (
+        "hybrid+hop+rerank",
+        EvalMode::new(Mode::Hybrid, true).hopping(),
+    ),
 ];
 
 /// How many of [`NAMES`] are meant by `all`.
@@ -37,7 +44,15 @@ const ALL: usize = 4;
 
 impl EvalMode {
     const fn new(search: Mode, rerank: bool) -> Self {
-        Self { search, rerank }
+        Self {
+            search,
+            rerank,
+            hop: false,
+        }
+    }
+
+    const fn hopping(self) -> Self {
+        Self { hop: true, ..self }
     }
 
     /// As it is written in requests.
@@ -176,6 +191,10 @@ impl Retriever for Documents<'_> {
             candidates: chunks,
             mode: self.mode.search,
             rerank: self.mode.rerank,
+            expand: match self.mode.hop {
+                true => Expand::Hop,
+                false => Expand::None,
+            },
             ..SearchRequest::new(&question.text, self.collection)
         };
         let response = self.engine.search_blocking(&request, self.cancel)?;
@@ -225,6 +244,9 @@ mod tests {
         );
         assert_eq!(names("hybrid, lexical,bm25").unwrap(), ["hybrid", "bm25"]);
         assert_eq!(names("dense+rerank").unwrap(), ["dense+rerank"]);
+        let hops = modes(&["hybrid+hop".into(), "hybrid+hop+rerank".into()]).unwrap();
+        let hops: Vec<_> = hops.iter().map(|mode| (mode.hop, mode.rerank)).collect();
+        assert_eq!(hops, [(true, false), (true, true)]);
         assert!(
             names("hybrid,fuzzy")
                 .unwrap_err()

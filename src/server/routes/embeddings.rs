@@ -1,5 +1,4 @@
-//! `POST /v1/embeddings`: the embedder for other programs, in OpenAI's format. `POST /embed`:
-//! the same in that of text-embeddings-inference.
+//! `POST /v1/embeddings`: the embedder for other programs, in OpenAI's format.
 
 use std::sync::Arc;
 
@@ -130,7 +129,8 @@ fn base64(vector: Vec<f32>) -> Numbers {
     Numbers::Base64(BASE64_STANDARD.encode(bytes))
 }
 
-fn check_dimensions(service: &Service, wanted: Option<usize>) -> Result<(), ApiError> {
+/// Refuses another length than that of the model's vectors.
+pub(super) fn check_dimensions(service: &Service, wanted: Option<usize>) -> Result<(), ApiError> {
     let embedder = service.core()?.engine.embedder();
     let own = embedder.map_or(0, |model| model.dimension());
     match wanted {
@@ -146,7 +146,7 @@ fn check_dimensions(service: &Service, wanted: Option<usize>) -> Result<(), ApiE
 }
 
 /// Embeds `texts` on a thread that may block; a client that leaves ends it.
-async fn embed(service: Arc<Service>, texts: Vec<String>) -> Result<Embedded, ApiError> {
+pub(super) async fn embed(service: Arc<Service>, texts: Vec<String>) -> Result<Embedded, ApiError> {
     let engine = service.core()?.engine.clone();
     let cancel = CancelOnDrop::default();
     let token = cancel.token();
@@ -155,52 +155,4 @@ async fn embed(service: Arc<Service>, texts: Vec<String>) -> Result<Embedded, Ap
         Ok(engine.embed_texts(&texts, &token)?)
     })
     .await
-}
-
-/// Texts to embed, in the format of text-embeddings-inference. An unknown field is refused.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct EmbedBody {
-    /// A text, or a list of up to 2,048; no token ids.
-    #[schema(value_type = Object)]
-    pub inputs: Input,
-    /// Must be true: all vectors have length 1.
-    #[schema(default = true)]
-    pub normalize: Option<bool>,
-    /// Has no effect: nothing is cut.
-    #[serde(rename = "truncate")]
-    #[schema(value_type = Option<bool>)]
-    pub _truncate: Option<bool>,
-    /// Has no effect: nothing is cut.
-    #[serde(rename = "truncation_direction")]
-    #[schema(value_type = Option<String>)]
-    pub _truncation_direction: Option<String>,
-    /// Must be the length of the model's vectors.
-    pub dimensions: Option<usize>,
-}
-
-/// Turns texts into vectors, in the format of text-embeddings-inference.
-///
-/// # Errors
-/// Those of [`create`].
-#[utoipa::path(post, path = "/embed", tag = "models", request_body = EmbedBody,
-    responses(
-        (status = 200, description = "The vectors, in the order of the texts",
-            body = Vec<Vec<f32>>),
-        (status = 400, description = "The request is wrong", body = ErrorBody),
-        (status = 404, description = "No embedder is loaded", body = ErrorBody),
-        (status = 429, description = "Too many requests", body = ErrorBody),
-        (status = 503, description = "Not ready", body = ErrorBody),
-    ))]
-pub(crate) async fn embed_plainly(
-    State(service): State<Arc<Service>>,
-    JsonBody(body): JsonBody<EmbedBody, MAX_VALUES>,
-) -> Result<Json<Vec<Vec<f32>>>, ApiError> {
-    if body.normalize == Some(false) {
-        let message = "the vectors of this model have length 1; leave `normalize` out";
-        return Err(ApiError::invalid("normalize", message));
-    }
-    check_dimensions(&service, body.dimensions)?;
-    let texts = body.inputs.into_texts("inputs")?;
-    Ok(Json(embed(service, texts).await?.vectors))
 }

@@ -4,8 +4,8 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::{
-    agent, batches, chat, collections, documents, embeddings, health, jobs, metrics, query, rerank,
-    schedules, search, webhooks,
+    agent, batches, chat, collections, documents, embeddings, health, inference, jobs, metrics,
+    query, rerank, schedules, search, webhooks,
 };
 use crate::server::error::ErrorBody;
 use cairn_engine::answer::{Answered, Citation, Done, InputRequired, Step};
@@ -36,11 +36,11 @@ use cairn_engine::retrieve::SearchResponse;
         chat::complete,
         chat::models,
         embeddings::create,
-        embeddings::embed_plainly,
         rerank::first,
         rerank::second,
-        rerank::plain,
-        rerank::info,
+        inference::embed,
+        inference::rerank,
+        inference::info,
         batches::submit,
         batches::list,
         batches::show,

@@ -25,7 +25,7 @@ use crate::server::limits::{CancelOnDrop, Permit, blocking, check_model_name};
 use crate::server::observe;
 use crate::server::state::Service;
 use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answered, InputRequired, Step};
-use cairn_engine::retrieve::{Mode, SearchRequest};
+use cairn_engine::retrieve::{Expand, Mode, SearchRequest};
 use cairn_gateway::accounts::{CallIds, Caller};
 use cairn_settings::config::{AgentMode, Config};
 
@@ -59,6 +59,11 @@ pub(crate) struct QueryBody {
     /// Whether the re-ranker reads the best candidates.
     #[schema(default = true)]
     pub rerank: Option<bool>,
+    /// What is searched besides the question: `hop`, the documents that question and first
+    /// hits mention; `queries`, what a language model splits it into; `hyde`, a passage that
+    /// one writes. `/search` knows `none` and `hop`.
+    #[schema(default = "none")]
+    pub expand: Option<Expand>,
     /// Condition on metadata: `{"field": value}`, `{"field": {"in": [..]}}`,
     /// `{"field": {"gte": n, "lte": n}}`, `and`, `or`, `not`.
     #[schema(value_type = Option<Object>)]
@@ -130,6 +135,9 @@ pub(crate) struct QueryParams {
     mode: Option<Mode>,
     /// Whether the re-ranker reads the best candidates.
     rerank: Option<bool>,
+    /// What is searched besides the question.
+    #[param(inline)]
+    expand: Option<Expand>,
     /// Condition on metadata, as JSON.
     filter: Option<String>,
     /// Server-sent events, or one object as JSON.
@@ -161,6 +169,7 @@ impl QueryParams {
             candidates: self.candidates,
             mode: self.mode,
             rerank: self.rerank,
+            expand: self.expand,
             filter,
             stream: self.stream,
             deadline_ms: self.deadline_ms,
@@ -238,6 +247,7 @@ impl QueryBody {
             candidates,
             mode: self.mode.unwrap_or(retrieval.mode),
             rerank: self.rerank.unwrap_or(retrieval.rerank.enabled),
+            expand: self.expand.unwrap_or_default(),
             filter,
             access: access_of(caller),
             deadline: self
@@ -345,8 +355,7 @@ async fn answer(
     let request = body.into_answer(service.config(), caller, observe::id_of(headers).to_owned())?;
     // A stream's head is sent before the search begins, so what can be known
     // to be wrong is refused here, with a status.
-    let (engine, search) = (core.engine.clone(), request.search.clone());
-    blocking(move || Ok(engine.check(&search)?)).await?;
+    check(service, &request.search).await?;
     answering::log_question(service.config(), &request);
     let cancel = CancelOnDrop::default();
     let judge = Judge::new(service, &request.calls);
@@ -356,6 +365,18 @@ async fn answer(
         true => Ok(answering::respond(events, cancel, permit, service)),
         false => whole(events).await,
     }
+}
+
+/// Checks what can be known to be wrong before the search.
+///
+/// # Errors
+/// Those of [`cairn_engine::retrieve::Engine::check`].
+pub(in crate::server) async fn check(
+    service: &Service,
+    search: &SearchRequest,
+) -> Result<(), ApiError> {
+    let (engine, search) = (service.core()?.engine.clone(), search.clone());
+    blocking(move || Ok(engine.check(&search)?)).await
 }
 
 /// The answer in one piece, or 202 where a person has to decide first.

@@ -10,13 +10,14 @@ use crate::server::error::{ApiError, ErrorBody};
 use crate::server::extract::JsonBody;
 use crate::server::limits::CancelOnDrop;
 use crate::server::state::Service;
-use cairn_engine::retrieve::SearchResponse;
+use cairn_engine::retrieve::{Expand, SearchResponse};
 use cairn_gateway::accounts::Caller;
 use cairn_settings::telemetry::metrics as names;
 
 /// Finds the best passages for a question. Takes the body of `/query`; what
 /// only concerns the answer has no effect. With `history`, a follow-up question is
-/// searched with the words of the questions before it that it needs.
+/// searched with the words of the questions before it that it needs. No language model is
+/// asked, so `expand` is `none` or `hop`.
 ///
 /// # Errors
 /// `invalid_request`, `not_found`, `overloaded`, `not_ready`, `timeout`.
@@ -36,6 +37,13 @@ pub(crate) async fn search(
     let core = service.core()?;
     let history = body.history();
     let mut request = body.into_search(service.config(), &caller)?;
+    if matches!(request.expand, Expand::Queries | Expand::Hyde) {
+        return Err(ApiError::invalid(
+            "expand",
+            "`expand` is `none` or `hop` here: `queries` and `hyde` ask a language model, \
+             which only POST /query does",
+        ));
+    }
     request.query = core.answerer.standalone(&request.query, &history);
     let cancel = CancelOnDrop::default();
     let found = core.engine.search(request, cancel.token()).await?;

@@ -1,10 +1,7 @@
 //! Tools of a real MCP server: the package `mcp` for Python, over its standard streams and over
 //! HTTP.
-//!
-//! Where that package is not installed the tests say so and check nothing, unless
-//! `CAIRN_PEERS=require`: then it is installed into a virtual environment of the build folder.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -13,6 +10,7 @@ use cairn_settings::config::{AgentMcp, Config};
 
 use super::super::keys::Closed;
 use super::*;
+use crate::peers;
 
 const PACKAGE: &str = "mcp==2.3.0";
 
@@ -48,42 +46,9 @@ else:
     server.run("stdio")
 "#;
 
-fn run_python(program: &Path, arguments: &[&str]) -> bool {
-    let command = Command::new(program)
-        .args(arguments)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    command.is_ok_and(|status| status.success())
-}
-
 /// A Python that has the package; `None` if it may be missing and is.
 fn python() -> Option<PathBuf> {
-    let import = ["-c", "from mcp.server import MCPServer"];
-    let own = Path::new("python3");
-    if run_python(own, &import) {
-        return Some(own.into());
-    }
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mcp");
-    let python = folder.join("bin/python");
-    if run_python(&python, &import) {
-        return Some(python);
-    }
-    if std::env::var_os("CAIRN_PEERS").is_none_or(|value| value != "require") {
-        println!("skipped: python3 has no package `mcp`; CAIRN_PEERS=require installs it");
-        return None;
-    }
-    let folder = folder.to_str().unwrap();
-    assert!(
-        run_python(own, &["-m", "venv", folder]),
-        "python3 makes no venv"
-    );
-    let install = ["-m", "pip", "install", "--quiet", PACKAGE];
-    assert!(
-        run_python(&python, &install),
-        "pip does not install {PACKAGE}"
-    );
-    Some(python)
+    peers::python("mcp", PACKAGE, "from mcp.server import MCPServer")
 }
 
 /// The server's program, in a folder of its own.

@@ -43,6 +43,8 @@ struct Model {
     asked: Mutex<Vec<ChatRequest>>,
     usage: Usage,
     cancels: Mutex<Vec<Cancel>>,
+    /// Whether the first call of each turn has one id.
+    reuses_ids: std::sync::atomic::AtomicBool,
 }
 
 impl Model {
@@ -57,6 +59,7 @@ impl Model {
             asked: Mutex::default(),
             usage,
             cancels: Mutex::default(),
+            reuses_ids: Default::default(),
         })
     }
 
@@ -99,7 +102,10 @@ impl Provider for Model {
         };
         let call = |at: usize, name: &str, arguments: String| {
             ProviderEvent::ToolCall(ToolCall {
-                id: format!("call_{}_{at}", self.asked.lock().unwrap().len()),
+                id: match self.reuses_ids.load(std::sync::atomic::Ordering::SeqCst) {
+                    true => format!("call_{at}"),
+                    false => format!("call_{}_{at}", self.asked.lock().unwrap().len()),
+                },
                 name: name.to_owned(),
                 arguments,
                 signature: None,

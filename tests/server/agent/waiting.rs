@@ -121,3 +121,38 @@ async fn only_who_asked_decides() {
         StatusCode::OK
     );
 }
+
+#[tokio::test]
+async fn a_decision_is_about_one_call() {
+    // The same ids in both turns, as of providers that give none.
+    let sum = |text: &str| Call(vec![("calculate", json!({"expression": text}))]);
+    let model = Model::new([
+        Call(vec![search("Hansen company")]),
+        sum("1 + 1"),
+        sum("2 + 2"),
+        Say("153 years [1]."),
+    ]);
+    model
+        .reuses_ids
+        .store(true, std::sync::atomic::Ordering::SeqCst);
+    let bench = Bench::with(model, asks_first);
+    fill(&bench).await;
+    let waits = begin(&bench).await;
+    let id = waits["input_required"]["run_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let call = waits["input_required"]["calls"][0]["id"].clone();
+    let uri = format!("/query/{id}/input");
+    let decision = json!({"approve": [call], "stream": false});
+    let again = bench.post(&uri, &decision).await;
+    assert_eq!(again.status, StatusCode::ACCEPTED, "{}", again.text());
+    let again = again.json();
+    let wanted = &again["input_required"]["calls"][0];
+    assert_eq!(wanted["arguments"]["expression"], "2 + 2");
+    assert_eq!(wanted["id"], call);
+    let done = bench
+        .post(&uri, &json!({"approve": [], "stream": false}))
+        .await;
+    assert_eq!(done.status, StatusCode::OK, "{}", done.text());
+}

@@ -19,7 +19,7 @@ use super::events::AnswerEvent;
 use super::request::{AnswerRequest, Failure};
 use super::run::{Run, send};
 use super::stream::Parts;
-use crate::retrieve::{Mode, SearchRequest, Source};
+use crate::retrieve::{Expand, Mode, SearchRequest, Source};
 
 /// Passages whose titles and headings are looked at.
 const LOOKED_AT: usize = 20;
@@ -48,6 +48,7 @@ impl Parts {
         let look = SearchRequest {
             mode: Mode::Lexical,
             rerank: false,
+            expand: Expand::None,
             top_k: LOOKED_AT,
             candidates: LOOKED_AT,
             ..search.clone()

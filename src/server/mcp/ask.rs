@@ -1,0 +1,105 @@
+//! `ask`: an answer with checked citations.
+
+use futures::StreamExt as _;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::handler::Asked;
+use crate::server::answering::{Judge, Observed};
+use crate::server::auth::access_of;
+use crate::server::error::{ApiError, Code};
+use crate::server::routes::query;
+use cairn_engine::answer::{AnswerEvent, AnswerRequest};
+use cairn_engine::retrieve::SearchRequest;
+use cairn_gateway::accounts::Scope;
+
+pub(super) const ASK: &str = "Answers a question from the documents, with the sources that each \
+    sentence rests on; says so if they do not hold the answer.";
+
+/// Characters of a source that is cited.
+const MAX_SOURCE_CHARS: usize = 1000;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AskArgs {
+    /// The question, in words.
+    question: String,
+}
+
+/// An answer.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Reply {
+    /// With marks like [1] for the sources.
+    answer: String,
+    /// Whether the documents do not hold the answer.
+    refused: bool,
+    /// Whether each sentence rests on a source that it cites.
+    grounded: bool,
+    /// Those that are cited.
+    sources: Vec<Cited>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Cited {
+    n: u32,
+    /// For `fetch`.
+    id: String,
+    title: String,
+    uri: String,
+    text: String,
+}
+
+pub(super) async fn ask(asked: &Asked, args: AskArgs) -> Result<Value, ApiError> {
+    asked.require(Scope::Query)?;
+    let service = &asked.service;
+    let (core, config) = (service.core()?, service.config());
+    let search = SearchRequest {
+        access: access_of(&asked.caller),
+        ..SearchRequest::default_of(&config.retrieval, args.question, &config.storage.collection)
+    };
+    query::check(service, &search).await?;
+    let request = AnswerRequest {
+        caller: asked.caller.clone(),
+        ..AnswerRequest::new(search)
+    };
+    let judge = Judge::new(service, &request.calls);
+    let events = core.agent.answer(request, None, asked.cancel.token());
+    let mut events = Observed::new(events.boxed(), judge);
+    let mut found = Vec::new();
+    while let Some(event) = events.next().await {
+        match event {
+            AnswerEvent::Sources(sources) => found = sources.sources,
+            AnswerEvent::Done(done) => {
+                let is_cited = |n: u32| done.citations.iter().any(|citation| citation.n == n);
+                let cited = found.into_iter().filter(|source| is_cited(source.n));
+                let sources = cited.map(|source| Cited {
+                    n: source.n,
+                    id: source.chunk_id,
+                    title: source.title,
+                    uri: source.uri,
+                    text: source.text.chars().take(MAX_SOURCE_CHARS).collect(),
+                });
+                return Ok(json!(Reply {
+                    sources: sources.collect(),
+                    refused: done.refused,
+                    grounded: done.grounded,
+                    answer: done.answer,
+                }));
+            }
+            AnswerEvent::InputRequired(_) => {
+                let message =
+                    "a person must allow what the agent wants to do; ask with POST /query";
+                return Err(ApiError::new(Code::Forbidden, message));
+            }
+            AnswerEvent::Error { code, message, .. } => {
+                return Err(ApiError::new(
+                    Code::parse(code).unwrap_or(Code::Internal),
+                    message,
+                ));
+            }
+            AnswerEvent::Step(_) | AnswerEvent::Delta { .. } | AnswerEvent::Citation(_) => {}
+        }
+    }
+    Err(ApiError::internal("an answer ended without its last event"))
+}
