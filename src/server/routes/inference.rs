@@ -147,8 +147,8 @@ pub(crate) struct Info {
     model_id: String,
     /// Which of both are loaded.
     model_type: ModelTypes,
-    /// Tokens that the embedder, or else the re-ranker, reads at once; longer texts are read
-    /// in windows.
+    /// The window of that model in tokens, special tokens included. Longer texts are read in
+    /// windows, those to embed from `chunking.embed_window` on.
     max_input_length: usize,
     /// Requests that are worked on at the same time.
     max_concurrent_requests: usize,
@@ -176,7 +176,7 @@ struct ModelTypes {
 struct ModelInfo {
     /// Its id.
     model_id: String,
-    /// Tokens that it reads at once, special tokens included.
+    /// Its window in tokens, special tokens included.
     max_input_length: usize,
 }
 
