@@ -14,6 +14,7 @@ use super::serve;
 use super::{Outcome, index, output};
 use crate::server::{self, IndexingProgress, Service};
 use cairn_engine::retrieve::Engine;
+use cairn_gateway::EXTRACTIVE;
 
 /// What to serve, and where.
 #[derive(Debug, clap::Args)]
@@ -61,6 +62,11 @@ pub(super) fn run(context: Context, args: &Args) -> anyhow::Result<Outcome> {
     service.accounts().flush();
     serve::finish(work, &service)
 }
+
+/// How to get answers that a model writes.
+const WRITTEN: &str = "Answers are quotations. For written ones, name a language model in cairn.toml \
+    (README, \"Use a larger language model\"); or one on this machine: cairn models pull \
+    qwen2.5-coder-1.5b-instruct (1.1 GB), then models.generator and answer.provider = \"local\".";
 
 /// What is indexed: `dir`, or the folder that fits where we are.
 fn roots(dir: Option<&Path>, here: &Path) -> anyhow::Result<Vec<PathBuf>> {
@@ -147,6 +153,9 @@ fn greet(context: &Context, report: &RunReport, engine: &Engine, url: &str) -> a
     let overview = engine.overview(&context.config.storage.collection, &Access::All)?;
     if let Some(question) = overview.suggestions.first() {
         output::line(format!("Try: {}", context.palette.title.apply_to(question)))?;
+    }
+    if context.config.answer.provider == EXTRACTIVE {
+        output::line(WRITTEN)?;
     }
     Ok(())
 }

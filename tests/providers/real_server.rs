@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cairn_gateway::{ChatMessage, ChatRequest, ChatRole, Finish, Limits, ProviderErrorKind};
 use cairn_models::{Cancel, Hub, Quiet};
-use cairn_settings::config::{Config, ProviderConfig};
+use cairn_settings::config::ProviderConfig;
 
 use super::scripted::{chat, read};
 
@@ -35,8 +35,8 @@ fn python() -> Option<String> {
 }
 
 async fn start(python: &str) -> (Server, String) {
-    let id = Config::default().models.generator;
-    let folder = Hub::new(None).unwrap().ensure(&id, &Quiet).unwrap();
+    let id = "smollm2-135m-instruct";
+    let folder = Hub::new(None).unwrap().ensure(id, &Quiet).unwrap();
     let mut files = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path());

@@ -52,7 +52,7 @@ pub(crate) struct QueryBody {
     #[schema(minimum = 1, maximum = 100, default = 8)]
     pub top_k: Option<usize>,
     /// Candidates taken from each search.
-    #[schema(minimum = 1, maximum = 1000, default = 50)]
+    #[schema(minimum = 1, maximum = 1000, default = 100)]
     pub candidates: Option<usize>,
     /// Which searches run.
     pub mode: Option<Mode>,
