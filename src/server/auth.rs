@@ -48,6 +48,8 @@ fn needs(method: &Method, path: &str) -> Needs {
         "/openapi.json" | "/mcp" => Needs::Key,
         "/query" | "/query/{id}/input" | "/traces/{id}" => Needs::Scope(Scope::Query),
         "/search" | "/collections" => Needs::Scope(Scope::Search),
+        // The models that search, in the format of text-embeddings-inference.
+        "/embed" | "/rerank" | "/info" => Needs::Scope(Scope::Search),
         "/documents" | "/documents/{id}" if reading => Needs::Scope(Scope::Search),
         "/documents" | "/documents/{id}" => Needs::Scope(Scope::DocumentsWrite),
         path if ["/jobs", "/schedules", "/webhooks"]
@@ -58,6 +60,7 @@ fn needs(method: &Method, path: &str) -> Needs {
         }
         "/metrics" => Needs::Scope(Scope::Metrics),
         path if path.starts_with("/v1/") => Needs::Scope(Scope::Chat),
+        "/v2/rerank" => Needs::Scope(Scope::Chat),
         _ => Needs::Scope(Scope::Admin),
     }
 }
@@ -192,6 +195,12 @@ mod tests {
             Needs::Scope(Scope::DocumentsWrite)
         );
         assert_eq!(get("/v1/models"), Needs::Scope(Scope::Chat));
+        for path in ["/v1/embeddings", "/v1/rerank", "/v2/rerank"] {
+            assert_eq!(get(path), Needs::Scope(Scope::Chat), "{path}");
+        }
+        for path in ["/embed", "/rerank", "/info"] {
+            assert_eq!(get(path), Needs::Scope(Scope::Search), "{path}");
+        }
         assert_eq!(get("/something/new"), Needs::Scope(Scope::Admin));
     }
 

@@ -3,8 +3,9 @@
 //! `connection` accepts connections and bounds them. A request passes `observe` (id, log line, figures), `origin` (no writes from
 //! foreign pages), `auth` (API keys), `receive` (its body)
 //! and `limits` (permits, time) on its way to a file in
-//! `routes`. `answering` carries a stream to its client, `writer` is the one
-//! thread that writes uploads, and `error` is the one table of failures.
+//! `routes`. `answering` carries a stream to its client, `own_models` lends the embedder and
+//! the re-ranker to other programs, `writer` is the one thread that writes uploads, and
+//! `error` is the one table of failures.
 
 mod answering;
 mod auth;
@@ -18,6 +19,7 @@ mod limits;
 mod mcp;
 mod observe;
 mod origin;
+mod own_models;
 mod owners;
 mod read_ahead;
 mod receive;

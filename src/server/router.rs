@@ -16,11 +16,11 @@ use tower_http::cors::CorsLayer;
 
 use super::error::{ApiError, Code};
 use super::routes::{
-    agent, batches, chat, collections, documents, health, jobs, metrics, openapi, query, schedules,
-    search, ui, webhooks,
+    agent, batches, chat, collections, documents, embeddings, health, inference, jobs, metrics,
+    openapi, query, rerank, schedules, search, ui, webhooks,
 };
 use super::state::Service;
-use super::{auth, limits, mcp, observe, origin, receive};
+use super::{auth, limits, mcp, observe, origin, own_models, receive};
 use cairn_gateway::accounts::RateHeaders;
 
 /// Room in the body of a question beside the question itself: filter, history
@@ -72,8 +72,19 @@ pub fn router(service: Arc<Service>) -> Router {
         .layer(DefaultBodyLimit::max(CHAT_BODY_BYTES))
         .layer(admitted())
         .layer(received(CHAT_BODY_BYTES));
+    // Many texts take as long as an upload of them does.
+    let texts = Router::new()
+        .route("/v1/embeddings", post(embeddings::create))
+        .route("/v1/rerank", post(rerank::first))
+        .route("/v2/rerank", post(rerank::second))
+        .route("/embed", post(inference::embed))
+        .route("/rerank", post(inference::rerank))
+        .layer(DefaultBodyLimit::max(own_models::BODY_BYTES))
+        .layer(admitted())
+        .layer(received(own_models::BODY_BYTES));
     let polls = Router::new()
         .route("/v1/models", get(chat::models))
+        .route("/info", get(inference::info))
         .route("/v1/batches/{id}", get(batches::show))
         .route("/v1/batches/{id}/results", get(batches::results))
         .route("/v1/batches/{id}/cancel", post(batches::cancel))
@@ -122,6 +133,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .merge(reading)
         .merge(uploads)
         .merge(chats)
+        .merge(texts)
         .merge(polls)
         .merge(batches)
         .merge(followed)

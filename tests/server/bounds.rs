@@ -28,6 +28,10 @@ async fn json_is_bounded_before_it_is_built() {
         "/documents",
         "/v1/chat/completions",
         "/v1/batches",
+        "/v1/embeddings",
+        "/v1/rerank",
+        "/embed",
+        "/rerank",
     ] {
         let deep = format!("{{\"filter\":{}", "{\"not\":".repeat(100_000));
         let deep = request(Method::POST, path, "application/json", deep);

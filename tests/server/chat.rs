@@ -155,7 +155,7 @@ async fn the_models_are_listed() {
         .iter()
         .map(|model| model["id"].as_str().unwrap())
         .collect();
-    assert_eq!(ids, ["script", "script/script-1"]);
+    assert_eq!(ids, ["script", "script/script-1", "hash-64", "overlap"]);
     assert_eq!(list["data"][0]["owned_by"], "script");
 }
 

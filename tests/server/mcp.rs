@@ -341,10 +341,10 @@ asyncio.run(main())
 
 /// The clients that can be had: their Python, their script, and the revision they speak.
 fn clients() -> Vec<(std::path::PathBuf, &'static str, &'static str)> {
-    let modern = peers::python("mcp", "mcp==2.3.0", "from mcp import Client");
+    let modern = peers::python("mcp", &["mcp==2.3.0"], "from mcp import Client");
     let older = peers::python(
         "mcp1",
-        "mcp==1.30.0",
+        &["mcp==1.30.0"],
         "from mcp.client.streamable_http import streamablehttp_client; import mcp.server.fastmcp",
     );
     let modern = modern.map(|python| (python, MODERN_CLIENT, MODERN));

@@ -8,6 +8,7 @@ mod chat;
 mod connections;
 mod documents;
 mod door;
+mod embeddings;
 mod errors;
 mod jobs;
 mod keys;
@@ -15,9 +16,11 @@ mod kinds;
 mod lifecycle;
 mod limits;
 mod mcp;
+mod model_clients;
 mod openapi;
 mod page;
 mod query;
+mod rerank;
 mod schedules;
 mod traces;
 
@@ -35,8 +38,8 @@ use cairn_gateway::{
     ChatRequest, Finish, Gateway, Limits, Provider, ProviderEvent, ProviderStream, Usage,
 };
 use cairn_indexer::{ParseLimits, Parser};
-use cairn_models::Cancel;
 use cairn_models::testing::{HashEmbedder, OverlapReader, OverlapReranker};
+use cairn_models::{Cancel, Embedder, Reranker};
 use cairn_settings::config::Config;
 use futures::StreamExt as _;
 use serde_json::{Value, json};
@@ -92,8 +95,29 @@ impl Bench {
         accounts: Option<Accounts>,
     ) -> Self {
         let bench = Self::starting(change);
-        let config = bench.service.config();
-        let engine = engine(config);
+        let engine = engine(bench.service.config());
+        bench.start(engine, provider, parser, accounts)
+    }
+
+    /// Whose engine has these models.
+    fn with_models(
+        embedder: Option<Arc<dyn Embedder>>,
+        reranker: Option<Arc<dyn Reranker>>,
+    ) -> Self {
+        let bench = Self::starting(|_| {});
+        let engine = Engine::new(bench.service.config(), embedder, reranker).unwrap();
+        let provider = Arc::new(Scripted::citing());
+        bench.start(engine, provider, ParseLimits::default().into(), None)
+    }
+
+    fn start(
+        self,
+        engine: Engine,
+        provider: Arc<dyn Provider>,
+        parser: Parser,
+        accounts: Option<Accounts>,
+    ) -> Self {
+        let config = self.service.config();
         let limits = Limits {
             first_token: Duration::from_secs(600),
             token: Duration::from_secs(600),
@@ -111,8 +135,8 @@ impl Bench {
             None,
             config,
         );
-        bench.service.start(engine, answerer, parser).unwrap();
-        bench
+        self.service.start(engine, answerer, parser).unwrap();
+        self
     }
 
     /// A service whose models are not loaded yet.

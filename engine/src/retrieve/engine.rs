@@ -24,7 +24,7 @@ const OPENING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Searches collections. Clones share everything and cost nothing.
 #[derive(Clone)]
-pub struct Engine(Arc<Parts>);
+pub struct Engine(pub(super) Arc<Parts>);
 
 /// What one search works with.
 pub(super) struct Parts {
@@ -35,6 +35,8 @@ pub(super) struct Parts {
     pub(super) expects_reranker: bool,
     pub(super) options: Retrieval,
     pub(super) max_query_bytes: usize,
+    /// Most tokens that are embedded at once, special tokens included.
+    pub(super) embed_window: usize,
     overviews: Overviews,
     /// Whether a thread opens what is not open.
     opening: AtomicBool,
@@ -65,6 +67,7 @@ impl Engine {
             expects_reranker: config.models.reranker != "none",
             options: config.retrieval.clone(),
             max_query_bytes: config.server.max_query_bytes,
+            embed_window: config.chunking.embed_window,
             overviews: Overviews::default(),
             opening: AtomicBool::new(false),
         })))

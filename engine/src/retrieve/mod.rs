@@ -5,7 +5,8 @@
 //! may be asked), `search` (the stages in their order), `find` (words and
 //! vectors), `lists` with `fusion`, `hop` (documents that the first hits mention),
 //! `rerank` with `windows`, and `blend`. `overview` says what is in a collection, and
-//! `suggest` what can be asked of it, by the rules of `drafting`.
+//! `suggest` what can be asked of it, by the rules of `drafting`. `texts` lends the models
+//! to other programs.
 
 mod ahead;
 mod api;
@@ -29,6 +30,7 @@ pub mod stages;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod timing;
 mod vectors;
 mod windows;
@@ -39,3 +41,4 @@ pub use engine::Engine;
 pub use error::{SearchError, SearchErrorKind};
 pub use overview::Overview;
 pub use settings::{bm25, index_settings};
+pub use texts::{Embedded, Judged};

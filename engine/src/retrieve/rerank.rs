@@ -134,6 +134,10 @@ pub(super) fn read(
         verdicts: vec![Verdict::Unread; passages.len()],
         cut: None,
     };
+    if is_number(question) {
+        reading.cut = Some(Cut::Foreign);
+        return Ok(reading);
+    }
     let limited = deadline.map_or_else(|| cancel.clone(), |at| cancel.with_deadline(at));
     if let Err(error) = read_batches(
         reranker,
@@ -156,6 +160,30 @@ pub(super) fn read(
     Ok(reading)
 }
 
+/// Scores all of `texts`, each by the best of its `windows`, for a caller who has no other
+/// order to fall back on. No score for what the model cannot read.
+///
+/// # Errors
+/// Those of the model: `Overloaded`, `Cancelled` and others.
+pub(super) fn read_all(
+    reranker: &dyn Reranker,
+    question: &str,
+    texts: &[&str],
+    windows: usize,
+    cancel: &Cancel,
+) -> cairn_models::Result<Vec<Option<f32>>> {
+    let passages: Vec<_> = texts
+        .iter()
+        .map(|&text| Passage::Text { title: "", text })
+        .collect();
+    let mut reading = Reading {
+        verdicts: vec![Verdict::Unread; texts.len()],
+        cut: None,
+    };
+    read_batches(reranker, question, &passages, windows, cancel, &mut reading)?;
+    Ok(reading.verdicts.into_iter().map(Verdict::score).collect())
+}
+
 fn read_batches(
     reranker: &dyn Reranker,
     question: &str,
@@ -164,7 +192,7 @@ fn read_batches(
     limited: &Cancel,
     reading: &mut Reading,
 ) -> cairn_models::Result<()> {
-    if is_number(question) || !is_read(reranker, question)? {
+    if !is_read(reranker, question)? {
         reading.cut = Some(Cut::Foreign);
         return Ok(());
     }
@@ -282,7 +310,7 @@ fn jobs<'q>(
 }
 
 /// The first `most` tokens of `text`, and how many there are.
-fn head<'t>(
+pub(super) fn head<'t>(
     reranker: &dyn Reranker,
     text: &'t str,
     most: usize,
@@ -497,6 +525,22 @@ mod tests {
         let reading = ask("缆绳仓库");
         assert_eq!(reading.cut, Some(Cut::Foreign));
         assert_eq!(reading.verdicts, [Verdict::Unread; 3]);
+    }
+
+    #[test]
+    fn without_another_order_all_is_read_and_a_failure_is_one() {
+        let texts = ["缆绳存放在北码头仓库", "rope 2788964"];
+        let never = Cancel::never();
+        let ask = |question| read_all(&Provincial, question, &texts, 1, &never).unwrap();
+        assert_eq!(ask("2788964"), [None, Some(1.0)]);
+        assert_eq!(ask("缆绳仓库"), [None, None]);
+        let failing = Scripted::new(0, ErrorKind::Overloaded);
+        let error = read_all(&failing, "rope", &texts, 1, &never).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Overloaded);
+        let needle = format!("{} the needle", "nothing here ".repeat(40));
+        let reranker = Scripted::new(usize::MAX, ErrorKind::Internal);
+        let scores = read_all(&reranker, "needle", &[&needle, "none"], 1, &never).unwrap();
+        assert_eq!(scores, [Some(1.0), Some(0.0)]);
     }
 
     #[test]

@@ -254,8 +254,9 @@ fn hash(embedder: &str, window: usize, inputs: &[String]) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-/// The vector of a chunk whose windows have `vectors`: their mean, at length 1.
-pub(crate) fn pool(vectors: &[Vec<f32>]) -> Vec<f32> {
+/// The vector of a text whose windows have `vectors`: their mean, at length 1. Without any,
+/// empty.
+pub fn pool(vectors: &[Vec<f32>]) -> Vec<f32> {
     let [first, rest @ ..] = vectors else {
         return Vec::new();
     };

@@ -4,8 +4,8 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::{
-    agent, batches, chat, collections, documents, health, jobs, metrics, query, schedules, search,
-    webhooks,
+    agent, batches, chat, collections, documents, embeddings, health, inference, jobs, metrics,
+    query, rerank, schedules, search, webhooks,
 };
 use crate::server::error::ErrorBody;
 use cairn_engine::answer::{Answered, Citation, Done, InputRequired, Step};
@@ -35,6 +35,12 @@ use cairn_engine::retrieve::SearchResponse;
         collections::list,
         chat::complete,
         chat::models,
+        embeddings::create,
+        rerank::first,
+        rerank::second,
+        inference::embed,
+        inference::rerank,
+        inference::info,
         batches::submit,
         batches::list,
         batches::show,
@@ -67,7 +73,7 @@ use cairn_engine::retrieve::SearchResponse;
         (name = "questions", description = "Ask and search"),
         (name = "documents", description = "What is searched"),
         (name = "jobs", description = "Work that is done in its own time"),
-        (name = "models", description = "Language models behind the gateway"),
+        (name = "models", description = "Language models behind the gateway, and the models of this service"),
         (name = "operations", description = "Health, figures and this document"),
     ),
 )]

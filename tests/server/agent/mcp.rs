@@ -48,7 +48,7 @@ else:
 
 /// A Python that has the package; `None` if it may be missing and is.
 fn python() -> Option<PathBuf> {
-    peers::python("mcp", PACKAGE, "from mcp.server import MCPServer")
+    peers::python("mcp", &[PACKAGE], "from mcp.server import MCPServer")
 }
 
 /// The server's program, in a folder of its own.

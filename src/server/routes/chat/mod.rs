@@ -23,6 +23,7 @@ use crate::server::error::{ApiError, ErrorBody};
 use crate::server::extract::{JsonBody, parse_json};
 use crate::server::limits::{CancelOnDrop, Permit, check_model_name, shutting_down};
 use crate::server::observe::{self, InFlight};
+use crate::server::own_models::Kind;
 use crate::server::state::Service;
 use crate::server::{auth, event_stream, sse};
 use cairn_gateway::accounts::Caller;
@@ -260,24 +261,24 @@ fn failed((error, wait): Failed) -> Response {
 pub(crate) struct ModelList {
     /// `list`.
     object: &'static str,
-    /// Every name that `model` may be.
+    /// Every name that `model` may be, of a chat, of embeddings and of re-ranking.
     data: Vec<Model>,
 }
 
 /// A name that `model` may be.
 #[derive(Serialize, ToSchema)]
 struct Model {
-    /// A route, a provider, or `provider/model`.
+    /// A route, a provider, `provider/model`, or the id of the embedder or the re-ranker.
     id: String,
     /// `model`.
     object: &'static str,
     /// Not known: 0.
     created: u64,
-    /// The provider, or `cairn` for routes.
+    /// The provider, or `cairn` for routes and models of this service.
     owned_by: String,
 }
 
-/// Lists every name that a chat may ask for.
+/// Lists every name that a chat may ask for, and the models that embed and re-rank.
 ///
 /// # Errors
 /// `not_ready` while the models are loaded.
@@ -286,8 +287,11 @@ struct Model {
 pub(crate) async fn models(
     State(service): State<Arc<Service>>,
 ) -> Result<Json<ModelList>, ApiError> {
-    let names = service.core()?.answerer.gateway().model_names();
-    let data = names.into_iter().map(|(id, owned_by)| Model {
+    let core = service.core()?;
+    let names = core.answerer.gateway().model_names().into_iter();
+    let own = [Kind::Embedding, Kind::Reranking].into_iter();
+    let own = own.filter_map(|kind| Some((kind.id(&core.engine)?, "cairn".to_owned())));
+    let data = names.chain(own).map(|(id, owned_by)| Model {
         id,
         object: "model",
         created: 0,
