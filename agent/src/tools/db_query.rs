@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cairn_gateway::accounts::Scope;
 use cairn_models::Cancel;
-use cairn_settings::config::AgentDatabase;
+use cairn_settings::config::AgentPath;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
@@ -14,8 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Setup, named};
-use crate::registry::unknown;
+use super::{Setup, pick};
 use crate::tool::{
     CostClass, Tool, ToolContext, ToolError, ToolOutput, ToolSpec, arguments, blocking, parameters,
 };
@@ -45,7 +44,7 @@ struct Args {
 
 struct DbQuery {
     spec: ToolSpec,
-    databases: Vec<AgentDatabase>,
+    databases: Vec<AgentPath>,
 }
 
 pub(super) fn open(setup: &Setup) -> Option<Arc<dyn Tool>> {
@@ -78,21 +77,7 @@ impl Tool for DbQuery {
     async fn call(&self, given: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
         context.require(&self.spec)?;
         let args: Args = arguments(given)?;
-        // What the caller may not use is not there.
-        let usable = self
-            .databases
-            .iter()
-            .filter(|one| context.may_use(&one.labels));
-        let usable: Vec<&AgentDatabase> = usable.collect();
-        let Some(database) = usable.iter().find(|one| one.name == args.database) else {
-            let known: Vec<&str> = usable.iter().map(|one| one.name.as_str()).collect();
-            let mut message = unknown("database", &args.database, &known);
-            let about = usable
-                .iter()
-                .map(|one| (one.name.as_str(), one.description.as_str()));
-            message.push_str(&format!(" ({})", named(about)));
-            return Err(ToolError::not_found(message));
-        };
+        let database = pick("database", &self.databases, &args.database, context)?;
         let (path, name) = (database.path.clone(), database.name.clone());
         blocking(&context.cancel, move |cancel| {
             let connection = connect(&path, cancel)?;

@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cairn_engine::retrieve::Engine;
-use cairn_settings::config::Agent as Settings;
+use cairn_settings::config::{Agent as Settings, AgentPath};
 use url::Url;
 
-use crate::registry::Registry;
-use crate::tool::{Tool, ToolError};
+use crate::registry::{Registry, unknown};
+use crate::tool::{Tool, ToolContext, ToolError};
 
 /// Makes a tool where there is something for it to do.
 type Open = fn(&Setup) -> Option<Arc<dyn Tool>>;
@@ -74,6 +74,29 @@ pub struct Page {
     pub content_type: Option<String>,
     /// Its body.
     pub bytes: Vec<u8>,
+}
+
+/// The one of `all` with this name, among those that the caller may use: others are not there.
+///
+/// # Errors
+/// [`ToolErrorKind::NotFound`](crate::ToolErrorKind::NotFound) says which there are.
+fn pick<'a>(
+    what: &str,
+    all: &'a [AgentPath],
+    name: &str,
+    context: &ToolContext,
+) -> Result<&'a AgentPath, ToolError> {
+    let usable = all.iter().filter(|one| context.may_use(&one.labels));
+    let usable: Vec<&AgentPath> = usable.collect();
+    if let Some(found) = usable.iter().find(|one| one.name == name) {
+        return Ok(found);
+    }
+    let known: Vec<&str> = usable.iter().map(|one| one.name.as_str()).collect();
+    let about = usable
+        .iter()
+        .map(|one| (one.name.as_str(), one.description.as_str()));
+    let message = format!("{} ({})", unknown(what, name, &known), named(about));
+    Err(ToolError::not_found(message))
 }
 
 /// A list of named things for a description: `name (what it is)`.

@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cairn_gateway::accounts::Scope;
-use cairn_settings::config::AgentFolder;
+use cairn_settings::config::AgentPath;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Setup, named};
-use crate::registry::unknown;
+use super::{Setup, pick};
 use crate::tool::{
     CostClass, Tool, ToolContext, ToolError, ToolOutput, ToolSpec, arguments, blocking, parameters,
 };
@@ -36,7 +35,7 @@ struct Args {
 
 struct ReadFile {
     spec: ToolSpec,
-    folders: Vec<AgentFolder>,
+    folders: Vec<AgentPath>,
 }
 
 pub(super) fn open(setup: &Setup) -> Option<Arc<dyn Tool>> {
@@ -68,21 +67,7 @@ impl Tool for ReadFile {
     async fn call(&self, given: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
         context.require(&self.spec)?;
         let args: Args = arguments(given)?;
-        // What the caller may not use is not there.
-        let usable = self
-            .folders
-            .iter()
-            .filter(|one| context.may_use(&one.labels));
-        let usable: Vec<&AgentFolder> = usable.collect();
-        let Some(folder) = usable.iter().find(|one| one.name == args.folder) else {
-            let known: Vec<&str> = usable.iter().map(|one| one.name.as_str()).collect();
-            let mut message = unknown("folder", &args.folder, &known);
-            let about = usable
-                .iter()
-                .map(|one| (one.name.as_str(), one.description.as_str()));
-            message.push_str(&format!(" ({})", named(about)));
-            return Err(ToolError::not_found(message));
-        };
+        let folder = pick("folder", &self.folders, &args.folder, context)?;
         let (root, name) = (folder.path.clone(), folder.name.clone());
         blocking(&context.cancel, move |_| read(&root, &name, &args)).await
     }

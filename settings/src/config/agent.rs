@@ -22,9 +22,9 @@ pub struct Agent {
     pub trace_minutes: u64,
     pub allow_private_addresses: bool,
     #[serde(default)]
-    pub databases: Vec<AgentDatabase>,
+    pub databases: Vec<AgentPath>,
     #[serde(default)]
-    pub folders: Vec<AgentFolder>,
+    pub folders: Vec<AgentPath>,
     #[serde(default)]
     pub apis: Vec<AgentApi>,
     #[serde(default)]
@@ -48,20 +48,10 @@ pub enum AgentMode {
     Plan,
 }
 
+/// A database or a folder of this machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct AgentDatabase {
-    pub name: String,
-    pub path: PathBuf,
-    #[serde(default)]
-    pub description: String,
-    #[serde(default)]
-    pub labels: BTreeSet<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AgentFolder {
+pub struct AgentPath {
     pub name: String,
     pub path: PathBuf,
     #[serde(default)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use cairn_gateway::accounts::Scope;
-use cairn_settings::config::{AgentDatabase, AgentFolder};
+use cairn_settings::config::AgentPath;
 use proptest::prelude::*;
 use proptest::test_runner::{Config as PropConfig, TestRunner};
 
@@ -48,13 +48,13 @@ async fn a_model_that_obeys_a_document_gains_nothing() {
     let model = Model::new(greedy());
     let closed = Closed::with(model.clone(), |config| {
         let labels: BTreeSet<String> = ["boss".to_owned()].into();
-        config.agent.databases = vec![AgentDatabase {
+        config.agent.databases = vec![AgentPath {
             name: "gold".into(),
             path: path.clone(),
             description: "the gold".into(),
             labels: labels.clone(),
         }];
-        config.agent.folders = vec![AgentFolder {
+        config.agent.folders = vec![AgentPath {
             name: "vault".into(),
             path: dir.path().to_owned(),
             description: "codes".into(),

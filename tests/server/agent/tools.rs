@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use cairn_settings::config::{AgentApi, AgentDatabase, AgentFolder, Config};
+use cairn_settings::config::{AgentApi, AgentPath, Config};
 
 use super::*;
 
@@ -63,7 +63,7 @@ async fn databases_are_read() {
         INSERT INTO ships VALUES ('Albatross', 420), ('Kiwi', 80);";
     connection.execute_batch(sql).unwrap();
     let configured = |config: &mut Config| {
-        config.agent.databases = vec![AgentDatabase {
+        config.agent.databases = vec![AgentPath {
             name: "ships".into(),
             path: path.clone(),
             description: "Ships and their size".into(),
@@ -96,7 +96,7 @@ async fn files_are_read_below_their_folder_only() {
     std::fs::write(dir.path().join("reports/may.txt"), "Freight in May: 12 t").unwrap();
     std::fs::write(dir.path().join("secret.txt"), "TOP SECRET").unwrap();
     let configured = |config: &mut Config| {
-        config.agent.folders = vec![AgentFolder {
+        config.agent.folders = vec![AgentPath {
             name: "reports".into(),
             path: dir.path().join("reports"),
             description: String::new(),
