@@ -9,7 +9,7 @@ use cairn_gateway::accounts::Caller;
 use crate::session::Session;
 
 /// Most runs that wait; the one that has waited longest gives way.
-const MAX_WAITING: usize = 500;
+const MAX_WAITING: usize = 100;
 
 /// Why a run cannot go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
