@@ -14,10 +14,12 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
+use serde_json::json;
 use tokio::net::TcpListener;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::Bench;
+use super::agent::{Model, Turn};
 
 /// A collector that keeps what it gets.
 #[derive(Clone, Default)]
@@ -190,6 +192,59 @@ async fn a_collector_gets_requests_and_the_calls_in_them() {
     assert_eq!(headers["content-type"], "application/x-protobuf");
     let text = String::from_utf8_lossy(body);
     assert!(text.contains("service.name") && text.contains("cairn"));
+}
+
+#[tokio::test]
+async fn a_run_of_an_agent_is_a_tree_of_spans() {
+    let (collector, endpoint) = Collector::start();
+    let otel = otel(&endpoint, false);
+    let traces = Traces::start(&otel).unwrap();
+    let _second = second();
+    {
+        let subscriber = tracing_subscriber::registry().with(traces.layer());
+        let _default = tracing::subscriber::set_default(subscriber);
+        let sum = ("calculate", json!({"expression": "1 + 1"}));
+        let wrong = ("calculate", json!({"expression": "private question"}));
+        let model = Model::new([Turn::Call(vec![sum, wrong]), Turn::Say("It is 2 [1].")]);
+        let bench = Bench::with(model, |_| {});
+        bench.upload_guide().await;
+        let body = json!({"query": "What is the private question?", "agent": "react",
+            "stream": false});
+        let reply = bench.post("/query", &body).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
+    }
+    tokio::task::spawn_blocking(move || traces.finish())
+        .await
+        .unwrap();
+    let spans = collector.spans();
+    let named = |name: &str| {
+        let found = spans.iter().filter(|span| span.name == name);
+        found.collect::<Vec<_>>()
+    };
+    let agent = named("invoke_agent cairn")[0];
+    assert_eq!(agent.parent_span_id, named("POST /query")[0].span_id);
+    let facts = attributes(&agent.attributes);
+    assert_eq!(facts["gen_ai.operation.name"], "invoke_agent");
+    assert_eq!(facts["gen_ai.usage.input_tokens"], "200");
+    assert_eq!(facts["cairn.agent.steps"], "2");
+    let tools = named("execute_tool calculate");
+    assert_eq!(tools.len(), 2);
+    let mut errors = 0;
+    for tool in tools {
+        assert_eq!(tool.parent_span_id, agent.span_id);
+        let facts = attributes(&tool.attributes);
+        assert_eq!(facts["gen_ai.tool.name"], "calculate");
+        assert!(facts["gen_ai.tool.call.id"].starts_with("call_1_"));
+        errors += usize::from(
+            facts
+                .get("error.type")
+                .is_some_and(|kind| kind == "arguments"),
+        );
+    }
+    assert_eq!(errors, 1);
+    for (_, body) in collector.0.lock().unwrap().iter() {
+        assert!(!String::from_utf8_lossy(body).contains("private question"));
+    }
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ use super::{Bench, Reply, frames};
 
 /// One turn of the scripted model.
 #[derive(Clone)]
-enum Turn {
+pub(super) enum Turn {
     /// It writes.
     Say(&'static str),
     /// It wants tools.
@@ -38,7 +38,7 @@ enum Turn {
 use Turn::{Call, Fail, Hang, Raw, Say};
 
 /// A model that follows a script; the last turn stays.
-struct Model {
+pub(super) struct Model {
     turns: Mutex<VecDeque<Turn>>,
     asked: Mutex<Vec<ChatRequest>>,
     usage: Usage,
@@ -48,7 +48,7 @@ struct Model {
 }
 
 impl Model {
-    fn new(turns: impl IntoIterator<Item = Turn>) -> Arc<Self> {
+    pub(super) fn new(turns: impl IntoIterator<Item = Turn>) -> Arc<Self> {
         let usage = Usage {
             prompt_tokens: 100,
             completion_tokens: 10,

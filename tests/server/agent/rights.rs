@@ -129,12 +129,38 @@ async fn a_model_that_obeys_a_document_gains_nothing() {
     assert_eq!(reply.status, StatusCode::OK);
 }
 
+/// What is logged, down to the finest level.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Whatever labels documents and keys have: no run shows what its key may not read, in an
-/// event, an answer, a trace, what the model is told, or an answer from the cache.
+/// event, an answer, a trace, what the model is told, or a log.
 #[test]
 fn no_run_shows_what_its_key_may_not_read() {
     const LABELS: [&str; 3] = ["red", "green", "blue"];
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+    // On one thread, whose log is kept.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let log = Log::default();
+    let written = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || written.clone())
+        .finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
     let some = || proptest::sample::subsequence(LABELS.to_vec(), 0..=LABELS.len());
     let cases = (
         proptest::collection::vec(some(), 4),
@@ -157,6 +183,8 @@ fn no_run_shows_what_its_key_may_not_read() {
                     let reply = closed.post(&closed.admin, "/documents", &body).await;
                     assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.text());
                 }
+                // The uploads are not the question.
+                log.0.lock().unwrap().clear();
                 for held in keys {
                     let mut turns: Vec<Turn> = greedy();
                     if plan {
@@ -177,6 +205,9 @@ fn no_run_shows_what_its_key_may_not_read() {
                     let trace = closed.get(&key, &format!("/traces/{id}")).await;
                     assert_eq!(trace.status, StatusCode::OK);
                     let told = format!("{:?}", model.asked());
+                    let logged = std::mem::take(&mut *log.0.lock().unwrap());
+                    let logged = String::from_utf8(logged).unwrap();
+                    assert!(logged.contains("answer done"), "{logged}");
                     for (n, labels) in documents.iter().enumerate() {
                         let may = labels.is_empty() || labels.iter().any(|one| held.contains(one));
                         let word = format!("SECRET-{n}-WORD");
@@ -185,6 +216,7 @@ fn no_run_shows_what_its_key_may_not_read() {
                             ("events", reply.text()),
                             ("trace", trace.text()),
                             ("model", &told),
+                            ("log", &logged),
                         ] {
                             assert!(
                                 may || !text.contains(&word),
