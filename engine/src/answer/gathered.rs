@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use super::events::AnswerEvent;
 use super::grounding::is_grounded;
 use super::opening::Opening;
+use super::refusal::answerability;
 use super::request::{AnswerRequest, Failure};
 use super::run::{Run, send};
 use super::stream::{Parts, refuse};
@@ -61,6 +62,12 @@ impl Parts {
             refuse(run, request, &found).await;
             return Ok(());
         }
+        // What tools were called for is evidence, however little it looks like the question:
+        // this is said of the answer and refuses nothing.
+        let choice = self
+            .choose(question, &found, request, cancel, &mut run)
+            .await?;
+        run.answerability = answerability(&choice.signals);
         if let Some(draft) = draft
             && matches!(writer, Writer::Model(_))
         {
@@ -70,10 +77,6 @@ impl Parts {
             }
             return Ok(());
         }
-        // What tools were called for is evidence, however little it looks like the question.
-        let choice = self
-            .choose(question, &found, request, cancel, &mut run)
-            .await?;
         self.write_or_quote(&writer, request, question, &found, &choice, cancel, run)
             .await
     }

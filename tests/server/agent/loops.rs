@@ -42,6 +42,7 @@ async fn a_chain_of_two_documents_is_followed() {
     let done = &frames.last().unwrap().1;
     assert_eq!(done["citations"].as_array().unwrap().len(), 3, "{done}");
     assert_eq!(done["query_id"], sources["query_id"]);
+    assert!(done["answerability"].as_f64().unwrap() > 0.0, "{done}");
     // Three turns, and nothing was written a second time.
     assert_eq!(done["usage"]["prompt_tokens"], 300);
     assert_eq!(
