@@ -66,7 +66,7 @@ impl Collector {
 
 /// A subscriber that nobody uses. Where there is one alone, a span that another
 /// thread meets first is switched off for all threads: that thread has none.
-fn second() -> tracing::Dispatch {
+pub(super) fn second() -> tracing::Dispatch {
     tracing::Dispatch::new(tracing_subscriber::registry())
 }
 
