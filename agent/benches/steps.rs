@@ -1,4 +1,4 @@
-//! What a step of the agent costs beside model and tool: `cargo bench -p cairn-agent`.
+//! What a step of the agent costs besides model and tool: `cargo bench --workspace --bench steps`.
 //!
 //! A scripted model answers at once and a tool returns at once, so that what is left is
 //! ours: the turn through the gateway, checks, rendering, the ledger, events and the trace.

@@ -1,5 +1,5 @@
 //! Tools of MCP servers that the configuration names: started or connected to when a run
-//! first needs them, and offered beside our own as `SERVER__TOOL`.
+//! first needs them, and offered along with our own as `SERVER__TOOL`.
 //!
 //! Tried with rmcp 3.11.0 against the package mcp 2.3.0 for Python: the client's default is
 //! protocol 2025-11-25; wrong arguments, unknown names and exceptions of a tool all come as

@@ -67,7 +67,7 @@ pub(crate) fn choose(mode: AgentMode, question: &str) -> AgentMode {
     }
 }
 
-/// Whether an operator stands between two numbers, apart by spaces: versions, dates and
+/// Whether an operator stands between two numbers, with spaces around it: versions, dates and
 /// ranges have none.
 fn computes(text: &str) -> bool {
     let words: Vec<&str> = text.split_whitespace().collect();

@@ -65,7 +65,7 @@ pub struct ToolContext {
     pub caller: Caller,
     /// The search that the question asked for: its collection and filter bind tools too.
     pub search: SearchRequest,
-    /// Fires when nobody waits any more.
+    /// Fires when the client has gone.
     pub cancel: Cancel,
 }
 
@@ -138,7 +138,7 @@ impl ToolOutput {
     }
 }
 
-/// A source that is no passage of a document.
+/// A source that is not a passage of a document.
 fn computed(uri: String, title: String, text: String) -> Source {
     // Equal results are one source, whoever asked for them.
     let key = format!("{uri}\n{text}");

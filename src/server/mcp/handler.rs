@@ -1,4 +1,4 @@
-//! What a client asks and gets: lists, calls, resources. The work is in the files beside.
+//! What a client asks and gets: lists, calls, resources. The work is in the other files of this folder.
 
 use std::sync::Arc;
 
@@ -67,7 +67,7 @@ impl Handler {
         Ok(Asked {
             service: Arc::clone(&self.service),
             // The guard in front of the route has put it there.
-            caller: caller.ok_or_else(|| ErrorData::internal_error("nobody asks", None))?,
+            caller: caller.ok_or_else(|| ErrorData::internal_error("the request has no caller", None))?,
             cancel: CancelOnDrop::default(),
         })
     }
