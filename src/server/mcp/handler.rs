@@ -67,7 +67,8 @@ impl Handler {
         Ok(Asked {
             service: Arc::clone(&self.service),
             // The guard in front of the route has put it there.
-            caller: caller.ok_or_else(|| ErrorData::internal_error("the request has no caller", None))?,
+            caller: caller
+                .ok_or_else(|| ErrorData::internal_error("the request has no caller", None))?,
             cancel: CancelOnDrop::default(),
         })
     }
