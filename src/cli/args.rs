@@ -190,13 +190,11 @@ impl SearchArgs {
     pub(super) fn request(&self, context: &Context, query: String) -> SearchRequest {
         let retrieval = &context.config.retrieval;
         SearchRequest {
-            top_k: retrieval.top_k,
-            candidates: retrieval.candidates,
             mode: self.mode.map_or(retrieval.mode, Into::into),
             rerank: retrieval.rerank.enabled && !self.no_rerank,
             expand: self.expand.map(Into::into).unwrap_or_default(),
             filter: self.filter.clone(),
-            ..SearchRequest::new(query, &context.config.storage.collection)
+            ..SearchRequest::default_of(retrieval, query, &context.config.storage.collection)
         }
     }
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::ingest::{Refusal, Why};
+use cairn_engine::answer::Failure;
 use cairn_engine::retrieve::{SearchError, SearchErrorKind};
 
 /// Declares [`Code`] and its table in one place.
@@ -181,6 +182,13 @@ impl IntoResponse for ApiError {
         // Lets the access log and the metrics name the code.
         response.extensions_mut().insert(code);
         response
+    }
+}
+
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> Self {
+        let code = Code::parse(failure.code).unwrap_or(Code::Internal);
+        Self::new(code, failure.message)
     }
 }
 

@@ -35,13 +35,16 @@ mod support;
 mod testing;
 mod units;
 mod wanted;
+mod whole;
 mod words;
 mod writing;
 
 pub use events::{AnswerEvent, Answered, Citation, Done, InputRequired, PendingCall, Step};
 pub use gathered::{Draft, Gathered};
 pub use request::{AnswerRequest, Failure, Search};
+pub use run::milliseconds;
 pub use stream::{Answerer, events};
+pub use whole::{Whole, whole};
 
 /// The answer that is made of a text which came in these pieces, and the sources that it
 /// cites, where there are `sources` of them: how the text is cut changes nothing.

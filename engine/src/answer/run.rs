@@ -243,6 +243,7 @@ pub(super) async fn send(out: &mpsc::Sender<AnswerEvent>, event: AnswerEvent) {
     out.send(event).await.ok();
 }
 
-pub(super) fn milliseconds(since: Instant) -> f64 {
+/// Milliseconds since then, to the microsecond.
+pub fn milliseconds(since: Instant) -> f64 {
     (since.elapsed().as_secs_f64() * 1e6).round() / 1e3
 }

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use cairn_eval::Question;
 use cairn_eval::answers::{AnswerReport, JudgedAnswer, JudgedClaim};
 use cairn_models::Cancel;
-use futures::StreamExt as _;
 
 use super::judge::{Judge, LocalJudge, ModelJudge};
 use super::subject::Subject;
 use crate::cli::context::Context;
 use crate::cli::output;
 use crate::cli::ticker::Ticker;
-use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answerer, Done, checks};
+use cairn_engine::answer::{AnswerRequest, Answerer, Done, Whole, checks, whole};
 use cairn_engine::retrieve::{SearchRequest, Source};
 use cairn_settings::config::Config;
 
@@ -65,32 +64,20 @@ pub(super) fn judged(
 
 /// What a user's question asks for.
 fn request(config: &Config, subject: &Subject, question: &Question) -> AnswerRequest {
-    let retrieval = &config.retrieval;
-    AnswerRequest::new(SearchRequest {
-        top_k: retrieval.top_k,
-        candidates: retrieval.candidates,
-        mode: retrieval.mode,
-        rerank: retrieval.rerank.enabled,
-        ..SearchRequest::new(&question.text, &subject.collection.name)
-    })
+    let (retrieval, collection) = (&config.retrieval, &subject.collection.name);
+    AnswerRequest::new(SearchRequest::default_of(
+        retrieval,
+        &question.text,
+        collection,
+    ))
 }
 
 async fn ask(answerer: &Answerer, request: AnswerRequest) -> anyhow::Result<(Vec<Source>, Done)> {
     // The answerer fires its token at the end, so the run's own is not for it.
-    let mut events = std::pin::pin!(answerer.answer(request, Cancel::default()));
-    let mut sources = Vec::new();
-    while let Some(event) = events.next().await {
-        match event {
-            AnswerEvent::Sources(found) => sources = found.sources,
-            AnswerEvent::Done(done) => return Ok((sources, *done)),
-            AnswerEvent::Error { message, .. } => anyhow::bail!(message),
-            AnswerEvent::Delta { .. }
-            | AnswerEvent::Citation(_)
-            | AnswerEvent::Step(_)
-            | AnswerEvent::InputRequired(_) => {}
-        }
+    match whole(answerer.answer(request, Cancel::default()), |_| {}).await? {
+        Whole::Answered(answered) => Ok((answered.sources, answered.done)),
+        Whole::Waits(..) => anyhow::bail!("an answer waits for a person"),
     }
-    anyhow::bail!("the answer ended without its last event")
 }
 
 fn judge_one(

@@ -1,15 +1,14 @@
 //! `ask`: a question that may take its time, by the agent. A job survives a restart: what
 //! was not answered then is asked again from the start.
 
-use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answered, Step};
+use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answered, Step, Whole, whole};
 use cairn_engine::retrieve::SearchRequest;
-use cairn_gateway::accounts::{Caller, KeyId};
+use cairn_gateway::accounts::{CallIds, Caller, KeyId};
 use cairn_indexer::Access;
 use cairn_jobs::Failure;
 use cairn_models::Cancel;
 use cairn_settings::config::AgentMode;
 use futures::StreamExt as _;
-use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -97,23 +96,43 @@ impl Kind for Ask {
             ..AnswerRequest::new(search)
         };
         task.stage("ask");
-        let cancel = Cancel::default();
-        let events = asking.agent.answer(request, Some(input.agent), cancel);
+        let agent = &asking.agent;
+        let mut events = agent.answer(request, Some(input.agent), Cancel::default());
         let mut steps = Vec::new();
-        let mut ending = task.wait(follow(events.boxed(), task, &mut steps))??;
-        // Nobody sits by to allow calls: the agent goes on without them.
-        while let Ending::Waits(id) = ending {
-            let calls = Default::default();
-            let resumed = asking
-                .agent
-                .resume(&id, &[], &caller, &calls, Cancel::default());
-            let resumed = resumed.map_err(|error| Stop::permanent(error.to_string()))?;
-            ending = task.wait(follow(resumed.boxed(), task, &mut steps))??;
+        loop {
+            match task.wait(whole(events, |event| show(event, task)))?? {
+                Whole::Answered(mut answered) => {
+                    steps.append(&mut answered.steps);
+                    return Ok(result(*answered, steps));
+                }
+                // Nobody sits by to allow calls: the agent goes on without them.
+                Whole::Waits(required, done) => {
+                    steps.extend(done);
+                    let (id, calls) = (&required.run_id, CallIds::default());
+                    let resumed = agent.resume(id, &[], &caller, &calls, Cancel::default());
+                    let resumed = resumed.map_err(|error| Stop::permanent(error.to_string()))?;
+                    events = resumed.boxed();
+                }
+            }
         }
-        let Ending::Answered(answered) = ending else {
-            return Err(Stop::permanent("the answer ended without its last event"));
-        };
-        Ok(result(*answered, steps))
+    }
+}
+
+impl From<cairn_engine::answer::Failure> for Stop {
+    fn from(failure: cairn_engine::answer::Failure) -> Self {
+        Self::Failed(Failure {
+            permanent: !failure.retryable,
+            ..Failure::transient(failure.message)
+        })
+    }
+}
+
+/// Shows what the agent does as the stage of the job.
+fn show(event: &AnswerEvent, task: &Task) {
+    match event {
+        AnswerEvent::Step(step) => task.stage(&format!("step {}: {}", step.n, step.tool)),
+        AnswerEvent::Sources(_) => task.stage("write"),
+        _ => {}
     }
 }
 
@@ -129,48 +148,6 @@ fn caller(asking: &Asking, key: Option<&str>) -> Result<Caller, Stop> {
         )),
         None => Ok(Caller::anonymous()),
     }
-}
-
-/// How a stream of events ended.
-enum Ending {
-    Answered(Box<Answered>),
-    Waits(String),
-}
-
-async fn follow(
-    mut events: BoxStream<'static, AnswerEvent>,
-    task: &Task,
-    steps: &mut Vec<Step>,
-) -> Result<Ending, Stop> {
-    let mut found = None;
-    while let Some(event) = events.next().await {
-        match event {
-            AnswerEvent::Step(step) => {
-                task.stage(&format!("step {}: {}", step.n, step.tool));
-                steps.push(*step);
-            }
-            AnswerEvent::Sources(sources) => {
-                task.stage("write");
-                found = Some(sources);
-            }
-            AnswerEvent::Delta { .. } | AnswerEvent::Citation(_) => {}
-            AnswerEvent::InputRequired(required) => return Ok(Ending::Waits(required.run_id)),
-            AnswerEvent::Done(done) => {
-                let found = found.ok_or_else(|| Stop::permanent("an answer without sources"))?;
-                return Ok(Ending::Answered(Box::new(Answered::new(*done, found))));
-            }
-            AnswerEvent::Error {
-                message, retryable, ..
-            } => {
-                let failure = Failure {
-                    permanent: !retryable,
-                    ..Failure::transient(message)
-                };
-                return Err(Stop::Failed(failure));
-            }
-        }
-    }
-    Err(Stop::permanent("the answer ended without its last event"))
 }
 
 /// The answer as a job keeps it: its sources by name and beginning.

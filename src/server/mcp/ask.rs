@@ -1,6 +1,5 @@
 //! `ask`: an answer with checked citations.
 
-use futures::StreamExt as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -10,7 +9,7 @@ use crate::server::answering::{Judge, Observed};
 use crate::server::auth::access_of;
 use crate::server::error::{ApiError, Code};
 use crate::server::routes::query;
-use cairn_engine::answer::{AnswerEvent, AnswerRequest};
+use cairn_engine::answer::{AnswerRequest, Answered, Whole, whole};
 use cairn_engine::retrieve::SearchRequest;
 use cairn_gateway::accounts::Scope;
 
@@ -65,41 +64,27 @@ pub(super) async fn ask(asked: &Asked, args: AskArgs) -> Result<Value, ApiError>
     };
     let judge = Judge::new(service, &request.calls);
     let events = core.agent.answer(request, None, asked.cancel.token());
-    let mut events = Observed::new(events.boxed(), judge);
-    let mut found = Vec::new();
-    while let Some(event) = events.next().await {
-        match event {
-            AnswerEvent::Sources(sources) => found = sources.sources,
-            AnswerEvent::Done(done) => {
-                let is_cited = |n: u32| done.citations.iter().any(|citation| citation.n == n);
-                let cited = found.into_iter().filter(|source| is_cited(source.n));
-                let sources = cited.map(|source| Cited {
-                    n: source.n,
-                    id: source.chunk_id,
-                    title: source.title,
-                    uri: source.uri,
-                    text: source.text.chars().take(MAX_SOURCE_CHARS).collect(),
-                });
-                return Ok(json!(Reply {
-                    sources: sources.collect(),
-                    refused: done.refused,
-                    grounded: done.grounded,
-                    answer: done.answer,
-                }));
-            }
-            AnswerEvent::InputRequired(_) => {
-                let message =
-                    "a person must allow what the agent wants to do; ask with POST /query";
-                return Err(ApiError::new(Code::Forbidden, message));
-            }
-            AnswerEvent::Error { code, message, .. } => {
-                return Err(ApiError::new(
-                    Code::parse(code).unwrap_or(Code::Internal),
-                    message,
-                ));
-            }
-            AnswerEvent::Step(_) | AnswerEvent::Delta { .. } | AnswerEvent::Citation(_) => {}
+    let answered = match whole(Observed::new(events, judge), |_| {}).await? {
+        Whole::Answered(answered) => *answered,
+        Whole::Waits(..) => {
+            let message = "a person must allow what the agent wants to do; ask with POST /query";
+            return Err(ApiError::new(Code::Forbidden, message));
         }
-    }
-    Err(ApiError::internal("an answer ended without its last event"))
+    };
+    let Answered { done, sources, .. } = answered;
+    let is_cited = |n: u32| done.citations.iter().any(|citation| citation.n == n);
+    let cited = sources.into_iter().filter(|source| is_cited(source.n));
+    let sources = cited.map(|source| Cited {
+        n: source.n,
+        id: source.chunk_id,
+        title: source.title,
+        uri: source.uri,
+        text: source.text.chars().take(MAX_SOURCE_CHARS).collect(),
+    });
+    Ok(json!(Reply {
+        sources: sources.collect(),
+        refused: done.refused,
+        grounded: done.grounded,
+        answer: done.answer,
+    }))
 }

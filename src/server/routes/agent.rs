@@ -73,7 +73,7 @@ pub(crate) async fn input(
     let events = Observed::new(events.boxed(), judge);
     match decision.stream.unwrap_or(true) {
         true => Ok(answering::respond(events, cancel, permit, &service)),
-        false => query::whole(events).await,
+        false => query::in_one_piece(events).await,
     }
 }
 

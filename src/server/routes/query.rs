@@ -11,20 +11,19 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use cairn_models::{Message, Role};
-use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::server::answering::{self, Judge, Observed};
 use crate::server::auth::access_of;
-use crate::server::error::{ApiError, Code, ErrorBody};
+use crate::server::error::{ApiError, ErrorBody};
 use crate::server::extract::{JsonBody, QueryString};
 use crate::server::json;
 use crate::server::limits::{CancelOnDrop, Permit, blocking, check_model_name};
 use crate::server::observe;
 use crate::server::state::Service;
-use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answered, InputRequired, Step};
+use cairn_engine::answer::{AnswerRequest, Answered, InputRequired, Step, Whole, whole};
 use cairn_engine::retrieve::{Expand, Mode, SearchRequest};
 use cairn_gateway::accounts::{CallIds, Caller};
 use cairn_settings::config::{AgentMode, Config};
@@ -360,10 +359,10 @@ async fn answer(
     let cancel = CancelOnDrop::default();
     let judge = Judge::new(service, &request.calls);
     let events = core.agent.answer(request, mode, cancel.token());
-    let events = Observed::new(events.boxed(), judge);
+    let events = Observed::new(events, judge);
     match stream {
         true => Ok(answering::respond(events, cancel, permit, service)),
-        false => whole(events).await,
+        false => in_one_piece(events).await,
     }
 }
 
@@ -380,36 +379,15 @@ pub(in crate::server) async fn check(
 }
 
 /// The answer in one piece, or 202 where a person has to decide first.
-pub(super) async fn whole(mut events: Observed) -> Result<Response, ApiError> {
-    let mut found = None;
-    let mut steps = Vec::new();
-    while let Some(event) = events.next().await {
-        match event {
-            AnswerEvent::Step(step) => steps.push(*step),
-            AnswerEvent::Sources(sources) => found = Some(sources),
-            AnswerEvent::Done(done) => {
-                let found =
-                    found.ok_or_else(|| ApiError::internal("an answer came before its sources"))?;
-                let answered = Answered {
-                    steps,
-                    ..Answered::new(*done, found)
-                };
-                return Ok(Json(answered).into_response());
-            }
-            AnswerEvent::InputRequired(required) => {
-                let input_required = *required;
-                let body = Waits {
-                    input_required,
-                    steps,
-                };
-                return Ok((StatusCode::ACCEPTED, Json(body)).into_response());
-            }
-            AnswerEvent::Error { code, message, .. } => {
-                let code = Code::parse(code).unwrap_or(Code::Internal);
-                return Err(ApiError::new(code, message));
-            }
-            AnswerEvent::Delta { .. } | AnswerEvent::Citation(_) => {}
+pub(super) async fn in_one_piece(events: Observed) -> Result<Response, ApiError> {
+    Ok(match whole(events, |_| {}).await? {
+        Whole::Answered(answered) => Json(answered).into_response(),
+        Whole::Waits(required, steps) => {
+            let body = Waits {
+                input_required: *required,
+                steps,
+            };
+            (StatusCode::ACCEPTED, Json(body)).into_response()
         }
-    }
-    Err(ApiError::internal("an answer ended without its last event"))
+    })
 }
