@@ -6,6 +6,8 @@ mod kill;
 mod nats;
 mod notify;
 mod peer;
+#[path = "../../tests/peers.rs"]
+mod peers;
 mod processes;
 mod property;
 

@@ -1,16 +1,13 @@
 //! Webhooks read by a client that is not ours: `client.webhooks` of the official `openai`
 //! Python package.
-//!
-//! Where that package is not installed the test says so and checks nothing, unless
-//! `CAIRN_PEERS=require`: then it is installed into a virtual environment of the build folder,
-//! and cannot be missing.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use cairn_jobs::notify::Secret;
 use serde_json::{Value, json};
+
+use super::peers;
 
 /// Reads cases from standard input and prints what the client says of each.
 const SCRIPT: &str = r#"
@@ -26,40 +23,6 @@ for case in json.load(sys.stdin):
         said.append("invalid")
 print(json.dumps(said))
 "#;
-
-fn run(program: &Path, arguments: &[&str]) -> bool {
-    let command = Command::new(program)
-        .args(arguments)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    command.is_ok_and(|status| status.success())
-}
-
-/// A Python that has the package; none where it may be missing.
-fn python() -> Option<PathBuf> {
-    let import = ["-c", "import openai; openai.InvalidWebhookSignatureError"];
-    let own = Path::new("python3");
-    if run(own, &import) {
-        return Some(own.into());
-    }
-    if std::env::var_os("CAIRN_PEERS").is_none_or(|value| value != "require") {
-        return None;
-    }
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("openai");
-    let python = folder.join("bin/python");
-    if !run(&python, &import) {
-        let folder = folder.to_str().unwrap();
-        assert!(run(own, &["-m", "venv", folder]), "python3 makes no venv");
-        let install = ["-m", "pip", "install", "--quiet", "openai>=3.57"];
-        assert!(run(&python, &install), "pip does not install openai");
-        assert!(
-            run(&python, &import),
-            "openai is installed and cannot be imported"
-        );
-    }
-    Some(python)
-}
 
 /// What is sent with `secrets`, as the client sees it.
 fn case(secret: &Secret, signed_by: &[&Secret], body: &str) -> Value {
@@ -81,8 +44,8 @@ fn case(secret: &Secret, signed_by: &[&Secret], body: &str) -> Value {
 
 #[test]
 fn the_client_of_openai_reads_our_signatures() {
-    let Some(python) = python() else {
-        println!("skipped: python3 has no package `openai`; CAIRN_PEERS=require installs it");
+    let check = "import openai; openai.InvalidWebhookSignatureError";
+    let Some(python) = peers::python("openai", &["openai>=3.57"], check) else {
         return;
     };
     let (old, new) = (Secret::generate(), Secret::generate());
