@@ -69,7 +69,7 @@ impl Tool for Echo {
         &self.0
     }
 
-    async fn call(&self, given: Value, _: &ToolContext) -> Result<ToolOutput, ToolError> {
+    async fn run(&self, given: Value, _: &ToolContext) -> Result<ToolOutput, ToolError> {
         let text = format!("{given} {}", "word ".repeat(400));
         Ok(ToolOutput::evidence(
             "echo",

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answerer, Failure, Gathered, events};
+use cairn_engine::answer::{
+    AnswerEvent, AnswerRequest, Answerer, Draft, Failure, Gathered, events, milliseconds,
+};
 use cairn_engine::retrieve::{Engine, SearchResponse};
 use cairn_gateway::accounts::{CallIds, Caller};
-use cairn_gateway::{ChatRequest, Gateway, ProviderErrorKind, Writer, routes};
+use cairn_gateway::{Gateway, Plan, ProviderErrorKind, Usage, Writer, routes};
 use cairn_models::Cancel;
 use cairn_settings::config::{self, AgentMode, Config};
 use cairn_settings::telemetry::TRACE_TARGET;
 use cairn_settings::telemetry::metrics as names;
 use cairn_settings::telemetry::redact::Redactor;
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt as _};
 use metrics::counter;
 use tokio::sync::mpsc;
@@ -24,6 +27,10 @@ use crate::session::Session;
 use crate::shape;
 use crate::trace::{Trace, Traces};
 use crate::waiting::{ResumeError, Waiting};
+
+/// What is said where an agent is asked for and cannot be had.
+const NO_MODEL: &str = "an agent needs a language model that calls tools, and none is configured or \
+    asked for: this is the answer of one retrieval";
 
 /// Answers questions in as many steps as they need. Clones share everything.
 #[derive(Clone)]
@@ -71,11 +78,41 @@ impl Agent {
         request: AnswerRequest,
         mode: Option<AgentMode>,
         cancel: Cancel,
-    ) -> impl Stream<Item = AnswerEvent> + Send + use<> {
-        let parts = Arc::clone(&self.0);
-        events(cancel.clone(), move |out| async move {
-            parts.answer(request, mode, &cancel, &out).await
-        })
+    ) -> BoxStream<'static, AnswerEvent> {
+        let parts = &self.0;
+        let asked = mode.unwrap_or(parts.settings.default);
+        let mode = shape::choose(asked, &request.search.query);
+        let targets = match mode {
+            AgentMode::Off => Ok(None),
+            _ => parts.targets(&request),
+        };
+        match targets {
+            Err(failure) => futures::stream::iter([failure.into()]).boxed(),
+            // A small model plans badly: it is asked by those who choose it only.
+            Ok(Some(targets)) if asked != AgentMode::Auto || !targets.is_local() => {
+                let parts = Arc::clone(parts);
+                events(cancel.clone(), move |out| async move {
+                    let tools = parts.registry.with(parts.servers.tools().await);
+                    let session = Session::new(request, mode, targets, &parts.settings, tools);
+                    parts.go_on(session, &cancel, &out).await
+                })
+                .boxed()
+            }
+            Ok(_) => {
+                let answer = parts.answerer.answer(request, cancel);
+                match asked {
+                    AgentMode::React | AgentMode::Plan => {
+                        let spent = Spent {
+                            notes: vec![NO_MODEL.to_owned()],
+                            ..Spent::default()
+                        };
+                        spent.added_to(answer).boxed()
+                    }
+                    // Whoever leaves the choice has no need to hear of it.
+                    AgentMode::Off | AgentMode::Auto => answer.boxed(),
+                }
+            }
+        }
     }
 
     /// Goes on with the run `id`, which waits for `caller`: the calls named in `approved` may
@@ -113,67 +150,18 @@ impl Agent {
 }
 
 impl Parts {
-    async fn answer(
-        &self,
-        request: AnswerRequest,
-        mode: Option<AgentMode>,
-        cancel: &Cancel,
-        out: &mpsc::Sender<AnswerEvent>,
-    ) -> Result<(), Failure> {
-        let asked = mode.unwrap_or(self.settings.default);
-        let mode = shape::choose(asked, &request.search.query);
-        if mode == AgentMode::Off {
-            pass(self.answerer.answer(request, cancel.clone()), out, None).await;
-            return Ok(());
-        }
-        let targets = match self.targets(&request) {
-            // A small model plans badly: it is asked by those who choose it only.
-            Ok(targets) if asked == AgentMode::Auto && targets.is_local() => {
-                pass(self.answerer.answer(request, cancel.clone()), out, None).await;
-                return Ok(());
-            }
-            Ok(targets) => targets,
-            // Who leaves the choice has no need to hear of it.
-            Err(None) if asked == AgentMode::Auto => {
-                pass(self.answerer.answer(request, cancel.clone()), out, None).await;
-                return Ok(());
-            }
-            Err(failure) => {
-                let note = match failure {
-                    Some(failure) => return Err(failure),
-                    None => {
-                        "an agent needs a language model that calls tools, and none is configured \
-                         or asked for: this is the answer of one retrieval"
-                    }
-                };
-                let spent = Spent {
-                    notes: vec![note.to_owned()],
-                    ..Spent::default()
-                };
-                pass(
-                    self.answerer.answer(request, cancel.clone()),
-                    out,
-                    Some(spent),
-                )
-                .await;
-                return Ok(());
-            }
-        };
-        let tools = self.registry.with(self.servers.tools().await);
-        let session = Session::new(request, mode, targets, &self.settings, tools);
-        self.go_on(session, cancel, out).await
-    }
-
-    /// The models that an agent asks, `None` for none.
-    fn targets(&self, request: &AnswerRequest) -> Result<cairn_gateway::Plan, Option<Failure>> {
+    /// The models that an agent asks; `None` if there are none, or none is to be asked.
+    ///
+    /// # Errors
+    /// When the request names a model that there is not.
+    fn targets(&self, request: &AnswerRequest) -> Result<Option<Plan>, Failure> {
         if !request.generate {
-            return Err(None);
+            return Ok(None);
         }
         match self.gateway.select(routes::AGENT, request.model.as_deref()) {
-            Ok(Writer::Model(targets)) => Ok(targets),
-            Ok(Writer::Extractive) => Err(None),
-            Err(error) if error.kind == ProviderErrorKind::NoModel => Err(Some(error.into())),
-            Err(_) => Err(None),
+            Ok(Writer::Model(targets)) => Ok(Some(targets)),
+            Err(error) if error.kind == ProviderErrorKind::NoModel => Err(error.into()),
+            Ok(Writer::Extractive) | Err(_) => Ok(None),
         }
     }
 
@@ -241,14 +229,19 @@ impl Parts {
     async fn write(
         &self,
         mut session: Session,
-        draft: Option<cairn_engine::answer::Draft>,
+        draft: Option<Draft>,
         start: Instant,
         cancel: &Cancel,
         out: &mpsc::Sender<AnswerEvent>,
     ) {
         let mut request = session.request.clone();
         if draft.is_none() && request.generate {
-            let most = self.gateway.most(&session.targets, &self.writing());
+            let writing = Usage {
+                prompt_tokens: self.answer.source_tokens,
+                completion_tokens: self.answer.max_tokens,
+                ..Usage::default()
+            };
+            let most = self.gateway.priced(&session.targets, writing);
             if let Some(limit) = session.meter.forbids_spending(&most) {
                 request.generate = false;
                 session.notes.push(format!(
@@ -256,7 +249,6 @@ impl Parts {
                 ));
             }
         }
-        let milliseconds = (start.elapsed().as_secs_f64() * 1e6).round() / 1e3;
         if session.ledger.is_empty() {
             // No tool found anything, or none was called: the plain answer knows what to do
             // with greetings and with questions that nothing answers.
@@ -266,15 +258,14 @@ impl Parts {
                 id: Some(session.id),
             };
             let answer = self.answerer.answer(request, cancel.clone());
-            pass(answer, out, Some(spent)).await;
-            return;
+            return pass(spent.added_to(answer), out).await;
         }
         let found = SearchResponse {
             query_id: session.id,
             collection: request.search.collection.clone(),
             generation: self.generation(&request.search.collection),
             sources: session.ledger.sources().to_vec(),
-            timings_ms: [("agent".to_owned(), milliseconds)].into(),
+            timings_ms: [("agent".to_owned(), milliseconds(start))].into(),
             degraded: session.notes,
         };
         let gathered = Gathered {
@@ -283,20 +274,7 @@ impl Parts {
             usage: session.meter.usage,
         };
         let answer = self.answerer.answer_from(request, gathered, cancel.clone());
-        pass(answer, out, None).await;
-    }
-
-    /// What writing an answer asks of a model at most.
-    fn writing(&self) -> ChatRequest {
-        let prompt = "x".repeat(4 * self.answer.source_tokens);
-        ChatRequest {
-            messages: vec![cairn_gateway::ChatMessage::text(
-                cairn_gateway::ChatRole::User,
-                prompt,
-            )],
-            max_tokens: self.answer.max_tokens,
-            ..ChatRequest::default()
-        }
+        pass(answer, out).await;
     }
 
     /// The commit that tools read last, about: they may have seen several.
@@ -311,7 +289,7 @@ impl Parts {
             question: session.request.search.query.clone(),
             agent: session.mode,
             started_at: (jiff::Timestamp::now() - start.elapsed()).as_second(),
-            milliseconds: (start.elapsed().as_secs_f64() * 1e6).round() / 1e3,
+            milliseconds: milliseconds(start),
             plan: session.plan.report(),
             steps: session.steps.clone(),
             sources: session.ledger.sources().len(),
@@ -323,37 +301,43 @@ impl Parts {
     }
 }
 
-/// What a run took that ended in a plain answer.
+/// What was done before a plain answer.
 #[derive(Default)]
 struct Spent {
     notes: Vec<String>,
-    usage: cairn_gateway::Usage,
+    usage: Usage,
     id: Option<String>,
 }
 
-/// Passes events on, and adds what was `spent` before to the last one.
-async fn pass(
-    answer: impl Stream<Item = AnswerEvent> + Send,
-    out: &mpsc::Sender<AnswerEvent>,
-    spent: Option<Spent>,
-) {
+impl Spent {
+    /// The events of `answer`, whose last one tells of this too.
+    fn added_to(
+        self,
+        answer: impl Stream<Item = AnswerEvent> + Send,
+    ) -> impl Stream<Item = AnswerEvent> + Send {
+        answer.map(move |mut event| {
+            match &mut event {
+                AnswerEvent::Sources(found) => found.query_id = self.id_or(&found.query_id),
+                AnswerEvent::Done(done) => {
+                    done.query_id = self.id_or(&done.query_id);
+                    done.usage.add(&self.usage);
+                    done.degraded.extend(self.notes.iter().cloned());
+                }
+                _ => {}
+            }
+            event
+        })
+    }
+
+    fn id_or(&self, own: &str) -> String {
+        self.id.as_deref().unwrap_or(own).to_owned()
+    }
+}
+
+/// Passes events on.
+async fn pass(answer: impl Stream<Item = AnswerEvent> + Send, out: &mpsc::Sender<AnswerEvent>) {
     let mut answer = Box::pin(answer);
-    while let Some(mut event) = answer.next().await {
-        match (&mut event, &spent) {
-            (AnswerEvent::Sources(found), Some(spent)) => {
-                if let Some(id) = &spent.id {
-                    found.query_id.clone_from(id);
-                }
-            }
-            (AnswerEvent::Done(done), Some(spent)) => {
-                done.usage.add(&spent.usage);
-                done.degraded.extend(spent.notes.iter().cloned());
-                if let Some(id) = &spent.id {
-                    done.query_id.clone_from(id);
-                }
-            }
-            _ => {}
-        }
+    while let Some(event) = answer.next().await {
         out.send(event).await.ok();
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cairn_engine::answer::{AnswerEvent, Step};
+use cairn_engine::answer::{AnswerEvent, Step, milliseconds};
 use cairn_gateway::{ChatMessage, ToolCall};
 use cairn_models::Cancel;
 use cairn_settings::telemetry::TRACE_TARGET;
@@ -30,7 +30,7 @@ const MIN_RESULT_TOKENS: usize = 150;
 struct Ended {
     at: usize,
     result: Result<ToolOutput, ToolError>,
-    took: Duration,
+    milliseconds: f64,
 }
 
 impl Parts {
@@ -77,7 +77,7 @@ impl Parts {
                 Ended {
                     at,
                     result,
-                    took: start.elapsed(),
+                    milliseconds: milliseconds(start),
                 }
             });
         }
@@ -96,7 +96,7 @@ impl Parts {
                     Err(error) => shown(&error.message),
                 },
                 ok: one.result.is_ok(),
-                milliseconds: (one.took.as_secs_f64() * 1e6).round() / 1e3,
+                milliseconds: one.milliseconds,
                 // The turn is paid for once.
                 cost_usd: std::mem::take(&mut cost),
             };
@@ -188,11 +188,8 @@ async fn execute(
     let cancel = context.cancel.with_deadline(Instant::now() + limit);
     let context = ToolContext { cancel, ..context };
     let start = Instant::now();
-    let work = async {
-        context.require(tool.spec())?;
-        tool.call(arguments, &context).await
-    };
-    let result = match tokio::time::timeout(limit, work.instrument(span.clone())).await {
+    let work = tool.call(arguments, &context).instrument(span.clone());
+    let result = match tokio::time::timeout(limit, work).await {
         Ok(result) => result,
         Err(_) => Err(ToolError::new(
             ToolErrorKind::Timeout,

@@ -15,7 +15,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Keeps `source`; its number, and whether it is new. `None` if there is no room.
+    /// Keeps `source`. Returns its number and whether it is new, `None` if the ledger is full.
     pub(crate) fn add(&mut self, mut source: Source) -> Option<(u32, bool)> {
         if let Some(n) = self.numbers.get(&source.chunk_id) {
             return Some((*n, false));

@@ -214,8 +214,7 @@ impl Tool for McpTool {
         self.spec.is_open_to(&context.caller) && context.may_use(&self.labels)
     }
 
-    async fn call(&self, given: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
-        context.require(&self.spec)?;
+    async fn run(&self, given: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
         if !context.may_use(&self.labels) {
             return Err(ToolError::not_found(format!(
                 "there is no tool `{}`",

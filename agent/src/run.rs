@@ -229,7 +229,7 @@ fn finding(session: &Session, text: &str) -> Finding {
 
 /// The model's text as an answer: only if it rests on what was found, or says that nothing
 /// was.
-fn draft(session: &mut Session, turn: &Turn) -> Option<Draft> {
+fn draft(session: &Session, turn: &Turn) -> Option<Draft> {
     let refuses = turn.text.trim_start().starts_with(NO_ANSWER);
     if !refuses && session.ledger.cited(&turn.text).is_empty() {
         if !turn.text.trim().is_empty() && !session.ledger.is_empty() {

@@ -13,8 +13,8 @@ use serde_json::Value;
 
 /// Something that a model can have done.
 ///
-/// A tool checks on every call that this caller may do this: what a model asks for proves
-/// nothing, since it may obey a document.
+/// Every call checks that this caller may do this: what a model asks for proves nothing, since
+/// it may obey a document.
 #[async_trait]
 pub trait Tool: Send + Sync {
     /// What a model is told of it.
@@ -25,11 +25,22 @@ pub trait Tool: Send + Sync {
         self.spec().is_open_to(&context.caller)
     }
 
-    /// Runs it. Dropping the future ends the work, and so does the context's `cancel`.
+    /// Does what it is for; [`Tool::call`] has checked the scopes. What a call names, a database
+    /// or a document, is checked here. Dropping the future ends the work, and so does the
+    /// context's `cancel`.
     ///
     /// # Errors
     /// In words that let a model do better.
-    async fn call(&self, arguments: Value, context: &ToolContext) -> Result<ToolOutput, ToolError>;
+    async fn run(&self, arguments: Value, context: &ToolContext) -> Result<ToolOutput, ToolError>;
+
+    /// Runs it for a caller who has one of its scopes.
+    ///
+    /// # Errors
+    /// [`ToolErrorKind::Forbidden`] for others, and those of [`Tool::run`].
+    async fn call(&self, arguments: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
+        context.require(self.spec())?;
+        self.run(arguments, context).await
+    }
 }
 
 /// A tool as a model and an operator see it.
@@ -79,7 +90,7 @@ impl ToolContext {
     ///
     /// # Errors
     /// [`ToolErrorKind::Forbidden`].
-    pub fn require(&self, spec: &ToolSpec) -> Result<(), ToolError> {
+    fn require(&self, spec: &ToolSpec) -> Result<(), ToolError> {
         if spec.is_open_to(&self.caller) {
             return Ok(());
         }

@@ -52,15 +52,12 @@ pub(crate) async fn ask(
     cancel: Cancel,
 ) -> Result<Turn, ProviderError> {
     let call = Call {
-        caller: session.request.caller.clone(),
-        request_id: session.request.request_id.clone(),
-        ids: session.request.calls.clone(),
         reuse: Reuse {
             // The next step depends on what tools return now.
             never: true,
             ..Reuse::default()
         },
-        ..Call::default()
+        ..session.request.call()
     };
     let mut turn = Turn::default();
     let mut stream = gateway.chat(&session.targets, request, call, cancel);

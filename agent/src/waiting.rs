@@ -14,7 +14,7 @@ const MAX_WAITING: usize = 100;
 /// Why a run cannot go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResumeError {
-    /// There is no such run, or not for this caller, or it has waited too long.
+    /// The run does not exist, belongs to another caller, or has waited too long.
     #[error("no run with this id waits for you; it may have ended or waited too long: ask again")]
     Unknown,
     /// What the key may read has changed since.

@@ -137,10 +137,11 @@ impl Gateway {
     /// The most that a chat by `plan` may take: its prompt by estimate, its longest answer,
     /// and the price of the dearest target.
     pub fn most(&self, plan: &Plan, request: &ChatRequest) -> Usage {
-        let usage = Usage {
-            completion_tokens: request.max_tokens,
-            ..call::estimate::usage(request, 0)
-        };
+        self.priced(plan, call::estimate::most(request))
+    }
+
+    /// `usage` at the price of the dearest target of `plan`.
+    pub fn priced(&self, plan: &Plan, usage: Usage) -> Usage {
         let prices = plan.targets.iter().map(|target| {
             let provider = target.provider.name();
             self.rooms.accounts.price(provider, &target.model, &usage)

@@ -85,8 +85,7 @@ impl Tool for ApiCall {
         &self.spec
     }
 
-    async fn call(&self, given: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
-        context.require(&self.spec)?;
+    async fn run(&self, given: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
         let args: Args = arguments(given)?;
         if args.url.len() > MAX_URL_BYTES {
             let message = format!("`url` may have {MAX_URL_BYTES} bytes");

@@ -68,8 +68,7 @@ impl Tool for Calculate {
         &self.spec
     }
 
-    async fn call(&self, given: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
-        context.require(&self.spec)?;
+    async fn run(&self, given: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
         let args: Args = arguments(given)?;
         let expression = args.expression.trim().to_owned();
         let shown = expression.clone();

@@ -74,8 +74,7 @@ impl Tool for DbQuery {
         &self.spec
     }
 
-    async fn call(&self, given: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
-        context.require(&self.spec)?;
+    async fn run(&self, given: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
         let args: Args = arguments(given)?;
         let database = pick("database", &self.databases, &args.database, context)?;
         let (path, name) = (database.path.clone(), database.name.clone());

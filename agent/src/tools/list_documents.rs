@@ -56,8 +56,7 @@ impl Tool for ListDocuments {
         &self.spec
     }
 
-    async fn call(&self, given: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
-        context.require(&self.spec)?;
+    async fn run(&self, given: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
         let args: Args = arguments(given)?;
         let limit = args.limit.unwrap_or(LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {

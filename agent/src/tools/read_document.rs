@@ -60,8 +60,7 @@ impl Tool for ReadDocument {
         &self.spec
     }
 
-    async fn call(&self, given: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
-        context.require(&self.spec)?;
+    async fn run(&self, given: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
         let args: Args = arguments(given)?;
         let (engine, own) = (self.engine.clone(), context.clone());
         blocking(&context.cancel, move |_| read(&engine, &own, &args)).await

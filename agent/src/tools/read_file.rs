@@ -64,8 +64,7 @@ impl Tool for ReadFile {
         &self.spec
     }
 
-    async fn call(&self, given: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
-        context.require(&self.spec)?;
+    async fn run(&self, given: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
         let args: Args = arguments(given)?;
         let folder = pick("folder", &self.folders, &args.folder, context)?;
         let (root, name) = (folder.path.clone(), folder.name.clone());

@@ -60,8 +60,7 @@ impl Tool for Search {
         &self.spec
     }
 
-    async fn call(&self, given: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
-        context.require(&self.spec)?;
+    async fn run(&self, given: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
         let args: Args = arguments(given)?;
         let top_k = args.top_k.unwrap_or(TOP_K);
         if !(1..=MAX_TOP_K).contains(&top_k) {

@@ -6,21 +6,10 @@ use std::time::Duration;
 use cairn_models::Cancel;
 use futures::StreamExt as _;
 
-use super::request::AnswerRequest;
 use cairn_gateway::{Call, ChatEvent, ChatRequest, Gateway, Plan};
 
 /// A reply that takes longer costs more than it gives.
 pub(super) const LONGEST: Duration = Duration::from_secs(8);
-
-/// A call that the caller of `request` pays for.
-pub(super) fn call_of(request: &AnswerRequest) -> Call {
-    Call {
-        caller: request.caller.clone(),
-        request_id: request.request_id.clone(),
-        ids: request.calls.clone(),
-        ..Call::default()
-    }
-}
 
 /// What `plan` replies within `longest`; `None` if it fails or is slow.
 pub(super) async fn ask(

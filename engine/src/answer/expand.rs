@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use cairn_models::Cancel;
 use futures::future::join_all;
 
-use super::asking::{LONGEST, ask, call_of};
+use super::asking::{LONGEST, ask};
 use super::request::{AnswerRequest, Failure, Search};
 use super::run::milliseconds;
 use super::stream::Parts;
@@ -18,7 +18,7 @@ use cairn_gateway::{ChatMessage, ChatRequest, ChatRole, Plan, Writer, routes};
 
 /// Questions that one is split into.
 const MAX_QUESTIONS: usize = 4;
-/// Letters of one; a longer line is no question.
+/// Most letters of one; a longer line is something else.
 const MAX_CHARS: usize = 400;
 /// Lines of a reply that are looked at.
 const MAX_LINES: usize = 40;
@@ -119,7 +119,7 @@ impl Parts {
             max_tokens: MAX_TOKENS,
             ..ChatRequest::default()
         };
-        let (call, longest) = (call_of(request), patience(search.deadline));
+        let (call, longest) = (request.call(), patience(search.deadline));
         let text = ask(&self.gateway, &model, chat, call, longest, cancel).await;
         text.ok_or_else(|| {
             format!(

@@ -11,7 +11,7 @@ use crate::retrieve::{
     Engine, Overview, SearchError, SearchErrorKind, SearchRequest, SearchResponse,
 };
 use cairn_gateway::accounts::{CallIds, Caller};
-use cairn_gateway::{ProviderError, ProviderErrorKind};
+use cairn_gateway::{Call, ProviderError, ProviderErrorKind};
 
 /// One question to answer.
 #[derive(Clone, Debug)]
@@ -44,6 +44,16 @@ impl AnswerRequest {
             generate: true,
             model: None,
             history: Vec::new(),
+        }
+    }
+
+    /// A call to a model that the caller pays for.
+    pub fn call(&self) -> Call {
+        Call {
+            caller: self.caller.clone(),
+            request_id: self.request_id.clone(),
+            ids: self.calls.clone(),
+            ..Call::default()
         }
     }
 

@@ -16,7 +16,6 @@ use cairn_models::{Cancel, Message, Reader, Reranker};
 use futures::Stream;
 use tokio::sync::mpsc;
 
-use super::asking::call_of;
 use super::condense;
 use super::events::AnswerEvent;
 use super::extractive::{Choice, Choosers, extract};
@@ -304,7 +303,7 @@ impl Parts {
                     &request.history,
                     &self.gateway,
                     model,
-                    call_of(request),
+                    request.call(),
                     cancel,
                 )
                 .await

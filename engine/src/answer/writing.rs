@@ -71,15 +71,12 @@ impl Parts {
             ..ChatRequest::default()
         };
         let call = Call {
-            caller: request.caller.clone(),
-            request_id: request.request_id.clone(),
-            ids: request.calls.clone(),
             reuse: Reuse {
                 sources: Some((found.collection.clone(), found.generation)),
                 basis: Some(basis(request, question, &found.sources[..shown])),
                 ..Reuse::default()
             },
-            ..Call::default()
+            ..request.call()
         };
         let until = request.until(cancel);
         let mut stream = self.gateway.chat(model, chat, call, until);

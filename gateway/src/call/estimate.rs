@@ -28,6 +28,11 @@ pub(crate) fn prompt_tokens(request: &ChatRequest) -> usize {
     messages.sum::<usize>() + tools.sum::<usize>()
 }
 
+/// The most that a call may take: its prompt by estimate, and its longest answer.
+pub(crate) fn most(request: &ChatRequest) -> Usage {
+    usage(request, request.max_tokens)
+}
+
 /// The usage of a call whose provider did not say.
 pub(crate) fn usage(request: &ChatRequest, completion_tokens: usize) -> Usage {
     Usage {

@@ -71,11 +71,7 @@ impl Metered {
 
     /// US dollars that `request` costs at most with `target`.
     pub(super) fn most(&self, target: &Target, request: &ChatRequest) -> f64 {
-        let usage = Usage {
-            prompt_tokens: estimate::prompt_tokens(request),
-            completion_tokens: request.max_tokens,
-            ..Usage::default()
-        };
+        let usage = estimate::most(request);
         let provider = target.provider.name();
         self.accounts.price(provider, &target.model, &usage)
     }
