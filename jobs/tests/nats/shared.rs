@@ -49,8 +49,27 @@ async fn machines_never_take_the_same_job() {
     one.submit(vec![job(); 200]).await.unwrap();
     until(&two, State::Queued, 200).await;
     until(&three, State::Queued, 200).await;
-    let (mut all, others, more) =
-        tokio::join!(work(&one, "1", 3), work(&two, "2", 1), work(&three, "3", 7));
+    // Each has one before any can take the rest.
+    let begin = async |queue: &NatsQueue, worker: &str| {
+        let lease = queue.claim(Claim::one(worker)).await.unwrap();
+        lease.into_iter().next().expect("all get some").token
+    };
+    let first = (
+        begin(&one, "1").await,
+        begin(&two, "2").await,
+        begin(&three, "3").await,
+    );
+    let go_on = async |queue: &NatsQueue, token: cairn_jobs::Token, worker: &str, limit| {
+        queue.complete(token, Value::Null).await.unwrap();
+        let mut done = work(queue, worker, limit).await;
+        done.push(token.job);
+        done
+    };
+    let (mut all, others, more) = tokio::join!(
+        go_on(&one, first.0, "1", 3),
+        go_on(&two, first.1, "2", 1),
+        go_on(&three, first.2, "3", 7)
+    );
     assert!(!others.is_empty() && !more.is_empty(), "all get some");
     all.extend(others);
     all.extend(more);
