@@ -1,4 +1,4 @@
-//! `cairn usage`: what calls to models took and cost.
+//! `cairn usage`: what was asked, and what calls to models took and cost.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -7,12 +7,14 @@ use serde_json::json;
 
 use super::context::Context;
 use super::{Outcome, output};
-use cairn_gateway::accounts::usage::{CallRow, Group, Period, SampleRow, UsageReader, UsageRow};
+use cairn_gateway::accounts::usage::{
+    AnswersRow, CallRow, Group, Period, SampleRow, UsageReader, UsageRow,
+};
 
 /// Which calls, and how to sum them.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// One line for each day, key, tenant, route or model
+    /// One line for each day, key, tenant, route, model or collection
     #[arg(long, value_name = "WHAT", default_value = "day")]
     by: Group,
     /// The first day that counts (UTC), e.g. 2026-01-31
@@ -24,6 +26,9 @@ pub(super) struct Args {
     /// Comma-separated values instead of a table
     #[arg(long, conflicts_with = "json")]
     csv: bool,
+    /// Questions, refusals, times and feedback instead of calls to models
+    #[arg(long, conflicts_with_all = ["calls", "samples"])]
+    answers: bool,
     /// The latest N calls instead of sums
     #[arg(long, value_name = "N", conflicts_with = "by")]
     calls: Option<usize>,
@@ -42,6 +47,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
     match (args.calls, args.samples) {
         (_, Some(limit)) => samples(context, &reader.samples(limit, period)?)?,
         (Some(limit), None) => calls(context, args, &reader.calls(limit, period)?)?,
+        (None, None) if args.answers => answers(context, args, &reader.answers(args.by, period)?)?,
         (None, None) => sums(context, args, &reader.sums(args.by, period)?)?,
     }
     Ok(Outcome::Done)
@@ -84,6 +90,43 @@ fn sums(context: &Context, args: &Args, rows: &[UsageRow]) -> anyhow::Result<()>
         context.say("No calls to models in that time.");
     } else {
         context.say(format!("{total:.6} US dollars in all"));
+    }
+    Ok(())
+}
+
+fn answers(context: &Context, args: &Args, rows: &[AnswersRow]) -> anyhow::Result<()> {
+    if context.json {
+        return output::json(&json!({ "by": args.by.as_str(), "answers": rows }));
+    }
+    let head = [
+        args.by.as_str(),
+        "questions",
+        "refused",
+        "failed",
+        "abandoned",
+        "up",
+        "down",
+        "p50_ms",
+        "p95_ms",
+        "sources_p50_ms",
+    ];
+    let cells = |row: &AnswersRow| {
+        vec![
+            row.group.clone(),
+            row.questions.to_string(),
+            row.refused.to_string(),
+            row.failed.to_string(),
+            row.abandoned.to_string(),
+            row.up.to_string(),
+            row.down.to_string(),
+            number(row.p50_ms),
+            number(row.p95_ms),
+            number(row.sources_p50_ms),
+        ]
+    };
+    print(args, &head, rows.iter().map(cells))?;
+    if rows.is_empty() {
+        context.say("No questions in that time.");
     }
     Ok(())
 }

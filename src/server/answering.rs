@@ -4,7 +4,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::response::Response;
 use futures::stream::BoxStream;
@@ -19,7 +19,7 @@ use super::observe::InFlight;
 use super::sse;
 use super::state::Service;
 use cairn_engine::answer::{AnswerEvent, AnswerRequest};
-use cairn_gateway::accounts::{Accounts, CallIds};
+use cairn_gateway::accounts::{Accounts, AnswerOutcome, AnswerRecord, CallIds, Caller};
 use cairn_settings::config::Config;
 use cairn_settings::telemetry::{Question, metrics as names};
 
@@ -37,18 +37,34 @@ pub(super) fn log_question(config: &Config, request: &AnswerRequest) {
     );
 }
 
-/// Tells the ledger what became of the answer that its calls wrote.
+/// Tells the ledger how a question ended, and what became of the answer that its calls
+/// wrote.
 pub(super) struct Judge {
     accounts: Accounts,
     calls: CallIds,
+    record: AnswerRecord,
 }
 
 impl Judge {
-    /// Of the answer that these calls write.
-    pub(super) fn new(service: &Service, calls: &CallIds) -> Self {
+    /// Of the question that `caller` asks now, whose answer these calls write.
+    pub(super) fn new(service: &Service, caller: &Caller, calls: &CallIds) -> Self {
         Self {
             accounts: service.accounts().clone(),
             calls: calls.clone(),
+            record: AnswerRecord {
+                query_id: String::new(),
+                at: SystemTime::now(),
+                key: caller.key().cloned(),
+                tenant: caller.tenant().to_owned(),
+                collection: String::new(),
+                provider: String::new(),
+                model: String::new(),
+                // Until it ends otherwise.
+                outcome: AnswerOutcome::Abandoned,
+                citations: 0,
+                sources: None,
+                latency: Duration::ZERO,
+            },
         }
     }
 }
@@ -79,7 +95,13 @@ impl Observed {
 
     fn note(&mut self, event: &AnswerEvent) {
         let outcome = match event {
-            AnswerEvent::Step(_) | AnswerEvent::Sources(_) | AnswerEvent::Citation(_) => return,
+            AnswerEvent::Step(_) | AnswerEvent::Citation(_) => return,
+            AnswerEvent::Sources(found) => {
+                let record = &mut self.judge.record;
+                record.collection.clone_from(&found.collection);
+                record.sources = Some(self.start.elapsed());
+                return;
+            }
             AnswerEvent::Delta { .. } => {
                 if !std::mem::replace(&mut self.written, true) {
                     histogram!(names::FIRST_TOKEN_SECONDS).record(self.start.elapsed());
@@ -101,27 +123,50 @@ impl Observed {
                     milliseconds = self.start.elapsed().as_secs_f64() * 1e3,
                     "answer done"
                 );
-                let Judge { accounts, calls } = &self.judge;
+                let Judge {
+                    accounts,
+                    calls,
+                    record,
+                } = &mut self.judge;
                 accounts.judge(calls, done.refused, done.citations.len());
-                if done.refused { "refused" } else { "answered" }
+                record.query_id.clone_from(&done.query_id);
+                record.provider.clone_from(&done.provider);
+                record.model.clone_from(&done.model);
+                record.citations = done.citations.len();
+                match done.refused {
+                    true => Some(AnswerOutcome::Refused),
+                    false => Some(AnswerOutcome::Answered),
+                }
             }
             AnswerEvent::InputRequired(required) => {
                 tracing::info!(run_id = required.run_id, "an agent waits for a person");
-                "input_required"
+                None
             }
             AnswerEvent::Error { code, message, .. } => {
                 counter!(names::ERRORS, "code" => *code).increment(1);
                 tracing::warn!(code, message, "answer failed");
-                "failed"
+                Some(AnswerOutcome::Failed)
             }
         };
         self.end(outcome);
     }
 
-    fn end(&mut self, outcome: &'static str) {
-        if !std::mem::replace(&mut self.ended, true) {
-            counter!(names::ANSWERS, "outcome" => outcome).increment(1);
-            histogram!(names::ANSWER_SECONDS).record(self.start.elapsed());
+    /// Counts the end; no outcome means that a person must allow something first, and the
+    /// question ends later.
+    fn end(&mut self, outcome: Option<AnswerOutcome>) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let name = outcome.map_or("input_required", AnswerOutcome::as_str);
+        counter!(names::ANSWERS, "outcome" => name).increment(1);
+        histogram!(names::ANSWER_SECONDS).record(self.start.elapsed());
+        if let Some(outcome) = outcome {
+            let record = AnswerRecord {
+                outcome,
+                latency: self.start.elapsed(),
+                ..self.judge.record.clone()
+            };
+            self.judge.accounts.answered(record);
         }
     }
 }
@@ -144,7 +189,7 @@ impl Drop for Observed {
     fn drop(&mut self) {
         let span = self.span.clone();
         let _entered = span.enter();
-        self.end("abandoned");
+        self.end(Some(AnswerOutcome::Abandoned));
         // What is dropped with the events belongs to the request too.
         self.events = futures::stream::empty().boxed();
     }

@@ -46,7 +46,10 @@ fn needs(method: &Method, path: &str) -> Needs {
         path if ui::is_part(path) => Needs::Nothing,
         // Each tool of MCP asks for its scope.
         "/openapi.json" | "/mcp" => Needs::Key,
+        // A key sees what it took itself; an administrator's sees everything.
+        "/usage" => Needs::Key,
         "/query" | "/query/{id}/input" | "/traces/{id}" => Needs::Scope(Scope::Query),
+        "/feedback" | "/feedback/{query_id}" => Needs::Scope(Scope::Query),
         "/search" | "/collections" => Needs::Scope(Scope::Search),
         // The models that search, in the format of text-embeddings-inference.
         "/embed" | "/rerank" | "/info" => Needs::Scope(Scope::Search),

@@ -11,6 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::ingest::{Refusal, Why};
+use cairn_gateway::accounts::AccountsError;
 use cairn_engine::answer::Failure;
 use cairn_engine::retrieve::{SearchError, SearchErrorKind};
 
@@ -212,6 +213,14 @@ impl From<SearchError> for ApiError {
             message: error.to_string(),
             param: error.param().map(Into::into),
         }
+    }
+}
+
+impl From<AccountsError> for ApiError {
+    fn from(error: AccountsError) -> Self {
+        tracing::error!(%error, "the ledger failed");
+        let message = "the ledger cannot be read or written now; the log of the service says why";
+        Self::new(Code::Storage, message)
     }
 }
 

@@ -16,8 +16,8 @@ use tower_http::cors::CorsLayer;
 
 use super::error::{ApiError, Code};
 use super::routes::{
-    agent, batches, chat, collections, documents, embeddings, health, inference, jobs, metrics,
-    openapi, query, rerank, schedules, search, ui, webhooks,
+    agent, batches, chat, collections, documents, embeddings, feedback, health, inference, jobs, metrics,
+    openapi, query, rerank, schedules, search, ui, usage, webhooks,
 };
 use super::state::Service;
 use super::{auth, limits, mcp, observe, origin, own_models, receive};
@@ -51,9 +51,20 @@ pub fn router(service: Arc<Service>) -> Router {
         .layer(timed())
         .layer(admitted())
         .layer(received(question_bytes));
+    let said = Router::new()
+        .route(
+            "/feedback/{query_id}",
+            put(feedback::put).delete(feedback::delete),
+        )
+        .layer(DefaultBodyLimit::max(QUESTION_BODY_BYTES))
+        .layer(timed())
+        .layer(admitted())
+        .layer(received(QUESTION_BODY_BYTES));
     let reading = Router::new()
         .route("/collections", get(collections::list))
         .route("/traces/{id}", get(agent::trace))
+        .route("/usage", get(usage::usage))
+        .route("/feedback", get(feedback::list))
         .route(
             "/documents/{id}",
             get(documents::show).delete(documents::delete),
@@ -130,6 +141,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .layer(admitted())
         .layer(received(mcp::BODY_BYTES));
     let work = questions
+        .merge(said)
         .merge(reading)
         .merge(uploads)
         .merge(chats)

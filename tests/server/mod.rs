@@ -23,6 +23,7 @@ mod query;
 mod rerank;
 mod schedules;
 mod traces;
+mod usage;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rusqlite::{Connection, Transaction, params};
 use uuid::Uuid;
 
+use super::answers::AnswerRecord;
 use super::call::{CallRecord, Outcome};
 use super::caller::KeyId;
 use super::clock::{Now, unix_millis};
@@ -67,6 +68,8 @@ pub(super) enum Entry {
         refused: bool,
         citations: u32,
     },
+    /// A question ended.
+    Answered(Box<AnswerRecord>),
     /// The texts of a call, not masked yet.
     Sampled(Box<Sample>),
     /// Everything before it is to be on the disk.
@@ -317,6 +320,7 @@ fn put_all(transaction: &Transaction<'_>, entries: &[Entry]) -> rusqlite::Result
                     statement.execute(params![call.to_string(), refused, citations])?;
                 }
             }
+            Entry::Answered(record) => record.put(transaction)?,
             Entry::Sampled(sample) => sample.put(transaction)?,
             Entry::Flush(_) => {}
         }

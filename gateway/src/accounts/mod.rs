@@ -10,6 +10,7 @@
 //! required is noted beside it (`required`). [`Keys`]
 //! changes keys, also while a service runs; [`usage`] reads the ledger.
 
+mod answers;
 mod backup;
 mod buckets;
 mod call;
@@ -17,6 +18,7 @@ mod caller;
 mod clock;
 pub(crate) mod database;
 mod error;
+pub mod feedback;
 mod headers;
 mod keys;
 mod ledger;
@@ -35,6 +37,7 @@ mod trace;
 mod trust;
 pub mod usage;
 
+pub use answers::{AnswerOutcome, AnswerRecord};
 pub use backup::back_up;
 pub use call::{CacheUse, CallIds, CallInfo, CallRecord, Estimate, Outcome};
 pub use caller::{Caller, EVERY_LABEL, KeyId, Scope, Scopes};

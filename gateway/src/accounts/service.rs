@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::answers::AnswerRecord;
 use super::call::{CallIds, CallInfo, CallRecord, Estimate};
 use super::caller::{Caller, KeyId};
 use super::clock::Now;
@@ -239,6 +240,11 @@ impl Accounts {
             refused,
             citations: u32::try_from(citations).unwrap_or(u32::MAX),
         });
+    }
+
+    /// Notes how a question ended. Never waits.
+    pub fn answered(&self, record: AnswerRecord) {
+        self.record(Entry::Answered(Box::new(record)));
     }
 
     /// Waits until everything that was recorded so far is on the disk. Blocks.

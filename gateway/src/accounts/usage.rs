@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use rusqlite::{Connection, params};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::caller::KeyId;
 use super::clock::date_millis;
 use super::database;
 use super::error::AccountsError;
@@ -25,11 +27,20 @@ pub enum Group {
     Route,
     /// Provider and model.
     Model,
+    /// The collection that was searched; calls have none.
+    Collection,
 }
 
 impl Group {
     /// Every group.
-    pub const ALL: [Self; 5] = [Self::Day, Self::Key, Self::Tenant, Self::Route, Self::Model];
+    pub const ALL: [Self; 6] = [
+        Self::Day,
+        Self::Key,
+        Self::Tenant,
+        Self::Route,
+        Self::Model,
+        Self::Collection,
+    ];
 
     /// As it is written.
     pub fn as_str(self) -> &'static str {
@@ -39,17 +50,29 @@ impl Group {
             Self::Tenant => "tenant",
             Self::Route => "route",
             Self::Model => "model",
+            Self::Collection => "collection",
         }
     }
 
-    /// The SQL expression of the group. Of a key: its name and id.
-    fn sql(self) -> &'static str {
+    /// The SQL expression of the group among calls, if they have it. Of a key: its name
+    /// and id.
+    fn of_calls(self) -> Option<&'static str> {
         match self {
-            Self::Day => "strftime('%Y-%m-%d', c.at / 1000, 'unixepoch')",
-            Self::Key => "coalesce(k.name || ' (' || c.key_id || ')', c.key_id, 'no key')",
-            Self::Tenant => "c.tenant",
-            Self::Route => "c.route",
-            Self::Model => "c.provider || '/' || c.model",
+            Self::Route => Some("c.route"),
+            Self::Collection => None,
+            shared => shared.of_answers(),
+        }
+    }
+
+    /// The SQL expression of the group among answers, if they have it.
+    fn of_answers(self) -> Option<&'static str> {
+        match self {
+            Self::Day => Some("strftime('%Y-%m-%d', c.at / 1000, 'unixepoch')"),
+            Self::Key => Some("coalesce(k.name || ' (' || c.key_id || ')', c.key_id, 'no key')"),
+            Self::Tenant => Some("c.tenant"),
+            Self::Route => None,
+            Self::Model => Some("trim(c.provider || '/' || c.model, '/')"),
+            Self::Collection => Some("c.collection"),
         }
     }
 }
@@ -76,7 +99,7 @@ pub struct Period {
 }
 
 impl Period {
-    fn bounds(self) -> (i64, i64) {
+    pub(super) fn bounds(self) -> (i64, i64) {
         let start = self.since.map_or(i64::MIN, date_millis);
         let tomorrow = |date: jiff::civil::Date| date.tomorrow().ok().map(date_millis);
         (start, self.until.and_then(tomorrow).unwrap_or(i64::MAX))
@@ -84,7 +107,7 @@ impl Period {
 }
 
 /// The sum of one group.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct UsageRow {
     /// The day, the key, ...
     pub group: String,
@@ -106,6 +129,32 @@ pub struct UsageRow {
     pub mean_latency_ms: Option<f64>,
     /// Mean of the calls that had a first token.
     pub mean_first_token_ms: Option<f64>,
+}
+
+/// The answers of one group.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+pub struct AnswersRow {
+    /// The day, the key, ...
+    pub group: String,
+    /// Questions.
+    pub questions: u64,
+    /// Those that were refused: the evidence was too weak.
+    pub refused: u64,
+    /// Those that ended with an error.
+    pub failed: u64,
+    /// Those whose client left before the end.
+    pub abandoned: u64,
+    /// Answers that somebody liked.
+    pub up: u64,
+    /// Answers that somebody did not like.
+    pub down: u64,
+    /// Milliseconds to the end, of those that were answered or refused: half of them took
+    /// less.
+    pub p50_ms: Option<f64>,
+    /// Ninety-five of a hundred took less.
+    pub p95_ms: Option<f64>,
+    /// Milliseconds to the sources: half took less.
+    pub sources_p50_ms: Option<f64>,
 }
 
 /// One call, as the ledger has it.
@@ -173,6 +222,7 @@ pub struct SampleRow {
 pub struct UsageReader {
     connection: Option<Connection>,
     path: std::path::PathBuf,
+    key: Option<KeyId>,
 }
 
 impl UsageReader {
@@ -184,25 +234,46 @@ impl UsageReader {
         Ok(Self {
             connection: database::open_existing(data_dir)?,
             path: data_dir.join(database::FILE),
+            key: None,
         })
     }
 
-    /// The sums of `period`, in the order of the groups' names.
+    /// Reads of nothing but what `key` took.
+    #[must_use]
+    pub fn of_key(self, key: KeyId) -> Self {
+        Self {
+            key: Some(key),
+            ..self
+        }
+    }
+
+    fn key(&self) -> Option<&str> {
+        self.key.as_ref().map(KeyId::as_str)
+    }
+
+    /// The calls of `period`, summed, in the order of the groups' names.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub fn sums(&self, group: Group, period: Period) -> Result<Vec<UsageRow>, AccountsError> {
+    pub fn sums(
+        &self,
+        group: Group,
+        period: Period,
+    ) -> Result<Vec<UsageRow>, AccountsError> {
+        let Some(of_calls) = group.of_calls() else {
+            return Ok(Vec::new());
+        };
         let sql = format!(
-            "SELECT {}, count(*), sum(c.outcome <> 'done'), sum(c.cache <> 'none'), \
+            "SELECT {of_calls}, count(*), sum(c.outcome <> 'done'), sum(c.cache <> 'none'), \
              total(c.prompt_tokens), total(c.cached_prompt_tokens), total(c.completion_tokens), \
              total(c.cost_nanousd), avg(iif(c.outcome = 'done', c.latency_ms, NULL)), \
              avg(c.ttft_ms) \
              FROM calls c LEFT JOIN keys k ON k.id = c.key_id \
-             WHERE c.at >= ?1 AND c.at < ?2 GROUP BY 1 ORDER BY 1",
-            group.sql()
+             WHERE c.at >= ?1 AND c.at < ?2 AND (?3 IS NULL OR c.key_id = ?3) \
+             GROUP BY 1 ORDER BY 1"
         );
         let (start, end) = period.bounds();
-        self.rows(&sql, params![start, end], |row| {
+        self.rows(&sql, params![start, end, self.key()], |row| {
             Ok(UsageRow {
                 group: row.get(0)?,
                 calls: count(row, 1)?,
@@ -218,6 +289,57 @@ impl UsageReader {
         })
     }
 
+    /// The answers of `period`, in the order of the groups' names. None by route:
+    /// all of them have the same.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn answers(
+        &self,
+        group: Group,
+        period: Period,
+    ) -> Result<Vec<AnswersRow>, AccountsError> {
+        let Some(of_answers) = group.of_answers() else {
+            return Ok(Vec::new());
+        };
+        // A percentile is the value at its rank, which rounds up: no value is made up
+        // between two.
+        let sql = format!(
+            "WITH chosen AS (SELECT {of_answers} AS name, c.outcome, c.latency_ms, c.sources_ms, \
+             c.outcome IN ('answered', 'refused') AS whole, f.rating \
+             FROM answers c LEFT JOIN keys k ON k.id = c.key_id \
+             LEFT JOIN feedback f ON f.answer_id = c.id \
+             WHERE c.at >= ?1 AND c.at < ?2 AND (?3 IS NULL OR c.key_id = ?3)), \
+             ranked AS (SELECT *, \
+             row_number() OVER (PARTITION BY name, whole ORDER BY latency_ms) AS nth, \
+             count(*) OVER (PARTITION BY name, whole) AS n, \
+             row_number() OVER (PARTITION BY name, sources_ms IS NULL ORDER BY sources_ms) AS snth, \
+             count(sources_ms) OVER (PARTITION BY name) AS sn FROM chosen) \
+             SELECT name, count(*), sum(outcome = 'refused'), sum(outcome = 'failed'), \
+             sum(outcome = 'abandoned'), sum(ifnull(rating = 'up', 0)), \
+             sum(ifnull(rating = 'down', 0)), \
+             max(iif(whole AND nth = (n * 50 + 99) / 100, latency_ms, NULL)), \
+             max(iif(whole AND nth = (n * 95 + 99) / 100, latency_ms, NULL)), \
+             max(iif(sources_ms IS NOT NULL AND snth = (sn * 50 + 99) / 100, sources_ms, NULL)) \
+             FROM ranked GROUP BY name ORDER BY name"
+        );
+        let (start, end) = period.bounds();
+        self.rows(&sql, params![start, end, self.key()], |row| {
+            Ok(AnswersRow {
+                group: row.get(0)?,
+                questions: count(row, 1)?,
+                refused: count(row, 2)?,
+                failed: count(row, 3)?,
+                abandoned: count(row, 4)?,
+                up: count(row, 5)?,
+                down: count(row, 6)?,
+                p50_ms: row.get(7)?,
+                p95_ms: row.get(8)?,
+                sources_p50_ms: row.get(9)?,
+            })
+        })
+    }
+
     /// The latest `limit` calls of `period`, the newest first.
     ///
     /// # Errors
@@ -227,10 +349,10 @@ impl UsageReader {
                    prompt_tokens, cached_prompt_tokens, completion_tokens, cost_nanousd, \
                    latency_ms, ttft_ms, cache, retries, fallbacks, outcome, finish, refused, \
                    citations FROM calls WHERE at >= ?1 AND at < ?2 \
-                   ORDER BY at DESC, call_id DESC LIMIT ?3";
+                   AND (?3 IS NULL OR key_id = ?3) ORDER BY at DESC, call_id DESC LIMIT ?4";
         let (start, end) = period.bounds();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.rows(sql, params![start, end, limit], |row| {
+        self.rows(sql, params![start, end, self.key(), limit], |row| {
             Ok(CallRow {
                 call_id: row.get(0)?,
                 at: row.get(1)?,
@@ -262,11 +384,12 @@ impl UsageReader {
     /// # Errors
     /// When the ledger cannot be read.
     pub fn samples(&self, limit: usize, period: Period) -> Result<Vec<SampleRow>, AccountsError> {
-        let sql = "SELECT call_id, at, prompt, answer FROM samples \
-                   WHERE at >= ?1 AND at < ?2 ORDER BY at DESC, call_id DESC LIMIT ?3";
+        let sql = "SELECT s.call_id, s.at, s.prompt, s.answer FROM samples s \
+                   LEFT JOIN calls c USING (call_id) WHERE s.at >= ?1 AND s.at < ?2 \
+                   AND (?3 IS NULL OR c.key_id = ?3) ORDER BY s.at DESC, s.call_id DESC LIMIT ?4";
         let (start, end) = period.bounds();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.rows(sql, params![start, end, limit], |row| {
+        self.rows(sql, params![start, end, self.key(), limit], |row| {
             Ok(SampleRow {
                 call_id: row.get(0)?,
                 at: row.get(1)?,

@@ -16,10 +16,12 @@ use cairn_indexer::{Access, DocumentId, Snapshot};
 use cairn_models::Cancel;
 use futures::StreamExt as _;
 
+use super::feedback;
 use crate::cli::context::Context;
 use crate::cli::failure::Advised;
 use crate::cli::loading::{self, Wanted};
 use crate::cli::ticker::Ticker;
+use crate::ingest::judging::library::Shelf;
 use crate::cli::{Outcome, interrupt};
 use cairn_engine::retrieve::drafting;
 use cairn_gateway::{Call, ChatEvent, ChatMessage, ChatRequest, ChatRole, Writer, routes};
@@ -34,6 +36,7 @@ answer: {\"question\": \"...\", \"unanswerable\": true}.
 
 Examples:
   cairn eval init --out questions.jsonl
+  cairn eval init --feedback
   cairn eval --questions questions.jsonl")]
 pub(super) struct Args {
     /// The file to write; it must not be there
@@ -47,6 +50,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "PROVIDER", num_args = 0..=1, default_missing_value = "local",
         require_equals = true)]
     generate: Option<String>,
+    /// Take the questions of which people said whether their answers helped
+    #[arg(long, conflicts_with = "generate")]
+    feedback: bool,
 }
 
 /// A passage that a question is made from.
@@ -76,17 +82,32 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
     let engine = loading::engine(context, wanted)?;
     let name = &context.config.storage.collection;
     let snapshot = engine.collection(name)?.snapshot();
-    let mut drafts = drafts(&snapshot, args.count)?;
-    if drafts.is_empty() {
-        let message = format!("nothing in the collection `{name}` makes a question");
-        return Err(Advised::new(message, "index documents with prose: cairn index PATH").into());
-    }
-    if let Some(provider) = &args.generate {
-        generate(context, engine, provider, &mut drafts)?;
+    let lines = match args.feedback {
+        true => feedback::questions(context, &Shelf::new(&snapshot)?, args.count)?,
+        false => {
+            let mut drafts = drafts(&snapshot, args.count)?;
+            if let Some(provider) = &args.generate {
+                generate(context, engine, provider, &mut drafts)?;
+            }
+            drafts.iter().map(line).collect()
+        }
+    };
+    if lines.is_empty() {
+        let (why, how) = match args.feedback {
+            true => (
+                "nobody has said anything about an answer from",
+                "ask in the page of `cairn serve` and press a thumb below the answer",
+            ),
+            false => (
+                "no question can be made from",
+                "index documents with prose: cairn index PATH",
+            ),
+        };
+        return Err(Advised::new(format!("{why} the collection `{name}`"), how).into());
     }
     let mut text = String::new();
-    for draft in &drafts {
-        text.push_str(&serde_json::to_string(&line(draft))?);
+    for line in &lines {
+        text.push_str(&serde_json::to_string(line)?);
         text.push('\n');
     }
     let write = || -> std::io::Result<()> {
@@ -97,7 +118,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
     context.say(format!(
         "{} questions in {}. They are a draft: correct them (`cairn eval init --help` says how), \
          then run `cairn eval --questions {}`",
-        drafts.len(),
+        lines.len(),
         args.out.display(),
         args.out.display()
     ));

@@ -10,6 +10,7 @@ mod answers;
 mod beir;
 mod compare;
 mod excerpts;
+mod feedback;
 mod init;
 mod judge;
 mod memory;

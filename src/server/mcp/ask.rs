@@ -62,7 +62,7 @@ pub(super) async fn ask(asked: &Asked, args: AskArgs) -> Result<Value, ApiError>
         caller: asked.caller.clone(),
         ..AnswerRequest::new(search)
     };
-    let judge = Judge::new(service, &request.calls);
+    let judge = Judge::new(service, &request.caller, &request.calls);
     let events = core.agent.answer(request, None, asked.cancel.token());
     let answered = match whole(Observed::new(events, judge), |_| {}).await? {
         Whole::Answered(answered) => *answered,

@@ -69,7 +69,7 @@ pub(crate) async fn input(
         ResumeError::Unknown => ApiError::new(Code::NotFound, error.to_string()),
         ResumeError::RightsChanged => ApiError::new(Code::Forbidden, error.to_string()),
     })?;
-    let judge = Judge::new(&service, &calls);
+    let judge = Judge::new(&service, &caller, &calls);
     let events = Observed::new(events.boxed(), judge);
     match decision.stream.unwrap_or(true) {
         true => Ok(answering::respond(events, cancel, permit, &service)),

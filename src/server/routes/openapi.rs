@@ -4,8 +4,8 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::{
-    agent, batches, chat, collections, documents, embeddings, health, inference, jobs, metrics,
-    query, rerank, schedules, search, webhooks,
+    agent, batches, chat, collections, documents, embeddings, feedback, health, inference, jobs,
+    metrics, query, rerank, schedules, search, usage, webhooks,
 };
 use crate::server::error::ErrorBody;
 use cairn_engine::answer::{Answered, Citation, Done, InputRequired, Step};
@@ -27,6 +27,9 @@ use cairn_engine::retrieve::SearchResponse;
         query::by_url,
         agent::input,
         agent::trace,
+        feedback::put,
+        feedback::delete,
+        feedback::list,
         search::search,
         documents::list,
         documents::upload,
@@ -66,6 +69,7 @@ use cairn_engine::retrieve::SearchResponse;
         health::health,
         health::ready,
         metrics::metrics,
+        usage::usage,
         openapi,
     ),
     components(schemas(SearchResponse, Citation, Done, Answered, Step, InputRequired, ErrorBody, Delta, StreamError, chat::MessageBody, chat::StreamOptions)),

@@ -357,7 +357,7 @@ async fn answer(
     check(service, &request.search).await?;
     answering::log_question(service.config(), &request);
     let cancel = CancelOnDrop::default();
-    let judge = Judge::new(service, &request.calls);
+    let judge = Judge::new(service, &request.caller, &request.calls);
     let events = core.agent.answer(request, mode, cancel.token());
     let events = Observed::new(events, judge);
     match stream {

@@ -37,9 +37,11 @@ static ASSETS: &[Asset] = assets! {
     "/views.css" => "views.css", CSS;
     "/icon.svg" => "icon.svg", "image/svg+xml";
     "/app.js" => "app.js", SCRIPT;
+    "/chart.js" => "chart.js", SCRIPT;
     "/document.js" => "document.js", SCRIPT;
     "/documents.js" => "documents.js", SCRIPT;
     "/dom.js" => "dom.js", SCRIPT;
+    "/feedback.js" => "feedback.js", SCRIPT;
     "/job.js" => "job.js", SCRIPT;
     "/jobs.js" => "jobs.js", SCRIPT;
     "/key.js" => "key.js", SCRIPT;
@@ -52,6 +54,7 @@ static ASSETS: &[Asset] = assets! {
     "/stream.js" => "stream.js", SCRIPT;
     "/turn.js" => "turn.js", SCRIPT;
     "/upload.js" => "upload.js", SCRIPT;
+    "/usage.js" => "usage.js", SCRIPT;
     "/views.js" => "views.js", SCRIPT;
 };
 

@@ -7,6 +7,7 @@ import { refresh, watch } from "./status.js";
 import { ask, decide } from "./stream.js";
 import { Turn } from "./turn.js";
 import { uploads } from "./upload.js";
+import { usage } from "./usage.js";
 import { current, go, show, title } from "./views.js";
 
 /** Where the browser keeps whether questions may take several steps. */
@@ -212,6 +213,7 @@ uploads(() => {
 });
 documents(again);
 jobs();
+usage();
 show();
 fromAddress();
 if (current() === "ask" && matchMedia("(pointer: fine)").matches) question.focus();

@@ -1,6 +1,7 @@
 // One question and its answer: the element, and how events change it.
 
 import { byId, count, duration, el } from "./dom.js";
+import { thumbs } from "./feedback.js";
 import { prose } from "./prose.js";
 import { openReader } from "./reader.js";
 import { markCited, point, sourceList } from "./sources.js";
@@ -172,6 +173,7 @@ export class Turn {
         el("table", {}, el("caption", { class: "visually-hidden" }, "Time of each stage"), el("tbody", {}, rows)),
       ),
       el("button", { type: "button", class: "quiet", onclick: (event) => this.copy(event.target) }, "Copy"),
+      ...thumbs(this),
     ];
   }
 

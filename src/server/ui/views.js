@@ -1,9 +1,9 @@
-// The three views, Ask, Documents and Jobs: one of them is shown, by the hash of the address.
+// The views, Ask, Documents, Jobs and Usage: one of them is shown, by the hash of the address.
 
 import { byId } from "./dom.js";
 
-const NAMES = ["ask", "documents", "jobs"];
-const TITLES = { documents: "Documents · Cairn", jobs: "Jobs · Cairn" };
+const NAMES = ["ask", "documents", "jobs", "usage"];
+const TITLES = { documents: "Documents · Cairn", jobs: "Jobs · Cairn", usage: "Usage · Cairn" };
 
 let asked = "Cairn";
 let shown = null;
