@@ -11,9 +11,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::ingest::{Refusal, Why};
-use cairn_gateway::accounts::AccountsError;
 use cairn_engine::answer::Failure;
 use cairn_engine::retrieve::{SearchError, SearchErrorKind};
+use cairn_gateway::accounts::AccountsError;
 
 /// Declares [`Code`] and its table in one place.
 macro_rules! table {

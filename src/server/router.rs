@@ -16,8 +16,8 @@ use tower_http::cors::CorsLayer;
 
 use super::error::{ApiError, Code};
 use super::routes::{
-    agent, batches, chat, collections, documents, embeddings, feedback, health, inference, jobs, metrics,
-    openapi, query, rerank, schedules, search, ui, usage, webhooks,
+    agent, batches, chat, collections, documents, embeddings, feedback, health, inference, jobs,
+    metrics, openapi, query, rerank, schedules, search, ui, usage, webhooks,
 };
 use super::state::Service;
 use super::{auth, limits, mcp, observe, origin, own_models, receive};

@@ -51,7 +51,10 @@ async fn every_question_is_counted_with_how_it_ended_and_what_was_said() {
         (&first, &up),
         (&second, &json!({"rating": "up", "question": "Who?"})),
         // Said again: the last one counts.
-        (&second, &json!({"rating": "down", "question": "Who?", "comment": "no name"})),
+        (
+            &second,
+            &json!({"rating": "down", "question": "Who?", "comment": "no name"}),
+        ),
     ] {
         let id = answer["query_id"].as_str().unwrap();
         let reply = rate(&bench, id, said).await;
@@ -59,7 +62,10 @@ async fn every_question_is_counted_with_how_it_ended_and_what_was_said() {
     }
 
     let report = usage(&bench, "").await;
-    assert_eq!((&report["by"], &report["all_keys"]), (&json!("day"), &json!(true)));
+    assert_eq!(
+        (&report["by"], &report["all_keys"]),
+        (&json!("day"), &json!(true))
+    );
     let day = &report["answers"][0];
     assert!(day["questions"].as_u64().unwrap() >= 3, "{report}");
     assert_eq!((&day["up"], &day["down"]), (&json!(1), &json!(1)));
@@ -75,15 +81,24 @@ async fn every_question_is_counted_with_how_it_ended_and_what_was_said() {
     assert_eq!(by["answers"][0]["group"], "default");
     assert_eq!((&by["calls"], &by["cost_usd"]), (&json!([]), &json!(0.0)));
     let by = usage(&bench, "?by=model").await;
-    let models: Vec<&str> = by["answers"].as_array().unwrap().iter()
+    let models: Vec<&str> = by["answers"]
+        .as_array()
+        .unwrap()
+        .iter()
         .map(|row| row["group"].as_str().unwrap())
         .collect();
-    assert!(models.contains(&"script/script-1") && models.contains(&"extractive"), "{models:?}");
+    assert!(
+        models.contains(&"script/script-1") && models.contains(&"extractive"),
+        "{models:?}"
+    );
 
     let said = bench.get("/feedback?rating=down").await.json();
     let rows = said["feedback"].as_array().unwrap();
     assert_eq!(rows.len(), 1);
-    assert_eq!((&rows[0]["comment"], &rows[0]["collection"]), (&json!("no name"), &json!("default")));
+    assert_eq!(
+        (&rows[0]["comment"], &rows[0]["collection"]),
+        (&json!("no name"), &json!("default"))
+    );
     assert!(rows[0].get("key_id").is_none());
 
     let id = first["query_id"].as_str().unwrap();
@@ -102,7 +117,10 @@ async fn a_client_that_leaves_is_counted_as_one() {
     drop(bench.send(super::json_request("/query", &body)).await);
     let report = usage(&bench, "").await;
     let day = &report["answers"][0];
-    assert_eq!((&day["questions"], &day["abandoned"]), (&json!(1), &json!(1)));
+    assert_eq!(
+        (&day["questions"], &day["abandoned"]),
+        (&json!(1), &json!(1))
+    );
     assert_eq!(day["p50_ms"], Value::Null);
 }
 
@@ -129,10 +147,18 @@ async fn a_key_sees_and_rates_what_it_asked_itself() {
     }
     let hidden = closed.send(&other, "DELETE", &uri, &Value::Null).await;
     assert_eq!(hidden.status, StatusCode::NOT_FOUND);
-    for (key, all, rows) in [(&mine, false, 1), (&other, false, 0), (&closed.admin, true, 1)] {
+    for (key, all, rows) in [
+        (&mine, false, 1),
+        (&other, false, 0),
+        (&closed.admin, true, 1),
+    ] {
         let report = closed.get(key, "/usage").await.json();
         assert_eq!(report["all_keys"], all);
-        assert_eq!(report["answers"].as_array().unwrap().len(), rows, "{report}");
+        assert_eq!(
+            report["answers"].as_array().unwrap().len(),
+            rows,
+            "{report}"
+        );
         let list = closed.get(key, "/feedback").await.json();
         assert_eq!(list["feedback"].as_array().unwrap().len(), rows, "{list}");
     }
@@ -160,9 +186,18 @@ async fn what_is_wrong_is_named() {
     for (body, param) in [
         (json!({"rating": "up", "question": " "}), "question"),
         (json!({"rating": "up", "question": long}), "question"),
-        (json!({"rating": "up", "question": "a", "answer": long}), "answer"),
-        (json!({"rating": "up", "question": "a", "comment": long}), "comment"),
-        (json!({"rating": "up", "question": "a", "cited": [{"uri": "a", "text": long}]}), "cited"),
+        (
+            json!({"rating": "up", "question": "a", "answer": long}),
+            "answer",
+        ),
+        (
+            json!({"rating": "up", "question": "a", "comment": long}),
+            "comment",
+        ),
+        (
+            json!({"rating": "up", "question": "a", "cited": [{"uri": "a", "text": long}]}),
+            "cited",
+        ),
         (json!({"rating": "maybe", "question": "a"}), "rating"),
     ] {
         let reply = rate(&bench, "some", &body).await;

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use cairn_models::{Cancel, Reader, Reranker};
 
+use super::continuation::Continuation;
 use super::names::knows_no_name;
 use super::reading::{Reading, read};
 use super::units::{Composer, Kind, Rendered, Segment, Unit, render};
@@ -16,8 +17,10 @@ use crate::retrieve::Source;
 const MAX_UNITS: usize = 3;
 /// Letters after which no further unit is added.
 const ENOUGH_CHARS: usize = 320;
+/// Letters up to which sentences are added to the units.
+const MAX_CHARS: usize = 480;
 /// A further unit must be as good as the first but for so much.
-const NEAR_BEST: f32 = 2.5;
+const NEAR_BEST: f32 = 1.2;
 /// Units that are compared with the question.
 const MAX_CANDIDATES: usize = 32;
 /// What a re-ranker's log-odds count beside the reader's.
@@ -136,7 +139,7 @@ pub(super) fn extract(
         );
     }
     Choice {
-        extracts: pick(&candidates, words),
+        extracts: go_on(pick(&candidates, words), wanted, &reading, sources),
         excerpts: excerpts(&candidates, &reading),
         signals: signals(question, sources, &candidates, &reading),
         by_words: !reading.by_reader,
@@ -196,14 +199,7 @@ fn candidates(reading: &Reading, sources: &[Source], wanted: Wanted) -> Vec<Cand
                 found.kind == Kind::Label || source.text[found.range.clone()].ends_with('?');
             let alone = unit.body == [segment] && says_nothing;
             let score = if alone { score - CUT_OFF } else { score };
-            let rendered = render(
-                &unit,
-                &source.text,
-                &read.segments,
-                source.n,
-                &place(source),
-                columns(source, &read.segments, &unit),
-            );
+            let rendered = show(&unit, source, &read.segments);
             let plain = rendered.text.replace(&format!(" [{}]", source.n), "");
             let held = wanted.held_by(&plain);
             candidates.push(Candidate {
@@ -291,7 +287,7 @@ fn signals(
 
 /// The fewest units that answer: the best, then others that are nearly as good and say
 /// something else.
-fn pick(candidates: &[Candidate], words: &Words) -> Vec<Extract> {
+fn pick<'c>(candidates: &'c [Candidate], words: &Words) -> Vec<&'c Candidate> {
     let Some(best) = candidates.first() else {
         return Vec::new();
     };
@@ -321,16 +317,65 @@ fn pick(candidates: &[Candidate], words: &Words) -> Vec<Extract> {
         letters += candidate.rendered.text.chars().count();
         chosen.push((candidate, content));
     }
-    chosen
-        .into_iter()
-        .map(|(candidate, _)| Extract {
-            text: candidate.rendered.text.clone(),
-            mark: candidate.rendered.mark.clone(),
-            is_block: candidate.rendered.is_block,
+    chosen.into_iter().map(|(candidate, _)| candidate).collect()
+}
+
+/// The chosen units, each with the sentences after it that finish the answer.
+fn go_on(
+    chosen: Vec<&Candidate>,
+    wanted: Wanted,
+    reading: &Reading,
+    sources: &[Source],
+) -> Vec<Extract> {
+    let letters = |candidate: &&Candidate| candidate.rendered.text.chars().count();
+    let mut room = MAX_CHARS.saturating_sub(chosen.iter().map(letters).sum());
+    let mut quoted: Vec<(usize, usize)> = Vec::new();
+    for candidate in &chosen {
+        quoted.extend(candidate.unit.body.iter().map(|&at| (candidate.page, at)));
+    }
+    let mut extracts = Vec::with_capacity(chosen.len());
+    for candidate in chosen {
+        let (page, source) = (&reading.pages[candidate.page], &sources[candidate.page]);
+        let continuation = Continuation {
+            wanted,
+            text: &source.text,
+            segments: &page.segments,
+            scores: &page.scores,
+        };
+        let added = continuation.of(&candidate.unit);
+        let is_quoted = |&at: &usize| quoted.contains(&(candidate.page, at));
+        let bytes: usize = added.iter().map(|&at| page.segments[at].range.len()).sum();
+        let rendered = if added.is_empty() || added.iter().any(is_quoted) || bytes > room {
+            candidate.rendered.clone()
+        } else {
+            room -= bytes;
+            let mut unit = candidate.unit.clone();
+            unit.body.extend(&added);
+            quoted.extend(added.iter().map(|&at| (candidate.page, at)));
+            show(&unit, source, &page.segments)
+        };
+        extracts.push(Extract {
+            text: rendered.text,
+            mark: rendered.mark,
+            is_block: rendered.is_block,
             source: candidate.page,
-            span: candidate.rendered.span.clone(),
-        })
-        .collect()
+            span: rendered.span,
+        });
+    }
+    extracts
+}
+
+/// A unit of `source` as it stands in the answer.
+fn show(unit: &Unit, source: &Source, segments: &[Segment]) -> Rendered {
+    let columns = columns(source, segments, unit);
+    render(
+        unit,
+        &source.text,
+        segments,
+        source.n,
+        &place(source),
+        columns,
+    )
 }
 
 /// The neighbourhood of each of the best units; neighbourhoods that touch are one.

@@ -12,6 +12,7 @@ mod asking;
 pub mod checks;
 mod citations;
 mod condense;
+mod continuation;
 mod events;
 mod expand;
 mod extractive;

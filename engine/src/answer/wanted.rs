@@ -25,6 +25,8 @@ const CODE: [&str; 10] = [
     "command", "commands", "flag", "flags", "function", "key", "option", "options", "setting",
     "variable",
 ];
+/// Ways to ask how something is done, which is often shown by what to type.
+const HOW: [&str; 4] = ["how can i", "how do i", "how do you", "how to"];
 /// Numbers in letters, and what stands for them.
 const IN_LETTERS: [&str; 15] = [
     "one",
@@ -49,6 +51,7 @@ const IN_LETTERS: [&str; 15] = [
 pub(super) struct Wanted {
     number: bool,
     code: bool,
+    how: bool,
 }
 
 impl Wanted {
@@ -61,12 +64,19 @@ impl Wanted {
         Self {
             number: asks(&NUMBER),
             code: asks(&CODE),
+            how: asks(&HOW),
         }
     }
 
     /// How many of the things wanted a text has that could be the answer.
     pub(super) fn held_by(self, text: &str) -> usize {
         usize::from(self.number && has_number(text)) + usize::from(self.code && has_code(text))
+    }
+
+    /// Whether `next` has something wanted that `quoted`, before it, has not.
+    pub(super) fn is_brought_by(self, quoted: &str, next: &str) -> bool {
+        let brings = |has: fn(&str) -> bool| has(next) && !has(quoted);
+        (self.number && brings(has_number)) || ((self.code || self.how) && brings(has_code))
     }
 }
 
@@ -112,7 +122,8 @@ mod tests {
             ("Wie lange dauert es?", false, false),
         ];
         for (question, number, code) in cases {
-            assert_eq!(Wanted::of(question), Wanted { number, code }, "{question}");
+            let wanted = Wanted::of(question);
+            assert_eq!((wanted.number, wanted.code), (number, code), "{question}");
         }
     }
 

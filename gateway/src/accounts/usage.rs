@@ -255,11 +255,7 @@ impl UsageReader {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub fn sums(
-        &self,
-        group: Group,
-        period: Period,
-    ) -> Result<Vec<UsageRow>, AccountsError> {
+    pub fn sums(&self, group: Group, period: Period) -> Result<Vec<UsageRow>, AccountsError> {
         let Some(of_calls) = group.of_calls() else {
             return Ok(Vec::new());
         };
@@ -294,11 +290,7 @@ impl UsageReader {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub fn answers(
-        &self,
-        group: Group,
-        period: Period,
-    ) -> Result<Vec<AnswersRow>, AccountsError> {
+    pub fn answers(&self, group: Group, period: Period) -> Result<Vec<AnswersRow>, AccountsError> {
         let Some(of_answers) = group.of_answers() else {
             return Ok(Vec::new());
         };

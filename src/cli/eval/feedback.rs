@@ -117,7 +117,11 @@ mod tests {
                 start: 0,
                 end: text.len(),
             };
-            if text == "It is kept." { vec![span] } else { Vec::new() }
+            if text == "It is kept." {
+                vec![span]
+            } else {
+                Vec::new()
+            }
         }
     }
 

@@ -21,8 +21,8 @@ use crate::cli::context::Context;
 use crate::cli::failure::Advised;
 use crate::cli::loading::{self, Wanted};
 use crate::cli::ticker::Ticker;
-use crate::ingest::judging::library::Shelf;
 use crate::cli::{Outcome, interrupt};
+use crate::ingest::judging::library::Shelf;
 use cairn_engine::retrieve::drafting;
 use cairn_gateway::{Call, ChatEvent, ChatMessage, ChatRequest, ChatRole, Writer, routes};
 

@@ -13,8 +13,8 @@ use crate::server::error::{ApiError, Code, ErrorBody, Result};
 use crate::server::extract::{JsonBody, QueryString};
 use crate::server::limits::blocking;
 use crate::server::state::Service;
-use cairn_gateway::accounts::{AccountsError, Caller};
 use cairn_gateway::accounts::feedback::{Cited, Feedback, FeedbackRow, FeedbackStore, Rating};
+use cairn_gateway::accounts::{AccountsError, Caller};
 
 /// Bytes of an answer, as it was shown.
 const MAX_ANSWER: usize = 64 << 10;
@@ -91,7 +91,11 @@ pub(crate) async fn put(
     Path(query_id): Path<String>,
     JsonBody(body): JsonBody<FeedbackBody>,
 ) -> Result<StatusCode> {
-    at_most("question", body.question.len(), service.config().server.max_query_bytes)?;
+    at_most(
+        "question",
+        body.question.len(),
+        service.config().server.max_query_bytes,
+    )?;
     at_most("answer", body.answer.len(), MAX_ANSWER)?;
     at_most("comment", body.comment.len(), MAX_COMMENT)?;
     if body.question.trim().is_empty() {
@@ -165,14 +169,14 @@ pub(crate) async fn list(
 
 async fn change(
     service: Arc<Service>,
-    work: impl FnOnce(&FeedbackStore) -> std::result::Result<bool, AccountsError>
-    + Send
-    + 'static,
+    work: impl FnOnce(&FeedbackStore) -> std::result::Result<bool, AccountsError> + Send + 'static,
 ) -> Result<StatusCode> {
     let there = blocking(move || {
         // An answer is written to the ledger after its last event was sent.
         service.accounts().flush();
-        Ok(work(&FeedbackStore::open(&service.config().storage.data_dir)?)?)
+        Ok(work(&FeedbackStore::open(
+            &service.config().storage.data_dir,
+        )?)?)
     });
     match there.await? {
         true => Ok(StatusCode::NO_CONTENT),

@@ -6,7 +6,7 @@ mod lines;
 mod render;
 mod segments;
 
-pub(super) use compose::{Composer, Unit};
+pub(super) use compose::{Composer, Shape, Unit};
 pub(super) use render::{Rendered, render};
 pub(super) use segments::{Kind, Segment, segments};
 

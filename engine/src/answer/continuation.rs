@@ -1,0 +1,142 @@
+//! The sentences after a quoted one, where they finish the answer: "Set the time that is
+//! waited. The default is 500 milliseconds."
+
+use super::units::{Kind, Segment, Shape, Unit};
+use super::wanted::Wanted;
+
+/// Sentences that are added to one unit at most.
+const MAX_SENTENCES: usize = 2;
+/// Log-odds of the reader from which a sentence answers by itself, beside the one before.
+/// Lower than what opens an answer: that the one before was chosen speaks for it.
+const READ: f32 = -2.0;
+/// How a sentence begins that says what happens unless one asks otherwise.
+const DEFAULTS: [&str; 5] = [
+    "the default",
+    "by default",
+    "default",
+    "if omitted",
+    "otherwise",
+];
+
+/// A text that is quoted from, and what is asked of it.
+pub(super) struct Continuation<'a> {
+    pub(super) wanted: Wanted,
+    pub(super) text: &'a str,
+    pub(super) segments: &'a [Segment],
+    /// What the reader says of each segment.
+    pub(super) scores: &'a [Option<f32>],
+}
+
+impl Continuation<'_> {
+    /// The segments that go on with `unit`, in order; none where it is whole, is no prose,
+    /// or where its paragraph ends. A sentence that adds nothing comes along where the one
+    /// after it adds something.
+    pub(super) fn of(&self, unit: &Unit) -> Vec<usize> {
+        let mut added = Vec::new();
+        let (Shape::Prose, Some(&last)) = (unit.shape, unit.body.last()) else {
+            return added;
+        };
+        let mut quoted: String = unit.body.iter().map(|&at| self.said(at)).collect();
+        let mut between = Vec::new();
+        for at in (last + 1..self.segments.len()).take(MAX_SENTENCES) {
+            if !self.goes_on(last, at) {
+                break;
+            }
+            between.push(at);
+            if self.adds(&quoted, at) {
+                between
+                    .iter()
+                    .for_each(|&at| quoted.push_str(self.said(at)));
+                added.append(&mut between);
+            }
+        }
+        added
+    }
+
+    fn said(&self, at: usize) -> &str {
+        &self.text[self.segments[at].range.clone()]
+    }
+
+    /// Whether `at` is a sentence of the same paragraph as `last`, and whole by itself.
+    fn goes_on(&self, last: usize, at: usize) -> bool {
+        let segment = &self.segments[at];
+        segment.kind == Kind::Sentence
+            && segment.block == self.segments[last].block
+            && !self.said(at).ends_with([':', '?'])
+    }
+
+    fn adds(&self, quoted: &str, at: usize) -> bool {
+        let said = self.said(at);
+        let opening = said.to_lowercase();
+        self.scores[at].is_some_and(|score| score >= READ)
+            || DEFAULTS.iter().any(|default| opening.starts_with(default))
+            || self.wanted.is_brought_by(quoted, said)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::units::{Composer, segments};
+    use super::*;
+
+    /// What goes on with the first sentence of `text`, where the reader likes `read`.
+    fn of(question: &str, text: &str, read: &str) -> Vec<String> {
+        let segments = segments(text);
+        let said = |at: usize| text[segments[at].range.clone()].to_owned();
+        let score = |at: usize| Some(if said(at) == read { 0.0 } else { -9.0 });
+        let scores: Vec<Option<f32>> = (0..segments.len()).map(score).collect();
+        let unit = Composer::new(text, &segments, false).unit(0, false);
+        let continuation = Continuation {
+            wanted: Wanted::of(question),
+            text,
+            segments: &segments,
+            scores: &scores,
+        };
+        continuation.of(&unit).into_iter().map(said).collect()
+    }
+
+    #[test]
+    fn a_number_that_is_asked_for_is_followed_to() {
+        let text = "A segment is rewritten above the threshold that is given. This takes time. \
+                    If nothing is said, 10% is used. More is said elsewhere.";
+        let threshold = "Which threshold is used?";
+        let both = ["This takes time.", "If nothing is said, 10% is used."];
+        assert_eq!(of(threshold, text, ""), both);
+        // Nobody asked for a number.
+        assert_eq!(
+            of("What happens to segments?", text, ""),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn commands_follow_what_only_talks_of_them() {
+        let text = "Keys are not checked at first. Run `check --on` once to change that.";
+        let run = ["Run `check --on` once to change that."];
+        assert_eq!(of("How do I check keys?", text, ""), run);
+        assert_eq!(of("What are keys?", text, ""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn defaults_and_what_answers_by_itself_come_along() {
+        let text = "It waits after an escape. The default is half a second. It blinks.";
+        assert_eq!(
+            of("What does it do?", text, ""),
+            ["The default is half a second."]
+        );
+        let text = "It is kept for two days. Such copies do not count. It blinks.";
+        let count = ["Such copies do not count."];
+        assert_eq!(
+            of("Do they count?", text, "Such copies do not count."),
+            count
+        );
+    }
+
+    #[test]
+    fn a_paragraph_ends_and_lists_are_not_begun() {
+        let text = "It waits.\n\nThe default is 5 seconds.";
+        assert_eq!(of("How long does it wait?", text, ""), Vec::<String>::new());
+        let text = "It waits. The default is one of these:\n\n- 5 seconds";
+        assert_eq!(of("How long does it wait?", text, ""), Vec::<String>::new());
+    }
+}
