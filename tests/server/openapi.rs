@@ -82,6 +82,10 @@ async fn it_names_every_route_and_every_schema() {
         "get /webhooks/{id}/deliveries",
         "get /health",
         "get /ready",
+        "put /feedback/{query_id}",
+        "delete /feedback/{query_id}",
+        "get /feedback",
+        "get /usage",
         "get /metrics",
         "get /openapi.json",
     ];

@@ -78,7 +78,7 @@ async fn every_question_is_counted_with_how_it_ended_and_what_was_said() {
     assert_eq!(report["until"], today);
 
     let by = usage(&bench, &format!("?by=collection&since={today}")).await;
-    assert_eq!(by["answers"][0]["group"], "default");
+    assert_eq!(by["answers"][0]["group"], "main");
     assert_eq!((&by["calls"], &by["cost_usd"]), (&json!([]), &json!(0.0)));
     let by = usage(&bench, "?by=model").await;
     let models: Vec<&str> = by["answers"]
@@ -97,7 +97,7 @@ async fn every_question_is_counted_with_how_it_ended_and_what_was_said() {
     assert_eq!(rows.len(), 1);
     assert_eq!(
         (&rows[0]["comment"], &rows[0]["collection"]),
-        (&json!("no name"), &json!("default"))
+        (&json!("no name"), &json!("main"))
     );
     assert!(rows[0].get("key_id").is_none());
 
