@@ -150,6 +150,8 @@ impl From<ModeArg> for Mode {
 /// `--expand` of `search` and `query`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ExpandArg {
+    /// Nothing
+    None,
     /// Documents that the question and the first hits mention by name
     Hop,
     /// What a language model splits the question into (only for answers)
@@ -161,6 +163,7 @@ pub(super) enum ExpandArg {
 impl From<ExpandArg> for Expand {
     fn from(expand: ExpandArg) -> Self {
         match expand {
+            ExpandArg::None => Self::None,
             ExpandArg::Hop => Self::Hop,
             ExpandArg::Queries => Self::Queries,
             ExpandArg::Hyde => Self::Hyde,
@@ -177,7 +180,7 @@ pub(super) struct SearchArgs {
     /// Do not let the re-ranker read the best candidates
     #[arg(long)]
     pub(super) no_rerank: bool,
-    /// What is searched besides the question [default: nothing]
+    /// What is searched besides the question [default: hop]
     #[arg(long, value_enum)]
     pub(super) expand: Option<ExpandArg>,
     /// Condition on metadata, e.g. '{"language": "en"}'
@@ -192,7 +195,9 @@ impl SearchArgs {
         SearchRequest {
             mode: self.mode.map_or(retrieval.mode, Into::into),
             rerank: retrieval.rerank.enabled && !self.no_rerank,
-            expand: self.expand.map(Into::into).unwrap_or_default(),
+            expand: self
+                .expand
+                .map_or(Expand::default_of(retrieval), Into::into),
             filter: self.filter.clone(),
             ..SearchRequest::default_of(retrieval, query, &context.config.storage.collection)
         }

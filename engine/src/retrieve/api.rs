@@ -29,6 +29,16 @@ pub enum Expand {
     Hyde,
 }
 
+impl Expand {
+    /// What a configuration asks for where a request says nothing.
+    pub fn default_of(retrieval: &Retrieval) -> Self {
+        match retrieval.hop {
+            true => Self::Hop,
+            false => Self::None,
+        }
+    }
+}
+
 /// One search.
 #[derive(Clone, Debug)]
 pub struct SearchRequest {
@@ -88,6 +98,7 @@ impl SearchRequest {
             candidates: retrieval.candidates,
             mode: retrieval.mode,
             rerank: retrieval.rerank.enabled,
+            expand: Expand::default_of(retrieval),
             ..Self::new(query, collection)
         }
     }

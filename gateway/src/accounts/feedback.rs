@@ -1,4 +1,4 @@
-//! What people say of answers: thumbs up or down, with the texts that they saw, so that
+//! What people say of answers: whether they helped, with the texts that were shown, so that
 //! answers can become questions of an evaluation.
 
 use std::path::{Path, PathBuf};

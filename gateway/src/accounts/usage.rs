@@ -71,7 +71,9 @@ impl Group {
             Self::Key => Some("coalesce(k.name || ' (' || c.key_id || ')', c.key_id, 'no key')"),
             Self::Tenant => Some("c.tenant"),
             Self::Route => None,
-            Self::Model => Some("trim(c.provider || '/' || c.model, '/')"),
+            Self::Model => {
+                Some("iif(c.model IN ('', 'none'), c.provider, c.provider || '/' || c.model)")
+            }
             Self::Collection => Some("c.collection"),
         }
     }

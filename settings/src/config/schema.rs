@@ -80,6 +80,7 @@ pub struct Indexing {
 #[serde(deny_unknown_fields)]
 pub struct Retrieval {
     pub mode: Mode,
+    pub hop: bool,
     pub top_k: usize,
     pub candidates: usize,
     pub ef_search: usize,

@@ -96,7 +96,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
         let (why, how) = match args.feedback {
             true => (
                 "nobody has said anything about an answer from",
-                "ask in the page of `cairn serve` and press a thumb below the answer",
+                "ask in the page of `cairn serve`, and say below the answer whether it helped",
             ),
             false => (
                 "no question can be made from",

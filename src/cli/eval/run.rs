@@ -56,7 +56,7 @@ pub(super) struct Args {
     #[arg(long, default_value = "test")]
     pub(super) split: String,
     /// Ways to search: bm25, dense, hybrid, each with +rerank; hybrid+hop,
-    /// hybrid+hop+rerank; or all (the first three and hybrid+rerank)
+    /// hybrid+hop+rerank; or all (the first three, hybrid+rerank and hybrid+hop+rerank)
     #[arg(long, value_delimiter = ',', default_value = "all")]
     pub(super) modes: Vec<String>,
     /// Ask only the first N questions

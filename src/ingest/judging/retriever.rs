@@ -30,17 +30,17 @@ const NAMES: &[(&str, EvalMode)] = &[
     ("dense", EvalMode::new(Mode::Dense, false)),
     ("hybrid", EvalMode::new(Mode::Hybrid, false)),
     ("hybrid+rerank", EvalMode::new(Mode::Hybrid, true)),
-    ("bm25+rerank", EvalMode::new(Mode::Lexical, true)),
-    ("dense+rerank", EvalMode::new(Mode::Dense, true)),
-    ("hybrid+hop", EvalMode::new(Mode::Hybrid, false).hopping()),
     (
         "hybrid+hop+rerank",
         EvalMode::new(Mode::Hybrid, true).hopping(),
     ),
+    ("bm25+rerank", EvalMode::new(Mode::Lexical, true)),
+    ("dense+rerank", EvalMode::new(Mode::Dense, true)),
+    ("hybrid+hop", EvalMode::new(Mode::Hybrid, false).hopping()),
 ];
 
 /// How many of [`NAMES`] are meant by `all`.
-const ALL: usize = 4;
+const ALL: usize = 5;
 
 impl EvalMode {
     const fn new(search: Mode, rerank: bool) -> Self {
@@ -240,7 +240,13 @@ mod tests {
     fn modes_read_in_their_order_and_once() {
         assert_eq!(
             names("all").unwrap(),
-            ["bm25", "dense", "hybrid", "hybrid+rerank"]
+            [
+                "bm25",
+                "dense",
+                "hybrid",
+                "hybrid+rerank",
+                "hybrid+hop+rerank"
+            ]
         );
         assert_eq!(names("hybrid, lexical,bm25").unwrap(), ["hybrid", "bm25"]);
         assert_eq!(names("dense+rerank").unwrap(), ["dense+rerank"]);

@@ -60,8 +60,8 @@ pub(crate) struct QueryBody {
     pub rerank: Option<bool>,
     /// What is searched besides the question: `hop`, the documents that question and first
     /// hits mention; `queries`, what a language model splits it into; `hyde`, a passage that
-    /// one writes. `/search` knows `none` and `hop`.
-    #[schema(default = "none")]
+    /// one writes. `/search` knows `none` and `hop`. `hop` unless `retrieval.hop` is off.
+    #[schema(default = "hop")]
     pub expand: Option<Expand>,
     /// Condition on metadata: `{"field": value}`, `{"field": {"in": [..]}}`,
     /// `{"field": {"gte": n, "lte": n}}`, `and`, `or`, `not`.
@@ -246,7 +246,7 @@ impl QueryBody {
             candidates,
             mode: self.mode.unwrap_or(retrieval.mode),
             rerank: self.rerank.unwrap_or(retrieval.rerank.enabled),
-            expand: self.expand.unwrap_or_default(),
+            expand: self.expand.unwrap_or(Expand::default_of(retrieval)),
             filter,
             access: access_of(caller),
             deadline: self

@@ -1,11 +1,11 @@
-// Thumbs up and down below an answer.
+// Whether an answer helped, said below it.
 
 import { el, reason } from "./dom.js";
 import { api } from "./key.js";
 import { failure } from "./stream.js";
 
-const LABELS = { up: "This answer helped", down: "This answer did not help" };
-const SIGNS = { up: "👍", down: "👎" };
+// Words: not every machine has a font with thumbs.
+const LABELS = { up: "Helped", down: "Did not help" };
 
 /** Two buttons that say whether `turn`'s answer helped, and a line for what was wrong. */
 export function thumbs(turn) {
@@ -17,12 +17,10 @@ export function thumbs(turn) {
       {
         type: "button",
         class: "quiet thumb",
-        title: LABELS[rating],
-        "aria-label": LABELS[rating],
         "aria-pressed": "false",
         onclick: () => press(rating),
       },
-      SIGNS[rating],
+      LABELS[rating],
     ),
   );
   const comment = el("input", {

@@ -110,7 +110,7 @@ function tables(by, { answers, calls }) {
   const parts = [
     table(`Answers by ${label}`, answers, [
       [label, (row) => row.group || "(none)"],
-      ["questions", (row) => row.questions],
+      ["questions", (row) => row.questions.toLocaleString("en")],
       ["refused", (row) => share(row.refused, row.questions)],
       ["failed", (row) => row.failed],
       ["median", (row) => duration(row.p50_ms ?? NaN)],
