@@ -80,11 +80,15 @@ fn without_marks(answer: &str) -> String {
     while let Some(open) = rest.find('[') {
         let digits = rest[open + 1..].bytes().take_while(u8::is_ascii_digit);
         let close = open + 1 + digits.count();
-        let is_mark = close > open + 1 && rest[close..].starts_with(']');
-        let end = if is_mark { close + 1 } else { open + 1 };
-        let kept = if is_mark { open } else { end };
-        text.push_str(rest[..kept].trim_end_matches(if is_mark { ' ' } else { '\0' }));
-        rest = &rest[end..];
+        // `a[0]` is no mark: those stand after a space, or after one another.
+        let stands_alone = open == 0 || rest[..open].ends_with(' ');
+        if stands_alone && close > open + 1 && rest[close..].starts_with(']') {
+            text.push_str(rest[..open].trim_end());
+            rest = &rest[close + 1..];
+        } else {
+            text.push_str(&rest[..=open]);
+            rest = &rest[open + 1..];
+        }
     }
     text.push_str(rest);
     text.trim().to_owned()
@@ -138,7 +142,7 @@ mod tests {
                 query_id: "q".into(),
                 rating,
                 question: " How long? ".into(),
-                answer: "It is kept [1]. See `a[0]` [12].".into(),
+                answer: "It is kept [1][3]. See `a[0]` [12].".into(),
                 comment: "too short".into(),
                 cited: cited.collect(),
             },

@@ -105,7 +105,14 @@ fn every_mode_is_measured() {
         .iter()
         .map(|m| m["mode"].as_str().unwrap())
         .collect();
-    assert_eq!(modes, ["bm25", "dense", "hybrid", "hybrid+rerank"]);
+    let all = [
+        "bm25",
+        "dense",
+        "hybrid",
+        "hybrid+rerank",
+        "hybrid+hop+rerank",
+    ];
+    assert_eq!(modes, all);
     for mode in report["modes"].as_array().unwrap() {
         assert_eq!(mode["metrics"]["recall@100"], 0.666667, "{mode}");
         assert_eq!(mode["degraded"], serde_json::json!({}), "{mode}");
