@@ -75,6 +75,7 @@ pub(super) async fn act(
                     collection: config.storage.collection.clone(),
                     fields: input.clone(),
                     idempotency_key: None,
+                    spooled: None,
                 },
             };
             let asker = Asker {

@@ -32,7 +32,8 @@ pub(super) fn run(context: &Context) -> anyhow::Result<Outcome> {
     let parser = Models::new(context)?.parser()?;
     let config = &context.config;
     let fetcher = setup::fetcher(config)?;
-    let tools = setup::tools(config, engine, parser, fetcher.clone());
+    let writes = setup::writes(config, engine.clone());
+    let tools = setup::tools(config, engine, writes, parser, fetcher.clone());
     runtime.block_on(async {
         let jobs = setup::open(config).await?;
         let worker = Worker::new(jobs.queue, tools, config.jobs.clone())?;

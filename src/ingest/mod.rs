@@ -1,7 +1,8 @@
 //! Ingestion as durable jobs: what can be asked for, and the workers that do it.
 //!
 //! A [`kinds::Kind`] checks what a client asks for before it is accepted, and does the work
-//! later. [`submit`] puts accepted work into the queue; [`worker::Worker`] takes it out.
+//! later. [`submit`] puts accepted work into the queue; [`worker::Worker`] takes it out. Single
+//! documents, of jobs and of requests, reach their collection through [`writer::Writes`].
 //! This room knows documents and nothing of HTTP; the queue (`cairn-jobs`) knows neither.
 
 pub(crate) mod bounds;
@@ -17,10 +18,13 @@ mod report;
 pub(crate) mod schedules;
 pub(crate) mod setup;
 mod sitemap;
+pub(crate) mod spool;
 mod store;
 mod submit;
 pub(crate) mod task;
+pub(crate) mod upload;
 pub(crate) mod worker;
+pub(crate) mod writer;
 
 pub(crate) use payload::Payload;
 pub(crate) use refusal::{Refusal, Why};

@@ -10,7 +10,9 @@ use cairn_jobs::{Credentials, Error, NatsQueue, NatsSettings, Options, Queue, Sq
 use cairn_settings::config::{Config, JobsBackend, Nats};
 
 use super::fetch::Fetcher;
+use super::spool::Spool;
 use super::task::Tools;
+use super::writer::Writes;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -99,9 +101,28 @@ pub(crate) fn fetcher(config: &Config) -> Result<Fetcher, reqwest::Error> {
     Fetcher::new(&config.jobs.fetch, megabytes.saturating_mul(1 << 20))
 }
 
+/// Who writes into the collections of `engine`.
+pub(crate) fn writes(config: &Config, engine: Engine) -> Writes {
+    Writes::new(engine, Duration::from_secs(config.indexing.turn_seconds))
+}
+
+/// Where uploads wait for jobs.
+pub(crate) fn spool(config: &Config) -> Spool {
+    let most = config.jobs.spool_mb.saturating_mul(1 << 20);
+    Spool::new(&config.storage.data_dir, most)
+}
+
 /// What jobs work with.
-pub(crate) fn tools(config: &Config, engine: Engine, parser: Parser, fetcher: Fetcher) -> Tools {
+pub(crate) fn tools(
+    config: &Config,
+    engine: Engine,
+    writes: Writes,
+    parser: Parser,
+    fetcher: Fetcher,
+) -> Tools {
     Tools {
+        writes,
+        spool: Arc::new(spool(config)),
         engine,
         parser,
         commit_interval: Duration::from_secs(config.indexing.commit_seconds),

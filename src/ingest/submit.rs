@@ -7,7 +7,7 @@ use cairn_settings::config::Jobs;
 use serde_json::{Map, Value};
 
 use super::fetch::Fetcher;
-use super::kinds::{self, Checks};
+use super::kinds::{self, Checks, Spooled};
 use super::{Payload, Refusal, Why};
 
 /// Most bytes of a payload, as JSON: jobs carry references and short texts.
@@ -39,6 +39,8 @@ pub(crate) struct Request {
     pub fields: Map<String, Value>,
     /// Repeating the request with the same key gives the first job.
     pub idempotency_key: Option<String>,
+    /// Files that came with it.
+    pub spooled: Option<Spooled>,
 }
 
 /// Checks a request and makes a job of it, which is not in the queue yet.
@@ -65,6 +67,7 @@ pub(crate) fn new_job(
         settings,
         fetcher,
         collection: &request.collection,
+        spooled: request.spooled.as_ref(),
     };
     let plan = kind.check(Value::Object(request.fields), &checks)?;
     let payload = Payload {

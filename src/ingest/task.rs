@@ -16,9 +16,8 @@ use tokio::runtime::Handle;
 
 use super::Payload;
 use super::fetch::Fetcher;
-
-/// How long a job waits for another writer before it is put back.
-pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+use super::spool::Spool;
+use super::writer::{WriteError, Writes};
 
 /// What jobs work with.
 #[derive(Clone)]
@@ -29,6 +28,10 @@ pub(crate) struct Tools {
     pub parser: Parser,
     /// Time after which a long run commits what is there.
     pub commit_interval: Duration,
+    /// Writes single documents.
+    pub writes: Writes,
+    /// Holds what was uploaded for jobs.
+    pub spool: Arc<Spool>,
     /// Never indexed.
     pub data_dir: PathBuf,
     /// Fetches addresses.
@@ -70,6 +73,12 @@ impl Stop {
 
 impl From<Error> for Stop {
     fn from(error: Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&Error> for Stop {
+    fn from(error: &Error) -> Self {
         let permanent = match error.kind() {
             ErrorKind::Cancelled => return Self::Cancelled,
             // The disk, another writer or the embedder may be better next time.
@@ -80,7 +89,22 @@ impl From<Error> for Stop {
             | ErrorKind::ParserStopped => false,
             _ => true,
         };
-        Self::Failed(Failure::of(&error, permanent))
+        Self::Failed(Failure::of(error, permanent))
+    }
+}
+
+impl From<WriteError> for Stop {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Index(error) => Self::from(error.as_ref()),
+            WriteError::Search(error) => Self::Failed(Failure::of(error.as_ref(), false)),
+            WriteError::Forbidden(_) | WriteError::Exists(_) | WriteError::NoEmbedder => {
+                Self::permanent(error.to_string())
+            }
+            WriteError::Full | WriteError::Defect(_) => {
+                Self::Failed(Failure::of(&error, false))
+            }
+        }
     }
 }
 

@@ -56,9 +56,13 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/traces/{id}", get(agent::trace))
         .route(
             "/documents/{id}",
-            get(documents::show).delete(documents::delete),
+            get(documents::show),
         )
         .layer(timed())
+        .layer(admitted());
+    // Who writes waits for its turn, by a setting of its own.
+    let deletions = Router::new()
+        .route("/documents/{id}", delete(documents::delete))
         .layer(admitted());
     // An upload takes as long as embedding it does; only its body is timed.
     let uploads = Router::new()
@@ -131,6 +135,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .layer(received(mcp::BODY_BYTES));
     let work = questions
         .merge(reading)
+        .merge(deletions)
         .merge(uploads)
         .merge(chats)
         .merge(texts)
@@ -202,9 +207,11 @@ fn cors(origins: &[String]) -> CorsLayer {
             header::AUTHORIZATION,
             auth::API_KEY,
             REQUEST_ID,
+            documents::PREFER,
+            HeaderName::from_static(jobs::IDEMPOTENCY_KEY),
         ])
         .expose_headers(
-            [REQUEST_ID, header::RETRY_AFTER]
+            [REQUEST_ID, header::RETRY_AFTER, header::LOCATION]
                 .into_iter()
                 .chain(RateHeaders::NAMES.map(HeaderName::from_static))
                 .collect::<Vec<_>>(),

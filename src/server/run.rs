@@ -114,7 +114,8 @@ pub async fn work_jobs(service: Arc<Service>) {
     };
     let tools = Tools {
         asking: Some(asking),
-        ..jobs::tools(config, engine, parser, fetcher.clone())
+        spool: Arc::clone(service.spool()),
+        ..jobs::tools(config, engine, core.writes.clone(), parser, fetcher.clone())
     };
     match Worker::new(Arc::clone(&room.queue), tools, config.jobs.clone()) {
         Ok(worker) => {

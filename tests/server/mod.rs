@@ -23,6 +23,8 @@ mod query;
 mod rerank;
 mod schedules;
 mod traces;
+mod uploads;
+mod uploads_killed;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cairn_models::{Cancel, Embedder};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use crate::store::{KnownFailure, Root};
 use crate::walk::{SkipReason, Walk, WalkOptions, WalkedFile, walk};
@@ -28,6 +29,9 @@ const BATCH_DOCUMENTS: usize = 128;
 /// A file that changed this short a time before it was indexed may have changed
 /// again within the clock's step: its contents are compared.
 const CLOCK_SLACK_NS: i128 = 2_000_000_000;
+
+/// How often a run that waits for parsers looks whether another writer waits for it.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// The state of a run.
 struct Run<'a> {
@@ -91,7 +95,9 @@ pub(super) fn update(
         own: scopes.iter().map(|scope| scope.root.clone()).collect(),
         roots,
     };
+    run.give_way()?;
     let listings = run.scan(scopes, index)?;
+    run.give_way()?;
     let (jobs, keys) = run.changed(&listings);
     run.report.cancelled = !run.index(&jobs, &keys)?;
     if !run.report.cancelled {
@@ -267,13 +273,21 @@ impl Run<'_> {
     fn take(
         &mut self,
         pipeline: &Pipeline<'_>,
-        outcomes: crossbeam_channel::Receiver<(usize, Outcome)>,
+        outcomes: Receiver<(usize, Outcome)>,
         jobs: &[Job],
         keys: &[String],
     ) -> Result<()> {
         let mut batch = Vec::new();
         let mut text = 0;
-        for (at, outcome) in outcomes {
+        loop {
+            let (at, outcome) = match outcomes.recv_timeout(LOOK) {
+                Ok(next) => next,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.give_way()?;
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             pipeline.taken(at);
             let job = &jobs[at];
             let root = &keys[at];

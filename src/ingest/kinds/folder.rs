@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Checks, Kind, Marks, Plan, input, read_marked};
-use crate::ingest::task::{LOCK_PATIENCE, Stop, Task};
+use crate::ingest::task::{Stop, Task};
 use crate::ingest::{Payload, Refusal, report};
 
 /// Indexes a file or folder.
@@ -71,7 +71,7 @@ impl Kind for Folder {
             metadata: marks.metadata,
             parser: tools.parser.clone(),
             commit_interval: tools.commit_interval,
-            lock_patience: LOCK_PATIENCE,
+            lock_patience: tools.writes.patience(),
             exclude: vec![tools.data_dir.clone()],
             remove_most: remove_most || task.is_confirmed(),
         };

@@ -12,6 +12,7 @@ use super::folder::permitted;
 use super::{Checks, Kind, Marks, Plan, input, read_marked};
 use crate::ingest::git::{Blob, BlobReader, MAX_REVISION_BYTES, Repository};
 use crate::ingest::task::{Stop, Task};
+use crate::ingest::writer::Conflict;
 use crate::ingest::{Payload, Refusal, bounds, store};
 
 /// Most files of a revision.
@@ -325,7 +326,7 @@ impl Run<'_> {
             .iter()
             .partition(|document| !self.known.contains_key(&document.uri));
         let (new, changed) = (new.len(), changed.len());
-        let stored = store::put_all(documents, self.payload, self.task)?;
+        let stored = store::put_all(documents, Conflict::LeaveOut, self.payload, self.task)?;
         self.counts.added += new;
         self.counts.updated += changed;
         self.counts.generation = Some(stored.generation);

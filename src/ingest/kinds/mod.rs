@@ -8,6 +8,7 @@ mod folder;
 mod git;
 mod sitemap;
 mod text;
+mod upload;
 mod url;
 
 use std::collections::BTreeSet;
@@ -20,8 +21,10 @@ use serde_json::{Map, Value};
 
 use super::fetch::Fetcher;
 use super::submit::Asker;
-use super::task::{Stop, Task};
+use super::task::{Stop, Task, Tools};
 use super::{Payload, Refusal, bounds};
+
+pub(crate) use upload::Spooled;
 
 /// A kind of work.
 pub(crate) trait Kind: Send + Sync {
@@ -39,11 +42,15 @@ pub(crate) trait Kind: Send + Sync {
     /// # Errors
     /// Why it stopped.
     fn run(&self, payload: &Payload, task: &Task) -> Result<Value, Stop>;
+
+    /// Lets go of what was kept for a job that will not run again.
+    fn forget(&self, _payload: &Payload, _tools: &Tools) {}
 }
 
 /// Every kind.
 pub(crate) const KINDS: &[&dyn Kind] = &[
     &text::Text,
+    &upload::Files,
     &url::Address,
     &sitemap::Pages,
     &folder::Folder,
@@ -69,6 +76,8 @@ pub(crate) struct Checks<'a> {
     pub fetcher: &'a Fetcher,
     /// Where the documents go.
     pub collection: &'a str,
+    /// Files that came with the request.
+    pub spooled: Option<&'a Spooled>,
 }
 
 impl Checks<'_> {

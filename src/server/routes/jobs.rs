@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
-use cairn_jobs::{Filter, Job, JobId, Purge, Queue};
+use cairn_jobs::{Filter, Job, JobId, NewJob, Purge, Queue, Submitted};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -24,7 +24,7 @@ use crate::server::state::Service;
 use cairn_gateway::accounts::{Caller, Scope};
 
 /// Repeating a submission with the same value gives the first job.
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
+pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Longest idempotency key, in bytes.
 const MAX_KEY_BYTES: usize = 256;
 /// Jobs of a list that does not say how many, and most of one.
@@ -39,7 +39,8 @@ pub(crate) struct JobBody {
     /// `text` (fields `text`, `uri`, `title`), `url` (`url`), `sitemap` (`url`, `max_pages`),
     /// `folder` (`path`, `remove_most`), `git` (`path`, `revision`, `name`, `remove_most`),
     /// `delete` (`uri` or `document_id`), `compact`, `evaluate` (`path`, `modes`, `k`,
-    /// `limit`) or `ask` (`query`, `agent`, `model`).
+    /// `limit`) or `ask` (`query`, `agent`, `model`). Files become `upload` jobs by
+    /// `POST /documents`.
     #[schema(example = "url")]
     kind: String,
     /// Where the documents go; the default collection if none.
@@ -273,7 +274,6 @@ pub(crate) async fn submit(
     headers: HeaderMap,
     JsonBody(body): JsonBody<JobBody>,
 ) -> Result<Response> {
-    let queue = service.jobs()?;
     let collection = collection_or_default(&service, body.collection);
     service.core()?.engine.check_collection_name(&collection)?;
     let request = Request {
@@ -281,6 +281,7 @@ pub(crate) async fn submit(
         collection: collection.clone(),
         fields: body.fields,
         idempotency_key: idempotency_key(&headers)?,
+        spooled: None,
     };
     let asker = asker_of(&service, &caller);
     // Paths are looked at, which may block.
@@ -292,8 +293,17 @@ pub(crate) async fn submit(
     })
     .await?;
     open_collection(&service, &collection, &caller).await?;
-    let submitted = queue.submit(vec![job]).await?.pop();
-    let submitted = submitted.ok_or_else(|| ApiError::internal("the queue gave no job"))?;
+    Ok(accepted(submit_one(&service, job).await?))
+}
+
+/// Puts a job into the queue.
+pub(super) async fn submit_one(service: &Service, job: NewJob) -> Result<Submitted> {
+    let submitted = service.jobs()?.submit(vec![job]).await?.pop();
+    submitted.ok_or_else(|| ApiError::internal("the queue gave no job"))
+}
+
+/// Says that a job is there, and where to look at it.
+pub(super) fn accepted(submitted: Submitted) -> Response {
     let status = match submitted.existing {
         Some(_) => StatusCode::OK,
         None => StatusCode::ACCEPTED,
@@ -303,7 +313,7 @@ pub(crate) async fn submit(
     if let Ok(place) = HeaderValue::try_from(format!("/jobs/{}", info.id)) {
         response.headers_mut().insert(header::LOCATION, place);
     }
-    Ok(response)
+    response
 }
 
 /// Lists jobs of the caller's tenant, the latest first; `admin` sees all.
@@ -552,7 +562,7 @@ fn read_id(id: &str) -> Result<JobId> {
         .map_err(|_| ApiError::invalid("id", "the id of a job is a UUID"))
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
         return Ok(None);
     };

@@ -145,6 +145,7 @@ pub(crate) async fn put(
             collection: collection.clone(),
             fields: body.fields,
             idempotency_key: None,
+            spooled: None,
         },
     };
     // Paths are looked at, which may block.
