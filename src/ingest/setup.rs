@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_engine::retrieve::Engine;
+use cairn_gateway::accounts::Accounts;
 use cairn_indexer::Parser;
 use cairn_jobs::notify::Webhooks;
 use cairn_jobs::{Credentials, Error, NatsQueue, NatsSettings, Options, Queue, SqliteQueue};
@@ -119,6 +120,7 @@ pub(crate) fn tools(
     writes: Writes,
     parser: Parser,
     fetcher: Fetcher,
+    accounts: Accounts,
 ) -> Tools {
     Tools {
         writes,
@@ -128,6 +130,7 @@ pub(crate) fn tools(
         commit_interval: Duration::from_secs(config.indexing.commit_seconds),
         data_dir: config.storage.data_dir.clone(),
         fetcher,
+        accounts,
         candidates: config.retrieval.candidates,
         asking: None,
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cairn_agent::Agent;
 use cairn_engine::retrieve::{Engine, SearchError};
-use cairn_gateway::accounts::Accounts;
+use cairn_gateway::accounts::{Accounts, AuthError};
 use cairn_indexer::{Error, ErrorKind, Index, Parser};
 use cairn_jobs::{DocumentError, Failure, Job, Progress, Update};
 use cairn_models::{Cancel, Embedder};
@@ -36,6 +36,8 @@ pub(crate) struct Tools {
     pub data_dir: PathBuf,
     /// Fetches addresses.
     pub fetcher: Fetcher,
+    /// Knows which keys are valid.
+    pub accounts: Accounts,
     /// How many candidates a search has (`retrieval.candidates`).
     pub candidates: usize,
     /// What questions are answered with; `None` in a worker that answers none.
@@ -47,8 +49,6 @@ pub(crate) struct Tools {
 pub(crate) struct Asking {
     /// Answers.
     pub agent: Agent,
-    /// Knows whose keys are valid.
-    pub accounts: Accounts,
     /// How to search.
     pub retrieval: Retrieval,
 }
@@ -105,6 +105,12 @@ impl From<WriteError> for Stop {
                 Self::Failed(Failure::of(&error, false))
             }
         }
+    }
+}
+
+impl From<AuthError> for Stop {
+    fn from(error: AuthError) -> Self {
+        Self::permanent(format!("the API key that asked for this: {error}"))
     }
 }
 

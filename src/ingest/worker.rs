@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::kinds;
+use super::{kinds, schedules};
 use super::liveness::{self, Alive};
 use super::task::{Stop, Task, Tools};
 use cairn_settings::telemetry::metrics as names;
@@ -29,7 +29,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// A job that has waited for this long calls for one more worker.
 const LONG: Duration = Duration::from_secs(1);
 
-/// How often the spool is looked through for uploads that no job needs.
+/// How often it is looked for uploads that no job needs, and for schedules whose keys are gone.
 const SWEEP: Duration = Duration::from_secs(600);
 
 /// How long a job that was told to stop may take before it is left alone.
@@ -129,8 +129,12 @@ impl Worker {
     }
 
     async fn sweep(&self) {
-        if let Err(error) = self.tools.spool.sweep(self.queue.as_ref()).await {
+        let queue = self.queue.as_ref();
+        if let Err(error) = self.tools.spool.sweep(queue).await {
             tracing::warn!(%error, "uploads that no job needs stay on the disk");
+        }
+        if let Err(error) = schedules::let_rest(queue, &self.tools.accounts).await {
+            tracing::warn!(%error, "schedules whose keys are gone go on");
         }
     }
 
@@ -198,7 +202,10 @@ async fn work(
             let kind = kind.ok_or_else(|| {
                 Stop::permanent(format!("this version has no kind of job `{kind_name}`"))
             })?;
-            kind.run(&task.payload()?, &task)
+            let payload = task.payload()?;
+            // A key that is gone may have nothing done any more.
+            payload.caller(&task.tools().accounts)?;
+            kind.run(&payload, &task)
         };
         // A defect must not end the worker.
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or_else(|_| {

@@ -109,13 +109,19 @@ pub async fn work_jobs(service: Arc<Service>) {
     let (engine, parser) = (core.engine.clone(), core.parser.clone());
     let asking = Asking {
         agent: core.agent.clone(),
-        accounts: service.accounts().clone(),
         retrieval: config.retrieval.clone(),
     };
     let tools = Tools {
         asking: Some(asking),
         spool: Arc::clone(service.spool()),
-        ..jobs::tools(config, engine, core.writes.clone(), parser, fetcher.clone())
+        ..jobs::tools(
+            config,
+            engine,
+            core.writes.clone(),
+            parser,
+            fetcher.clone(),
+            service.accounts().clone(),
+        )
     };
     match Worker::new(Arc::clone(&room.queue), tools, config.jobs.clone()) {
         Ok(worker) => {
