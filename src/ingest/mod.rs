@@ -6,11 +6,13 @@
 //! This room knows documents and nothing of HTTP; the queue (`cairn-jobs`) knows neither.
 
 pub(crate) mod bounds;
+mod bucket;
 pub(crate) mod fetch;
 mod git;
 pub(crate) mod judging;
 pub(crate) mod kinds;
 mod liveness;
+mod mirror;
 pub(crate) mod notify;
 mod payload;
 mod refusal;

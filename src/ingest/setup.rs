@@ -131,6 +131,7 @@ pub(crate) fn tools(
         data_dir: config.storage.data_dir.clone(),
         fetcher,
         accounts,
+        jobs: config.jobs.clone(),
         candidates: config.retrieval.candidates,
         asking: None,
     }

@@ -10,7 +10,7 @@ use cairn_gateway::accounts::{Accounts, AuthError};
 use cairn_indexer::{Error, ErrorKind, Index, Parser};
 use cairn_jobs::{DocumentError, Failure, Job, Progress, Update};
 use cairn_models::{Cancel, Embedder};
-use cairn_settings::config::Retrieval;
+use cairn_settings::config::{Jobs, Retrieval};
 use serde_json::Value;
 use tokio::runtime::Handle;
 
@@ -38,6 +38,8 @@ pub(crate) struct Tools {
     pub fetcher: Fetcher,
     /// Knows which keys are valid.
     pub accounts: Accounts,
+    /// What jobs may reach.
+    pub jobs: Jobs,
     /// How many candidates a search has (`retrieval.candidates`).
     pub candidates: usize,
     /// What questions are answered with; `None` in a worker that answers none.

@@ -1,6 +1,7 @@
 //! The kinds of jobs: one file each, and one line in [`KINDS`].
 
 mod ask;
+mod bucket;
 mod compact;
 mod delete;
 mod evaluate;
@@ -55,6 +56,7 @@ pub(crate) const KINDS: &[&dyn Kind] = &[
     &sitemap::Pages,
     &folder::Folder,
     &git::Git,
+    &bucket::Objects,
     &delete::Delete,
     &compact::Compact,
     &evaluate::Evaluate,
