@@ -8,11 +8,12 @@ use cairn_gateway::accounts::Accounts;
 use cairn_indexer::Parser;
 use cairn_jobs::notify::Webhooks;
 use cairn_jobs::{Credentials, Error, NatsQueue, NatsSettings, Options, Queue, SqliteQueue};
+use cairn_models::{Hub, LoadOptions, Quiet};
 use cairn_settings::config::{Config, JobsBackend, Nats};
 
 use super::fetch::Fetcher;
 use super::spool::Spool;
-use super::task::Tools;
+use super::task::{LoadEmbedder, Tools};
 use super::writer::Writes;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -113,6 +114,22 @@ pub(crate) fn spool(config: &Config) -> Spool {
     Spool::new(&config.storage.data_dir, most)
 }
 
+/// Loads embedders as the configuration says.
+fn load_embedder(config: &Config) -> LoadEmbedder {
+    let models = config.models.clone();
+    Arc::new(move |name| {
+        let options = LoadOptions {
+            threads: models.threads,
+            precision: models.precision,
+            device: models.device,
+            ..LoadOptions::default()
+        };
+        let hub = Hub::new(None).map_err(|error| error.to_string())?;
+        let loaded = cairn_models::load_embedder(&hub, name, &options, &Quiet);
+        loaded.map_err(|error| error.to_string())
+    })
+}
+
 /// What jobs work with.
 pub(crate) fn tools(
     config: &Config,
@@ -131,6 +148,7 @@ pub(crate) fn tools(
         data_dir: config.storage.data_dir.clone(),
         fetcher,
         accounts,
+        load_embedder: load_embedder(config),
         jobs: config.jobs.clone(),
         candidates: config.retrieval.candidates,
         asking: None,

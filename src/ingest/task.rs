@@ -19,6 +19,9 @@ use super::fetch::Fetcher;
 use super::spool::Spool;
 use super::writer::{WriteError, Writes};
 
+/// Loads the embedder of this name.
+pub type LoadEmbedder = Arc<dyn Fn(&str) -> Result<Arc<dyn Embedder>, String> + Send + Sync>;
+
 /// What jobs work with.
 #[derive(Clone)]
 pub(crate) struct Tools {
@@ -38,6 +41,8 @@ pub(crate) struct Tools {
     pub fetcher: Fetcher,
     /// Knows which keys are valid.
     pub accounts: Accounts,
+    /// Loads other embedders than the engine's.
+    pub load_embedder: LoadEmbedder,
     /// What jobs may reach.
     pub jobs: Jobs,
     /// How many candidates a search has (`retrieval.candidates`).

@@ -18,6 +18,7 @@ use super::tools;
 use crate::ingest::fetch::Fetcher;
 use crate::ingest::setup::{self, Jobs};
 use crate::ingest::spool::Spool;
+use crate::ingest::task::LoadEmbedder;
 use crate::ingest::writer::Writes;
 use cairn_engine::answer::Answerer;
 use cairn_engine::retrieve::Engine;
@@ -25,6 +26,7 @@ use cairn_gateway::accounts::Accounts;
 use cairn_gateway::batch::Batches;
 use cairn_jobs::Queue;
 use cairn_jobs::notify::Webhooks;
+use cairn_models::Embedder;
 use cairn_settings::config::Config;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -58,6 +60,7 @@ pub struct Service {
     spool: Arc<Spool>,
     core: OnceLock<Core>,
     jobs: OnceLock<(Jobs, Fetcher)>,
+    load_embedder: OnceLock<LoadEmbedder>,
 }
 
 impl Service {
@@ -71,6 +74,7 @@ impl Service {
             lifecycle: Lifecycle::default(),
             core: OnceLock::new(),
             jobs: OnceLock::new(),
+            load_embedder: OnceLock::new(),
             accounts,
             config,
         })
@@ -146,6 +150,20 @@ impl Service {
     /// Which key made which collection.
     pub(super) fn owners(&self) -> &Owners {
         &self.owners
+    }
+
+    /// Loads embedders for jobs by `load`, and not as the configuration says. Only the first
+    /// call counts, before jobs are worked on.
+    pub fn load_embedders_by(
+        &self,
+        load: impl Fn(&str) -> Result<Arc<dyn Embedder>, String> + Send + Sync + 'static,
+    ) {
+        self.load_embedder.set(Arc::new(load)).ok();
+    }
+
+    /// That, where there is one.
+    pub(super) fn load_embedder(&self) -> Option<&LoadEmbedder> {
+        self.load_embedder.get()
     }
 
     /// Where uploads wait for jobs.

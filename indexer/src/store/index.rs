@@ -34,7 +34,7 @@ const MAX_OPEN_ATTEMPTS: usize = 20;
 /// One collection. Cheap to clone; any number of readers, one writer.
 #[derive(Clone)]
 pub struct Index {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 pub(super) struct Shared {

@@ -18,6 +18,7 @@ pub struct Jobs {
     pub max_seconds: u64,
     pub keep_days: u64,
     pub roots: Vec<PathBuf>,
+    pub embedders: Vec<String>,
     pub upload_mb: u64,
     pub spool_mb: u64,
     pub fetch: Fetching,

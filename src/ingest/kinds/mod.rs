@@ -7,6 +7,7 @@ mod delete;
 mod evaluate;
 mod folder;
 mod git;
+mod re_embed;
 mod sitemap;
 mod text;
 mod upload;
@@ -59,6 +60,7 @@ pub(crate) const KINDS: &[&dyn Kind] = &[
     &bucket::Objects,
     &delete::Delete,
     &compact::Compact,
+    &re_embed::ReEmbed,
     &evaluate::Evaluate,
     &ask::Ask,
 ];
