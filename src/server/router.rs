@@ -16,7 +16,7 @@ use tower_http::cors::CorsLayer;
 
 use super::error::{ApiError, Code};
 use super::routes::{
-    agent, batches, chat, collections, documents, embeddings, health, inference, jobs, metrics,
+    agent, batches, chat, collections, documents, embeddings, follow, health, inference, jobs, metrics,
     openapi, query, rerank, schedules, search, ui, webhooks,
 };
 use super::state::Service;
@@ -126,7 +126,8 @@ pub fn router(service: Arc<Service>) -> Router {
         .layer(received(JOB_BODY_BYTES));
     // A stream lasts as long as its job.
     let watched = Router::new()
-        .route("/jobs/{id}/events", get(jobs::events))
+        .route("/jobs/{id}/events", get(follow::events))
+        .route("/jobs/{id}/ws", get(follow::socket))
         .layer(admitted());
     let clients = mcp::route(&service)
         .layer(DefaultBodyLimit::max(mcp::BODY_BYTES))

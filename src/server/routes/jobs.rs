@@ -1,13 +1,12 @@
 //! `/jobs`: work that is done in its own time, submitted, followed, and called off.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
-use cairn_jobs::{Filter, Job, JobId, NewJob, Purge, Queue, Submitted};
+use cairn_jobs::{Filter, Job, JobId, NewJob, Purge, Submitted};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -16,10 +15,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::documents::{collection_or_default, open_collection};
 use crate::ingest::{self, Asker, Payload, Request};
 use crate::server::error::{ApiError, Code, ErrorBody, Result};
-use crate::server::event_stream;
 use crate::server::extract::{JsonBody, QueryString};
 use crate::server::limits::blocking;
-use crate::server::sse;
 use crate::server::state::Service;
 use cairn_gateway::accounts::{Caller, Scope};
 
@@ -377,81 +374,6 @@ pub(crate) async fn show(
     Ok(Json(info))
 }
 
-/// Streams the changes of a job as server-sent events named by its state, until it ends. A
-/// client that reconnects with `Last-Event-ID` misses nothing that matters.
-///
-/// # Errors
-/// `not_found`, `invalid_request` for the header.
-#[utoipa::path(get, path = "/jobs/{id}/events", tag = "jobs",
-    params(("id" = String, Path, description = "The id of the job"),
-        ("last-event-id" = Option<u64>, Header, description = "The last event that was seen")),
-    responses(
-        (status = 200, description = "Events", content_type = "text/event-stream", body = Object),
-        (status = 404, description = "No such job", body = ErrorBody),
-    ))]
-pub(crate) async fn events(
-    State(service): State<Arc<Service>>,
-    Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-    Path(id): Path<String>,
-) -> Result<Response> {
-    let job = find(&service, &caller, &id).await?;
-    let last = headers.get("last-event-id").map(|value| {
-        let number = value
-            .to_str()
-            .ok()
-            .and_then(|text| text.parse::<u64>().ok());
-        number.ok_or_else(|| ApiError::invalid("last-event-id", "the header is not a number"))
-    });
-    let after = last.transpose()?.unwrap_or(0);
-    let queue = service.jobs()?.clone();
-    let stopping = service.lifecycle().stopping().clone();
-    let frames = async_stream::stream! {
-        yield sse::COMMENT.to_owned();
-        let mut seq = after;
-        loop {
-            let events = tokio::select! {
-                events = queue.wait_events(job.id, seq, KEEP_ALIVE) => events,
-                () = stopping.cancelled() => return,
-            };
-            let Ok(events) = events else { return };
-            if events.is_empty() {
-                yield sse::COMMENT.to_owned();
-            }
-            for event in &events {
-                seq = event.seq;
-                yield frame(event);
-            }
-            let ended = match events.last() {
-                Some(event) => event.state.is_terminal(),
-                None => has_ended(queue.as_ref(), job.id).await,
-            };
-            if ended {
-                return;
-            }
-        }
-    };
-    Ok(event_stream::respond(frames))
-}
-
-/// Longest silence of a stream.
-const KEEP_ALIVE: Duration = Duration::from_secs(sse::KEEP_ALIVE_SECONDS);
-
-fn frame(event: &cairn_jobs::Event) -> String {
-    // Strings and numbers, which always serialize.
-    let json = serde_json::to_string(event).unwrap_or_else(|_| "{}".into());
-    format!(
-        "event: {}\nid: {}\ndata: {json}\n\n",
-        event.state, event.seq
-    )
-}
-
-/// Whether nothing more comes of a job: it has ended, or is not kept any more.
-async fn has_ended(queue: &dyn Queue, id: JobId) -> bool {
-    let job = queue.get(id).await;
-    job.is_ok_and(|job| job.is_none_or(|job| job.state.is_terminal()))
-}
-
 /// Calls a job off. One that runs stops at its next step; what it has committed stays.
 ///
 /// # Errors
@@ -534,7 +456,7 @@ pub(crate) async fn delete(
 }
 
 /// The job, if the caller may know of it.
-async fn find(service: &Service, caller: &Caller, id: &str) -> Result<Job> {
+pub(super) async fn find(service: &Service, caller: &Caller, id: &str) -> Result<Job> {
     let id = read_id(id)?;
     let job = service.jobs()?.get(id).await?;
     let visible = |job: &Job| sees_all(caller) || job.tenant == caller.tenant();
