@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::{
-    agent, batches, chat, collections, documents, embeddings, health, inference, jobs, metrics,
+    agent, batches, chat, collections, documents, embeddings, follow, health, inference, jobs, metrics,
     query, rerank, schedules, search, webhooks,
 };
 use crate::server::error::ErrorBody;
