@@ -34,7 +34,8 @@ const MAX_ERRORS: usize = 100;
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct JobBody {
     /// `text` (fields `text`, `uri`, `title`), `url` (`url`), `sitemap` (`url`, `max_pages`),
-    /// `folder` (`path`, `remove_most`), `git` (`path`, `revision`, `name`, `remove_most`),
+    /// `folder` (`path`, `remove_most`, `dry_run`), `bucket` (`name`, `prefix`, `remove_most`),
+    /// `re-embed` (`model`), `git` (`path`, `revision`, `name`, `remove_most`),
     /// `delete` (`uri` or `document_id`), `compact`, `evaluate` (`path`, `modes`, `k`,
     /// `limit`) or `ask` (`query`, `agent`, `model`). Files become `upload` jobs by
     /// `POST /documents`.
