@@ -105,7 +105,10 @@ impl Spool {
         let head = serde_json::to_vec(&head).map_err(io::Error::other)?;
         // One at a time: the disk is not faster for two.
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        private::folder(&self.folder)?;
+        // Every file in it is the owner's alone: that is looked at once.
+        if !self.folder.is_dir() {
+            private::folder(&self.folder)?;
+        }
         let (waiting, bytes) = self.load()?;
         let own = 8 + head.len() as u64 + upload.bytes();
         if waiting >= MOST || bytes.saturating_add(own) > self.most {
@@ -328,6 +331,25 @@ mod tests {
         assert!(matches!(spool.read(name), Err(SpoolError::Gone)));
         Spool::new(copy.path(), 0).read(name).unwrap();
         spool.remove(name);
+    }
+
+    #[test]
+    fn what_was_put_survives_a_power_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        let durable = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let seen = std::sync::Arc::clone(&durable);
+        let _observation = cairn_files::observe::observe(dir.path(), move |event| {
+            let (cairn_files::observe::Event::File(path)
+            | cairn_files::observe::Event::Folder(path)) = event;
+            seen.lock().unwrap().push(path.to_owned());
+        });
+        let spool = Spool::new(dir.path(), 1 << 20);
+        let name = spool.put(&upload("text")).unwrap();
+        // The folder's name, the bytes of the file, and then its name, all before the reply, and
+        // so before there is a job.
+        let file = spool.path(name);
+        let expected = [dir.path(), &file, &spool.folder];
+        assert_eq!(*durable.lock().unwrap(), expected);
     }
 
     #[test]

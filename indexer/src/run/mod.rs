@@ -7,6 +7,8 @@ mod manifest;
 #[cfg(test)]
 mod manifest_tests;
 mod named;
+#[cfg(test)]
+mod order_tests;
 mod pipeline;
 mod progress;
 mod report;
