@@ -98,8 +98,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
     })?;
     let bar = RunBar::new(context);
     if !args.watch {
-        let report =
-            cairn_indexer::index_paths(paths, &index, embedder, &options, &bar, &cancel)?;
+        let report = cairn_indexer::index_paths(paths, &index, embedder, &options, &bar, &cancel)?;
         bar.clear();
         indexing::print(context, &report)?;
         if !report.cancelled {

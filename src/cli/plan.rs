@@ -55,7 +55,11 @@ fn summary(context: &Context, manifest: &Manifest) -> String {
         .iter()
         .map(|(action, sum)| {
             let kilobytes = sum.bytes.div_ceil(1000);
-            format!("{} to {} ({kilobytes} kB)", count(sum.files, "file"), word(*action))
+            format!(
+                "{} to {} ({kilobytes} kB)",
+                count(sum.files, "file"),
+                word(*action)
+            )
         })
         .collect();
     sums.push(format!("{} unchanged", manifest.unchanged.files));
@@ -66,8 +70,15 @@ fn summary(context: &Context, manifest: &Manifest) -> String {
 fn line(entry: &ManifestEntry) -> String {
     let name = entry.path.as_ref().or(entry.uri.as_ref());
     let name = printable(name.map_or("", String::as_str));
-    let why = entry.reason.as_ref().map(|reason| format!(": {}", printable(reason)));
-    format!("{:7} {name}{}\n", word(entry.action), why.unwrap_or_default())
+    let why = entry
+        .reason
+        .as_ref()
+        .map(|reason| format!(": {}", printable(reason)));
+    format!(
+        "{:7} {name}{}\n",
+        word(entry.action),
+        why.unwrap_or_default()
+    )
 }
 
 fn word(action: Action) -> &'static str {

@@ -126,7 +126,9 @@ fn lost_keys(context: &Context, all: &[Schedule]) -> anyhow::Result<Vec<Option<&
         found.map_or("unknown", |key| key.state())
     };
     let states = made_by.iter().map(|id| id.as_ref().map(state));
-    Ok(states.map(|state| state.filter(|state| *state != "active")).collect())
+    Ok(states
+        .map(|state| state.filter(|state| *state != "active"))
+        .collect())
 }
 
 fn show(context: &Context, all: Vec<Schedule>) -> anyhow::Result<Outcome> {

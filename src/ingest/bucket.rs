@@ -37,7 +37,8 @@ impl Store {
     /// # Errors
     /// When variables are named that are not set, or the settings make no bucket.
     pub(super) fn open(settings: &Bucket, timeout: Duration) -> Result<Self, Stop> {
-        let client = client(settings, timeout).map_err(|error| Stop::permanent(error.to_string()))?;
+        let client =
+            client(settings, timeout).map_err(|error| Stop::permanent(error.to_string()))?;
         let retry = RetryConfig {
             max_retries: RETRIES,
             retry_timeout: RETRY_TIME,
@@ -148,7 +149,13 @@ impl Store {
 
 /// What changes when the object does.
 fn version(object: &ObjectMeta) -> String {
-    let modified = || format!("{}-{}", object.size, object.last_modified.timestamp_millis());
+    let modified = || {
+        format!(
+            "{}-{}",
+            object.size,
+            object.last_modified.timestamp_millis()
+        )
+    };
     object.e_tag.clone().unwrap_or_else(modified)
 }
 

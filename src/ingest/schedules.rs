@@ -90,8 +90,16 @@ pub(crate) async fn let_rest(queue: &dyn Queue, accounts: &Accounts) -> cairn_jo
         if one.schedule.paused || lost_key(&one, accounts).is_none() {
             continue;
         }
-        tracing::warn!(schedule = name_of(&one), "a schedule rests: its API key is gone");
-        queue.put_schedule(NewSchedule { paused: true, ..one.schedule }).await?;
+        tracing::warn!(
+            schedule = name_of(&one),
+            "a schedule rests: its API key is gone"
+        );
+        queue
+            .put_schedule(NewSchedule {
+                paused: true,
+                ..one.schedule
+            })
+            .await?;
     }
     Ok(())
 }

@@ -231,7 +231,12 @@ impl Spool {
 async fn needed(queue: &dyn Queue) -> cairn_jobs::Result<BTreeSet<Uuid>> {
     let mut needed = BTreeSet::new();
     let mut filter = Filter {
-        states: vec![State::Queued, State::Running, State::InputRequired, State::Failed],
+        states: vec![
+            State::Queued,
+            State::Running,
+            State::InputRequired,
+            State::Failed,
+        ],
         kind: Some(KIND.to_owned()),
         ..Filter::default()
     };
@@ -262,7 +267,10 @@ pub(crate) fn back_up(data_dir: &Path, target: &Path) -> io::Result<()> {
     for entry in entries {
         let entry = entry?;
         let copy = to.join(entry.file_name());
-        let is_upload = entry.file_name().to_str().is_some_and(|name| name.parse::<Uuid>().is_ok());
+        let is_upload = entry
+            .file_name()
+            .to_str()
+            .is_some_and(|name| name.parse::<Uuid>().is_ok());
         if !is_upload || copy.exists() {
             continue;
         }
@@ -360,7 +368,10 @@ mod tests {
         let whole = fs::read(spool.path(name)).unwrap();
         for cut in [0, 5, 20, whole.len() - 1] {
             fs::write(spool.path(name), &whole[..cut]).unwrap();
-            assert!(matches!(spool.read(name), Err(SpoolError::Disk(_))), "{cut}");
+            assert!(
+                matches!(spool.read(name), Err(SpoolError::Disk(_))),
+                "{cut}"
+            );
         }
         fs::write(spool.path(name), [0xff; 100]).unwrap();
         assert!(matches!(spool.read(name), Err(SpoolError::Disk(_))));
@@ -375,7 +386,9 @@ mod tests {
     async fn only_what_no_job_may_still_read_is_swept() {
         let dir = tempfile::tempdir().unwrap();
         let spool = Spool::new(dir.path(), 1 << 20);
-        let queue = SqliteQueue::open(dir.path(), Options::default()).await.unwrap();
+        let queue = SqliteQueue::open(dir.path(), Options::default())
+            .await
+            .unwrap();
         let mut names = Vec::new();
         for attempts in [1, 1, 5] {
             let name = spool.put(&upload("text")).unwrap();
@@ -399,7 +412,12 @@ mod tests {
         assert_eq!(spool.sweep(&queue).await.unwrap(), 0, "all are young");
         make_old(&spool);
         assert_eq!(spool.sweep(&queue).await.unwrap(), 3);
-        for (name, there) in [(names[0].0, false), (names[1].0, true), (names[2].0, true), (orphan, false)] {
+        for (name, there) in [
+            (names[0].0, false),
+            (names[1].0, true),
+            (names[2].0, true),
+            (orphan, false),
+        ] {
             assert_eq!(spool.read(name).is_ok(), there);
         }
     }

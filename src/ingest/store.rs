@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::kinds::Marks;
 use super::task::{Stop, Task};
-use super::writer::{Conflict, Receipt, WriteError, Work};
+use super::writer::{Conflict, Receipt, Work, WriteError};
 use super::{Payload, bounds};
 
 /// Parses a document.
@@ -75,7 +75,10 @@ pub(super) fn put_all(
     let receipt = write(work, payload, task)?;
     let is_stored = |document: &Value| {
         let uri = document["uri"].as_str();
-        !receipt.left_out.iter().any(|left| Some(left.as_str()) == uri)
+        !receipt
+            .left_out
+            .iter()
+            .any(|left| Some(left.as_str()) == uri)
     };
     let mut documents: Vec<Value> = described.into_iter().filter(is_stored).collect();
     for (document, report) in documents.iter_mut().zip(&receipt.put) {

@@ -95,7 +95,10 @@ pub(crate) fn new_job(
         ordering_key: plan.ordering_key.map(short),
         // What another key asked for is not the same: it ends when that key does.
         unique_key: plan.unique_key.map(|unique| {
-            short(format!("{unique} {}", asker.key.as_deref().unwrap_or_default()))
+            short(format!(
+                "{unique} {}",
+                asker.key.as_deref().unwrap_or_default()
+            ))
         }),
         unique: cairn_jobs::Unique::Waiting,
         idempotency_key: request.idempotency_key,

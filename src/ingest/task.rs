@@ -20,7 +20,7 @@ use super::spool::Spool;
 use super::writer::{WriteError, Writes};
 
 /// Loads the embedder of this name.
-pub type LoadEmbedder = Arc<dyn Fn(&str) -> Result<Arc<dyn Embedder>, String> + Send + Sync>;
+pub(crate) type LoadEmbedder = Arc<dyn Fn(&str) -> Result<Arc<dyn Embedder>, String> + Send + Sync>;
 
 /// What jobs work with.
 #[derive(Clone)]
@@ -108,9 +108,7 @@ impl From<WriteError> for Stop {
             WriteError::Forbidden(_) | WriteError::Exists(_) | WriteError::NoEmbedder => {
                 Self::permanent(error.to_string())
             }
-            WriteError::Full | WriteError::Defect(_) => {
-                Self::Failed(Failure::of(&error, false))
-            }
+            WriteError::Full | WriteError::Defect(_) => Self::Failed(Failure::of(&error, false)),
         }
     }
 }

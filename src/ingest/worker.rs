@@ -14,9 +14,9 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{kinds, schedules};
 use super::liveness::{self, Alive};
 use super::task::{Stop, Task, Tools};
+use super::{kinds, schedules};
 use cairn_settings::telemetry::metrics as names;
 
 /// How often a job's progress is passed on.
@@ -195,7 +195,12 @@ async fn work(
     let kind_name = lease.job.kind.clone();
     let payload = lease.job.payload.clone();
     let cancel = Cancel::default();
-    let task = Task::new(Arc::clone(&tools), lease.job, cancel.clone(), Handle::current());
+    let task = Task::new(
+        Arc::clone(&tools),
+        lease.job,
+        cancel.clone(),
+        Handle::current(),
+    );
     let said = task.said();
     let mut doing = tokio::task::spawn_blocking(move || {
         let run = || {
@@ -336,7 +341,9 @@ async fn end(
         }
         (Err(_), Some(Why::TooLong)) => {
             let seconds = most.as_secs();
-            Failure::transient(format!("the job ran for longer than jobs.max_seconds ({seconds})"))
+            Failure::transient(format!(
+                "the job ran for longer than jobs.max_seconds ({seconds})"
+            ))
         }
         (Err(Stop::Cancelled), None) => Failure::transient("the job was given up"),
         (Err(Stop::Failed(failure)), None) => failure,

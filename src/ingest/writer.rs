@@ -229,10 +229,12 @@ impl Writes {
     /// Hands an order to the thread of its collection, which is started if there is none.
     fn send(&self, collection: &str, order: Order) -> Result<()> {
         let mut lanes = self.0.lanes();
-        let order = match lanes.get(collection).map(|lane| lane.send(order)) {
-            Some(Ok(())) => return Ok(()),
-            Some(Err(unsent)) => unsent.0,
+        let order = match lanes.get(collection) {
             None => order,
+            Some(lane) => match lane.send(order) {
+                Ok(()) => return Ok(()),
+                Err(unsent) => unsent.0,
+            },
         };
         let (sender, orders) = channel();
         // The receiver is here.
@@ -369,9 +371,8 @@ impl Lane {
     fn attempt(&mut self, writer: Writer, orders: &[&Order]) -> Result<Vec<Receipt>> {
         let start = Instant::now();
         // A defect must not end the thread that all uploads need.
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            self.write(writer, orders)
-        }));
+        let result =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.write(writer, orders)));
         histogram!(names::WRITE_SECONDS).record(start.elapsed());
         result.unwrap_or(Err(WriteError::Defect("the writer panicked")))
     }
@@ -469,8 +470,7 @@ fn count(work: &Work, result: &Result<Receipt>) {
 fn judge(engine: &Engine, collection: &str, orders: &[&Order]) -> Result<Vec<Vec<DocumentId>>> {
     let is_free = |order: &&Order| {
         let refuse = Conflict::Refuse { replace: false };
-        let may_conflict =
-            matches!(&order.work, Work::Put { conflict, .. } if *conflict == refuse);
+        let may_conflict = matches!(&order.work, Work::Put { conflict, .. } if *conflict == refuse);
         order.access == Access::All && !may_conflict
     };
     if orders.iter().all(is_free) {

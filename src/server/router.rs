@@ -16,8 +16,8 @@ use tower_http::cors::CorsLayer;
 
 use super::error::{ApiError, Code};
 use super::routes::{
-    agent, batches, chat, collections, documents, embeddings, follow, health, inference, jobs, metrics,
-    openapi, query, rerank, schedules, search, ui, webhooks,
+    agent, batches, chat, collections, documents, embeddings, follow, health, inference, jobs,
+    metrics, openapi, query, rerank, schedules, search, ui, webhooks,
 };
 use super::state::Service;
 use super::{auth, limits, mcp, observe, origin, own_models, receive};
@@ -54,10 +54,7 @@ pub fn router(service: Arc<Service>) -> Router {
     let reading = Router::new()
         .route("/collections", get(collections::list))
         .route("/traces/{id}", get(agent::trace))
-        .route(
-            "/documents/{id}",
-            get(documents::show),
-        )
+        .route("/documents/{id}", get(documents::show))
         .layer(timed())
         .layer(admitted());
     // Who writes waits for its turn, by a setting of its own.

@@ -17,7 +17,7 @@ const SERVER: &str = r#"
 import json, sys
 from moto.server import ThreadedMotoServer
 import boto3
-server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 server.start()
 host, port = server.get_host_and_port()
 url = f"http://{host}:{port}"
@@ -104,19 +104,32 @@ async fn uris(bench: &Bench) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_is_followed_by_the_etags_of_its_objects() {
-    let Some(mut moto) = Moto::start() else { return };
-    moto.put("guide/a.md", "# Kettles\n\nA copper kettle weighs four kilograms.");
+    let Some(mut moto) = Moto::start() else {
+        return;
+    };
+    moto.put(
+        "guide/a.md",
+        "# Kettles\n\nA copper kettle weighs four kilograms.",
+    );
     moto.put("guide/b.md", "# Pots\n\nAn iron pot weighs nine kilograms.");
     moto.put("other/c d & ü.md", "# Pans\n\nA pan is flat.");
     moto.put("guide/", "");
-    moto.tell(json!({"key": "guide/x.docx", "text": "PK\u{3}\u{4} no", "type": "binary/octet-stream"}));
+    moto.tell(
+        json!({"key": "guide/x.docx", "text": "PK\u{3}\u{4} no", "type": "binary/octet-stream"}),
+    );
     moto.put("guidelines.md", "# Rules\n\nBegins with the same letters.");
     let url = moto.url.clone();
     let bench = working(|config| {
         let mut below = bucket(&url);
         below.prefix = "guide".into();
-        let small = Bucket { max_objects: 2, ..bucket(&url) };
-        let lost = Bucket { bucket: "nowhere".into(), ..bucket(&url) };
+        let small = Bucket {
+            max_objects: 2,
+            ..bucket(&url)
+        };
+        let lost = Bucket {
+            bucket: "nowhere".into(),
+            ..bucket(&url)
+        };
         let keyless = Bucket {
             access_key_env: Some("CAIRN_TEST_NOT_SET".into()),
             secret_key_env: Some("CAIRN_TEST_NOT_SET".into()),
@@ -140,18 +153,31 @@ async fn a_bucket_is_followed_by_the_etags_of_its_objects() {
             .map(|name| job["result"][name].as_u64().unwrap())
     };
     assert_eq!(counts(&job), [4, 0, 0, 0, 1], "{job}");
-    let expected = ["bucket:all/guide/a.md", "bucket:all/guide/b.md", "bucket:all/guidelines.md",
-        "bucket:all/other/c d & ü.md"];
+    let expected = [
+        "bucket:all/guide/a.md",
+        "bucket:all/guide/b.md",
+        "bucket:all/guidelines.md",
+        "bucket:all/other/c d & ü.md",
+    ];
     assert_eq!(uris(&bench).await, expected);
-    let found = bench.post("/search", &json!({"query": "iron pot"})).await.json();
+    let found = bench
+        .post("/search", &json!({"query": "iron pot"}))
+        .await
+        .json();
     assert_eq!(found["sources"][0]["uri"], "bucket:all/guide/b.md");
 
     // What is as it was is not fetched; what has changed is, and what is gone goes.
-    moto.put("guide/a.md", "# Kettles\n\nA steel kettle weighs two kilograms.");
+    moto.put(
+        "guide/a.md",
+        "# Kettles\n\nA steel kettle weighs two kilograms.",
+    );
     moto.tell(json!({"delete": "guide/b.md"}));
     let job = run(&bench, all.clone()).await;
     assert_eq!(counts(&job), [0, 1, 2, 1, 1], "{job}");
-    let found = bench.post("/search", &json!({"query": "steel kettle"})).await.json();
+    let found = bench
+        .post("/search", &json!({"query": "steel kettle"}))
+        .await
+        .json();
     assert_eq!(found["sources"][0]["uri"], "bucket:all/guide/a.md");
 
     // A part of it leaves the rest alone.
@@ -161,7 +187,11 @@ async fn a_bucket_is_followed_by_the_etags_of_its_objects() {
     // Only what the configuration opens is read.
     let job = run(&bench, json!({"kind": "bucket", "name": "below"})).await;
     assert_eq!(counts(&job), [2, 0, 0, 0, 1], "{job}");
-    assert!(uris(&bench).await.contains(&"bucket:below/guidelines.md".to_owned()));
+    assert!(
+        uris(&bench)
+            .await
+            .contains(&"bucket:below/guidelines.md".to_owned())
+    );
 
     // Most of it going is asked about.
     for key in ["guide/a.md", "guidelines.md", "guide/x.docx"] {
@@ -181,7 +211,11 @@ async fn a_bucket_is_followed_by_the_etags_of_its_objects() {
         moto.put("guide/b.md", "b");
         moto.put("guide/c.md", "c");
         let job = run(&bench, json!({"kind": "bucket", "name": name})).await;
-        assert_eq!((&job["state"], &job["attempts"]), (&json!("failed"), &json!(1)), "{job}");
+        assert_eq!(
+            (&job["state"], &job["attempts"]),
+            (&json!("failed"), &json!(1)),
+            "{job}"
+        );
         assert!(job["failures"].to_string().contains(why), "{job}");
     }
 }
@@ -196,12 +230,25 @@ async fn buckets_are_named_by_the_configuration_alone() {
     for (body, param) in [
         (json!({"kind": "bucket"}), "kind"),
         (json!({"kind": "bucket", "name": "unknown"}), "name"),
-        (json!({"kind": "bucket", "name": "known", "endpoint": "http://127.0.0.1"}), "endpoint"),
-        (json!({"kind": "bucket", "name": "known", "prefix": "../a"}), "prefix"),
-        (json!({"kind": "bucket", "name": "known", "prefix": "/a"}), "prefix"),
+        (
+            json!({"kind": "bucket", "name": "known", "endpoint": "http://127.0.0.1"}),
+            "endpoint",
+        ),
+        (
+            json!({"kind": "bucket", "name": "known", "prefix": "../a"}),
+            "prefix",
+        ),
+        (
+            json!({"kind": "bucket", "name": "known", "prefix": "/a"}),
+            "prefix",
+        ),
     ] {
         let reply = bench.post("/jobs", &body).await;
-        assert_eq!(reply.error(), ("invalid_request".into(), Some(param.into())), "{body}");
+        assert_eq!(
+            reply.error(),
+            ("invalid_request".into(), Some(param.into())),
+            "{body}"
+        );
     }
     // A server that is away may be there later.
     let job = submit(&bench, json!({"kind": "bucket", "name": "known"})).await;

@@ -10,22 +10,29 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use super::jobs::id_of;
 use super::*;
 
-type Socket = tokio_tungstenite::WebSocketStream<
-    tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>,
->;
+type Socket =
+    tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
 
 /// A service on a port of its own, whose worker does not run yet.
 async fn listening(change: impl FnOnce(&mut Config)) -> (Bench, String) {
     let bench = Bench::with(Arc::new(Scripted::citing()), change);
-    let listener = cairn::server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let listener = cairn::server::bind("127.0.0.1:0".parse().unwrap())
+        .await
+        .unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let service = Arc::clone(&bench.service);
     tokio::spawn(cairn::server::serve(listener, service));
     (bench, address)
 }
 
-async fn open(address: &str, path: &str, headers: &[(&'static str, &str)]) -> Result<Socket, Error> {
-    let mut request = format!("ws://{address}{path}").into_client_request().unwrap();
+async fn open(
+    address: &str,
+    path: &str,
+    headers: &[(&'static str, &str)],
+) -> Result<Socket, Error> {
+    let mut request = format!("ws://{address}{path}")
+        .into_client_request()
+        .unwrap();
     for (name, value) in headers {
         request.headers_mut().insert(*name, value.parse().unwrap());
     }
@@ -46,7 +53,9 @@ async fn heard(mut socket: Socket) -> (Vec<Value>, Option<u16>) {
             }
         }
     };
-    let code = tokio::time::timeout(Duration::from_secs(60), all).await.unwrap();
+    let code = tokio::time::timeout(Duration::from_secs(60), all)
+        .await
+        .unwrap();
     (events, code)
 }
 
@@ -62,7 +71,9 @@ async fn submitted(bench: &Bench, text: &str) -> Value {
     let end = tokio::time::Instant::now() + Duration::from_secs(20);
     loop {
         // The queue is opened when the service serves.
-        let reply = bench.post("/jobs", &json!({"kind": "text", "text": text})).await;
+        let reply = bench
+            .post("/jobs", &json!({"kind": "text", "text": text}))
+            .await;
         if reply.status == StatusCode::ACCEPTED {
             return reply.json();
         }
@@ -80,17 +91,28 @@ async fn a_socket_says_what_the_stream_says() {
     assert_eq!(code, Some(1000), "{events:?}");
     assert_eq!(events.last().unwrap()["state"], "done", "{events:?}");
     let stream = bench.get(&format!("/jobs/{}/events", id_of(&job))).await;
-    let data = stream.text().lines().filter_map(|line| line.strip_prefix("data: "));
-    let streamed: Vec<Value> = data.map(|json| serde_json::from_str(json).unwrap()).collect();
+    let data = stream
+        .text()
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "));
+    let streamed: Vec<Value> = data
+        .map(|json| serde_json::from_str(json).unwrap())
+        .collect();
     assert_eq!(events.last(), streamed.last());
     assert!(events.iter().all(|event| event["seq"].is_u64()));
     // Who has seen the last one hears nothing more.
     let last = streamed.last().unwrap()["seq"].as_u64().unwrap();
-    let (events, code) =
-        heard(open(&address, &format!("{path}?after={last}"), &[]).await.unwrap()).await;
+    let (events, code) = heard(
+        open(&address, &format!("{path}?after={last}"), &[])
+            .await
+            .unwrap(),
+    )
+    .await;
     assert_eq!((events.len(), code), (0, Some(1000)));
     // What is no WebSocket is told so, on a connection that goes on.
-    let reply = reqwest::get(format!("http://{address}{path}")).await.unwrap();
+    let reply = reqwest::get(format!("http://{address}{path}"))
+        .await
+        .unwrap();
     assert_eq!(reply.status().as_u16(), 400);
     let lost = "/jobs/019a0000-0000-7000-8000-000000000000/ws";
     assert_eq!(refused(open(&address, lost, &[]).await), 404);
@@ -115,7 +137,10 @@ async fn sockets_are_bounded_and_end_with_the_service() {
     drop(third);
     let end = tokio::time::Instant::now() + Duration::from_secs(20);
     while bench.service.permits().available_permits() == 0 {
-        assert!(tokio::time::Instant::now() < end, "a socket that is gone keeps its permit");
+        assert!(
+            tokio::time::Instant::now() < end,
+            "a socket that is gone keeps its permit"
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     // Pages of other origins get none; browsers ask nobody before they open one.
@@ -126,7 +151,10 @@ async fn sockets_are_bounded_and_end_with_the_service() {
     heard(second).await;
     bench.service.lifecycle().stop();
     let (events, code) = heard(first).await;
-    assert_eq!((events[0]["state"].as_str(), code), (Some("queued"), Some(1001)));
+    assert_eq!(
+        (events[0]["state"].as_str(), code),
+        (Some("queued"), Some(1001))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,7 +176,9 @@ async fn a_socket_needs_the_key_of_its_job() {
     let end = tokio::time::Instant::now() + Duration::from_secs(20);
     let job = loop {
         let mut request = json_request("/jobs", &json!({"kind": "text", "text": "a"}));
-        request.headers_mut().insert("x-api-key", secrets[0].parse().unwrap());
+        request
+            .headers_mut()
+            .insert("x-api-key", secrets[0].parse().unwrap());
         let reply = bench.reply(request).await;
         if reply.status == StatusCode::ACCEPTED {
             break reply.json();

@@ -58,19 +58,29 @@ async fn a_collection_gets_the_vectors_of_another_model() {
     tokio::spawn(cairn::server::work_jobs(Arc::clone(&bench.service)));
     bench.upload_guide().await;
 
-    for (model, code) in [(json!("elsewhere"), "forbidden"), (json!(3), "invalid_request")] {
+    for (model, code) in [
+        (json!("elsewhere"), "forbidden"),
+        (json!(3), "invalid_request"),
+    ] {
         let body = json!({"kind": "re-embed", "model": model});
         assert_eq!(bench.post("/jobs", &body).await.error().0, code);
     }
     let job = submit(&bench, json!({"kind": "re-embed", "model": "missing"})).await;
     let job = ended(&bench, id_of(&job)).await;
     assert_eq!(job["state"], "failed");
-    assert!(job["failures"].to_string().contains("no model `missing`"), "{job}");
+    assert!(
+        job["failures"].to_string().contains("no model `missing`"),
+        "{job}"
+    );
     // With its own model there is nothing to do.
     let before = bench.get("/collections").await.json();
     let job = submit(&bench, json!({"kind": "re-embed"})).await;
     let job = ended(&bench, id_of(&job)).await;
-    assert_eq!((&job["state"], &job["result"]["chunks"]), (&json!("done"), &json!(0)), "{job}");
+    assert_eq!(
+        (&job["state"], &job["result"]["chunks"]),
+        (&json!("done"), &json!(0)),
+        "{job}"
+    );
     assert_eq!(bench.get("/collections").await.json(), before);
 
     let job = submit(&bench, json!({"kind": "re-embed", "model": "other"})).await;
@@ -80,7 +90,10 @@ async fn a_collection_gets_the_vectors_of_another_model() {
     assert_eq!(job["result"]["before"], HashEmbedder.id());
     assert_eq!(job["progress"]["done"], job["progress"]["total"]);
     // The service still has the old one: it finds by words, and says so.
-    let found = bench.post("/search", &json!({"query": "writer lock"})).await.json();
+    let found = bench
+        .post("/search", &json!({"query": "writer lock"}))
+        .await
+        .json();
     assert_eq!(found["sources"][0]["uri"], "guide.md", "{found}");
     assert!(!found["degraded"].as_array().unwrap().is_empty(), "{found}");
     let reply = bench.post("/documents", &json!({"text": "more"})).await;
@@ -89,6 +102,9 @@ async fn a_collection_gets_the_vectors_of_another_model() {
     // One that starts with the new model has all of it.
     let engine = Engine::new(bench.service.config(), Some(Arc::new(Other)), None).unwrap();
     let snapshot = engine.collection("main").unwrap().snapshot();
-    assert_eq!((snapshot.embedder_id(), snapshot.document_count()), (Some("other@1"), 1));
+    assert_eq!(
+        (snapshot.embedder_id(), snapshot.document_count()),
+        (Some("other@1"), 1)
+    );
     assert!(snapshot.vector(cairn_indexer::ChunkRef(0)).is_ok());
 }

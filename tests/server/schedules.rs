@@ -169,7 +169,10 @@ async fn what_a_lost_key_asked_for_does_not_run() {
     let mut made = Vec::new();
     let (bench, address) = listening(|config| {
         let keys = Keys::open(&config.storage.data_dir).unwrap();
-        for scopes in [&[Scope::Jobs][..], &[Scope::Admin, Scope::Search, Scope::Jobs]] {
+        for scopes in [
+            &[Scope::Jobs][..],
+            &[Scope::Admin, Scope::Search, Scope::Jobs],
+        ] {
             let new = NewKey {
                 name: "key".into(),
                 labels: ["*".to_owned()].into(),
@@ -206,12 +209,21 @@ async fn what_a_lost_key_asked_for_does_not_run() {
     let job = loop {
         let (shown, job) = last(end).await;
         if job["state"] == "failed" {
-            assert!(shown["stopped"].as_str().unwrap().contains("revoked"), "{shown}");
+            assert!(
+                shown["stopped"].as_str().unwrap().contains("revoked"),
+                "{shown}"
+            );
             break job;
         }
     };
     assert_eq!(job["attempts"], 1);
-    assert!(job["failures"][0]["chain"][0].as_str().unwrap().contains("revoked"), "{job}");
+    assert!(
+        job["failures"][0]["chain"][0]
+            .as_str()
+            .unwrap()
+            .contains("revoked"),
+        "{job}"
+    );
 
     // Another key makes it run again.
     let (_, said) = ask(Method::PUT, at("/schedules/s"), other, body).await;

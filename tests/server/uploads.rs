@@ -12,7 +12,10 @@ const PREFER: &str = "prefer";
 fn preferring(uri: &str, body: &Value) -> Request<Body> {
     let mut request = json_request(uri, body);
     let headers = request.headers_mut();
-    headers.insert(PREFER, "handling=lenient, Respond-Async; x".parse().unwrap());
+    headers.insert(
+        PREFER,
+        "handling=lenient, Respond-Async; x".parse().unwrap(),
+    );
     request
 }
 
@@ -28,7 +31,12 @@ fn form(files: &[(&str, &[u8])]) -> Request<Body> {
         body.extend(b"\r\n");
     }
     body.extend(b"--edge--\r\n");
-    request(Method::POST, "/documents", "multipart/form-data; boundary=edge", body)
+    request(
+        Method::POST,
+        "/documents",
+        "multipart/form-data; boundary=edge",
+        body,
+    )
 }
 
 fn spooled(bench: &Bench) -> usize {
@@ -53,7 +61,10 @@ async fn who_waits_gets_its_turn_and_holds_nobody_up() {
         // Other collections are written meanwhile.
         for n in 0..3 {
             let body = json!({"text": format!("text {n}"), "collection": "other"});
-            assert_eq!(bench.post("/documents", &body).await.status, StatusCode::CREATED);
+            assert_eq!(
+                bench.post("/documents", &body).await.status,
+                StatusCode::CREATED
+            );
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
         drop(held);
@@ -88,7 +99,10 @@ async fn uploads_and_deletions_go_on_beside_a_folder_job_of_the_same_service() {
     let docs = bench.dir.path().join("docs");
     std::fs::create_dir(&docs).unwrap();
     for n in 0..600 {
-        let text = format!("# Page {n}\n\n{}", format!("Line {n} of the page. ").repeat(60));
+        let text = format!(
+            "# Page {n}\n\n{}",
+            format!("Line {n} of the page. ").repeat(60)
+        );
         std::fs::write(docs.join(format!("{n}.md")), text).unwrap();
     }
     let job = super::jobs::submit(&bench, json!({"kind": "folder", "path": docs})).await;
@@ -98,7 +112,10 @@ async fn uploads_and_deletions_go_on_beside_a_folder_job_of_the_same_service() {
         let reply = bench.post("/documents", &body).await;
         assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.text());
         if n % 3 == 0 {
-            let id = reply.json()["documents"][0]["id"].as_str().unwrap().to_owned();
+            let id = reply.json()["documents"][0]["id"]
+                .as_str()
+                .unwrap()
+                .to_owned();
             let reply = bench.delete(&format!("/documents/{id}")).await;
             assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
         }
@@ -117,12 +134,21 @@ async fn an_upload_that_prefers_it_becomes_a_job() {
     assert_eq!(reply.header("preference-applied"), "respond-async");
     let job = reply.json();
     assert_eq!(reply.header("location"), format!("/jobs/{}", id_of(&job)));
-    assert_eq!((&job["kind"], &job["about"]), (&json!("upload"), &json!("guide.md")));
+    assert_eq!(
+        (&job["kind"], &job["about"]),
+        (&json!("upload"), &json!("guide.md"))
+    );
     let job = ended(&bench, id_of(&job)).await;
     assert_eq!(job["state"], "done", "{job}");
     let stored = &job["result"]["documents"][0];
-    assert_eq!((&stored["title"], &stored["chunks"]), (&json!("Mine"), &json!(1)), "{job}");
-    let shown = bench.get(&format!("/documents/{}", stored["id"].as_str().unwrap())).await;
+    assert_eq!(
+        (&stored["title"], &stored["chunks"]),
+        (&json!("Mine"), &json!(1)),
+        "{job}"
+    );
+    let shown = bench
+        .get(&format!("/documents/{}", stored["id"].as_str().unwrap()))
+        .await;
     assert_eq!(shown.json()["metadata"]["a"], 1);
     assert_eq!(spooled(&bench), 0);
 
@@ -130,13 +156,19 @@ async fn an_upload_that_prefers_it_becomes_a_job() {
     let other = json!({"uri": "guide.md", "text": "Something else."});
     let reply = bench.reply(preferring("/documents", &other)).await;
     let job = ended(&bench, id_of(&reply.json())).await;
-    assert_eq!((&job["state"], &job["attempts"]), (&json!("failed"), &json!(1)), "{job}");
+    assert_eq!(
+        (&job["state"], &job["attempts"]),
+        (&json!("failed"), &json!(1)),
+        "{job}"
+    );
     let why = job["failures"][0]["chain"][0].as_str().unwrap();
     assert!(why.contains("with another text"), "{job}");
     assert_eq!(spooled(&bench), 0);
 
     // The bytes are gone: a retry says so.
-    let retry = bench.post(&format!("/jobs/{}/retry", id_of(&job)), &json!({})).await;
+    let retry = bench
+        .post(&format!("/jobs/{}/retry", id_of(&job)), &json!({}))
+        .await;
     assert_eq!(retry.status, StatusCode::ACCEPTED);
     let job = ended(&bench, id_of(&job)).await;
     assert!(job.to_string().contains("not kept any more"), "{job}");
@@ -145,8 +177,11 @@ async fn an_upload_that_prefers_it_becomes_a_job() {
 #[tokio::test(flavor = "multi_thread")]
 async fn large_forms_become_jobs_and_name_their_broken_files() {
     let bench = working(|config| config.jobs.upload_mb = 0).await;
-    let files: [(&str, &[u8]); 3] =
-        [("a.md", b"# A\n\nOne."), ("broken.docx", b"PK\x03\x04 no"), ("b.md", b"# B\n\nTwo.")];
+    let files: [(&str, &[u8]); 3] = [
+        ("a.md", b"# A\n\nOne."),
+        ("broken.docx", b"PK\x03\x04 no"),
+        ("b.md", b"# B\n\nTwo."),
+    ];
     let reply = bench.reply(form(&files)).await;
     assert_eq!(reply.status, StatusCode::ACCEPTED, "{}", reply.text());
     assert_eq!(reply.header("preference-applied"), "");
@@ -154,15 +189,25 @@ async fn large_forms_become_jobs_and_name_their_broken_files() {
     assert_eq!(job["state"], "done", "{job}");
     assert_eq!(job["result"]["documents"].as_array().unwrap().len(), 2);
     assert_eq!(job["result"]["failed"][0]["uri"], "broken.docx");
-    assert_eq!((&job["documents_failed"], &job["progress"]["done"]), (&json!(1), &json!(3)));
+    assert_eq!(
+        (&job["documents_failed"], &job["progress"]["done"]),
+        (&json!(1), &json!(3))
+    );
     assert_eq!(total(&bench).await, 2);
 
     // With one file that cannot be read there is nothing to store.
     let reply = bench.reply(form(&files[1..2])).await;
     let job = ended(&bench, id_of(&reply.json())).await;
-    assert_eq!((&job["state"], &job["attempts"]), (&json!("failed"), &json!(1)), "{job}");
+    assert_eq!(
+        (&job["state"], &job["attempts"]),
+        (&json!("failed"), &json!(1)),
+        "{job}"
+    );
     // And what is wrong at once is said at once.
-    for (files, code) in [(&[][..], "invalid_request"), (&[("../a", &b"x"[..])][..], "invalid_request")] {
+    for (files, code) in [
+        (&[][..], "invalid_request"),
+        (&[("../a", &b"x"[..])][..], "invalid_request"),
+    ] {
         assert_eq!(bench.reply(form(files)).await.error().0, code);
     }
     assert_eq!(spooled(&bench), 0);
@@ -171,7 +216,9 @@ async fn large_forms_become_jobs_and_name_their_broken_files() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_key_gives_the_same_upload_and_room_is_bounded() {
     // Nobody works, so that what comes stays.
-    let bench = Bench::with(Arc::new(Scripted::citing()), |config| config.jobs.spool_mb = 1);
+    let bench = Bench::with(Arc::new(Scripted::citing()), |config| {
+        config.jobs.spool_mb = 1
+    });
     cairn::server::open_jobs(&bench.service).await;
     let send = |text: String| {
         let mut request = preferring("/documents", &json!({"text": text}));
@@ -191,7 +238,10 @@ async fn the_same_key_gives_the_same_upload_and_room_is_bounded() {
     // Files come by POST /documents only.
     let body = json!({"kind": "upload", "spool": "019a0000-0000-7000-8000-000000000000"});
     let reply = bench.post("/jobs", &body).await;
-    assert_eq!(reply.error(), ("invalid_request".into(), Some("kind".into())));
+    assert_eq!(
+        reply.error(),
+        ("invalid_request".into(), Some("kind".into()))
+    );
     // An upload that is called off before its turn does not become a document.
     let id = first.json()["id"].as_str().unwrap().to_owned();
     let reply = bench.post(&format!("/jobs/{id}/cancel"), &json!({})).await;
@@ -203,7 +253,10 @@ async fn who_may_not_look_at_jobs_gets_documents_stored() {
     let mut keys = Vec::new();
     let bench = Bench::with(Arc::new(Scripted::citing()), |config| {
         let store = Keys::open(&config.storage.data_dir).unwrap();
-        for scopes in [&[Scope::DocumentsWrite][..], &[Scope::DocumentsWrite, Scope::Jobs]] {
+        for scopes in [
+            &[Scope::DocumentsWrite][..],
+            &[Scope::DocumentsWrite, Scope::Jobs],
+        ] {
             let new = NewKey {
                 name: "uploads".into(),
                 labels: ["a".to_owned()].into(),

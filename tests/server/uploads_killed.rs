@@ -26,7 +26,9 @@ async fn service() {
     let port = tempfile::NamedTempFile::new_in(folder).unwrap();
     std::fs::write(port.path(), listener.local_addr().unwrap().to_string()).unwrap();
     port.persist(folder.join("address")).unwrap();
-    cairn::server::serve(listener, Arc::clone(&bench.service)).await.unwrap();
+    cairn::server::serve(listener, Arc::clone(&bench.service))
+        .await
+        .unwrap();
 }
 
 struct Running {
@@ -76,13 +78,20 @@ async fn accepted_uploads_survive_kills() {
         let sending = async {
             for n in 0.. {
                 let uri = format!("{round}-{n}.md");
-                let text = format!("# Page {n}\n\n{}", format!("Round {round}. ").repeat(n % 50));
+                let text = format!(
+                    "# Page {n}\n\n{}",
+                    format!("Round {round}. ").repeat(n % 50)
+                );
                 let body = json!({"uri": uri, "text": text});
-                let request = client.post(format!("{}/documents", running.base)).json(&body);
+                let request = client
+                    .post(format!("{}/documents", running.base))
+                    .json(&body);
                 let reply = request.header("prefer", "respond-async").send().await;
                 match reply {
                     Ok(reply) if reply.status() == StatusCode::ACCEPTED => {
-                        let Ok(job) = reply.json::<Value>().await else { return };
+                        let Ok(job) = reply.json::<Value>().await else {
+                            return;
+                        };
                         let id = job["id"].as_str().unwrap().to_owned();
                         accepted.insert(uri, (text, id));
                     }
@@ -102,12 +111,25 @@ async fn accepted_uploads_survive_kills() {
         async { request.await.unwrap().json::<Value>().await.unwrap() }
     };
     let begun = Instant::now();
+    let mut retried = 0;
     for (uri, (text, job)) in &accepted {
         loop {
             let shown = get(format!("/jobs/{job}")).await;
             match shown["state"].as_str() {
                 Some("done") => break,
                 Some("queued" | "running") | None => {}
+                // Whose worker was killed at every attempt is a dead letter that has its bytes.
+                Some("failed") if shown["failures"].to_string().contains("is gone") => {
+                    let retry = format!("{}/jobs/{job}/retry", running.base);
+                    retried += 1;
+                    client
+                        .post(retry)
+                        .send()
+                        .await
+                        .unwrap()
+                        .error_for_status()
+                        .unwrap();
+                }
                 _ => panic!("{uri}: {shown}"),
             }
             assert!(begun.elapsed() < Duration::from_secs(240), "{shown}");
@@ -116,18 +138,28 @@ async fn accepted_uploads_survive_kills() {
         let id = cairn_indexer::DocumentId::of_uri(uri);
         let shown = get(format!("/documents/{id}?text=true")).await;
         let words = |text: &str| text.replace('#', " ").split_whitespace().count();
-        assert_eq!(words(shown["text"].as_str().unwrap()), words(text), "{uri}: {shown}");
+        assert_eq!(
+            words(shown["text"].as_str().unwrap()),
+            words(text),
+            "{uri}: {shown}"
+        );
     }
     // Nothing is there twice, and nothing that was not sent.
     let listed = get("/documents?limit=1000".into()).await;
     let total = listed["total"].as_u64().unwrap() as usize;
     assert!(total >= accepted.len(), "{total}");
     // Bytes are kept only of uploads whose replies were lost; those are not swept at once.
-    let kept = std::fs::read_dir(folder.path().join("data/spool")).unwrap().count();
-    assert!(kept <= 2 * rounds as usize, "{kept} uploads are kept of {}", accepted.len());
+    let kept = std::fs::read_dir(folder.path().join("data/spool"))
+        .unwrap()
+        .count();
+    assert!(
+        kept <= 2 * rounds as usize,
+        "{kept} uploads are kept of {}",
+        accepted.len()
+    );
     println!(
         "{rounds} kills: {} uploads accepted and stored, {total} documents, {refused} requests \
-         refused, {kept} files left",
+         refused, {retried} dead letters retried, {kept} files left",
         accepted.len()
     );
     running.kill();

@@ -90,14 +90,11 @@ impl<'a> Gone<'a> {
 
     /// Folders of which more than half would go: the scope, how many, and of how many. `uris`
     /// are those of all documents.
-    pub(super) fn most_of<'u>(
-        &self,
-        uris: impl Iterator<Item = &'u str> + Clone,
-    ) -> Vec<(&'a Scope, usize, usize)> {
+    pub(super) fn most_of(&self, uris: &[&str]) -> Vec<(&'a Scope, usize, usize)> {
         let folders = self.listings.iter().map(|listing| &listing.scope);
         let mut most = Vec::new();
         for scope in folders.filter(|scope| !scope.is_file) {
-            let own = uris.clone().filter(|uri| scope.covers(uri));
+            let own = uris.iter().filter(|uri| scope.covers(uri));
             let (lost, of) = own.fold((0, 0), |(lost, of), uri| {
                 (lost + usize::from(self.holds(uri)), of + 1)
             });

@@ -184,7 +184,9 @@ pub fn plan_paths(
             let same = stored.filter(|(known, _)| known.inputs == own);
             let mut unchanged = same.is_some_and(|(known, at)| is_untouched(known, at, file));
             let mut hash = None;
-            let failed = known.get(&scope.root).and_then(|root| root.failed.get(&uri));
+            let failed = known
+                .get(&scope.root)
+                .and_then(|root| root.failed.get(&uri));
             let failed = failed.filter(|failed| {
                 failed.bytes == file.bytes
                     && Some(failed.modified_ns) == modified_ns(file)
@@ -225,7 +227,7 @@ pub fn plan_paths(
         for file in &walk.skipped {
             let detail = match file.detail.as_str() {
                 "" => skip_name(file.reason),
-                detail => format!("{}: {detail}", skip_name(file.reason)),
+                detail => detail.to_owned(),
             };
             manifest.push(skipped(&file.path, 0, &detail));
         }
@@ -234,19 +236,22 @@ pub fn plan_paths(
     let gone = Gone::new(&listings, &absorbed);
     let most = match options.remove_most {
         true => Vec::new(),
-        false => gone.most_of(base.files().map(|(_, uri)| uri)),
+        false => gone.most_of(&base.files().map(|(_, uri)| uri).collect::<Vec<_>>()),
     };
     for (_, uri) in base.files().filter(|(_, uri)| gone.holds(uri)) {
         let is_kept = most.iter().any(|(scope, ..)| scope.covers(uri));
         manifest.push(Entry {
-            action: if is_kept { Action::Keep } else { Action::Remove },
+            action: if is_kept {
+                Action::Keep
+            } else {
+                Action::Remove
+            },
             path: None,
             uri: Some(uri.to_owned()),
             bytes: 0,
             hash: None,
-            reason: is_kept.then(|| {
-                "most of its folder is gone, which may only not be mounted".to_owned()
-            }),
+            reason: is_kept
+                .then(|| "most of its folder is gone, which may only not be mounted".to_owned()),
         });
     }
     manifest

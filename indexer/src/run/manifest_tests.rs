@@ -36,7 +36,11 @@ fn said(manifest: &Manifest) -> Vec<(Action, &str)> {
     let entries = manifest.entries.iter();
     let mut said: Vec<_> = entries
         .map(|entry| {
-            let whole = entry.uri.as_deref().or(entry.path.as_deref()).unwrap_or_default();
+            let whole = entry
+                .uri
+                .as_deref()
+                .or(entry.path.as_deref())
+                .unwrap_or_default();
             (entry.action, whole.rsplit('/').next().unwrap_or(whole))
         })
         .collect();
@@ -76,14 +80,31 @@ fn a_plan_says_what_the_run_then_does_and_changes_nothing() {
         ]
     );
     assert_eq!((manifest.unchanged.files, manifest.generation), (2, before));
-    assert_eq!(manifest.sums[&Action::Add].bytes, "# New\n\nA new text.".len() as u64);
-    let skipped = manifest.entries.iter().find(|entry| entry.action == Action::Skip);
-    assert_eq!(skipped.unwrap().reason.as_deref(), Some("empty"));
+    assert_eq!(
+        manifest.sums[&Action::Add].bytes,
+        "# New\n\nA new text.".len() as u64
+    );
+    let skipped = manifest
+        .entries
+        .iter()
+        .find(|entry| entry.action == Action::Skip);
+    assert_eq!(
+        skipped.unwrap().reason.as_deref(),
+        Some("the file is empty")
+    );
     collection.refresh().unwrap();
     assert_eq!(collection.snapshot().generation(), before);
 
     let (_, report) = index(dir.path(), &docs, &options(false));
-    assert_eq!((report.added, report.updated, report.deleted, report.unchanged), (1, 1, 1, 2));
+    assert_eq!(
+        (
+            report.added,
+            report.updated,
+            report.deleted,
+            report.unchanged
+        ),
+        (1, 1, 1, 2)
+    );
     assert_eq!(report.skipped[&SkipReason::Empty], 1);
     // Nothing is left to do.
     let manifest = plan(&collection, &docs, &options(false));
@@ -106,7 +127,10 @@ fn a_manifest_is_done_as_it_stands() {
     }
     // Most of it is gone: kept, unless somebody says otherwise.
     let kept = plan(&collection, &docs, &options(false));
-    assert_eq!(said(&kept), [(Action::Keep, "a.md"), (Action::Keep, "b.md")]);
+    assert_eq!(
+        said(&kept),
+        [(Action::Keep, "a.md"), (Action::Keep, "b.md")]
+    );
     write("new.md", "# New\n\nText.");
     write("late.md", "# Late\n\nText.");
     write("lost.md", "# Lost\n\nText.");
@@ -126,14 +150,35 @@ fn a_manifest_is_done_as_it_stands() {
         ..options(false)
     };
     let (collection, report) = index(dir.path(), &docs, &replay);
-    assert_eq!((report.added, report.updated, report.deleted), (1, 0, 1), "{report:?}");
-    let failed: Vec<_> = report.failed.iter().map(|failure| &failure.message).collect();
-    assert!(failed.iter().any(|message| message.contains("changed since")), "{failed:?}");
-    assert!(failed.iter().any(|message| message.contains("not there any more")), "{failed:?}");
+    assert_eq!(
+        (report.added, report.updated, report.deleted),
+        (1, 0, 1),
+        "{report:?}"
+    );
+    let failed: Vec<_> = report
+        .failed
+        .iter()
+        .map(|failure| &failure.message)
+        .collect();
+    assert!(
+        failed
+            .iter()
+            .any(|message| message.contains("changed since")),
+        "{failed:?}"
+    );
+    assert!(
+        failed
+            .iter()
+            .any(|message| message.contains("not there any more")),
+        "{failed:?}"
+    );
     assert_eq!(uris(&collection), ["docs/b.md", "docs/c.md", "docs/new.md"]);
 
     for bad in ["{}", "nonsense", r#"{"format": 2}"#] {
         fs::write(&file, bad).unwrap();
-        assert_eq!(Manifest::read(&file).unwrap_err().kind(), crate::ErrorKind::InvalidInput);
+        assert_eq!(
+            Manifest::read(&file).unwrap_err().kind(),
+            crate::ErrorKind::InvalidInput
+        );
     }
 }

@@ -129,7 +129,11 @@ impl<'a> Pipeline<'a> {
         if job.known_hash.as_ref() == Some(&hash) {
             return Ok(Outcome::Unchanged);
         }
-        if job.expected_hash.as_ref().is_some_and(|expected| *expected != hash) {
+        if job
+            .expected_hash
+            .as_ref()
+            .is_some_and(|expected| *expected != hash)
+        {
             let message = "it has changed since the manifest was made; make another";
             return Err(Error::new(ErrorKind::Machine, message).at(&job.path));
         }

@@ -150,7 +150,10 @@ fn an_upload_gets_in_while_a_file_is_parsed() {
         }
         let begun = std::time::Instant::now();
         let mut writer = index.writer_within(&hash, time, &Cancel::never()).unwrap();
-        assert!(begun.elapsed() < time / 2, "the run kept the lock while it waited");
+        assert!(
+            begun.elapsed() < time / 2,
+            "the run kept the lock while it waited"
+        );
         let upload = Document {
             uri: "upload.md".into(),
             text: "An upload beside the run".into(),
@@ -163,7 +166,14 @@ fn an_upload_gets_in_while_a_file_is_parsed() {
         assert_eq!(report.failed[0].kind, ErrorKind::ParserStopped);
     });
     index.refresh().unwrap();
-    assert_eq!(index.snapshot().documents(0, 9, &Access::All).unwrap().len(), 1);
+    assert_eq!(
+        index
+            .snapshot()
+            .documents(0, 9, &Access::All)
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[test]

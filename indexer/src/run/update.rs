@@ -164,7 +164,11 @@ impl Run<'_> {
     /// The files that may have changed, and the keys of their roots.
     fn changed(&mut self, listings: &[Listing]) -> (Vec<Job>, Vec<String>) {
         let base = Arc::clone(&self.base);
-        let mut wanted = self.options.manifest.as_ref().map(|manifest| manifest.wanted());
+        let mut wanted = self
+            .options
+            .manifest
+            .as_ref()
+            .map(|manifest| manifest.wanted());
         let (mut jobs, mut keys) = (Vec::new(), Vec::new());
         for Listing { scope, walk } in listings {
             for file in &walk.files {
@@ -502,11 +506,16 @@ impl Run<'_> {
             }
         }
         let base = Arc::clone(&self.base);
-        let removed = self.options.manifest.as_ref().map(|manifest| manifest.removed());
+        let removed = self
+            .options
+            .manifest
+            .as_ref()
+            .map(|manifest| manifest.removed());
         let mut kept = Vec::new();
         // Who has a manifest has looked at what goes.
         if !self.options.remove_most && removed.is_none() {
-            for (scope, lost, of) in gone.most_of(base.files().map(|(_, uri)| uri)) {
+            let uris: Vec<&str> = base.files().map(|(_, uri)| uri).collect();
+            for (scope, lost, of) in gone.most_of(&uris) {
                 kept.push(scope.uri.clone());
                 self.report.kept.push(KeptFolder {
                     path: scope.path.display().to_string(),
@@ -518,7 +527,9 @@ impl Run<'_> {
         }
         for (id, uri) in base.files() {
             let stays = kept.iter().any(|root| is_within(uri, root))
-                || removed.as_ref().is_some_and(|removed| !removed.contains(uri));
+                || removed
+                    .as_ref()
+                    .is_some_and(|removed| !removed.contains(uri));
             if !stays && gone.holds(uri) && self.writer()?.delete(id)? {
                 self.report.deleted += 1;
             }

@@ -48,7 +48,9 @@ pub(super) fn wait_in_line<T>(
     // A folder that takes no file takes no writer either: `take` says so.
     let line = waiting(dir).ok();
     let line = line.inspect(|file| drop(file.lock_shared()));
-    let result = wait(most, || cancel.check().map_err(Error::from).and_then(|()| take()));
+    let result = wait(most, || {
+        cancel.check().map_err(Error::from).and_then(|()| take())
+    });
     drop(line);
     result
 }

@@ -15,8 +15,8 @@ use reqwest::{Client, Response, StatusCode, Url};
 
 use cairn_settings::config::Fetching;
 
-pub(super) use address::PublicResolver;
 use address::NotPublic;
+pub(super) use address::PublicResolver;
 pub(crate) use address::is_public;
 
 /// Most redirects that are followed, as browsers and robots commonly do.

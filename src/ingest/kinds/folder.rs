@@ -109,7 +109,12 @@ fn shortened(mut plan: Manifest) -> Value {
         room = room.saturating_sub(bytes);
         fits
     };
-    let listed = plan.entries.iter().map(fits).take_while(|fits| *fits).count();
+    let listed = plan
+        .entries
+        .iter()
+        .map(fits)
+        .take_while(|fits| *fits)
+        .count();
     plan.entries.truncate(listed);
     let mut result = json!(plan);
     result["left_out"] = json!(all - listed);

@@ -119,7 +119,13 @@ impl Kind for Files {
 /// been given a second chance already.
 fn is_of_the_file(error: &Error) -> bool {
     use ErrorKind::{Encrypted, InvalidInput, ParserStopped, TooLarge, Unsupported};
-    let kinds = [Encrypted, InvalidInput, ParserStopped, TooLarge, Unsupported];
+    let kinds = [
+        Encrypted,
+        InvalidInput,
+        ParserStopped,
+        TooLarge,
+        Unsupported,
+    ];
     kinds.contains(&error.kind())
 }
 

@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::jobs::{self, JobInfo};
+use crate::ingest;
 use crate::ingest::bounds::check_held;
 use crate::ingest::kinds::Spooled;
 use crate::ingest::upload::Upload;
 use crate::ingest::writer::{Conflict, Work};
-use crate::ingest;
 use crate::server::auth::access_of;
 use crate::server::error::{ApiError, Code, ErrorBody, Result};
 use crate::server::extract::QueryString;

@@ -141,7 +141,10 @@ async fn send(
             None => break,
         };
         // Who does not read is let go.
-        if !matches!(tokio::time::timeout(patience, out.send(message)).await, Ok(Ok(()))) {
+        if !matches!(
+            tokio::time::timeout(patience, out.send(message)).await,
+            Ok(Ok(()))
+        ) {
             return close_code::ABNORMAL;
         }
     }
@@ -151,7 +154,8 @@ async fn send(
     };
     let reason = reason.into();
     let close = async {
-        out.send(Message::Close(Some(CloseFrame { code, reason }))).await?;
+        out.send(Message::Close(Some(CloseFrame { code, reason })))
+            .await?;
         while let Some(Ok(_)) = heard.next().await {}
         Ok::<_, axum::Error>(())
     };

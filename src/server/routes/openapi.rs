@@ -4,8 +4,8 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::{
-    agent, batches, chat, collections, documents, embeddings, follow, health, inference, jobs, metrics,
-    query, rerank, schedules, search, webhooks,
+    agent, batches, chat, collections, documents, embeddings, follow, health, inference, jobs,
+    metrics, query, rerank, schedules, search, webhooks,
 };
 use crate::server::error::ErrorBody;
 use cairn_engine::answer::{Answered, Citation, Done, InputRequired, Step};

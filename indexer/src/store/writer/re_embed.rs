@@ -65,7 +65,10 @@ impl Index {
         let _lock = take(self.dir())?;
         let mut made = Made::new(self.dir())?;
         let mut on_done = |made: &Made, base: &Snapshot| {
-            on_done(made.hashes.len().min(base.chunk_count()), base.chunk_count());
+            on_done(
+                made.hashes.len().min(base.chunk_count()),
+                base.chunk_count(),
+            );
         };
         for round in 0..ROUNDS {
             self.refresh()?;
@@ -74,12 +77,18 @@ impl Index {
             if missing.is_empty() || (round > 0 && missing.len() <= BATCH) {
                 break;
             }
-            made.embed(self, &base, missing, embedder.as_ref(), cancel, &mut on_done)?;
+            made.embed(
+                self,
+                &base,
+                missing,
+                embedder.as_ref(),
+                cancel,
+                &mut on_done,
+            )?;
         }
 
-        let check = |payload: &Payload, settings: &_, _: &dyn Embedder| {
-            payload.check_settings(settings)
-        };
+        let check =
+            |payload: &Payload, settings: &_, _: &dyn Embedder| payload.check_settings(settings);
         let mut writer = lock::wait_in_line(self.dir(), patience, cancel, || {
             Writer::open(Arc::clone(&self.shared), Arc::clone(embedder), check)
         })?;
@@ -92,7 +101,14 @@ impl Index {
             return Err(Error::new(ErrorKind::Locked, message).at(self.dir()));
         }
         let missing = made.missing(&base);
-        made.embed(self, &base, missing, embedder.as_ref(), cancel, &mut on_done)?;
+        made.embed(
+            self,
+            &base,
+            missing,
+            embedder.as_ref(),
+            cancel,
+            &mut on_done,
+        )?;
         made.flush(cancel)?;
         for document in 0..base.document_count() {
             cancel.check()?;
@@ -147,7 +163,9 @@ struct Made {
 
 impl Made {
     fn new(collection: &Path) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(collection);
+        let folder = tempfile::Builder::new()
+            .prefix(PREFIX)
+            .tempdir_in(collection);
         Ok(Self {
             folder: folder.map_err(|error| Error::from(error).at(collection))?,
             segments: Vec::new(),
@@ -223,7 +241,10 @@ impl Made {
             graph_min_rows: usize::MAX,
             ..BuildSettings::default()
         };
-        let (ids, values) = (std::mem::take(&mut self.ids), std::mem::take(&mut self.values));
+        let (ids, values) = (
+            std::mem::take(&mut self.ids),
+            std::mem::take(&mut self.values),
+        );
         let folder = self.folder.path();
         let meta = write_segment(folder, &ids, &values, self.dimension, &settings, cancel)?;
         self.segments.push(meta);
@@ -234,7 +255,10 @@ impl Made {
     /// lock of the writer.
     fn publish(self, vectors: &Path) -> Result<Vec<SegmentMeta>> {
         for meta in &self.segments {
-            let (from, to) = (self.folder.path().join(&meta.file), vectors.join(&meta.file));
+            let (from, to) = (
+                self.folder.path().join(&meta.file),
+                vectors.join(&meta.file),
+            );
             std::fs::rename(&from, &to).map_err(|error| Error::from(error).at(to))?;
         }
         cairn_files::sync_folder(vectors).map_err(|error| Error::from(error).at(vectors))?;
@@ -308,7 +332,9 @@ mod tests {
             cancel.check()?;
             let vector = |text: &&str| {
                 let hash = blake3::hash(text.as_bytes());
-                let values = hash.as_bytes()[..8].iter().map(|byte| f32::from(*byte) - 127.5);
+                let values = hash.as_bytes()[..8]
+                    .iter()
+                    .map(|byte| f32::from(*byte) - 127.5);
                 let values: Vec<f32> = values.collect();
                 let length = values.iter().map(|value| value * value).sum::<f32>().sqrt();
                 values.iter().map(|value| value / length).collect()
@@ -360,7 +386,10 @@ mod tests {
             let made = pool(&embedder.embed(&texts, &Cancel::never()).unwrap());
             assert_eq!(snapshot.vector(at).unwrap(), made);
             let stored = snapshot.stored_chunk(at).unwrap();
-            assert_eq!(stored.hash, blake3::Hash::from_bytes(hash).to_hex().as_str());
+            assert_eq!(
+                stored.hash,
+                blake3::Hash::from_bytes(hash).to_hex().as_str()
+            );
         }
         assert!(doctor::check(index.dir()).unwrap().is_healthy());
     }
@@ -375,7 +404,10 @@ mod tests {
             if call == 0 {
                 // Others write with the model of the collection, and search what was there.
                 let mut writer = writer(&beside);
-                let changed = vec![(document(0, "Another text"), None), (document(40, "New"), None)];
+                let changed = vec![
+                    (document(0, "Another text"), None),
+                    (document(40, "New"), None),
+                ];
                 writer.put(changed, &Cancel::never()).unwrap();
                 assert!(writer.delete(DocumentId::of_uri("1.md")).unwrap());
                 writer.commit().unwrap();
@@ -411,11 +443,18 @@ mod tests {
         let index = collection(dir.path());
         let leftover = dir.path().join(".re-embed-killed");
         std::fs::create_dir(&leftover).unwrap();
-        let broken = other(|_| Err(cairn_models::Error::cancelled()));
+        let broken = other(|_| {
+            let cancel = Cancel::default();
+            cancel.cancel();
+            cancel.check()
+        });
         let error = re_embed(&index, &broken).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Cancelled);
         assert!(!leftover.exists());
-        assert_is_of(&Index::open(dir.path(), index.settings().clone()).unwrap(), &HashEmbedder);
+        assert_is_of(
+            &Index::open(dir.path(), index.settings().clone()).unwrap(),
+            &HashEmbedder,
+        );
         let rubbish = std::fs::read_dir(dir.path()).unwrap().flatten();
         let rubbish = rubbish.filter(|entry| entry.file_name().to_string_lossy().starts_with('.'));
         assert_eq!(rubbish.count(), 0);

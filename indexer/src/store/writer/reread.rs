@@ -49,7 +49,7 @@ impl Writer {
         self.forget(id);
         let mut covered = 0;
         for at in table.chunks(document).map(ChunkRef) {
-            let chunk = base.stored_chunk(at)?;
+            let mut chunk = base.stored_chunk(at)?;
             let own = again::own(&chunk.text, chunk.span.start, covered);
             let context = if self.shared.settings.context {
                 let columns = chunk.columns.as_deref();
@@ -64,6 +64,7 @@ impl Writer {
                     format!("a chunk of the document {id} has no hash; run `cairn doctor`");
                 Error::new(ErrorKind::Corrupt, message)
             })?;
+            chunk.hash = blake3::Hash::from_bytes(hash).to_hex().to_string();
             self.store(id, &context, &chunk, &hash, vector_id, parts.take())?;
         }
         match parts {
