@@ -193,15 +193,15 @@ impl HttpConnector for Client {
 }
 
 fn unlisted(error: Error) -> Stop {
-    let permanent = match &error {
+    let permanent = matches!(
+        &error,
         Error::NotFound { .. }
-        | Error::InvalidPath { .. }
-        | Error::PermissionDenied { .. }
-        | Error::Unauthenticated { .. }
-        | Error::NotSupported { .. }
-        | Error::NotImplemented { .. } => true,
-        _ => false,
-    };
+            | Error::InvalidPath { .. }
+            | Error::PermissionDenied { .. }
+            | Error::Unauthenticated { .. }
+            | Error::NotSupported { .. }
+            | Error::NotImplemented { .. }
+    );
     Stop::Failed(Failure::of(&error, permanent))
 }
 

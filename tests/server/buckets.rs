@@ -90,7 +90,10 @@ impl Drop for Moto {
 /// that a header can carry.
 fn bucket(endpoint: &str) -> Bucket {
     let plain = |value: &str| {
-        !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.')
+        !value.is_empty()
+            && value
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'.')
     };
     let found = std::env::vars().find(|(_, value)| plain(value));
     let name = found.expect("some variable is plain").0;
@@ -184,7 +187,12 @@ async fn a_bucket_is_followed_by_the_etags_of_its_objects() {
     // Without a signature, what is private is not read, and said to be so.
     let job = run(&bench, json!({"kind": "bucket", "name": "unsigned"})).await;
     assert_eq!(counts(&job), [0, 0, 0, 0, 5], "{job}");
-    assert!(job["document_errors"].to_string().contains("may not be read"), "{job}");
+    assert!(
+        job["document_errors"]
+            .to_string()
+            .contains("may not be read"),
+        "{job}"
+    );
 
     // What is as it was is not fetched; what has changed is, and what is gone goes.
     moto.put(
