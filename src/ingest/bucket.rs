@@ -192,17 +192,26 @@ impl HttpConnector for Client {
     }
 }
 
+/// Why the bucket cannot be listed. The crate keeps the status of a refusal in its text only.
 fn unlisted(error: Error) -> Stop {
-    let permanent = matches!(
+    let outermost: &(dyn std::error::Error + 'static) = &error;
+    let causes = std::iter::successors(Some(outermost), |error| error.source());
+    let last = causes.last().map(ToString::to_string).unwrap_or_default();
+    let status = last.split_once("status code: ");
+    let status = status.and_then(|(_, rest)| rest.get(..3)?.parse::<u16>().ok());
+    let is_refused =
+        status.is_some_and(|status| (300..500).contains(&status) && !matches!(status, 408 | 429));
+    let is_wrong = matches!(
         &error,
         Error::NotFound { .. }
             | Error::InvalidPath { .. }
             | Error::PermissionDenied { .. }
             | Error::Unauthenticated { .. }
-            | Error::NotSupported { .. }
-            | Error::NotImplemented { .. }
     );
-    Stop::Failed(Failure::of(&error, permanent))
+    Stop::Failed(Failure {
+        permanent: is_refused || is_wrong,
+        ..Failure::transient(format!("the bucket cannot be listed: {last}"))
+    })
 }
 
 fn unread(error: Error) -> Unread {
