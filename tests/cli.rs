@@ -386,3 +386,49 @@ fn the_doctor_finds_damage() {
         stderr(&output)
     );
 }
+
+#[test]
+fn a_dry_run_says_what_would_be_done_and_does_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let docs = dir.path().join("docs");
+    std::fs::create_dir(&docs).unwrap();
+    std::fs::write(docs.join("a.md"), "# A\n\nText.").unwrap();
+    std::fs::write(docs.join("empty.md"), "").unwrap();
+    let dry = |more: &[&str]| {
+        let args = [
+            &["--data-dir", "data", "index", "docs", "--dry-run"][..],
+            more,
+        ]
+        .concat();
+        run(dir.path(), &args)
+    };
+    let output = dry(&["--json", "--label", "team"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let manifest: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let entries = manifest["entries"].as_array().unwrap();
+    assert_eq!(entries.len(), 2, "{manifest}");
+    assert_eq!(
+        (&entries[0]["action"], &entries[0]["uri"]),
+        (&"add".into(), &"docs/a.md".into())
+    );
+    assert_eq!(entries[1]["reason"], "the file is empty");
+    assert_eq!(
+        (&manifest["labels"][0], &manifest["sums"]["add"]["files"]),
+        (&"team".into(), &1.into())
+    );
+    let said = dry(&[]);
+    assert!(
+        stdout(&said).contains("Nothing was changed"),
+        "{}",
+        stdout(&said)
+    );
+    assert!(!dir.path().join("data/collections/main/words").exists());
+
+    for args in [
+        &["index"][..],
+        &["index", "docs", "--dry-run", "--detach"],
+        &["index", "docs", "--manifest", "plan.json"],
+    ] {
+        assert_eq!(run(dir.path(), args).status.code(), Some(2), "{args:?}");
+    }
+}

@@ -9,12 +9,14 @@ use std::path::Path;
 
 /// What a data folder may hold, by the beginnings of the names: a folder with anything
 /// else in it is somebody's own, and its permissions stay as they are.
-const OWN_NAMES: [&str; 7] = [
+const OWN_NAMES: [&str; 9] = [
     "collections",
     "jobs.sqlite",
     "gateway.sqlite",
     "cache.sqlite",
     "keys-required",
+    "spool",
+    "workers",
     ".cairn-",
     ".tmp",
 ];

@@ -30,8 +30,8 @@ pub use filter::{Bound, Filter};
 pub use isolate::serve_parser;
 pub use isolate::{Isolation, Parser};
 pub use run::{
-    FileFailure, FileSkip, FileWarning, KeptFolder, Phase, RunOptions, RunProgress, RunReport,
-    RunState, index_paths, watch,
+    Action, FileFailure, FileSkip, FileWarning, KeptFolder, Manifest, ManifestEntry, ManifestSum,
+    Phase, RunOptions, RunProgress, RunReport, RunState, index_paths, plan_paths, watch,
 };
 pub use states::{States, StatesWriter};
 pub use store::{

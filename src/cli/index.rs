@@ -1,8 +1,9 @@
 //! `cairn index`: files and folders into a collection.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use cairn_indexer::RunReport;
+use cairn_indexer::{Manifest, RunReport};
 use cairn_models::Cancel;
 
 use super::context::Context;
@@ -10,15 +11,21 @@ use super::failure::Advised;
 use super::indexing::{self, RunBar};
 use super::loading::Models;
 use super::read_ahead::read_ahead;
-use super::{Outcome, interrupt, jobs};
+use super::{Outcome, interrupt, jobs, plan};
 use cairn_engine::retrieve::Engine;
 
 /// What to index.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Files and folders
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "manifest", value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Only say what would be added, changed, removed and skipped; with --json as a manifest
+    #[arg(long, conflicts_with_all = ["watch", "detach"])]
+    dry_run: bool,
+    /// Do what such a manifest says, and nothing else
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["paths", "dry_run", "watch", "detach", "label"])]
+    manifest: Option<PathBuf>,
     /// Keep watching, and index what changes
     #[arg(long)]
     watch: bool,
@@ -45,6 +52,16 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
         return jobs::detach(context, &args.paths, &args.label, args.yes);
     }
     let models = Models::new(context)?;
+    if args.dry_run {
+        let parser = models.parser()?;
+        return plan::run(context, &args.paths, &args.label, args.yes, parser);
+    }
+    let manifest = args.manifest.as_ref().map(|file| Manifest::read(file));
+    let manifest = manifest.transpose()?.map(Arc::new);
+    let paths = match &manifest {
+        Some(manifest) => &manifest.roots,
+        None => &args.paths,
+    };
     let embedder = models.embedder()?.ok_or_else(|| {
         Advised::new(
             "indexing needs an embedder",
@@ -62,6 +79,11 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
     let mut options = indexing::options(context, models.parser()?, Vec::new());
     options.remove_most = args.yes;
     options.labels = args.label.iter().cloned().collect();
+    if let Some(manifest) = &manifest {
+        options.labels = manifest.labels.clone();
+        options.metadata = manifest.metadata.clone();
+        options.manifest = Some(Arc::clone(manifest));
+    }
 
     let cancel = Cancel::default();
     let token = cancel.clone();
@@ -76,8 +98,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
     })?;
     let bar = RunBar::new(context);
     if !args.watch {
-        let report =
-            cairn_indexer::index_paths(&args.paths, &index, embedder, &options, &bar, &cancel)?;
+        let report = cairn_indexer::index_paths(paths, &index, embedder, &options, &bar, &cancel)?;
         bar.clear();
         indexing::print(context, &report)?;
         if !report.cancelled {
@@ -100,7 +121,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
     };
     let mut on_run = on_run;
     cairn_indexer::watch(
-        &args.paths,
+        paths,
         &index,
         &embedder,
         &options,

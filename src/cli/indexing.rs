@@ -19,6 +19,7 @@ pub(super) fn options(context: &Context, parser: Parser, exclude: Vec<PathBuf>) 
     RunOptions {
         parser,
         commit_interval: Duration::from_secs(config.indexing.commit_seconds),
+        lock_patience: Duration::from_secs(config.indexing.turn_seconds),
         exclude: exclude
             .into_iter()
             .chain([config.storage.data_dir.clone()])

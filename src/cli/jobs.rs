@@ -405,6 +405,7 @@ pub(super) fn detach(
             collection: config.storage.collection.clone(),
             fields,
             idempotency_key: None,
+            spooled: None,
         };
         let job = crate::ingest::new_job(request, &asker, &config.jobs, &fetcher);
         jobs.push(job.map_err(|error| Advised::new(error.message, "nothing was queued"))?);

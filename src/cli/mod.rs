@@ -20,6 +20,7 @@ mod mcp;
 mod models;
 mod output;
 mod parse_worker;
+mod plan;
 mod progress;
 mod query;
 mod read_ahead;

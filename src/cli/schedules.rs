@@ -9,6 +9,7 @@ use super::failure::Advised;
 use super::output::{self, printable};
 use crate::ingest::schedules::{self, ScheduleRequest};
 use crate::ingest::{Asker, Payload, Request, setup};
+use cairn_gateway::accounts::Keys;
 
 /// What to do with schedules.
 #[derive(Debug, clap::Subcommand)]
@@ -75,6 +76,7 @@ pub(super) async fn act(
                     collection: config.storage.collection.clone(),
                     fields: input.clone(),
                     idempotency_key: None,
+                    spooled: None,
                 },
             };
             let asker = Asker {
@@ -108,9 +110,32 @@ pub(super) async fn act(
     }
 }
 
+/// What became of the key that made each schedule, where it does not count any more.
+fn lost_keys(context: &Context, all: &[Schedule]) -> anyhow::Result<Vec<Option<&'static str>>> {
+    let key = |one: &Schedule| {
+        let payload = serde_json::from_value(one.schedule.job.payload.clone());
+        payload.ok().and_then(|payload: Payload| payload.key)
+    };
+    let made_by: Vec<Option<String>> = all.iter().map(key).collect();
+    if made_by.iter().all(Option::is_none) {
+        return Ok(vec![None; all.len()]);
+    }
+    let keys = Keys::open(&context.config.storage.data_dir)?.list()?;
+    let state = |id: &String| {
+        let found = keys.iter().find(|key| key.id.as_str() == id);
+        found.map_or("unknown", |key| key.state())
+    };
+    let states = made_by.iter().map(|id| id.as_ref().map(state));
+    Ok(states
+        .map(|state| state.filter(|state| *state != "active"))
+        .collect())
+}
+
 fn show(context: &Context, all: Vec<Schedule>) -> anyhow::Result<Outcome> {
+    let lost = lost_keys(context, &all)?;
     if context.json {
-        let all: Vec<Value> = all.iter().map(document).collect();
+        let all = all.iter().zip(&lost);
+        let all: Vec<Value> = all.map(|(one, lost)| document(one, *lost)).collect();
         output::json(&json!({ "schedules": all }))?;
         return Ok(Outcome::Done);
     }
@@ -120,12 +145,13 @@ fn show(context: &Context, all: Vec<Schedule>) -> anyhow::Result<Outcome> {
     }
     let head = ["name", "cron", "time zone", "kind", "next", "about"];
     let mut rows = vec![head.map(ToOwned::to_owned).to_vec()];
-    rows.extend(all.iter().map(|one| {
+    rows.extend(all.iter().zip(lost).map(|(one, lost)| {
         let asked = &one.schedule;
-        let next = match one.next_at {
+        let next = match (lost, one.next_at) {
+            (Some(state), _) => format!("stopped: its key is {state}"),
             _ if asked.paused => "rests".to_owned(),
-            Some(at) => at.to_string(),
-            None => "never".to_owned(),
+            (None, Some(at)) => at.to_string(),
+            (None, None) => "never".to_owned(),
         };
         let owner = match asked.job.tenant.as_str() {
             "" => String::new(),
@@ -145,7 +171,7 @@ fn show(context: &Context, all: Vec<Schedule>) -> anyhow::Result<Outcome> {
 }
 
 /// A schedule as `--json` prints it.
-fn document(one: &Schedule) -> Value {
+fn document(one: &Schedule, lost_key: Option<&str>) -> Value {
     let asked = &one.schedule;
     let payload: Option<Payload> = serde_json::from_value(asked.job.payload.clone()).ok();
     let (collection, input) = payload
@@ -157,6 +183,7 @@ fn document(one: &Schedule) -> Value {
         "cron": asked.cron,
         "time_zone": asked.time_zone,
         "paused": asked.paused,
+        "stopped": lost_key.map(|state| format!("its API key is {state}")),
         "kind": asked.job.kind,
         "collection": collection,
         "input": input,

@@ -9,6 +9,7 @@ use super::loading::{self, Models, Wanted};
 use super::{Outcome, interrupt, serve};
 use crate::ingest::worker::Worker;
 use crate::ingest::{notify, setup};
+use cairn_gateway::accounts::Accounts;
 
 /// How long jobs may take to end after a signal before they are given back.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -32,7 +33,9 @@ pub(super) fn run(context: &Context) -> anyhow::Result<Outcome> {
     let parser = Models::new(context)?.parser()?;
     let config = &context.config;
     let fetcher = setup::fetcher(config)?;
-    let tools = setup::tools(config, engine, parser, fetcher.clone());
+    let writes = setup::writes(config, engine.clone());
+    let accounts = Accounts::open(config)?;
+    let tools = setup::tools(config, engine, writes, parser, fetcher.clone(), accounts);
     runtime.block_on(async {
         let jobs = setup::open(config).await?;
         let worker = Worker::new(jobs.queue, tools, config.jobs.clone())?;

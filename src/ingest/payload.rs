@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use cairn_gateway::accounts::{Accounts, AuthError, Caller, KeyId};
 use cairn_indexer::Access;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,6 +17,10 @@ pub(crate) struct Payload {
     /// caller who may read everything.
     #[serde(default)]
     pub held: Option<BTreeSet<String>>,
+    /// The API key that asked, without which the job does not run; `None` where no key was
+    /// needed, and for the operator of the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// What the kind was asked to do, checked by it.
     pub input: Value,
 }
@@ -24,5 +29,14 @@ impl Payload {
     /// Which documents the job may replace or delete.
     pub(crate) fn access(&self) -> Access {
         Access::from(self.held.as_ref())
+    }
+
+    /// The holder of the key that asked, with the rights of now; `None` where there was none.
+    ///
+    /// # Errors
+    /// Why that key is not valid any more.
+    pub(crate) fn caller(&self, accounts: &Accounts) -> Result<Option<Caller>, AuthError> {
+        let key = self.key.as_ref().map(KeyId::new);
+        key.map(|key| accounts.caller(&key)).transpose()
     }
 }

@@ -3,12 +3,13 @@
 //! Names belong to tenants. The queue knows one list, so that a name there has the tenant in
 //! front, with a `:` between the two, which no name holds.
 
-use cairn_jobs::{NewSchedule, Schedule};
+use cairn_gateway::accounts::{Accounts, AuthError};
+use cairn_jobs::{NewSchedule, Queue, Schedule};
 use cairn_settings::config::Jobs;
 
 use super::fetch::Fetcher;
 use super::submit::{Asker, Request, new_job};
-use super::{Refusal, Why};
+use super::{Payload, Refusal, Why};
 
 /// Bytes of a name.
 const MAX_NAME_BYTES: usize = 64;
@@ -70,6 +71,37 @@ pub(crate) fn stored_name(tenant: &str, name: &str) -> Result<String, Refusal> {
 pub(crate) fn name_of(schedule: &Schedule) -> &str {
     let stored = schedule.schedule.name.as_str();
     stored.rsplit_once(':').map_or(stored, |(_, name)| name)
+}
+
+/// Why a schedule does not run, where its key is gone: jobs that it submits end at once. Whoever
+/// may can make it again.
+pub(crate) fn lost_key(schedule: &Schedule, accounts: &Accounts) -> Option<AuthError> {
+    let payload = schedule.schedule.job.payload.clone();
+    let payload: Payload = serde_json::from_value(payload).ok()?;
+    payload.caller(accounts).err()
+}
+
+/// Lets schedules rest whose keys are gone.
+///
+/// # Errors
+/// Those of the queue.
+pub(crate) async fn let_rest(queue: &dyn Queue, accounts: &Accounts) -> cairn_jobs::Result<()> {
+    for one in queue.schedules().await? {
+        if one.schedule.paused || lost_key(&one, accounts).is_none() {
+            continue;
+        }
+        tracing::warn!(
+            schedule = name_of(&one),
+            "a schedule rests: its API key is gone"
+        );
+        queue
+            .put_schedule(NewSchedule {
+                paused: true,
+                ..one.schedule
+            })
+            .await?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

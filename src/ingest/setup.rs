@@ -4,13 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_engine::retrieve::Engine;
+use cairn_gateway::accounts::Accounts;
 use cairn_indexer::Parser;
 use cairn_jobs::notify::Webhooks;
 use cairn_jobs::{Credentials, Error, NatsQueue, NatsSettings, Options, Queue, SqliteQueue};
+use cairn_models::{Hub, LoadOptions, Quiet};
 use cairn_settings::config::{Config, JobsBackend, Nats};
 
 use super::fetch::Fetcher;
-use super::task::Tools;
+use super::spool::Spool;
+use super::task::{LoadEmbedder, Tools};
+use super::writer::Writes;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -99,14 +103,53 @@ pub(crate) fn fetcher(config: &Config) -> Result<Fetcher, reqwest::Error> {
     Fetcher::new(&config.jobs.fetch, megabytes.saturating_mul(1 << 20))
 }
 
+/// Who writes into the collections of `engine`.
+pub(crate) fn writes(config: &Config, engine: Engine) -> Writes {
+    Writes::new(engine, Duration::from_secs(config.indexing.turn_seconds))
+}
+
+/// Where uploads wait for jobs.
+pub(crate) fn spool(config: &Config) -> Spool {
+    let most = config.jobs.spool_mb.saturating_mul(1 << 20);
+    Spool::new(&config.storage.data_dir, most)
+}
+
+/// Loads embedders as the configuration says.
+fn load_embedder(config: &Config) -> LoadEmbedder {
+    let models = config.models.clone();
+    Arc::new(move |name| {
+        let options = LoadOptions {
+            threads: models.threads,
+            precision: models.precision,
+            device: models.device,
+            ..LoadOptions::default()
+        };
+        let hub = Hub::new(None).map_err(|error| error.to_string())?;
+        let loaded = cairn_models::load_embedder(&hub, name, &options, &Quiet);
+        loaded.map_err(|error| error.to_string())
+    })
+}
+
 /// What jobs work with.
-pub(crate) fn tools(config: &Config, engine: Engine, parser: Parser, fetcher: Fetcher) -> Tools {
+pub(crate) fn tools(
+    config: &Config,
+    engine: Engine,
+    writes: Writes,
+    parser: Parser,
+    fetcher: Fetcher,
+    accounts: Accounts,
+) -> Tools {
     Tools {
+        writes,
+        spool: Arc::new(spool(config)),
         engine,
         parser,
         commit_interval: Duration::from_secs(config.indexing.commit_seconds),
         data_dir: config.storage.data_dir.clone(),
         fetcher,
+        accounts,
+        load_embedder: load_embedder(config),
+        jobs: config.jobs.clone(),
         candidates: config.retrieval.candidates,
         asking: None,
     }

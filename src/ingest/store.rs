@@ -4,7 +4,8 @@ use cairn_indexer::{Document, DocumentId, ParseInput};
 use serde_json::{Value, json};
 
 use super::kinds::Marks;
-use super::task::{LOCK_PATIENCE, Stop, Task};
+use super::task::{Stop, Task};
+use super::writer::{Conflict, Receipt, Work, WriteError};
 use super::{Payload, bounds};
 
 /// Parses a document.
@@ -37,12 +38,9 @@ pub(super) fn put(
     task: &Task,
 ) -> Result<Value, Stop> {
     mark(&mut document, marks)?;
-    let uri = document.uri.clone();
     task.stage("embed");
-    let stored = put_all(vec![document], payload, task)?;
-    if stored.documents.is_empty() {
-        return Err(Stop::permanent(refusal(&uri)));
-    }
+    let replace = Conflict::Refuse { replace: true };
+    let stored = put_all(vec![document], replace, payload, task)?;
     Ok(json!({ "generation": stored.generation, "documents": stored.documents }))
 }
 
@@ -52,50 +50,58 @@ pub(super) struct Stored {
     pub(super) generation: u64,
     /// Each document that was stored, as a result shows it.
     pub(super) documents: Vec<Value>,
-    /// The URIs of those that the caller may not replace.
+    /// The URIs of those that were left out.
     pub(super) refused: Vec<String>,
 }
 
-/// Stores `documents` with one commit, but for those that the caller may not replace.
+/// Stores `documents` with one commit, by `conflict` where the caller may not replace one.
 ///
 /// # Errors
-/// Those of the disk, the embedder and the lock of the writer.
+/// Those of the disk, the embedder and the writer.
 pub(super) fn put_all(
     documents: Vec<Document>,
+    conflict: Conflict,
     payload: &Payload,
     task: &Task,
 ) -> Result<Stored, Stop> {
     let index = task.collection(payload)?;
     let embedder = task.embedder()?;
-    let access = payload.access();
-    let mut ready = index.prepare(documents, embedder.as_ref(), task.cancel())?;
-    task.stage("commit");
-    let mut writer = index.writer_within(&embedder, LOCK_PATIENCE)?;
-    // Asked while the lock is held, so nothing changes in between.
-    let snapshot = index.snapshot();
-    let mut refused = Vec::new();
-    for document in ready.documents() {
-        if !snapshot.may_touch(document.id(), &access)? {
-            refused.push(document.uri.clone());
-        }
-    }
-    ready.retain(|document| !refused.contains(&document.uri));
-    let mut documents: Vec<_> = ready.documents().map(describe).collect();
-    let reports = writer.put_ready(ready, task.cancel())?;
-    let generation = writer.commit()?;
-    for (document, report) in documents.iter_mut().zip(reports) {
+    let documents = index.prepare(documents, embedder.as_ref(), task.cancel())?;
+    let described: Vec<_> = documents.documents().map(describe).collect();
+    let work = Work::Put {
+        documents,
+        conflict,
+    };
+    let receipt = write(work, payload, task)?;
+    let is_stored = |document: &Value| {
+        let uri = document["uri"].as_str();
+        !receipt
+            .left_out
+            .iter()
+            .any(|left| Some(left.as_str()) == uri)
+    };
+    let mut documents: Vec<Value> = described.into_iter().filter(is_stored).collect();
+    for (document, report) in documents.iter_mut().zip(&receipt.put) {
         document["chunks"] = json!(report.chunks);
     }
     Ok(Stored {
-        generation,
+        generation: receipt.generation,
         documents,
-        refused,
+        refused: receipt.left_out,
     })
+}
+
+/// Waits for the turn of `work`, and for its commit.
+fn write(work: Work, payload: &Payload, task: &Task) -> Result<Receipt, Stop> {
+    task.stage("commit");
+    let writes = &task.tools().writes;
+    let access = payload.access();
+    Ok(task.wait(writes.write(&payload.collection, work, &access))??)
 }
 
 /// Why a document that the caller may not read is not replaced.
 pub(super) fn refusal(uri: &str) -> String {
-    format!("this API key may not replace the document `{uri}`; use another uri")
+    WriteError::Forbidden(uri.to_owned()).to_string()
 }
 
 fn describe(document: &Document) -> Value {
@@ -121,15 +127,8 @@ pub(super) fn delete_all(
     payload: &Payload,
     task: &Task,
 ) -> Result<(u64, usize), Stop> {
-    let index = task.collection(payload)?;
-    task.stage("commit");
-    let mut writer = index.writer_within(&task.embedder()?, LOCK_PATIENCE)?;
-    let snapshot = index.snapshot();
-    let mut deleted = 0;
-    for id in ids {
-        if snapshot.may_touch(*id, &payload.access())? && writer.delete(*id)? {
-            deleted += 1;
-        }
-    }
-    Ok((writer.commit()?, deleted))
+    // A collection that is not there yet has nothing to delete, and comes to be.
+    task.collection(payload)?;
+    let receipt = write(Work::Delete(ids.to_vec()), payload, task)?;
+    Ok((receipt.generation, receipt.deleted))
 }

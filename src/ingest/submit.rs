@@ -7,11 +7,14 @@ use cairn_settings::config::Jobs;
 use serde_json::{Map, Value};
 
 use super::fetch::Fetcher;
-use super::kinds::{self, Checks};
+use super::kinds::{self, Checks, Spooled};
 use super::{Payload, Refusal, Why};
 
 /// Most bytes of a payload, as JSON: jobs carry references and short texts.
 const MAX_PAYLOAD_BYTES: usize = 240 << 10;
+
+/// Longest key of the queue that stands in it as it is, in bytes.
+const MAX_KEY_BYTES: usize = 512;
 
 /// Who asks, and what that allows.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +42,8 @@ pub(crate) struct Request {
     pub fields: Map<String, Value>,
     /// Repeating the request with the same key gives the first job.
     pub idempotency_key: Option<String>,
+    /// Files that came with it.
+    pub spooled: Option<Spooled>,
 }
 
 /// Checks a request and makes a job of it, which is not in the queue yet.
@@ -65,11 +70,13 @@ pub(crate) fn new_job(
         settings,
         fetcher,
         collection: &request.collection,
+        spooled: request.spooled.as_ref(),
     };
     let plan = kind.check(Value::Object(request.fields), &checks)?;
     let payload = Payload {
         collection: request.collection,
         held: asker.held.clone(),
+        key: asker.key.clone(),
         input: plan.input,
     };
     let payload = serde_json::to_value(&payload)
@@ -85,12 +92,26 @@ pub(crate) fn new_job(
     }
     Ok(NewJob {
         tenant: asker.tenant.clone(),
-        ordering_key: plan.ordering_key,
-        unique_key: plan.unique_key,
+        ordering_key: plan.ordering_key.map(short),
+        // What another key asked for is not the same: it ends when that key does.
+        unique_key: plan.unique_key.map(|unique| {
+            short(format!(
+                "{unique} {}",
+                asker.key.as_deref().unwrap_or_default()
+            ))
+        }),
         unique: cairn_jobs::Unique::Waiting,
         idempotency_key: request.idempotency_key,
         source: plan.source,
         max_attempts: Some(settings.max_attempts),
         ..NewJob::new(kind.name(), payload)
     })
+}
+
+/// `key`, or what stands for one that is too long for the queue.
+fn short(key: String) -> String {
+    match key.len() <= MAX_KEY_BYTES {
+        true => key,
+        false => blake3::hash(key.as_bytes()).to_hex().to_string(),
+    }
 }

@@ -6,19 +6,21 @@ use std::time::Duration;
 
 use cairn_agent::Agent;
 use cairn_engine::retrieve::{Engine, SearchError};
-use cairn_gateway::accounts::Accounts;
+use cairn_gateway::accounts::{Accounts, AuthError};
 use cairn_indexer::{Error, ErrorKind, Index, Parser};
 use cairn_jobs::{DocumentError, Failure, Job, Progress, Update};
 use cairn_models::{Cancel, Embedder};
-use cairn_settings::config::Retrieval;
+use cairn_settings::config::{Jobs, Retrieval};
 use serde_json::Value;
 use tokio::runtime::Handle;
 
 use super::Payload;
 use super::fetch::Fetcher;
+use super::spool::Spool;
+use super::writer::{WriteError, Writes};
 
-/// How long a job waits for another writer before it is put back.
-pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+/// Loads the embedder of this name.
+pub(crate) type LoadEmbedder = Arc<dyn Fn(&str) -> Result<Arc<dyn Embedder>, String> + Send + Sync>;
 
 /// What jobs work with.
 #[derive(Clone)]
@@ -29,10 +31,20 @@ pub(crate) struct Tools {
     pub parser: Parser,
     /// Time after which a long run commits what is there.
     pub commit_interval: Duration,
+    /// Writes single documents.
+    pub writes: Writes,
+    /// Holds what was uploaded for jobs.
+    pub spool: Arc<Spool>,
     /// Never indexed.
     pub data_dir: PathBuf,
     /// Fetches addresses.
     pub fetcher: Fetcher,
+    /// Knows which keys are valid.
+    pub accounts: Accounts,
+    /// Loads other embedders than the engine's.
+    pub load_embedder: LoadEmbedder,
+    /// What jobs may reach.
+    pub jobs: Jobs,
     /// How many candidates a search has (`retrieval.candidates`).
     pub candidates: usize,
     /// What questions are answered with; `None` in a worker that answers none.
@@ -44,8 +56,6 @@ pub(crate) struct Tools {
 pub(crate) struct Asking {
     /// Answers.
     pub agent: Agent,
-    /// Knows whose keys are valid.
-    pub accounts: Accounts,
     /// How to search.
     pub retrieval: Retrieval,
 }
@@ -70,6 +80,12 @@ impl Stop {
 
 impl From<Error> for Stop {
     fn from(error: Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&Error> for Stop {
+    fn from(error: &Error) -> Self {
         let permanent = match error.kind() {
             ErrorKind::Cancelled => return Self::Cancelled,
             // The disk, another writer or the embedder may be better next time.
@@ -80,7 +96,26 @@ impl From<Error> for Stop {
             | ErrorKind::ParserStopped => false,
             _ => true,
         };
-        Self::Failed(Failure::of(&error, permanent))
+        Self::Failed(Failure::of(error, permanent))
+    }
+}
+
+impl From<WriteError> for Stop {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Index(error) => Self::from(error.as_ref()),
+            WriteError::Search(error) => Self::Failed(Failure::of(error.as_ref(), false)),
+            WriteError::Forbidden(_) | WriteError::Exists(_) | WriteError::NoEmbedder => {
+                Self::permanent(error.to_string())
+            }
+            WriteError::Full | WriteError::Defect(_) => Self::Failed(Failure::of(&error, false)),
+        }
+    }
+}
+
+impl From<AuthError> for Stop {
+    fn from(error: AuthError) -> Self {
+        Self::permanent(format!("the API key that asked for this: {error}"))
     }
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use cairn_jobs::{Claim, Error, Failure, Heartbeat, Lease, Queue, Stats, Update};
+use cairn_jobs::{Claim, Error, Failure, Fate, Heartbeat, Lease, Queue, Stats, Update};
 use cairn_models::Cancel;
 use cairn_settings::config::Jobs;
 use metrics::{counter, gauge};
@@ -14,9 +14,9 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::kinds;
 use super::liveness::{self, Alive};
 use super::task::{Stop, Task, Tools};
+use super::{kinds, schedules};
 use cairn_settings::telemetry::metrics as names;
 
 /// How often a job's progress is passed on.
@@ -28,6 +28,9 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// A job that has waited for this long calls for one more worker.
 const LONG: Duration = Duration::from_secs(1);
+
+/// How often it is looked for uploads that no job needs, and for schedules whose keys are gone.
+const SWEEP: Duration = Duration::from_secs(600);
 
 /// How long a job that was told to stop may take before it is left alone.
 const GRACE: Duration = Duration::from_secs(30);
@@ -62,8 +65,13 @@ impl Worker {
         let abort = CancellationToken::new();
         let mut changes = self.queue.changes();
         let mut wanted = self.settings.workers;
+        let mut swept: Option<Instant> = None;
         while !stop.is_cancelled() {
             changes.mark_unchanged();
+            if swept.is_none_or(|at| at.elapsed() >= SWEEP) {
+                swept = Some(Instant::now());
+                self.sweep().await;
+            }
             let free = wanted.saturating_sub(running.len());
             let mut taken = 0;
             if free > 0 {
@@ -120,6 +128,16 @@ impl Worker {
         }
     }
 
+    async fn sweep(&self) {
+        let queue = self.queue.as_ref();
+        if let Err(error) = self.tools.spool.sweep(queue).await {
+            tracing::warn!(%error, "uploads that no job needs stay on the disk");
+        }
+        if let Err(error) = schedules::let_rest(queue, &self.tools.accounts).await {
+            tracing::warn!(%error, "schedules whose keys are gone go on");
+        }
+    }
+
     async fn claim(&self, limit: usize) -> Vec<Lease> {
         let claim = Claim {
             worker: self.alive.name().to_owned(),
@@ -173,16 +191,26 @@ async fn work(
     abort: CancellationToken,
 ) {
     let token = lease.token;
+    let kind = kinds::find(&lease.job.kind);
     let kind_name = lease.job.kind.clone();
+    let payload = lease.job.payload.clone();
     let cancel = Cancel::default();
-    let task = Task::new(tools, lease.job, cancel.clone(), Handle::current());
+    let task = Task::new(
+        Arc::clone(&tools),
+        lease.job,
+        cancel.clone(),
+        Handle::current(),
+    );
     let said = task.said();
     let mut doing = tokio::task::spawn_blocking(move || {
         let run = || {
-            let kind = kinds::find(&kind_name).ok_or_else(|| {
+            let kind = kind.ok_or_else(|| {
                 Stop::permanent(format!("this version has no kind of job `{kind_name}`"))
             })?;
-            kind.run(&task.payload()?, &task)
+            let payload = task.payload()?;
+            // A key that is gone may have nothing done any more.
+            payload.caller(&task.tools().accounts)?;
+            kind.run(&payload, &task)
         };
         // A defect must not end the worker.
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or_else(|_| {
@@ -236,8 +264,17 @@ async fn work(
             "the job did not stop when it was told to",
         ))),
     };
-    if let Err(error) = end(queue.as_ref(), token, result, why, most).await {
-        tracing::warn!(%error, job = %token.job, "the end of a job cannot be stored");
+    match end(queue.as_ref(), token, result, why, most).await {
+        // Only now: until its end is stored, the job may have to run again.
+        Ok(true) => {
+            if let (Some(kind), Ok(payload)) = (kind, serde_json::from_value(payload)) {
+                kind.forget(&payload, &tools);
+            }
+        }
+        Ok(false) => {}
+        Err(error) => {
+            tracing::warn!(%error, job = %token.job, "the end of a job cannot be stored");
+        }
     }
 }
 
@@ -266,13 +303,15 @@ async fn report(
     }
 }
 
+/// Stores how the job ended; whether it will not run again. A dead letter may, when somebody
+/// retries what failed for a passing reason.
 async fn end(
     queue: &dyn Queue,
     token: cairn_jobs::Token,
     result: Result<Value, Stop>,
     why: Option<Why>,
     most: Duration,
-) -> cairn_jobs::Result<()> {
+) -> cairn_jobs::Result<bool> {
     let outcome = match (&result, why) {
         (_, Some(Why::Stale)) => "stale",
         (Ok(_), _) => "done",
@@ -282,24 +321,37 @@ async fn end(
         (Err(_), _) => "failed",
     };
     counter!(names::JOBS_ENDED, "outcome" => outcome).increment(1);
-    match (result, why) {
-        (_, Some(Why::Stale)) => Ok(()),
-        (Ok(value), _) => queue.complete(token, value).await,
-        (Err(Stop::Asks(question)), _) => queue.ask_input(token, question).await,
-        (Err(_), Some(Why::Asked)) => queue.confirm_cancel(token).await,
-        (Err(_), Some(Why::Stopping)) => queue.release(token).await,
+    let failure = match (result, why) {
+        (_, Some(Why::Stale)) => return Ok(false),
+        (Ok(value), _) => {
+            queue.complete(token, value).await?;
+            return Ok(true);
+        }
+        (Err(Stop::Asks(question)), _) => {
+            queue.ask_input(token, question).await?;
+            return Ok(false);
+        }
+        (Err(_), Some(Why::Asked)) => {
+            queue.confirm_cancel(token).await?;
+            return Ok(true);
+        }
+        (Err(_), Some(Why::Stopping)) => {
+            queue.release(token).await?;
+            return Ok(false);
+        }
         (Err(_), Some(Why::TooLong)) => {
             let seconds = most.as_secs();
-            let message = format!("the job ran for longer than jobs.max_seconds ({seconds})");
-            queue
-                .fail(token, Failure::transient(message))
-                .await
-                .map(drop)
+            Failure::transient(format!(
+                "the job ran for longer than jobs.max_seconds ({seconds})"
+            ))
         }
-        (Err(Stop::Cancelled), None) => {
-            let failure = Failure::transient("the job was given up");
-            queue.fail(token, failure).await.map(drop)
-        }
-        (Err(Stop::Failed(failure)), None) => queue.fail(token, failure).await.map(drop),
-    }
+        (Err(Stop::Cancelled), None) => Failure::transient("the job was given up"),
+        (Err(Stop::Failed(failure)), None) => failure,
+    };
+    let permanent = failure.permanent;
+    Ok(match queue.fail(token, failure).await? {
+        Fate::Dead => permanent,
+        Fate::Cancelled => true,
+        Fate::Retry { .. } => false,
+    })
 }

@@ -10,6 +10,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::ingest::spool::SpoolError;
+use crate::ingest::upload::Unread;
+use crate::ingest::writer::WriteError;
 use crate::ingest::{Refusal, Why};
 use cairn_engine::answer::Failure;
 use cairn_engine::retrieve::{SearchError, SearchErrorKind};
@@ -65,7 +68,7 @@ table! {
     NotFound = "not_found", NOT_FOUND, false;
     /// The route exists with other methods.
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, false;
-    /// Another process writes to the collection.
+    /// Another writer did not let go of the collection in time.
     CollectionLocked = "collection_locked", CONFLICT, true;
     /// An upload has the name of a document with other text; `replace` replaces it.
     DocumentExists = "document_exists", CONFLICT, false;
@@ -195,6 +198,12 @@ impl From<Failure> for ApiError {
 
 impl From<SearchError> for ApiError {
     fn from(error: SearchError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&SearchError> for ApiError {
+    fn from(error: &SearchError) -> Self {
         let code = match error.kind() {
             SearchErrorKind::BadRequest => Code::InvalidRequest,
             SearchErrorKind::NotFound => Code::NotFound,
@@ -205,7 +214,7 @@ impl From<SearchError> for ApiError {
             SearchErrorKind::Internal => Code::Internal,
         };
         if matches!(code, Code::Internal | Code::Storage) {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            let cause = std::error::Error::source(error).map(ToString::to_string);
             tracing::error!(%error, cause, "a search failed");
         }
         Self {
@@ -224,8 +233,52 @@ impl From<AccountsError> for ApiError {
     }
 }
 
+impl From<Unread> for ApiError {
+    fn from(why: Unread) -> Self {
+        match why {
+            Unread::Contents(error) => error.into(),
+            Unread::Marks(refusal) => refusal.into(),
+        }
+    }
+}
+
+impl From<SpoolError> for ApiError {
+    fn from(error: SpoolError) -> Self {
+        let code = match &error {
+            SpoolError::Full => Code::Overloaded,
+            SpoolError::Disk(cause) => {
+                tracing::error!(%cause, "an upload cannot wait for its job");
+                Code::Storage
+            }
+            SpoolError::Gone => Code::NotFound,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<WriteError> for ApiError {
+    fn from(error: WriteError) -> Self {
+        let code = match &error {
+            WriteError::Full => Code::Overloaded,
+            WriteError::Forbidden(_) => Code::Forbidden,
+            WriteError::Exists(_) => Code::DocumentExists,
+            WriteError::NoEmbedder => Code::ModelFailed,
+            WriteError::Index(error) => return Self::from(error.as_ref()),
+            WriteError::Search(error) => return Self::from(error.as_ref()),
+            WriteError::Defect(_) => return Self::internal(error),
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
 impl From<cairn_indexer::Error> for ApiError {
     fn from(error: cairn_indexer::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&cairn_indexer::Error> for ApiError {
+    fn from(error: &cairn_indexer::Error) -> Self {
         use cairn_indexer::ErrorKind as K;
         let code = match error.kind() {
             K::InvalidInput | K::Encrypted | K::ParserStopped => Code::UnreadableDocument,
@@ -244,8 +297,9 @@ impl From<cairn_indexer::Error> for ApiError {
             tracing::error!(%error, "the index failed");
         }
         let message = match code {
-            Code::CollectionLocked => "another process writes to this collection; try again when \
-                                       it is done, or use another collection"
+            Code::CollectionLocked => "another writer did not let go of this collection within \
+                                       indexing.turn_seconds; try again when it is done, or use \
+                                       another collection"
                 .into(),
             Code::Internal => return Self::internal(error),
             _ => error.message().to_owned(),

@@ -6,12 +6,12 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use cairn_models::Cancel;
 
 use super::connection::{Connection, Working};
 use super::error::{ApiError, Code};
 use super::share::{Held, Taken};
 use super::state::Service;
+pub(super) use crate::ingest::writer::CancelOnDrop;
 use cairn_gateway::accounts::Caller;
 
 /// The right to work on one request. Held until the last clone is dropped: a
@@ -93,24 +93,6 @@ pub(super) fn shutting_down() -> ApiError {
         Code::ShuttingDown,
         "the service stops; try again in a moment",
     )
-}
-
-/// Cancels the work of a request whose future is dropped: the client went away,
-/// or the time was up.
-#[derive(Debug, Default)]
-pub(super) struct CancelOnDrop(Cancel);
-
-impl CancelOnDrop {
-    /// The token to hand to the work.
-    pub(super) fn token(&self) -> Cancel {
-        self.0.clone()
-    }
-}
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.cancel();
-    }
 }
 
 /// Runs `work` on a thread that may block.

@@ -4,8 +4,7 @@
 //! foreign pages), `auth` (API keys), `receive` (its body)
 //! and `limits` (permits, time) on its way to a file in
 //! `routes`. `answering` carries a stream to its client, `own_models` lends the embedder and
-//! the re-ranker to other programs, `writer` is the one thread that writes uploads, and
-//! `error` is the one table of failures.
+//! the re-ranker to other programs, and `error` is the one table of failures.
 
 mod answering;
 mod auth;
@@ -31,7 +30,6 @@ pub mod sse;
 mod state;
 pub(crate) mod tools;
 mod upload;
-mod writer;
 
 pub use lifecycle::{IndexingProgress, Lifecycle, Phase, Readiness};
 pub use mcp::serve_stdio;

@@ -16,8 +16,8 @@ use tower_http::cors::CorsLayer;
 
 use super::error::{ApiError, Code};
 use super::routes::{
-    agent, batches, chat, collections, documents, embeddings, feedback, health, inference, jobs,
-    metrics, openapi, query, rerank, schedules, search, ui, usage, webhooks,
+    agent, batches, chat, collections, documents, embeddings, feedback, follow, health, inference,
+    jobs, metrics, openapi, query, rerank, schedules, search, ui, usage, webhooks,
 };
 use super::state::Service;
 use super::{auth, limits, mcp, observe, origin, own_models, receive};
@@ -65,11 +65,12 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/traces/{id}", get(agent::trace))
         .route("/usage", get(usage::usage))
         .route("/feedback", get(feedback::list))
-        .route(
-            "/documents/{id}",
-            get(documents::show).delete(documents::delete),
-        )
+        .route("/documents/{id}", get(documents::show))
         .layer(timed())
+        .layer(admitted());
+    // Who writes waits for its turn, by a setting of its own.
+    let deletions = Router::new()
+        .route("/documents/{id}", delete(documents::delete))
         .layer(admitted());
     // An upload takes as long as embedding it does; only its body is timed.
     let uploads = Router::new()
@@ -133,7 +134,8 @@ pub fn router(service: Arc<Service>) -> Router {
         .layer(received(JOB_BODY_BYTES));
     // A stream lasts as long as its job.
     let watched = Router::new()
-        .route("/jobs/{id}/events", get(jobs::events))
+        .route("/jobs/{id}/events", get(follow::events))
+        .route("/jobs/{id}/ws", get(follow::socket))
         .layer(admitted());
     let clients = mcp::route(&service)
         .layer(DefaultBodyLimit::max(mcp::BODY_BYTES))
@@ -143,6 +145,7 @@ pub fn router(service: Arc<Service>) -> Router {
     let work = questions
         .merge(said)
         .merge(reading)
+        .merge(deletions)
         .merge(uploads)
         .merge(chats)
         .merge(texts)
@@ -214,9 +217,11 @@ fn cors(origins: &[String]) -> CorsLayer {
             header::AUTHORIZATION,
             auth::API_KEY,
             REQUEST_ID,
+            documents::PREFER,
+            HeaderName::from_static(jobs::IDEMPOTENCY_KEY),
         ])
         .expose_headers(
-            [REQUEST_ID, header::RETRY_AFTER]
+            [REQUEST_ID, header::RETRY_AFTER, header::LOCATION]
                 .into_iter()
                 .chain(RateHeaders::NAMES.map(HeaderName::from_static))
                 .collect::<Vec<_>>(),

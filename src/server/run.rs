@@ -11,7 +11,7 @@ use super::connection::accept;
 use super::router::router;
 use super::routes::batches;
 use super::state::Service;
-use crate::ingest::task::{Asking, Tools};
+use crate::ingest::task::Asking;
 use crate::ingest::worker::Worker;
 use crate::ingest::{notify, setup as jobs};
 use cairn_settings::telemetry::metrics::recorder;
@@ -109,13 +109,21 @@ pub async fn work_jobs(service: Arc<Service>) {
     let (engine, parser) = (core.engine.clone(), core.parser.clone());
     let asking = Asking {
         agent: core.agent.clone(),
-        accounts: service.accounts().clone(),
         retrieval: config.retrieval.clone(),
     };
-    let tools = Tools {
-        asking: Some(asking),
-        ..jobs::tools(config, engine, parser, fetcher.clone())
-    };
+    let mut tools = jobs::tools(
+        config,
+        engine,
+        core.writes.clone(),
+        parser,
+        fetcher.clone(),
+        service.accounts().clone(),
+    );
+    tools.asking = Some(asking);
+    tools.spool = Arc::clone(service.spool());
+    if let Some(load) = service.load_embedder() {
+        tools.load_embedder = Arc::clone(load);
+    }
     match Worker::new(Arc::clone(&room.queue), tools, config.jobs.clone()) {
         Ok(worker) => {
             let told = tokio::spawn(notify::run(room.webhooks.clone(), fetcher));

@@ -15,15 +15,18 @@ use super::read_ahead::Reader;
 use super::receive::Bodies;
 use super::share::Shared;
 use super::tools;
-use super::writer::WriteQueue;
 use crate::ingest::fetch::Fetcher;
-use crate::ingest::setup::Jobs;
+use crate::ingest::setup::{self, Jobs};
+use crate::ingest::spool::Spool;
+use crate::ingest::task::LoadEmbedder;
+use crate::ingest::writer::Writes;
 use cairn_engine::answer::Answerer;
 use cairn_engine::retrieve::Engine;
 use cairn_gateway::accounts::Accounts;
 use cairn_gateway::batch::Batches;
 use cairn_jobs::Queue;
 use cairn_jobs::notify::Webhooks;
+use cairn_models::Embedder;
 use cairn_settings::config::Config;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -37,7 +40,7 @@ pub struct Core {
     /// Answers in several steps.
     pub agent: Agent,
     /// Writes what is uploaded.
-    pub writes: WriteQueue,
+    pub(crate) writes: Writes,
     /// Chats that are answered in their own time.
     pub batches: Batches,
     /// Reads uploaded files.
@@ -54,8 +57,10 @@ pub struct Service {
     permits: Shared,
     bodies: Bodies,
     owners: Owners,
+    spool: Arc<Spool>,
     core: OnceLock<Core>,
     jobs: OnceLock<(Jobs, Fetcher)>,
+    load_embedder: OnceLock<LoadEmbedder>,
 }
 
 impl Service {
@@ -65,9 +70,11 @@ impl Service {
             permits: Shared::new(config.server.max_concurrency, config.server.key_share, 1),
             bodies: Bodies::new(&config.server),
             owners: Owners::new(&config.storage.data_dir),
+            spool: Arc::new(setup::spool(&config)),
             lifecycle: Lifecycle::default(),
             core: OnceLock::new(),
             jobs: OnceLock::new(),
+            load_embedder: OnceLock::new(),
             accounts,
             config,
         })
@@ -76,7 +83,7 @@ impl Service {
     /// Lets it answer. Only the first call counts.
     ///
     /// # Errors
-    /// When the machine has no thread for the writer, or the database of batches
+    /// When the machine has no thread for what is read ahead, or the database of batches
     /// cannot be used.
     pub fn start(
         &self,
@@ -84,8 +91,8 @@ impl Service {
         answerer: Answerer,
         parser: impl Into<Parser>,
     ) -> std::io::Result<()> {
-        let writes = WriteQueue::start(engine.clone())?;
         let config = &self.config;
+        let writes = setup::writes(config, engine.clone());
         let batches = Batches::open(
             &config.storage.data_dir,
             self.accounts.clone(),
@@ -143,6 +150,25 @@ impl Service {
     /// Which key made which collection.
     pub(super) fn owners(&self) -> &Owners {
         &self.owners
+    }
+
+    /// Loads embedders for jobs by `load`, and not as the configuration says. Only the first
+    /// call counts, before jobs are worked on.
+    pub fn load_embedders_by(
+        &self,
+        load: impl Fn(&str) -> Result<Arc<dyn Embedder>, String> + Send + Sync + 'static,
+    ) {
+        self.load_embedder.set(Arc::new(load)).ok();
+    }
+
+    /// That, where there is one.
+    pub(super) fn load_embedder(&self) -> Option<&LoadEmbedder> {
+        self.load_embedder.get()
+    }
+
+    /// Where uploads wait for jobs.
+    pub(super) fn spool(&self) -> &Arc<Spool> {
+        &self.spool
     }
 
     /// The rooms that do the work.

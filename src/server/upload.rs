@@ -1,13 +1,11 @@
-//! What `POST /documents` takes: JSON or a multipart form, checked, and parsed
-//! into documents.
+//! What `POST /documents` takes: JSON or a multipart form, checked.
 
 use std::collections::BTreeSet;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest as _, Multipart, Request};
 use axum::http::header::CONTENT_TYPE;
-use cairn_indexer::{Document, Metadata, ParseInput, Parser};
-use cairn_models::Cancel;
+use cairn_indexer::Metadata;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -15,6 +13,8 @@ use super::error::{ApiError, Code, Result};
 use super::extract::{JsonBody, too_large};
 use super::json;
 use crate::ingest::bounds::{MAX_LABELS, check_labels, check_metadata, check_name, check_uri};
+use crate::ingest::kinds::Marks;
+use crate::ingest::upload::{File, FileName, Upload};
 
 /// Most files of one form: each takes memory until all are stored.
 const MAX_FILES: usize = 256;
@@ -62,31 +62,11 @@ pub(super) struct UploadForm {
     replace: Option<bool>,
 }
 
-/// A file before it is parsed.
-struct File {
-    uri: String,
-    title: Option<String>,
-    content_type: Option<String>,
-    bytes: Bytes,
-}
-
-/// A checked request.
-#[derive(Default)]
-pub(super) struct Upload {
-    /// The collection that it names.
-    pub collection: Option<String>,
-    /// Whether it replaces documents of the same names.
-    pub replace: bool,
-    files: Vec<File>,
-    metadata: Metadata,
-    labels: BTreeSet<String>,
-}
-
-/// Reads the body in whichever form it comes.
+/// Reads the body in whichever form it comes. Gives the collection that it names, too.
 ///
 /// # Errors
 /// `invalid_request`, `too_large`, `unsupported_media`.
-pub(super) async fn read(request: Request) -> Result<Upload> {
+pub(super) async fn read(request: Request) -> Result<(Option<String>, Upload)> {
     let kind = request
         .headers()
         .get(CONTENT_TYPE)
@@ -105,7 +85,7 @@ pub(super) async fn read(request: Request) -> Result<Upload> {
     }
 }
 
-fn from_json(body: UploadBody) -> Result<Upload> {
+fn from_json(body: UploadBody) -> Result<(Option<String>, Upload)> {
     // The same text without a URI is the same document, however often it comes.
     let uri = body
         .uri
@@ -118,22 +98,21 @@ fn from_json(body: UploadBody) -> Result<Upload> {
     check_labels(&labels)?;
     let metadata = body.metadata.unwrap_or_default();
     check_metadata(&metadata)?;
-    let file = File {
+    let name = FileName {
         uri,
         title: body.title,
         content_type: Some("text/markdown; charset=utf-8".into()),
-        bytes: body.text.into(),
     };
-    Ok(Upload {
-        collection: body.collection,
+    let bytes = body.text.into();
+    let upload = Upload {
         replace: body.replace,
-        files: vec![file],
-        metadata,
-        labels,
-    })
+        files: vec![File { name, bytes }],
+        marks: Marks { metadata, labels },
+    };
+    Ok((body.collection, upload))
 }
 
-async fn read_form(request: Request) -> Result<Upload> {
+async fn read_form(request: Request) -> Result<(Option<String>, Upload)> {
     let malformed = |error: axum::extract::multipart::MultipartError| {
         if error.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
             return too_large();
@@ -152,6 +131,7 @@ async fn read_form(request: Request) -> Result<Upload> {
             )
         })?;
     let mut upload = Upload::default();
+    let mut collection = None;
     while let Some(part) = form.next_field().await.map_err(malformed)? {
         let name = part.name().unwrap_or_default().to_owned();
         let file_name = part.file_name().map(ToOwned::to_owned);
@@ -166,14 +146,14 @@ async fn read_form(request: Request) -> Result<Upload> {
                 check_uri("file", &uri)?;
                 // Browsers call every file they do not know a stream of bytes.
                 let content_type = content_type.filter(|kind| kind != "application/octet-stream");
-                upload.files.push(File {
+                let name = FileName {
                     uri,
                     title: None,
                     content_type,
-                    bytes,
-                });
+                };
+                upload.files.push(File { name, bytes });
             }
-            ("collection", None) => upload.collection = Some(text_of("collection", &bytes)?),
+            ("collection", None) => collection = Some(text_of("collection", &bytes)?),
             ("replace", None) => {
                 upload.replace = match &bytes[..] {
                     b"true" => true,
@@ -186,20 +166,22 @@ async fn read_form(request: Request) -> Result<Upload> {
             }
             ("labels", None) => {
                 json::check(&bytes, MAX_LABELS + 2)?;
-                upload.labels = serde_json::from_slice(&bytes).map_err(|error| {
+                let labels = serde_json::from_slice(&bytes).map_err(|error| {
                     ApiError::invalid(
                         "labels",
                         format!("`labels` is a JSON list of texts: {error}"),
                     )
                 })?;
-                check_labels(&upload.labels)?;
+                check_labels(&labels)?;
+                upload.marks.labels = labels;
             }
             ("metadata", None) => {
                 json::check(&bytes, json::MAX_VALUES)?;
-                upload.metadata = serde_json::from_slice(&bytes).map_err(|error| {
+                let metadata = serde_json::from_slice(&bytes).map_err(|error| {
                     ApiError::invalid("metadata", format!("`metadata` is a JSON object: {error}"))
                 })?;
-                check_metadata(&upload.metadata)?;
+                check_metadata(&metadata)?;
+                upload.marks.metadata = metadata;
             }
             ("file", None) => {
                 return Err(ApiError::invalid(
@@ -219,44 +201,7 @@ async fn read_form(request: Request) -> Result<Upload> {
             }
         }
     }
-    Ok(upload)
-}
-
-impl Upload {
-    /// Labels that every document of it gets.
-    pub(super) fn labels(&self) -> &BTreeSet<String> {
-        &self.labels
-    }
-
-    /// The documents, and what could not be read with its URI. Once `cancel` fires, what
-    /// is left is not read.
-    pub(super) fn parse(
-        self,
-        parser: &Parser,
-        cancel: &Cancel,
-    ) -> (Vec<Document>, Vec<(String, ApiError)>) {
-        let (mut documents, mut failed) = (Vec::new(), Vec::new());
-        for file in self.files {
-            let mut input = ParseInput::new(&file.uri, &file.bytes);
-            input.content_type = file.content_type.as_deref();
-            match parser.parse(&input, cancel) {
-                Ok(mut document) => {
-                    if let Some(title) = file.title {
-                        document.title = title;
-                    }
-                    document.metadata.extend(self.metadata.clone());
-                    document.labels.extend(self.labels.iter().cloned());
-                    // Together with what the file says of itself.
-                    match check_metadata(&document.metadata) {
-                        Ok(()) => documents.push(document),
-                        Err(error) => failed.push((file.uri, error.into())),
-                    }
-                }
-                Err(error) => failed.push((file.uri, error.into())),
-            }
-        }
-        (documents, failed)
-    }
+    Ok((collection, upload))
 }
 
 fn text_of(param: &str, bytes: &Bytes) -> Result<String> {

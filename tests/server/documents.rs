@@ -461,8 +461,10 @@ async fn vectors_become_a_graph_while_nothing_is_uploaded() {
 }
 
 #[tokio::test]
-async fn another_writer_is_a_clear_conflict() {
-    let bench = Bench::new();
+async fn another_writer_that_stays_is_a_clear_conflict() {
+    let bench = Bench::with(std::sync::Arc::new(super::Scripted::citing()), |config| {
+        config.indexing.turn_seconds = 1;
+    });
     bench.upload_guide().await;
     let other = engine(bench.service.config());
     let embedder = other.embedder().unwrap().clone();

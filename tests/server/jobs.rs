@@ -153,6 +153,28 @@ async fn a_folder_that_lost_most_of_its_files_asks_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_of_a_folder_says_what_would_be_done() {
+    let bench = working(|_| {}).await;
+    let docs = bench.dir.path().join("docs");
+    std::fs::create_dir(&docs).unwrap();
+    for n in 0..3000 {
+        std::fs::write(docs.join(format!("{n}.md")), format!("# Page {n}")).unwrap();
+    }
+    let body = json!({"kind": "folder", "path": docs, "dry_run": true});
+    let job = submit(&bench, body).await;
+    let job = ended(&bench, id_of(&job)).await;
+    assert_eq!(job["state"], "done", "{job}");
+    let result = &job["result"];
+    assert_eq!(result["sums"]["add"]["files"], 3000);
+    let listed = result["entries"].as_array().unwrap().len();
+    assert!(
+        listed > 100 && result["left_out"] == json!(3000 - listed),
+        "{listed}"
+    );
+    assert_eq!(bench.get("/documents").await.json()["total"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn repeating_a_submission_gives_the_first_job() {
     let bench = working(|_| {}).await;
     let send = |text: &str| {

@@ -4,12 +4,14 @@
 mod agent;
 mod batches;
 mod bounds;
+mod buckets;
 mod chat;
 mod connections;
 mod documents;
 mod door;
 mod embeddings;
 mod errors;
+mod followed;
 mod jobs;
 mod keys;
 mod kinds;
@@ -20,9 +22,12 @@ mod model_clients;
 mod openapi;
 mod page;
 mod query;
+mod re_embedding;
 mod rerank;
 mod schedules;
 mod traces;
+mod uploads;
+mod uploads_killed;
 mod usage;
 
 use std::sync::Arc;

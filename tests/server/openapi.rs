@@ -68,6 +68,7 @@ async fn it_names_every_route_and_every_schema() {
         "get /jobs/{id}",
         "delete /jobs/{id}",
         "get /jobs/{id}/events",
+        "get /jobs/{id}/ws",
         "post /jobs/{id}/cancel",
         "post /jobs/{id}/retry",
         "post /jobs/{id}/input",

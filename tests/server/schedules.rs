@@ -163,3 +163,70 @@ async fn schedules_belong_to_tenants() {
     let (_, kept) = ask(Method::GET, at("/schedules/same"), &secrets[0], json!({})).await;
     assert_eq!(kept["input"]["text"], "ada's");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_lost_key_asked_for_does_not_run() {
+    let mut made = Vec::new();
+    let (bench, address) = listening(|config| {
+        let keys = Keys::open(&config.storage.data_dir).unwrap();
+        for scopes in [
+            &[Scope::Jobs][..],
+            &[Scope::Admin, Scope::Search, Scope::Jobs],
+        ] {
+            let new = NewKey {
+                name: "key".into(),
+                labels: ["*".to_owned()].into(),
+                scopes: scopes.iter().copied().collect(),
+                ..NewKey::default()
+            };
+            let (info, secret) = keys.create(&new).unwrap();
+            made.push((info.id, secret.expose().to_owned()));
+        }
+    })
+    .await;
+    let at = |path: &str| format!("{address}{path}");
+    let (first, other) = (made[0].1.as_str(), made[1].1.as_str());
+    let body = json!({"cron": "* * * * * *", "kind": "text", "uri": "a.md", "text": "each second"});
+    let (status, said) = ask(Method::PUT, at("/schedules/s"), first, body.clone()).await;
+    assert_eq!((status, &said["stopped"]), (200, &Value::Null), "{said}");
+    let end = tokio::time::Instant::now() + Duration::from_secs(60);
+    // The last job of the schedule once it has ended.
+    let last = async |end: tokio::time::Instant| loop {
+        let (_, shown) = ask(Method::GET, at("/schedules/s"), other, json!({})).await;
+        if let Some(job) = shown["last_job"].as_str() {
+            let (_, job) = ask(Method::GET, at(&format!("/jobs/{job}")), other, json!({})).await;
+            if !job["ended_at"].is_null() {
+                return (shown, job);
+            }
+        }
+        assert!(tokio::time::Instant::now() < end, "{shown}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(last(end).await.1["state"], "done");
+
+    let keys = Keys::open(&bench.service.config().storage.data_dir).unwrap();
+    keys.revoke(made[0].0.as_str()).unwrap();
+    let job = loop {
+        let (shown, job) = last(end).await;
+        if job["state"] == "failed" {
+            assert!(
+                shown["stopped"].as_str().unwrap().contains("revoked"),
+                "{shown}"
+            );
+            break job;
+        }
+    };
+    assert_eq!(job["attempts"], 1);
+    assert!(
+        job["failures"][0]["chain"][0]
+            .as_str()
+            .unwrap()
+            .contains("revoked"),
+        "{job}"
+    );
+
+    // Another key makes it run again.
+    let (_, said) = ask(Method::PUT, at("/schedules/s"), other, body).await;
+    assert_eq!(said["stopped"], Value::Null, "{said}");
+    while last(end).await.1["state"] != "done" {}
+}

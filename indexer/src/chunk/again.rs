@@ -23,7 +23,8 @@ const MAX_TRIED: usize = 500;
 ///
 /// A window may have been cut in front of a heading, and where headings are inside a chunk
 /// is not stored. So windows are tried until the hash is that of the chunk. Where none is
-/// (the chunk is of another embedder, say), they are those of a text without headings.
+/// (the chunk is of another embedder, say), or it has none, they are those of a text without
+/// headings.
 pub(crate) fn inputs(
     title: &str,
     chunk: &Chunk,
@@ -62,7 +63,8 @@ pub(crate) fn inputs(
         left: MAX_TRIED,
         accepts: &mut |ends: &[usize]| {
             let (inputs, hash) = read(ends);
-            let fits = wanted.is_some_and(|wanted| wanted == hash);
+            // Without a hash there is nothing to look for.
+            let fits = wanted.is_none_or(|wanted| wanted == hash);
             if fits || tried.is_empty() {
                 tried.push((inputs, hash));
             }

@@ -2,7 +2,13 @@
 //! and committed; what is gone disappears; the rest is not even read.
 
 mod budget;
+mod compare;
+mod manifest;
+#[cfg(test)]
+mod manifest_tests;
 mod named;
+#[cfg(test)]
+mod order_tests;
 mod pipeline;
 mod progress;
 mod report;
@@ -24,6 +30,7 @@ use cairn_models::{Cancel, Embedder};
 
 use crate::{Index, Metadata, Parser, Result};
 
+pub use manifest::{Action, Entry as ManifestEntry, Manifest, Sum as ManifestSum, plan_paths};
 pub use progress::{Phase, RunProgress, RunState};
 pub use report::{FileFailure, FileSkip, FileWarning, KeptFolder, RunReport};
 pub use watch::watch;
@@ -48,6 +55,9 @@ pub struct RunOptions {
     /// Files and folders that are left out, such as the data folder. The
     /// collection's own folder always is.
     pub exclude: Vec<PathBuf>,
+    /// What [`plan_paths`] found: only that is done, where files are as they were then. A run
+    /// is over the roots of its manifest.
+    pub manifest: Option<Arc<Manifest>>,
 }
 
 impl Default for RunOptions {
@@ -60,6 +70,7 @@ impl Default for RunOptions {
             lock_patience: Duration::from_secs(60),
             remove_most: true,
             exclude: Vec::new(),
+            manifest: None,
         }
     }
 }

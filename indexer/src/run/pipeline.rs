@@ -30,6 +30,8 @@ pub(super) struct Job {
     /// Hash of the contents when it was indexed, if equal contents mean that
     /// nothing is to be done.
     pub(super) known_hash: Option<String>,
+    /// Hash of the contents that are to be indexed, where others are not.
+    pub(super) expected_hash: Option<String>,
 }
 
 /// What became of a file.
@@ -126,6 +128,14 @@ impl<'a> Pipeline<'a> {
         let hash = blake3::hash(&bytes).to_hex().to_string();
         if job.known_hash.as_ref() == Some(&hash) {
             return Ok(Outcome::Unchanged);
+        }
+        if job
+            .expected_hash
+            .as_ref()
+            .is_some_and(|expected| *expected != hash)
+        {
+            let message = "it has changed since the manifest was made; make another";
+            return Err(Error::new(ErrorKind::Machine, message).at(&job.path));
         }
         let mut document = parser
             .parse(&ParseInput::new(&job.uri, &bytes), self.cancel)

@@ -2,15 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cairn_models::{Cancel, Embedder};
 
 use crate::store::Root;
 use crate::{Error, ErrorKind, Index, Result, Writer};
-
-/// How often a run that waits looks whether it is cancelled.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// How long a run that gave way stays away, so that the other one gets in first.
 const AWAY: Duration = Duration::from_millis(50);
@@ -23,17 +20,9 @@ pub(super) fn take(
     patience: Duration,
     cancel: &Cancel,
 ) -> Result<Option<Writer>> {
-    let end = Instant::now() + patience;
-    loop {
-        let left = end.saturating_duration_since(Instant::now());
-        match index.writer_within(embedder, left.min(LOOK)) {
-            Err(error) if error.kind() == ErrorKind::Locked && !left.is_zero() => {
-                if cancel.is_cancelled() {
-                    return Ok(None);
-                }
-            }
-            result => return result.map(Some),
-        }
+    match index.writer_within(embedder, patience, cancel) {
+        Err(error) if error.kind() == ErrorKind::Cancelled => Ok(None),
+        result => result.map(Some),
     }
 }
 

@@ -84,7 +84,9 @@ fn an_upload_gets_in_while_a_folder_is_embedded() {
             std::thread::sleep(Duration::from_millis(1));
         }
         let hash: Arc<dyn Embedder> = Arc::new(HashEmbedder);
-        let mut writer = index.writer_within(&hash, Duration::from_secs(30)).unwrap();
+        let mut writer = index
+            .writer_within(&hash, Duration::from_secs(30), &Cancel::never())
+            .unwrap();
         assert!(running.load(Ordering::SeqCst), "the run let nobody in");
         let upload = Document {
             uri: "upload.md".into(),
@@ -111,6 +113,82 @@ fn an_upload_gets_in_while_a_folder_is_embedded() {
     )
     .unwrap();
     assert_eq!((report.unchanged, report.added), (1500, 0));
+}
+
+/// Parses in a process that takes `time` for each file and then is ended.
+#[cfg(unix)]
+fn stuck(time: Duration) -> Parser {
+    let isolation = crate::Isolation {
+        program: "/bin/sleep".into(),
+        args: vec!["600".into()],
+        memory_num_bytes: 1 << 30,
+        time,
+        most: 1,
+    };
+    Parser::isolated(crate::ParseLimits::default(), isolation)
+}
+
+#[cfg(unix)]
+#[test]
+fn an_upload_gets_in_while_a_file_is_parsed() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = collection(dir.path());
+    let docs = folder(dir.path(), "docs", 1);
+    let time = Duration::from_secs(4);
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| {
+            let options = RunOptions {
+                parser: stuck(time),
+                ..RunOptions::default()
+            };
+            let (embedder, cancel) = (Arc::new(HashEmbedder), Cancel::never());
+            index_paths(&[docs], &index, embedder, &options, &(), &cancel).unwrap()
+        });
+        let hash: Arc<dyn Embedder> = Arc::new(HashEmbedder);
+        while index.writer(Arc::clone(&hash)).is_ok() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let begun = std::time::Instant::now();
+        let mut writer = index.writer_within(&hash, time, &Cancel::never()).unwrap();
+        assert!(
+            begun.elapsed() < time / 2,
+            "the run kept the lock while it waited"
+        );
+        let upload = Document {
+            uri: "upload.md".into(),
+            text: "An upload beside the run".into(),
+            ..Document::default()
+        };
+        writer.put(vec![(upload, None)], &Cancel::never()).unwrap();
+        writer.commit().unwrap();
+        drop(writer);
+        let report = run.join().unwrap();
+        assert_eq!(report.failed[0].kind, ErrorKind::ParserStopped);
+    });
+    index.refresh().unwrap();
+    assert_eq!(
+        index
+            .snapshot()
+            .documents(0, 9, &Access::All)
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn who_waits_for_its_turn_stops_when_it_is_told_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = collection(dir.path());
+    let hash: Arc<dyn Embedder> = Arc::new(HashEmbedder);
+    let _writer = index.writer(Arc::clone(&hash)).unwrap();
+    let cancel = Cancel::default();
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| index.writer_within(&hash, Duration::MAX, &cancel).err());
+        std::thread::sleep(Duration::from_millis(50));
+        cancel.cancel();
+        assert_eq!(waits.join().unwrap().unwrap().kind(), ErrorKind::Cancelled);
+    });
 }
 
 #[test]

@@ -1,16 +1,18 @@
 //! One run: what is there, what has changed, what is gone.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use cairn_models::{Cancel, Embedder};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use crate::store::{KnownFailure, Root};
-use crate::walk::{SkipReason, Walk, WalkOptions, WalkedFile, walk};
+use crate::walk::{SkipReason, WalkOptions, WalkedFile, walk};
 use crate::{Document, DocumentId, Error, ErrorKind, Fingerprint, Index, Result, Snapshot, Writer};
 
+use super::compare::{Gone, Listing, is_untouched, modified_ns};
 use super::named::Named;
 use super::pipeline::{Job, Outcome, Pipeline, is_about_contents};
 use super::scope::{Scope, is_within, resolve};
@@ -25,9 +27,8 @@ use super::{
 const BATCH_TEXT_NUM_BYTES: usize = 512 << 10;
 const BATCH_DOCUMENTS: usize = 128;
 
-/// A file that changed this short a time before it was indexed may have changed
-/// again within the clock's step: its contents are compared.
-const CLOCK_SLACK_NS: i128 = 2_000_000_000;
+/// How often a run that waits for parsers looks whether another writer waits for it.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// The state of a run.
 struct Run<'a> {
@@ -48,12 +49,6 @@ struct Run<'a> {
     report: RunReport,
     state: RunState,
     last_commit: Instant,
-}
-
-/// What a scope holds, as it was found.
-struct Listing {
-    scope: Scope,
-    walk: Walk,
 }
 
 /// Runs once. The second result is the writer, which may still merge segments.
@@ -91,7 +86,9 @@ pub(super) fn update(
         own: scopes.iter().map(|scope| scope.root.clone()).collect(),
         roots,
     };
+    run.give_way()?;
     let listings = run.scan(scopes, index)?;
+    run.give_way()?;
     let (jobs, keys) = run.changed(&listings);
     run.report.cancelled = !run.index(&jobs, &keys)?;
     if !run.report.cancelled {
@@ -102,7 +99,7 @@ pub(super) fn update(
 
 /// Labels, metadata and the version whose parsers read the files: another value
 /// of these makes another document of the same file.
-fn inputs(options: &RunOptions) -> String {
+pub(super) fn inputs(options: &RunOptions) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
     hasher.update(&cairn_parse::PARSER_VERSION.to_le_bytes());
@@ -118,6 +115,15 @@ fn inputs(options: &RunOptions) -> String {
             .update(pair.as_bytes());
     }
     hasher.finalize().to_hex()[..16].to_owned()
+}
+
+/// What a failure depends on, beside the file, where `inputs` are those of a document: where
+/// the parser was stopped, its bounds too.
+pub(super) fn inputs_of(inputs: &str, options: &RunOptions, kind: ErrorKind) -> String {
+    match kind {
+        ErrorKind::ParserStopped => format!("{inputs}, {}", options.parser.bounds()),
+        _ => inputs.to_owned(),
+    }
 }
 
 impl Run<'_> {
@@ -158,18 +164,27 @@ impl Run<'_> {
     /// The files that may have changed, and the keys of their roots.
     fn changed(&mut self, listings: &[Listing]) -> (Vec<Job>, Vec<String>) {
         let base = Arc::clone(&self.base);
+        let mut wanted = self
+            .options
+            .manifest
+            .as_ref()
+            .map(|manifest| manifest.wanted());
         let (mut jobs, mut keys) = (Vec::new(), Vec::new());
         for Listing { scope, walk } in listings {
             for file in &walk.files {
                 let uri = scope.uri_of(&file.uri);
-                let modified_ns = file.modified.and_then(nanoseconds);
+                let modified_ns = modified_ns(file);
+                let mut expected_hash = None;
+                if let Some(wanted) = &mut wanted {
+                    match wanted.remove(uri.as_str()) {
+                        Some((_, hash)) => expected_hash = Some(hash.to_owned()),
+                        // Not a part of what was looked at.
+                        None => continue,
+                    }
+                }
                 let known = base.file(DocumentId::of_uri(&uri));
                 let known = known.filter(|(known, _)| known.inputs == self.inputs);
-                if let Some((known, indexed_at)) = known
-                    && modified_ns == Some(known.modified_ns)
-                    && file.bytes == known.bytes
-                    && known.modified_ns < i128::from(indexed_at) * 1_000_000_000 - CLOCK_SLACK_NS
-                {
+                if known.is_some_and(|(known, at)| is_untouched(known, at, file)) {
                     self.report.unchanged += 1;
                     continue;
                 }
@@ -182,9 +197,17 @@ impl Run<'_> {
                     bytes: file.bytes,
                     modified_ns,
                     known_hash: known.map(|(known, _)| known.hash.clone()),
+                    expected_hash,
                 });
                 keys.push(scope.root.clone());
             }
+        }
+        for (path, _) in wanted.into_iter().flat_map(BTreeMap::into_values) {
+            self.report.failed.push(FileFailure {
+                path: path.to_owned(),
+                kind: ErrorKind::NotFound,
+                message: "the manifest names it, and it is not there any more".into(),
+            });
         }
         (jobs, keys)
     }
@@ -203,7 +226,7 @@ impl Run<'_> {
             .get(&scope.root)
             .and_then(|root| root.failed.get(uri));
         let same = known.filter(|known| {
-            known.inputs == self.inputs_of(known.kind)
+            known.inputs == inputs_of(&self.inputs, self.options, known.kind)
                 && known.bytes == file.bytes
                 && Some(known.modified_ns) == modified_ns
         });
@@ -215,17 +238,6 @@ impl Run<'_> {
         };
         self.report(failure);
         true
-    }
-
-    /// What a failure depends on, beside the file: where the parser was stopped, its
-    /// bounds too.
-    fn inputs_of(&self, kind: ErrorKind) -> String {
-        match kind {
-            ErrorKind::ParserStopped => {
-                format!("{}, {}", self.inputs, self.options.parser.bounds())
-            }
-            _ => self.inputs.clone(),
-        }
     }
 
     /// Reports a file that did not become a document. One that was never going
@@ -267,13 +279,21 @@ impl Run<'_> {
     fn take(
         &mut self,
         pipeline: &Pipeline<'_>,
-        outcomes: crossbeam_channel::Receiver<(usize, Outcome)>,
+        outcomes: Receiver<(usize, Outcome)>,
         jobs: &[Job],
         keys: &[String],
     ) -> Result<()> {
         let mut batch = Vec::new();
         let mut text = 0;
-        for (at, outcome) in outcomes {
+        loop {
+            let (at, outcome) = match outcomes.recv_timeout(LOOK) {
+                Ok(next) => next,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.give_way()?;
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             pipeline.taken(at);
             let job = &jobs[at];
             let root = &keys[at];
@@ -458,7 +478,7 @@ impl Run<'_> {
         }
         // A file that a parser does not survive costs all its time in every run.
         if contents || error.kind() == ErrorKind::ParserStopped {
-            let inputs = self.inputs_of(error.kind());
+            let inputs = inputs_of(&self.inputs, self.options, error.kind());
             if let (Some(root), Some(modified_ns)) = (self.roots.get_mut(root), job.modified_ns) {
                 root.note_failure(
                     &job.uri,
@@ -478,63 +498,42 @@ impl Run<'_> {
 
     /// Deletes the documents of files that are no longer there.
     fn remove_gone(&mut self, listings: &[Listing], absorbed: &[String]) -> Result<()> {
-        let mut there = HashSet::new();
-        let mut unreadable = Vec::new();
-        for Listing { scope, walk } in listings {
-            there.extend(walk.files.iter().map(|file| scope.uri_of(&file.uri)));
-            let closed = walk
-                .skipped
-                .iter()
-                .filter(|file| file.reason == SkipReason::Unreadable);
-            unreadable.extend(closed.map(|file| match file.uri.as_str() {
-                "" => scope.uri.clone(),
-                below => scope.uri_of(below),
-            }));
+        let gone = Gone::new(listings, absorbed);
+        for Listing { scope, .. } in listings {
             if let Some(root) = self.roots.get_mut(&scope.root) {
                 root.failed
-                    .retain(|uri, _| there.contains(uri) || !scope.covers(uri));
+                    .retain(|uri, _| gone.is_there(uri) || !scope.covers(uri));
             }
         }
-        let gone = |uri: &str| {
-            let covered = listings.iter().any(|listing| listing.scope.covers(uri));
-            (covered && !there.contains(uri) && !unreadable.iter().any(|top| is_within(uri, top)))
-                || (!covered && absorbed.iter().any(|root| is_within(uri, root)))
-        };
         let base = Arc::clone(&self.base);
+        let removed = self
+            .options
+            .manifest
+            .as_ref()
+            .map(|manifest| manifest.removed());
         let mut kept = Vec::new();
-        if !self.options.remove_most {
-            for Listing { scope, .. } in listings.iter().filter(|listing| !listing.scope.is_file) {
-                let own = base.files().filter(|(_, uri)| scope.covers(uri));
-                let (lost, of) = own.fold((0, 0), |(lost, of), (_, uri)| {
-                    (lost + usize::from(gone(uri)), of + 1)
+        // Who has a manifest has looked at what goes.
+        if !self.options.remove_most && removed.is_none() {
+            let uris: Vec<&str> = base.files().map(|(_, uri)| uri).collect();
+            for (scope, lost, of) in gone.most_of(&uris) {
+                kept.push(scope.uri.clone());
+                self.report.kept.push(KeptFolder {
+                    path: scope.path.display().to_string(),
+                    root: scope.uri.clone(),
+                    gone: lost,
+                    of,
                 });
-                // The only document of a folder goes when its file does.
-                if of > 1 && lost * 2 > of {
-                    kept.push(scope.uri.clone());
-                    self.report.kept.push(KeptFolder {
-                        path: scope.path.display().to_string(),
-                        root: scope.uri.clone(),
-                        gone: lost,
-                        of,
-                    });
-                }
             }
         }
         for (id, uri) in base.files() {
-            let stays = kept.iter().any(|root| is_within(uri, root));
-            if !stays && gone(uri) && self.writer()?.delete(id)? {
+            let stays = kept.iter().any(|root| is_within(uri, root))
+                || removed
+                    .as_ref()
+                    .is_some_and(|removed| !removed.contains(uri));
+            if !stays && gone.holds(uri) && self.writer()?.delete(id)? {
                 self.report.deleted += 1;
             }
         }
         Ok(())
-    }
-}
-
-fn nanoseconds(time: SystemTime) -> Option<i128> {
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(after) => i128::try_from(after.as_nanos()).ok(),
-        Err(before) => i128::try_from(before.duration().as_nanos())
-            .ok()
-            .map(|nanos| -nanos),
     }
 }

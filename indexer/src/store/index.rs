@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use cairn_models::Embedder;
+use cairn_models::{Cancel, Embedder};
 use tantivy::{IndexReader, ReloadPolicy, Searcher};
 
 use crate::states::States;
@@ -34,7 +34,7 @@ const MAX_OPEN_ATTEMPTS: usize = 20;
 /// One collection. Cheap to clone; any number of readers, one writer.
 #[derive(Clone)]
 pub struct Index {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 pub(super) struct Shared {
@@ -95,13 +95,15 @@ impl Index {
         Writer::new(Arc::clone(&self.shared), embedder)
     }
 
-    /// As [`Index::writer`], but waits up to `patience` for another writer to end.
+    /// As [`Index::writer`], but waits up to `patience` for another writer to end or to give
+    /// way, which folder runs do. Fails with kind `Cancelled` when `cancel` fires meanwhile.
     pub fn writer_within(
         &self,
         embedder: &Arc<dyn Embedder>,
         patience: Duration,
+        cancel: &Cancel,
     ) -> Result<Writer> {
-        lock::wait_in_line(&self.shared.dir, patience, || {
+        lock::wait_in_line(&self.shared.dir, patience, cancel, || {
             self.writer(Arc::clone(embedder))
         })
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::{Error, ErrorKind, Result};
 use cairn_files::private;
+use cairn_models::Cancel;
 
 pub(super) const LOCK_FILE: &str = "lock";
 
@@ -32,11 +33,12 @@ pub(crate) fn wait<T>(most: Duration, mut take: impl FnMut() -> Result<T>) -> Re
 /// Locked, and shared, by those who wait for the writer.
 const WAITING_FILE: &str = "waiting";
 
-/// Takes the lock of the collection in `dir` by `take`, for as long as `most`. Meanwhile the
-/// writer that has it sees that it is wanted.
+/// Takes the lock of the collection in `dir` by `take`, for as long as `most` and until
+/// `cancel` fires. Meanwhile the writer that has it sees that it is wanted.
 pub(super) fn wait_in_line<T>(
     dir: &Path,
     most: Duration,
+    cancel: &Cancel,
     mut take: impl FnMut() -> Result<T>,
 ) -> Result<T> {
     match take() {
@@ -46,7 +48,9 @@ pub(super) fn wait_in_line<T>(
     // A folder that takes no file takes no writer either: `take` says so.
     let line = waiting(dir).ok();
     let line = line.inspect(|file| drop(file.lock_shared()));
-    let result = wait(most, take);
+    let result = wait(most, || {
+        cancel.check().map_err(Error::from).and_then(|()| take())
+    });
     drop(line);
     result
 }

@@ -50,6 +50,9 @@ pub(super) fn first_analysis() -> u32 {
     1
 }
 
+const ADVICE: &str = "To use the new one, delete the collection's folder and run `cairn index` \
+                      again, or index into another `--collection`.";
+
 impl Payload {
     /// Reads the payload of a commit; `meta` is the file that it came from.
     pub(super) fn read(json: &str, meta: &Path) -> Result<Self> {
@@ -87,24 +90,31 @@ impl Payload {
     /// Fails unless documents of this embedder and these settings belong into
     /// the collection.
     pub(super) fn check(&self, settings: &IndexSettings, embedder: &dyn Embedder) -> Result<()> {
-        const ADVICE: &str = "To use the new one, delete the collection's folder and run `cairn \
-                              index` again, or index into another `--collection`.";
-        let mismatch = |message| Err(Error::new(ErrorKind::Mismatch, message));
         let stored = &self.embedder;
         if stored.id != embedder.id() || stored.dimension != embedder.dimension() {
-            return mismatch(format!(
-                "the collection was embedded by {} ({} dimensions), not by {} ({} dimensions). \
-                 {ADVICE}",
+            let message = format!(
+                "the collection was embedded by {} ({} dimensions), not by {} ({} dimensions). A \
+                 job of the kind `re-embed` embeds it again. {ADVICE}",
                 stored.id,
                 stored.dimension,
                 embedder.id(),
                 embedder.dimension()
-            ));
+            );
+            return Err(Error::new(ErrorKind::Mismatch, message));
         }
+        self.check_settings(settings)
+    }
+
+    /// Fails unless documents under these settings belong into the collection, whoever embeds
+    /// them.
+    pub(super) fn check_settings(&self, settings: &IndexSettings) -> Result<()> {
         match self.settings.conflict(settings) {
-            Some((name, stored, wanted)) => mismatch(format!(
-                "the collection was built with {name} = {stored}, the configuration says \
-                 {wanted}. {ADVICE}"
+            Some((name, stored, wanted)) => Err(Error::new(
+                ErrorKind::Mismatch,
+                format!(
+                    "the collection was built with {name} = {stored}, the configuration says \
+                     {wanted}. {ADVICE}"
+                ),
             )),
             None => Ok(()),
         }

@@ -1,5 +1,6 @@
 //! One committed generation, as readers see it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -312,6 +313,12 @@ impl Snapshot {
         documents
             .filter(|(_, record)| record.fingerprint.is_some())
             .map(|(at, record)| (self.documents.id(at), record.uri.as_str()))
+    }
+
+    /// Files and folders that the collection was made from.
+    pub(crate) fn roots(&self) -> BTreeMap<String, super::Root> {
+        let roots = self.payload().map(|payload| payload.roots.clone());
+        roots.unwrap_or_default()
     }
 
     pub(super) fn record(&self, id: DocumentId) -> Option<&Record> {

@@ -1,6 +1,7 @@
 //! The one writer of a collection: documents in, commits out.
 
 mod compact;
+mod re_embed;
 mod reread;
 
 pub use compact::Compacted;
@@ -26,7 +27,7 @@ use super::postings::PostingsWriter;
 use super::ready::{Ready, Unknown, vectors_of};
 use super::schema::{ChunkRow, record_row};
 use super::segments::{self, Merge};
-use super::{Fingerprint, PutReport, Root, Snapshot, fault};
+use super::{Fingerprint, IndexSettings, PutReport, Root, Snapshot, fault};
 use crate::chunk::Piece;
 use cairn_files::private;
 
@@ -64,6 +65,20 @@ pub struct Writer {
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, embedder: Arc<dyn Embedder>) -> Result<Self> {
+        let check = |payload: &Payload, settings: &IndexSettings, embedder: &dyn Embedder| {
+            payload.check(settings, embedder)
+        };
+        let mut writer = Self::open(shared, embedder, check)?;
+        writer.read_words_again()?;
+        Ok(writer)
+    }
+
+    /// Takes the lock, where `check` has nothing against the last commit.
+    fn open(
+        shared: Arc<Shared>,
+        embedder: Arc<dyn Embedder>,
+        check: impl Fn(&Payload, &IndexSettings, &dyn Embedder) -> Result<()>,
+    ) -> Result<Self> {
         let vectors_dir = shared.vectors_dir();
         for folder in [&shared.dir, &vectors_dir] {
             private::folder(folder).map_err(|error| Error::from(error).at(folder))?;
@@ -72,8 +87,7 @@ impl Writer {
         shared.refresh()?;
         let base = shared.snapshot();
         if let Some(payload) = base.payload() {
-            payload
-                .check(&shared.settings, embedder.as_ref())
+            check(payload, &shared.settings, embedder.as_ref())
                 .map_err(|error| error.at(&shared.dir))?;
         }
         let handle = shared.create_words()?;
@@ -104,7 +118,6 @@ impl Writer {
             _lock: lock,
         };
         writer.start_over();
-        writer.read_words_again()?;
         Ok(writer)
     }
 
@@ -381,6 +394,11 @@ impl Writer {
             .map_or_else(Vec::new, |payload| payload.vectors.clone());
         self.apply_merge(&mut vectors)?;
         vectors.extend(self.pending.flushed.iter().map(|(meta, _)| meta.clone()));
+        self.commit_with(vectors)
+    }
+
+    /// Commits what Tantivy was told, with these vectors.
+    fn commit_with(&mut self, vectors: Vec<SegmentMeta>) -> Result<u64> {
         let payload = Payload {
             format: FORMAT,
             created_ns: self

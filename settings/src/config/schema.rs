@@ -72,6 +72,7 @@ pub struct Indexing {
     pub max_file_mb: u64,
     pub graph_min_rows: usize,
     pub commit_seconds: u64,
+    pub turn_seconds: u64,
     pub parse_seconds: u64,
     pub parse_memory_mb: u64,
 }

@@ -15,6 +15,7 @@ use crate::cli::context::Context;
 use crate::cli::indexing::count;
 use crate::cli::interrupt::on_interrupt;
 use crate::cli::{Outcome, output, serve};
+use crate::ingest::spool;
 
 /// Where to.
 #[derive(Debug, clap::Args)]
@@ -52,7 +53,11 @@ pub(in crate::cli) fn run(context: &Context, args: &Args) -> anyhow::Result<Outc
     cairn_gateway::accounts::back_up(data, scratch.path())?;
     // A queue on servers is theirs to back up.
     if context.config.jobs.backend == JobsBackend::Sqlite {
+        // Before and after: what a copied job names is there, whenever it came.
+        let spool = || spool::back_up(data, scratch.path());
+        spool().map_err(|error| cannot_write(scratch.path(), &error))?;
         serve::runtime()?.block_on(SqliteQueue::back_up(data, scratch.path()))?;
+        spool().map_err(|error| cannot_write(scratch.path(), &error))?;
     }
     let describe = || {
         let manifest = Manifest::of(scratch.path(), collections)?;

@@ -64,7 +64,7 @@ fn embedded_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
 
 /// Resolves names with the system's resolver, and keeps public addresses only.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PublicResolver;
+pub(in crate::ingest) struct PublicResolver;
 
 impl Resolve for PublicResolver {
     fn resolve(&self, name: Name) -> Resolving {

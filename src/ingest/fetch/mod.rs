@@ -15,8 +15,9 @@ use reqwest::{Client, Response, StatusCode, Url};
 
 use cairn_settings::config::Fetching;
 
+use address::NotPublic;
+pub(super) use address::PublicResolver;
 pub(crate) use address::is_public;
-use address::{NotPublic, PublicResolver};
 
 /// Most redirects that are followed, as browsers and robots commonly do.
 const MAX_REDIRECTS: usize = 5;

@@ -3,7 +3,7 @@
 
 use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answered, Step, Whole, whole};
 use cairn_engine::retrieve::SearchRequest;
-use cairn_gateway::accounts::{CallIds, Caller, KeyId};
+use cairn_gateway::accounts::{CallIds, Caller};
 use cairn_indexer::Access;
 use cairn_jobs::Failure;
 use cairn_models::Cancel;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Checks, Kind, Plan, input, read};
-use crate::ingest::task::{Asking, Stop, Task};
+use crate::ingest::task::{Stop, Task};
 use crate::ingest::{Payload, Refusal};
 
 /// Longest question, in bytes.
@@ -40,8 +40,6 @@ struct Input {
     query: String,
     agent: AgentMode,
     model: Option<String>,
-    /// Whose rights and budget count, as they are when the job runs.
-    key: Option<String>,
 }
 
 impl Kind for Ask {
@@ -67,7 +65,6 @@ impl Kind for Ask {
             query,
             agent: fields.agent.unwrap_or(AgentMode::Auto),
             model: fields.model,
-            key: checks.asker.key.clone(),
         };
         Ok(Plan {
             input: json!(input),
@@ -84,7 +81,7 @@ impl Kind for Ask {
                 "this worker answers no questions; run `cairn serve` on the data folder",
             ));
         };
-        let caller = caller(asking, input.key.as_deref())?;
+        let caller = caller(payload, task)?;
         let retrieval = &asking.retrieval;
         let search = SearchRequest {
             access: Access::from(caller.labels()),
@@ -136,14 +133,12 @@ fn show(event: &AnswerEvent, task: &Task) {
     }
 }
 
-/// Who asks, with the rights of now.
-fn caller(asking: &Asking, key: Option<&str>) -> Result<Caller, Stop> {
-    match key {
-        Some(key) => asking
-            .accounts
-            .caller(&KeyId::new(key))
-            .map_err(|error| Stop::permanent(format!("the key that asked: {error}"))),
-        None if asking.accounts.requires_keys() => Err(Stop::permanent(
+/// Who asks: whose rights and budget count, as they are now.
+fn caller(payload: &Payload, task: &Task) -> Result<Caller, Stop> {
+    let accounts = &task.tools().accounts;
+    match payload.caller(accounts)? {
+        Some(caller) => Ok(caller),
+        None if accounts.requires_keys() => Err(Stop::permanent(
             "the job was submitted without an API key, and the service needs one now",
         )),
         None => Ok(Caller::anonymous()),

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Checks, Kind, Plan, read};
-use crate::ingest::task::{LOCK_PATIENCE, Stop, Task};
+use crate::ingest::task::{Stop, Task};
 use crate::ingest::{Payload, Refusal};
 
 /// Merges the segments of a collection.
@@ -38,7 +38,8 @@ impl Kind for Compact {
     fn run(&self, payload: &Payload, task: &Task) -> Result<Value, Stop> {
         let index = task.collection(payload)?;
         task.stage("compact");
-        let writer = index.writer_within(&task.embedder()?, LOCK_PATIENCE)?;
+        let patience = task.tools().writes.patience();
+        let writer = index.writer_within(&task.embedder()?, patience, task.cancel())?;
         let done = writer.compact(task.cancel())?;
         let counts = |(before, after): (usize, usize)| json!({ "before": before, "after": after });
         Ok(json!({

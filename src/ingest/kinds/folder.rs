@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use cairn_indexer::RunOptions;
+use cairn_indexer::{Manifest, ManifestEntry, RunOptions, plan_paths};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Checks, Kind, Marks, Plan, input, read_marked};
-use crate::ingest::task::{LOCK_PATIENCE, Stop, Task};
+use crate::ingest::task::{Stop, Task};
 use crate::ingest::{Payload, Refusal, report};
 
 /// Indexes a file or folder.
@@ -20,12 +20,16 @@ struct Fields {
     path: PathBuf,
     #[serde(default)]
     remove_most: bool,
+    #[serde(default)]
+    dry_run: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Input {
     path: PathBuf,
     remove_most: bool,
+    #[serde(default)]
+    dry_run: bool,
     #[serde(flatten)]
     marks: Marks,
 }
@@ -42,6 +46,7 @@ impl Kind for Folder {
         let input = Input {
             path,
             remove_most: fields.remove_most,
+            dry_run: fields.dry_run,
             marks,
         };
         Ok(Plan {
@@ -56,6 +61,7 @@ impl Kind for Folder {
         let Input {
             path,
             remove_most,
+            dry_run,
             marks,
         } = input(payload)?;
         // Whoever reads only some documents must not delete others with a folder run.
@@ -71,10 +77,16 @@ impl Kind for Folder {
             metadata: marks.metadata,
             parser: tools.parser.clone(),
             commit_interval: tools.commit_interval,
-            lock_patience: LOCK_PATIENCE,
+            lock_patience: tools.writes.patience(),
             exclude: vec![tools.data_dir.clone()],
             remove_most: remove_most || task.is_confirmed(),
+            manifest: None,
         };
+        if dry_run {
+            task.stage("scan");
+            let plan = plan_paths(&[path], &index, &options, task.cancel())?;
+            return Ok(shortened(plan));
+        }
         let shown = report::Shown::new(task);
         let embedder = task.embedder()?;
         let roots = [path];
@@ -82,6 +94,31 @@ impl Kind for Folder {
             cairn_indexer::index_paths(&roots, &index, embedder, &options, &shown, task.cancel())?;
         report::outcome(run, task)
     }
+}
+
+/// Bytes of the entries that the result of a dry run lists.
+const MAX_LISTED_BYTES: usize = 192 << 10;
+
+/// What a run would do, with as many of its entries as a result may hold.
+fn shortened(mut plan: Manifest) -> Value {
+    let mut room = MAX_LISTED_BYTES;
+    let all = plan.entries.len();
+    let fits = |entry: &ManifestEntry| {
+        let bytes = json!(entry).to_string().len();
+        let fits = bytes <= room;
+        room = room.saturating_sub(bytes);
+        fits
+    };
+    let listed = plan
+        .entries
+        .iter()
+        .map(fits)
+        .take_while(|fits| *fits)
+        .count();
+    plan.entries.truncate(listed);
+    let mut result = json!(plan);
+    result["left_out"] = json!(all - listed);
+    result
 }
 
 /// The canonical path, if this caller may have it indexed.

@@ -1,13 +1,16 @@
 //! The kinds of jobs: one file each, and one line in [`KINDS`].
 
 mod ask;
+mod bucket;
 mod compact;
 mod delete;
 mod evaluate;
 mod folder;
 mod git;
+mod re_embed;
 mod sitemap;
 mod text;
+mod upload;
 mod url;
 
 use std::collections::BTreeSet;
@@ -20,8 +23,10 @@ use serde_json::{Map, Value};
 
 use super::fetch::Fetcher;
 use super::submit::Asker;
-use super::task::{Stop, Task};
+use super::task::{Stop, Task, Tools};
 use super::{Payload, Refusal, bounds};
+
+pub(crate) use upload::Spooled;
 
 /// A kind of work.
 pub(crate) trait Kind: Send + Sync {
@@ -39,17 +44,23 @@ pub(crate) trait Kind: Send + Sync {
     /// # Errors
     /// Why it stopped.
     fn run(&self, payload: &Payload, task: &Task) -> Result<Value, Stop>;
+
+    /// Lets go of what was kept for a job that will not run again.
+    fn forget(&self, _payload: &Payload, _tools: &Tools) {}
 }
 
 /// Every kind.
 pub(crate) const KINDS: &[&dyn Kind] = &[
     &text::Text,
+    &upload::Files,
     &url::Address,
     &sitemap::Pages,
     &folder::Folder,
     &git::Git,
+    &bucket::Objects,
     &delete::Delete,
     &compact::Compact,
+    &re_embed::ReEmbed,
     &evaluate::Evaluate,
     &ask::Ask,
 ];
@@ -69,6 +80,8 @@ pub(crate) struct Checks<'a> {
     pub fetcher: &'a Fetcher,
     /// Where the documents go.
     pub collection: &'a str,
+    /// Files that came with the request.
+    pub spooled: Option<&'a Spooled>,
 }
 
 impl Checks<'_> {

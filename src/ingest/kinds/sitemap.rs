@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::{Checks, Kind, Marks, Plan, input, read_marked};
 use crate::ingest::fetch::FetchError;
 use crate::ingest::task::{Stop, Task};
+use crate::ingest::writer::Conflict;
 use crate::ingest::{Payload, Refusal, sitemap, store};
 
 /// Pages of a job that does not say how many, and most of one.
@@ -246,7 +247,7 @@ impl Run<'_> {
         if documents.is_empty() {
             return Ok(());
         }
-        let stored = store::put_all(documents, self.payload, self.task)?;
+        let stored = store::put_all(documents, Conflict::LeaveOut, self.payload, self.task)?;
         self.stored += stored.documents.len();
         self.generation = Some(stored.generation);
         for uri in stored.refused {

@@ -158,7 +158,7 @@ async fn serve_one(
         router,
         connection: Arc::clone(connection),
     };
-    let mut serving = std::pin::pin!(builder.serve_connection(io, service));
+    let mut serving = std::pin::pin!(builder.serve_connection_with_upgrades(io, service));
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
         () = connection.closed().cancelled() => return,

@@ -6,13 +6,19 @@ use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use cairn_indexer::{Access, Document, DocumentId, Metadata, Ready, StoredDocument};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::jobs::{self, JobInfo};
+use crate::ingest;
 use crate::ingest::bounds::check_held;
+use crate::ingest::kinds::Spooled;
+use crate::ingest::upload::Upload;
+use crate::ingest::writer::{Conflict, Work};
 use crate::server::auth::access_of;
 use crate::server::error::{ApiError, Code, ErrorBody, Result};
 use crate::server::extract::QueryString;
@@ -20,8 +26,7 @@ use crate::server::limits::{CancelOnDrop, blocking};
 use crate::server::owners::Most;
 use crate::server::state::{Core, Service};
 use crate::server::upload::{self, UploadBody};
-use crate::server::writer::Work;
-use cairn_gateway::accounts::Caller;
+use cairn_gateway::accounts::{Caller, Scope};
 
 /// Most documents of one page.
 const MAX_PAGE: usize = 1000;
@@ -356,6 +361,11 @@ async fn prepare(core: &Core, collection: &str, documents: Vec<Document>) -> Res
 /// request is stored. A file that cannot be read is listed in
 /// `failed`; when none can, its error is the response.
 ///
+/// With the header `Prefer: respond-async`, and for uploads larger than `jobs.upload_mb`, the
+/// response is a job (`202`) whose `location` says how far it is: the files are durable then,
+/// and not in the collection yet. That needs the scope `jobs`, too; without it the header is
+/// ignored.
+///
 /// # Errors
 /// `invalid_request`, `too_large`, `unsupported_media`, `unreadable_document`,
 /// `document_exists`, `collection_locked`, `collection_mismatch`, `overloaded`, `storage`.
@@ -364,8 +374,14 @@ async fn prepare(core: &Core, collection: &str, documents: Vec<Document>) -> Res
         (UploadBody = "application/json"),
         (upload::UploadForm = "multipart/form-data"),
     )),
+    params(
+        ("prefer" = Option<String>, Header, description = "`respond-async` asks for a job"),
+        ("idempotency-key" = Option<String>, Header,
+            description = "Of an upload that becomes a job: the same key gives the first job again"),
+    ),
     responses(
         (status = 201, description = "Stored", body = UploadReport),
+        (status = 202, description = "Kept, and to be stored by a job", body = JobInfo),
         (status = 400, description = "The request is wrong", body = ErrorBody),
         (status = 409, description = "A document of this name has another text, or the collection is locked or does not fit", body = ErrorBody),
         (status = 413, description = "Too large", body = ErrorBody),
@@ -378,26 +394,107 @@ pub(crate) async fn upload(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
     request: Request,
-) -> Result<(StatusCode, Json<UploadReport>)> {
+) -> Result<Response> {
     let core = service.core()?;
-    let upload = upload::read(request).await?;
-    check_held(upload.labels(), caller.labels())?;
-    let collection = collection_or_default(&service, upload.collection.clone());
+    let headers = request.headers().clone();
+    let (collection, upload) = upload::read(request).await?;
+    check_held(&upload.marks.labels, caller.labels())?;
+    let collection = collection_or_default(&service, collection);
     core.engine.check_collection_name(&collection)?;
+    if upload.files.is_empty() {
+        return Err(no_file());
+    }
+    let is_large = upload.bytes() > service.config().jobs.upload_mb.saturating_mul(1 << 20);
+    // Who could not look at the job, or where nobody takes jobs, gets its documents stored.
+    let may_wait = (caller.key().is_none() || caller.scopes().allow(Scope::Jobs))
+        && service.job_room().is_ok();
+    if may_wait && (is_large || prefers_async(&headers)) {
+        return accept(&service, &caller, &headers, &collection, upload).await;
+    }
+    store(&service, &caller, collection, upload).await
+}
+
+fn no_file() -> ApiError {
+    ApiError::invalid("file", "the form has no file")
+}
+
+/// A client's wish to be answered before the work is done (RFC 7240).
+pub(crate) const PREFER: HeaderName = HeaderName::from_static("prefer");
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+const RESPOND_ASYNC: &str = "respond-async";
+
+fn prefers_async(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(PREFER).into_iter();
+    let texts = values.filter_map(|value| value.to_str().ok());
+    let mut preferences = texts.flat_map(|text| text.split(','));
+    preferences.any(|preference| {
+        let name = preference.split(';').next().unwrap_or_default();
+        name.trim().eq_ignore_ascii_case(RESPOND_ASYNC)
+    })
+}
+
+/// Keeps the files on the disk and submits a job for them.
+async fn accept(
+    service: &Arc<Service>,
+    caller: &Caller,
+    headers: &HeaderMap,
+    collection: &str,
+    upload: Upload,
+) -> Result<Response> {
+    let idempotency_key = jobs::idempotency_key(headers)?;
+    open_collection(service, collection, caller).await?;
+    let uris = upload.files.iter().map(|file| file.name.uri.clone());
+    let uris = uris.collect();
+    let spool = Arc::clone(service.spool());
+    let name = blocking(move || Ok(spool.put(&upload)?)).await?;
+    let request = ingest::Request {
+        kind: "upload".to_owned(),
+        collection: collection.to_owned(),
+        fields: serde_json::Map::new(),
+        idempotency_key,
+        spooled: Some(Spooled { name, uris }),
+    };
+    let asker = jobs::asker_of(service, caller);
+    let settings = &service.config().jobs;
+    let job = ingest::new_job(request, &asker, settings, service.fetcher()?)?;
+    // Should this fail, the job may be there all the same: what no job names is swept.
+    let submitted = jobs::submit_one(service, job).await?;
+    if submitted.existing.is_some() {
+        let spool = Arc::clone(service.spool());
+        blocking(move || {
+            spool.remove(name);
+            Ok(())
+        })
+        .await?;
+    }
+    let mut response = jobs::accepted(submitted);
+    if prefers_async(headers) {
+        let applied = HeaderValue::from_static(RESPOND_ASYNC);
+        response.headers_mut().insert(PREFERENCE_APPLIED, applied);
+    }
+    Ok(response)
+}
+
+/// Stores the files while the client waits.
+async fn store(
+    service: &Arc<Service>,
+    caller: &Caller,
+    collection: String,
+    upload: Upload,
+) -> Result<Response> {
+    let core = service.core()?;
     let replace = upload.replace;
     let parser = core.parser.clone();
     // A client that goes away takes its files along.
     let cancel = CancelOnDrop::default();
     let token = cancel.token();
-    let (documents, mut failed) = blocking(move || Ok(upload.parse(&parser, &token))).await?;
+    let (documents, mut failed) =
+        blocking(move || Ok(upload.parse(&parser, &token, || ()))).await?;
     if documents.is_empty() {
         let first = (!failed.is_empty()).then(|| failed.swap_remove(0));
-        return Err(first.map_or_else(
-            || ApiError::invalid("file", "the form has no file"),
-            |(_, error)| error,
-        ));
+        return Err(first.map_or_else(no_file, |(_, why)| why.into()));
     }
-    open_collection(&service, &collection, &caller).await?;
+    open_collection(service, &collection, caller).await?;
     let names: Vec<_> = documents
         .iter()
         .map(|document| {
@@ -416,12 +513,12 @@ pub(crate) async fn upload(
             &collection,
             Work::Put {
                 documents: ready,
-                replace,
+                conflict: Conflict::Refuse { replace },
             },
-            &access_of(&caller),
+            &access_of(caller),
         )
         .await?;
-    let reads_everything = access_of(&caller) == Access::All;
+    let reads_everything = access_of(caller) == Access::All;
     let stored = names.into_iter().zip(receipt.put);
     let report = UploadReport {
         collection,
@@ -439,10 +536,13 @@ pub(crate) async fn upload(
             .collect(),
         failed: failed
             .into_iter()
-            .map(|(uri, error)| FailedUpload { uri, error })
+            .map(|(uri, why)| FailedUpload {
+                uri,
+                error: why.into(),
+            })
             .collect(),
     };
-    Ok((StatusCode::CREATED, Json(report)))
+    Ok((StatusCode::CREATED, Json(report)).into_response())
 }
 
 /// Deletes a document. The response comes after the commit.
@@ -477,9 +577,9 @@ pub(crate) async fn delete(
     .await?;
     let receipt = core
         .writes
-        .write(&collection, Work::Delete(id), &access_of(&caller))
+        .write(&collection, Work::Delete(vec![id]), &access_of(&caller))
         .await?;
-    if !receipt.deleted {
+    if receipt.deleted == 0 {
         return Err(no_document(id, &collection));
     }
     Ok(Json(DeleteReport {

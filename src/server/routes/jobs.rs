@@ -1,13 +1,12 @@
 //! `/jobs`: work that is done in its own time, submitted, followed, and called off.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
-use cairn_jobs::{Filter, Job, JobId, Purge, Queue};
+use cairn_jobs::{Filter, Job, JobId, NewJob, Purge, Submitted};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -16,15 +15,13 @@ use utoipa::{IntoParams, ToSchema};
 use super::documents::{collection_or_default, open_collection};
 use crate::ingest::{self, Asker, Payload, Request};
 use crate::server::error::{ApiError, Code, ErrorBody, Result};
-use crate::server::event_stream;
 use crate::server::extract::{JsonBody, QueryString};
 use crate::server::limits::blocking;
-use crate::server::sse;
 use crate::server::state::Service;
 use cairn_gateway::accounts::{Caller, Scope};
 
 /// Repeating a submission with the same value gives the first job.
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
+pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Longest idempotency key, in bytes.
 const MAX_KEY_BYTES: usize = 256;
 /// Jobs of a list that does not say how many, and most of one.
@@ -37,9 +34,11 @@ const MAX_ERRORS: usize = 100;
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct JobBody {
     /// `text` (fields `text`, `uri`, `title`), `url` (`url`), `sitemap` (`url`, `max_pages`),
-    /// `folder` (`path`, `remove_most`), `git` (`path`, `revision`, `name`, `remove_most`),
+    /// `folder` (`path`, `remove_most`, `dry_run`), `bucket` (`name`, `prefix`, `remove_most`),
+    /// `re-embed` (`model`), `git` (`path`, `revision`, `name`, `remove_most`),
     /// `delete` (`uri` or `document_id`), `compact`, `evaluate` (`path`, `modes`, `k`,
-    /// `limit`) or `ask` (`query`, `agent`, `model`).
+    /// `limit`) or `ask` (`query`, `agent`, `model`). Files become `upload` jobs by
+    /// `POST /documents`.
     #[schema(example = "url")]
     kind: String,
     /// Where the documents go; the default collection if none.
@@ -273,7 +272,6 @@ pub(crate) async fn submit(
     headers: HeaderMap,
     JsonBody(body): JsonBody<JobBody>,
 ) -> Result<Response> {
-    let queue = service.jobs()?;
     let collection = collection_or_default(&service, body.collection);
     service.core()?.engine.check_collection_name(&collection)?;
     let request = Request {
@@ -281,6 +279,7 @@ pub(crate) async fn submit(
         collection: collection.clone(),
         fields: body.fields,
         idempotency_key: idempotency_key(&headers)?,
+        spooled: None,
     };
     let asker = asker_of(&service, &caller);
     // Paths are looked at, which may block.
@@ -292,8 +291,17 @@ pub(crate) async fn submit(
     })
     .await?;
     open_collection(&service, &collection, &caller).await?;
-    let submitted = queue.submit(vec![job]).await?.pop();
-    let submitted = submitted.ok_or_else(|| ApiError::internal("the queue gave no job"))?;
+    Ok(accepted(submit_one(&service, job).await?))
+}
+
+/// Puts a job into the queue.
+pub(super) async fn submit_one(service: &Service, job: NewJob) -> Result<Submitted> {
+    let submitted = service.jobs()?.submit(vec![job]).await?.pop();
+    submitted.ok_or_else(|| ApiError::internal("the queue gave no job"))
+}
+
+/// Says that a job is there, and where to look at it.
+pub(super) fn accepted(submitted: Submitted) -> Response {
     let status = match submitted.existing {
         Some(_) => StatusCode::OK,
         None => StatusCode::ACCEPTED,
@@ -303,7 +311,7 @@ pub(crate) async fn submit(
     if let Ok(place) = HeaderValue::try_from(format!("/jobs/{}", info.id)) {
         response.headers_mut().insert(header::LOCATION, place);
     }
-    Ok(response)
+    response
 }
 
 /// Lists jobs of the caller's tenant, the latest first; `admin` sees all.
@@ -365,81 +373,6 @@ pub(crate) async fn show(
         info.document_errors = shown.collect();
     }
     Ok(Json(info))
-}
-
-/// Streams the changes of a job as server-sent events named by its state, until it ends. A
-/// client that reconnects with `Last-Event-ID` misses nothing that matters.
-///
-/// # Errors
-/// `not_found`, `invalid_request` for the header.
-#[utoipa::path(get, path = "/jobs/{id}/events", tag = "jobs",
-    params(("id" = String, Path, description = "The id of the job"),
-        ("last-event-id" = Option<u64>, Header, description = "The last event that was seen")),
-    responses(
-        (status = 200, description = "Events", content_type = "text/event-stream", body = Object),
-        (status = 404, description = "No such job", body = ErrorBody),
-    ))]
-pub(crate) async fn events(
-    State(service): State<Arc<Service>>,
-    Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-    Path(id): Path<String>,
-) -> Result<Response> {
-    let job = find(&service, &caller, &id).await?;
-    let last = headers.get("last-event-id").map(|value| {
-        let number = value
-            .to_str()
-            .ok()
-            .and_then(|text| text.parse::<u64>().ok());
-        number.ok_or_else(|| ApiError::invalid("last-event-id", "the header is not a number"))
-    });
-    let after = last.transpose()?.unwrap_or(0);
-    let queue = service.jobs()?.clone();
-    let stopping = service.lifecycle().stopping().clone();
-    let frames = async_stream::stream! {
-        yield sse::COMMENT.to_owned();
-        let mut seq = after;
-        loop {
-            let events = tokio::select! {
-                events = queue.wait_events(job.id, seq, KEEP_ALIVE) => events,
-                () = stopping.cancelled() => return,
-            };
-            let Ok(events) = events else { return };
-            if events.is_empty() {
-                yield sse::COMMENT.to_owned();
-            }
-            for event in &events {
-                seq = event.seq;
-                yield frame(event);
-            }
-            let ended = match events.last() {
-                Some(event) => event.state.is_terminal(),
-                None => has_ended(queue.as_ref(), job.id).await,
-            };
-            if ended {
-                return;
-            }
-        }
-    };
-    Ok(event_stream::respond(frames))
-}
-
-/// Longest silence of a stream.
-const KEEP_ALIVE: Duration = Duration::from_secs(sse::KEEP_ALIVE_SECONDS);
-
-fn frame(event: &cairn_jobs::Event) -> String {
-    // Strings and numbers, which always serialize.
-    let json = serde_json::to_string(event).unwrap_or_else(|_| "{}".into());
-    format!(
-        "event: {}\nid: {}\ndata: {json}\n\n",
-        event.state, event.seq
-    )
-}
-
-/// Whether nothing more comes of a job: it has ended, or is not kept any more.
-async fn has_ended(queue: &dyn Queue, id: JobId) -> bool {
-    let job = queue.get(id).await;
-    job.is_ok_and(|job| job.is_none_or(|job| job.state.is_terminal()))
 }
 
 /// Calls a job off. One that runs stops at its next step; what it has committed stays.
@@ -524,7 +457,7 @@ pub(crate) async fn delete(
 }
 
 /// The job, if the caller may know of it.
-async fn find(service: &Service, caller: &Caller, id: &str) -> Result<Job> {
+pub(super) async fn find(service: &Service, caller: &Caller, id: &str) -> Result<Job> {
     let id = read_id(id)?;
     let job = service.jobs()?.get(id).await?;
     let visible = |job: &Job| sees_all(caller) || job.tenant == caller.tenant();
@@ -552,7 +485,7 @@ fn read_id(id: &str) -> Result<JobId> {
         .map_err(|_| ApiError::invalid("id", "the id of a job is a UUID"))
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
         return Ok(None);
     };

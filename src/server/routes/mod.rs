@@ -8,6 +8,7 @@ pub(super) mod collections;
 pub(super) mod documents;
 pub(super) mod embeddings;
 pub(super) mod feedback;
+pub(super) mod follow;
 pub(super) mod health;
 pub(super) mod inference;
 pub(super) mod jobs;

@@ -4,8 +4,8 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::{
-    agent, batches, chat, collections, documents, embeddings, feedback, health, inference, jobs,
-    metrics, query, rerank, schedules, search, usage, webhooks,
+    agent, batches, chat, collections, documents, embeddings, feedback, follow, health, inference,
+    jobs, metrics, query, rerank, schedules, search, usage, webhooks,
 };
 use crate::server::error::ErrorBody;
 use cairn_engine::answer::{Answered, Citation, Done, InputRequired, Step};
@@ -52,7 +52,8 @@ use cairn_engine::retrieve::SearchResponse;
         jobs::submit,
         jobs::list,
         jobs::show,
-        jobs::events,
+        follow::events,
+        follow::socket,
         jobs::cancel,
         jobs::retry,
         jobs::input,

@@ -18,7 +18,7 @@ use crate::server::error::{ApiError, Code, ErrorBody, Result};
 use crate::server::extract::JsonBody;
 use crate::server::limits::blocking;
 use crate::server::state::Service;
-use cairn_gateway::accounts::Caller;
+use cairn_gateway::accounts::{Accounts, Caller};
 
 /// Schedules of one tenant.
 const MAX_SCHEDULES: usize = 100;
@@ -59,6 +59,10 @@ pub(crate) struct ScheduleInfo {
     time_zone: String,
     /// Whether it rests.
     paused: bool,
+    /// Why it does not run, where the API key that made it is not valid any more. Making it
+    /// again with another one lets it run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped: Option<String>,
     /// The kind of job.
     kind: String,
     /// Where the documents go.
@@ -75,7 +79,8 @@ pub(crate) struct ScheduleInfo {
 }
 
 impl ScheduleInfo {
-    fn new(schedule: Schedule) -> Self {
+    fn new(schedule: Schedule, accounts: &Accounts) -> Self {
+        let lost = schedules::lost_key(&schedule, accounts);
         let name = schedules::name_of(&schedule).to_owned();
         let asked = schedule.schedule;
         let payload: Option<Payload> = serde_json::from_value(asked.job.payload).ok();
@@ -88,6 +93,7 @@ impl ScheduleInfo {
             cron: asked.cron,
             time_zone: asked.time_zone,
             paused: asked.paused,
+            stopped: lost.map(|error| format!("the API key that made it: {error}")),
             kind: asked.job.kind,
             collection,
             input,
@@ -145,6 +151,7 @@ pub(crate) async fn put(
             collection: collection.clone(),
             fields: body.fields,
             idempotency_key: None,
+            spooled: None,
         },
     };
     // Paths are looked at, which may block.
@@ -161,7 +168,7 @@ pub(crate) async fn put(
         cairn_jobs::Error::Invalid(message) => ApiError::invalid("cron", message),
         error => error.into(),
     })?;
-    Ok(Json(ScheduleInfo::new(made)))
+    Ok(Json(ScheduleInfo::new(made, service.accounts())))
 }
 
 /// Lists the schedules of the caller's tenant; `admin` sees all.
@@ -178,7 +185,8 @@ pub(crate) async fn list(
     let visible = all
         .into_iter()
         .filter(|one| sees_all(&caller) || one.schedule.job.tenant == caller.tenant());
-    let schedules = visible.map(ScheduleInfo::new).collect();
+    let schedules = visible.map(|one| ScheduleInfo::new(one, service.accounts()));
+    let schedules = schedules.collect();
     Ok(Json(ScheduleList { schedules }))
 }
 
@@ -201,7 +209,7 @@ pub(crate) async fn show(
     let all = service.jobs()?.schedules().await?;
     let found = all.into_iter().find(|one| one.schedule.name == stored);
     let found = found.ok_or_else(|| missing(&name))?;
-    Ok(Json(ScheduleInfo::new(found)))
+    Ok(Json(ScheduleInfo::new(found, service.accounts())))
 }
 
 /// Deletes a schedule of the caller's tenant. Jobs that it has submitted stay.

@@ -2,7 +2,7 @@
 
 import { byId, count, el, reason } from "./dom.js";
 import { api } from "./key.js";
-import { failure } from "./stream.js";
+import { RequestFailed, failure } from "./stream.js";
 
 /** Wires the button and the page. `stored()` is called after a commit. */
 export function uploads(stored) {
@@ -38,6 +38,9 @@ export function uploads(stored) {
 
 /** What a file can be to blame for. The rest goes wrong with any other, too. */
 const OF_A_FILE = ["document_exists", "invalid_request", "too_large", "unreadable_document", "unsupported_media"];
+
+/** Milliseconds between two looks at a large upload. */
+const LOOK_MS = 1000;
 
 /** Sends `files`; those of the same names make way when `replace` is set. Together they are
  *  one commit. Where they cannot be stored together, each goes alone: so all but the wrong
@@ -81,7 +84,8 @@ async function post(files, replace, told) {
   for (const file of files) form.append("file", file, file.name);
   const response = await api("/documents", { method: "POST", body: form });
   if (!response.ok) throw await failure(response);
-  const { documents, failed } = await response.json();
+  const answer = await response.json();
+  const { documents, failed } = response.status === 202 ? await outcome(answer.id) : answer;
   for (const { uri, chunks, warnings } of documents) {
     told.documents += 1;
     told.chunks += chunks;
@@ -89,6 +93,22 @@ async function post(files, replace, told) {
   }
   for (const { uri, error } of failed) told.lines.push(`${uri}: ${error.message}`);
   told.failed ||= failed.length > 0;
+}
+
+/** What became of a large upload, which the service stores in its own time. */
+async function outcome(id) {
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    const response = await api(`/jobs/${encodeURIComponent(id)}`);
+    if (!response.ok) throw await failure(response);
+    const { state, result, failures } = await response.json();
+    if (state === "done") {
+      const failed = result.failed.map(({ uri, error }) => ({ uri, error: { message: error } }));
+      return { documents: result.documents, failed };
+    }
+    if (state === "cancelled") throw new RequestFailed("Its job was cancelled.", false);
+    if (state === "failed") throw new RequestFailed(failures.at(-1)?.chain.join(": "), false);
+  }
 }
 
 /** Notes that `files` were not stored, and why. */

@@ -76,7 +76,7 @@ pub fn prognosis(dir: &Path) -> Result<Option<Prognosis>> {
 /// `Mismatch` if vectors were lost and the embedder is another one; `Cancelled`, `Model`,
 /// and those of the disk.
 pub fn repair(dir: &Path, mut means: Means<'_>, cancel: &Cancel) -> Result<Option<Repaired>> {
-    let _lock = lock::wait_in_line(dir, PATIENCE, || WriterLock::acquire(dir))?;
+    let _lock = lock::wait_in_line(dir, PATIENCE, cancel, || WriterLock::acquire(dir))?;
     let state = State::read(dir)?;
     if !state.is_damaged() {
         return Ok(None);

@@ -3,7 +3,7 @@
 
 use crate::chunk::{again, context};
 use crate::words::ANALYSIS;
-use crate::{DocumentId, Error, ErrorKind, Result};
+use crate::{Chunk, Error, ErrorKind, Result};
 
 use super::{Hash, Writer};
 use crate::store::ChunkRef;
@@ -32,6 +32,16 @@ impl Writer {
     }
 
     fn read_document_again(&self, document: usize) -> Result<()> {
+        self.store_again(document, |chunk, _| hash_of(&chunk.hash))
+    }
+
+    /// Hands the stored chunks of a document to Tantivy once more, each with the hash that
+    /// `hash` gives of it and its vector's id.
+    pub(super) fn store_again(
+        &self,
+        document: usize,
+        hash: impl Fn(&Chunk, u64) -> Option<Hash>,
+    ) -> Result<()> {
         let base = &self.base;
         let table = base.document_table();
         let (id, record) = (table.id(document), table.record(document));
@@ -39,7 +49,7 @@ impl Writer {
         self.forget(id);
         let mut covered = 0;
         for at in table.chunks(document).map(ChunkRef) {
-            let chunk = base.stored_chunk(at)?;
+            let mut chunk = base.stored_chunk(at)?;
             let own = again::own(&chunk.text, chunk.span.start, covered);
             let context = if self.shared.settings.context {
                 let columns = chunk.columns.as_deref();
@@ -48,8 +58,13 @@ impl Writer {
                 String::new()
             };
             covered = chunk.span.end;
-            let hash = hash_of(&chunk.hash, id)?;
             let vector_id = base.vector_id(at);
+            let hash = hash(&chunk, vector_id).ok_or_else(|| {
+                let message =
+                    format!("a chunk of the document {id} has no hash; run `cairn doctor`");
+                Error::new(ErrorKind::Corrupt, message)
+            })?;
+            chunk.hash = blake3::Hash::from_bytes(hash).to_hex().to_string();
             self.store(id, &context, &chunk, &hash, vector_id, parts.take())?;
         }
         match parts {
@@ -59,11 +74,7 @@ impl Writer {
     }
 }
 
-fn hash_of(hex: &str, id: DocumentId) -> Result<Hash> {
-    blake3::Hash::from_hex(hex)
-        .map(|hash| *hash.as_bytes())
-        .map_err(|error| {
-            let message = format!("a chunk of the document {id} has no hash; run `cairn doctor`");
-            Error::new(ErrorKind::Corrupt, message).because(error)
-        })
+fn hash_of(hex: &str) -> Option<Hash> {
+    let hash = blake3::Hash::from_hex(hex).ok()?;
+    Some(*hash.as_bytes())
 }
