@@ -16,6 +16,7 @@ mod extract;
 mod json;
 mod lifecycle;
 mod limits;
+mod links;
 mod mcp;
 mod observe;
 mod origin;

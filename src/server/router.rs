@@ -17,7 +17,7 @@ use tower_http::cors::CorsLayer;
 use super::error::{ApiError, Code};
 use super::routes::{
     agent, batches, chat, collections, documents, embeddings, health, inference, jobs, metrics,
-    openapi, query, rerank, schedules, search, ui, webhooks,
+    models, openapi, query, rerank, schedules, search, ui, webhooks,
 };
 use super::state::Service;
 use super::{auth, limits, mcp, observe, origin, own_models, receive};
@@ -83,7 +83,8 @@ pub fn router(service: Arc<Service>) -> Router {
         .layer(admitted())
         .layer(received(own_models::BODY_BYTES));
     let polls = Router::new()
-        .route("/v1/models", get(chat::models))
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{*id}", get(models::show))
         .route("/info", get(inference::info))
         .route("/v1/batches/{id}", get(batches::show))
         .route("/v1/batches/{id}/results", get(batches::results))

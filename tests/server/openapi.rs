@@ -57,6 +57,7 @@ async fn it_names_every_route_and_every_schema() {
         "get /v1/batches/{id}/results",
         "post /v1/batches/{id}/cancel",
         "get /v1/models",
+        "get /v1/models/{id}",
         "post /v1/embeddings",
         "post /v1/rerank",
         "post /v2/rerank",

@@ -11,6 +11,7 @@ pub(super) mod health;
 pub(super) mod inference;
 pub(super) mod jobs;
 pub(super) mod metrics;
+pub(super) mod models;
 pub(super) mod openapi;
 pub(super) mod query;
 pub(super) mod rerank;

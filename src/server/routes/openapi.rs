@@ -5,7 +5,7 @@ use utoipa::OpenApi;
 
 use super::{
     agent, batches, chat, collections, documents, embeddings, health, inference, jobs, metrics,
-    query, rerank, schedules, search, webhooks,
+    models, query, rerank, schedules, search, webhooks,
 };
 use crate::server::error::ErrorBody;
 use cairn_engine::answer::{Answered, Citation, Done, InputRequired, Step};
@@ -34,7 +34,8 @@ use cairn_engine::retrieve::SearchResponse;
         documents::delete,
         collections::list,
         chat::complete,
-        chat::models,
+        models::list,
+        models::show,
         embeddings::create,
         rerank::first,
         rerank::second,

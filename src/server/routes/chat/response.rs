@@ -14,6 +14,39 @@ pub(super) struct Head {
     model: String,
 }
 
+/// How an answer ended.
+pub(super) struct Ending<'a> {
+    /// `stop`, `length`, `tool_calls`, ...
+    pub(super) finish: &'a str,
+    /// Tokens and money.
+    pub(super) usage: &'a Usage,
+    /// What stands under `cairn`.
+    pub(super) about: Value,
+}
+
+impl<'a> Ending<'a> {
+    /// Of a call to a model.
+    pub(super) fn of(served: &'a Served) -> Self {
+        Self {
+            finish: served.finish.as_str(),
+            usage: &served.usage,
+            about: about(served),
+        }
+    }
+}
+
+/// What a model said and asked for.
+pub(super) fn message(text: &str, calls: &[ToolCall]) -> Value {
+    let mut message = json!({"role": "assistant", "content": text});
+    if !calls.is_empty() {
+        message["tool_calls"] = calls.iter().map(|call| self::call(None, call)).collect();
+        if text.is_empty() {
+            message["content"] = Value::Null;
+        }
+    }
+    message
+}
+
 impl Head {
     pub(super) fn new(model: String) -> Self {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -25,19 +58,12 @@ impl Head {
     }
 
     /// A whole answer.
-    pub(super) fn completion(&self, text: &str, calls: &[ToolCall], served: &Served) -> Value {
-        let mut message = json!({"role": "assistant", "content": text});
-        if !calls.is_empty() {
-            message["tool_calls"] = calls.iter().map(|call| self::call(None, call)).collect();
-            if text.is_empty() {
-                message["content"] = Value::Null;
-            }
-        }
-        let finish = served.finish.as_str();
+    pub(super) fn completion(&self, message: Value, ending: &Ending<'_>) -> Value {
         let mut body = self.body("chat.completion");
+        let finish = ending.finish;
         body["choices"] = json!([{"index": 0, "message": message, "finish_reason": finish}]);
-        body["usage"] = usage(&served.usage);
-        body["cairn"] = about(served);
+        body["usage"] = usage(ending.usage);
+        body["cairn"] = ending.about.clone();
         body
     }
 
@@ -57,17 +83,22 @@ impl Head {
         self.chunk(json!({"tool_calls": [call]}), Value::Null)
     }
 
+    /// What the text cites, all of it.
+    pub(super) fn annotations(&self, annotations: &[Value]) -> String {
+        self.chunk(json!({"annotations": annotations}), Value::Null)
+    }
+
     /// The chunks that end a stream.
-    pub(super) fn last(&self, served: &Served, with_usage: bool) -> String {
+    pub(super) fn last(&self, ending: &Ending<'_>, with_usage: bool) -> String {
         let mut body = self.body("chat.completion.chunk");
-        let finish = served.finish.as_str();
+        let finish = ending.finish;
         body["choices"] = json!([{"index": 0, "delta": {}, "finish_reason": finish}]);
-        body["cairn"] = about(served);
+        body["cairn"] = ending.about.clone();
         let mut frames = frame(&body);
         if with_usage {
             let mut body = self.body("chat.completion.chunk");
             body["choices"] = json!([]);
-            body["usage"] = usage(&served.usage);
+            body["usage"] = usage(ending.usage);
             frames.push_str(&frame(&body));
         }
         frames.push_str("data: [DONE]\n\n");
@@ -128,7 +159,7 @@ fn about(served: &Served) -> Value {
 }
 
 /// The log's and the client's view of a failed call.
-pub(super) fn failure(error: ProviderError) -> (ApiError, Option<std::time::Duration>) {
+pub(in crate::server) fn failure(error: ProviderError) -> (ApiError, Option<std::time::Duration>) {
     use crate::server::error::Code;
     use cairn_gateway::ProviderErrorKind as Kind;
     let wait = error.retry_after;
