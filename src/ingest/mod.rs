@@ -20,6 +20,7 @@ mod sitemap;
 mod store;
 mod submit;
 pub(crate) mod task;
+pub(crate) mod uploads;
 pub(crate) mod worker;
 
 pub(crate) use payload::Payload;

@@ -18,6 +18,7 @@ use super::tools;
 use super::writer::WriteQueue;
 use crate::ingest::fetch::Fetcher;
 use crate::ingest::setup::Jobs;
+use crate::ingest::uploads::{Bounds, Uploads};
 use cairn_engine::answer::Answerer;
 use cairn_engine::retrieve::Engine;
 use cairn_gateway::accounts::Accounts;
@@ -54,6 +55,7 @@ pub struct Service {
     permits: Shared,
     bodies: Bodies,
     owners: Owners,
+    uploads: Uploads,
     core: OnceLock<Core>,
     jobs: OnceLock<(Jobs, Fetcher)>,
 }
@@ -65,6 +67,14 @@ impl Service {
             permits: Shared::new(config.server.max_concurrency, config.server.key_share, 1),
             bodies: Bodies::new(&config.server),
             owners: Owners::new(&config.storage.data_dir),
+            uploads: Uploads::new(
+                &config.storage.data_dir,
+                Bounds {
+                    bytes: config.uploads.max_mb << 20,
+                    bytes_of_a_key: config.uploads.max_mb_per_key << 20,
+                    days: config.uploads.keep_days,
+                },
+            ),
             lifecycle: Lifecycle::default(),
             core: OnceLock::new(),
             jobs: OnceLock::new(),
@@ -143,6 +153,11 @@ impl Service {
     /// Which key made which collection.
     pub(super) fn owners(&self) -> &Owners {
         &self.owners
+    }
+
+    /// Files on their way into collections.
+    pub(super) fn uploads(&self) -> &Uploads {
+        &self.uploads
     }
 
     /// The rooms that do the work.

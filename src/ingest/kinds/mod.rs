@@ -4,6 +4,7 @@ mod ask;
 mod compact;
 mod delete;
 mod evaluate;
+pub(crate) mod files;
 mod folder;
 mod git;
 mod sitemap;
@@ -45,6 +46,7 @@ pub(crate) trait Kind: Send + Sync {
 pub(crate) const KINDS: &[&dyn Kind] = &[
     &text::Text,
     &url::Address,
+    &files::Files,
     &sitemap::Pages,
     &folder::Folder,
     &git::Git,
@@ -101,8 +103,10 @@ pub(crate) struct Plan {
 #[serde(default)]
 pub(crate) struct Marks {
     /// Facts for filters.
+    #[serde(skip_serializing_if = "Metadata::is_empty")]
     pub metadata: Metadata,
     /// Who may read them; empty for everyone.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub labels: BTreeSet<String>,
 }
 

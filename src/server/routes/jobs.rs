@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
-use cairn_jobs::{Filter, Job, JobId, Purge, Queue};
+use cairn_jobs::{Filter, Job, JobId, Purge, Queue, Submitted};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -38,7 +38,7 @@ const MAX_ERRORS: usize = 100;
 pub(crate) struct JobBody {
     /// `text` (fields `text`, `uri`, `title`), `url` (`url`), `sitemap` (`url`, `max_pages`),
     /// `folder` (`path`, `remove_most`), `git` (`path`, `revision`, `name`, `remove_most`),
-    /// `delete` (`uri` or `document_id`), `compact`, `evaluate` (`path`, `modes`, `k`,
+    /// `files` (`files`, by their ids), `delete` (`uri` or `document_id`), `compact`, `evaluate` (`path`, `modes`, `k`,
     /// `limit`) or `ask` (`query`, `agent`, `model`).
     #[schema(example = "url")]
     kind: String,
@@ -273,27 +273,13 @@ pub(crate) async fn submit(
     headers: HeaderMap,
     JsonBody(body): JsonBody<JobBody>,
 ) -> Result<Response> {
-    let queue = service.jobs()?;
-    let collection = collection_or_default(&service, body.collection);
-    service.core()?.engine.check_collection_name(&collection)?;
     let request = Request {
         kind: body.kind,
-        collection: collection.clone(),
+        collection: collection_or_default(&service, body.collection),
         fields: body.fields,
         idempotency_key: idempotency_key(&headers)?,
     };
-    let asker = asker_of(&service, &caller);
-    // Paths are looked at, which may block.
-    let of_service = Arc::clone(&service);
-    let job = blocking(move || {
-        let settings = &of_service.config().jobs;
-        let job = ingest::new_job(request, &asker, settings, of_service.fetcher()?)?;
-        Ok(job)
-    })
-    .await?;
-    open_collection(&service, &collection, &caller).await?;
-    let submitted = queue.submit(vec![job]).await?.pop();
-    let submitted = submitted.ok_or_else(|| ApiError::internal("the queue gave no job"))?;
+    let submitted = enqueue(&service, &caller, request).await?;
     let status = match submitted.existing {
         Some(_) => StatusCode::OK,
         None => StatusCode::ACCEPTED,
@@ -304,6 +290,32 @@ pub(crate) async fn submit(
         response.headers_mut().insert(header::LOCATION, place);
     }
     Ok(response)
+}
+
+/// Checks what `caller` asks for and puts it into the queue, with its collection made.
+///
+/// # Errors
+/// Those of [`submit`].
+pub(super) async fn enqueue(
+    service: &Arc<Service>,
+    caller: &Caller,
+    request: Request,
+) -> Result<Submitted> {
+    let queue = service.jobs()?;
+    let collection = request.collection.clone();
+    service.core()?.engine.check_collection_name(&collection)?;
+    let asker = asker_of(service, caller);
+    // Paths are looked at, which may block.
+    let of_service = Arc::clone(service);
+    let job = blocking(move || {
+        let settings = &of_service.config().jobs;
+        let job = ingest::new_job(request, &asker, settings, of_service.fetcher()?)?;
+        Ok(job)
+    })
+    .await?;
+    open_collection(service, &collection, caller).await?;
+    let submitted = queue.submit(vec![job]).await?.pop();
+    submitted.ok_or_else(|| ApiError::internal("the queue gave no job"))
 }
 
 /// Lists jobs of the caller's tenant, the latest first; `admin` sees all.
@@ -524,7 +536,7 @@ pub(crate) async fn delete(
 }
 
 /// The job, if the caller may know of it.
-async fn find(service: &Service, caller: &Caller, id: &str) -> Result<Job> {
+pub(super) async fn find(service: &Service, caller: &Caller, id: &str) -> Result<Job> {
     let id = read_id(id)?;
     let job = service.jobs()?.get(id).await?;
     let visible = |job: &Job| sees_all(caller) || job.tenant == caller.tenant();
