@@ -60,11 +60,7 @@ struct Stored {
 ///
 /// # Errors
 /// Those of the disk, the embedder and the lock of the writer.
-fn put_all(
-    documents: Vec<Document>,
-    payload: &Payload,
-    task: &Task,
-) -> Result<Stored, Stop> {
+fn put_all(documents: Vec<Document>, payload: &Payload, task: &Task) -> Result<Stored, Stop> {
     let index = task.collection(payload)?;
     let embedder = task.embedder()?;
     let access = payload.access();

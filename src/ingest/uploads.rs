@@ -131,9 +131,7 @@ impl Uploads {
     pub(crate) fn get(&self, id: DocumentId, key: Option<&str>) -> io::Result<Option<Upload>> {
         let known = self.known()?;
         let found = known.as_ref().and_then(|files| files.get(&id));
-        Ok(found
-            .filter(|upload| upload.key.as_deref() == key)
-            .cloned())
+        Ok(found.filter(|upload| upload.key.as_deref() == key).cloned())
     }
 
     /// The files that `key` uploaded. Blocks the first time.
@@ -153,12 +151,7 @@ impl Uploads {
     ///
     /// # Errors
     /// Those of the disk.
-    pub(crate) fn attach(
-        &self,
-        ids: &[DocumentId],
-        collection: &str,
-        job: &str,
-    ) -> io::Result<()> {
+    pub(crate) fn attach(&self, ids: &[DocumentId], collection: &str, job: &str) -> io::Result<()> {
         let mut known = self.known()?;
         for id in ids {
             if let Some(upload) = known.get_or_insert_default().get_mut(id) {
@@ -336,7 +329,12 @@ mod tests {
         assert!(uploads.of(None).unwrap().is_empty());
         assert_eq!(uploads.bytes(id).unwrap(), b"abc");
         assert_eq!(read(dir.path(), id).unwrap().unwrap().1, b"abc");
-        assert_eq!(std::fs::read_dir(dir.path().join("uploads")).unwrap().count(), 2);
+        assert_eq!(
+            std::fs::read_dir(dir.path().join("uploads"))
+                .unwrap()
+                .count(),
+            2
+        );
         uploads.remove(id).unwrap();
         assert!(uploads.of(Some("k")).unwrap().is_empty());
         assert!(read(dir.path(), id).unwrap().is_none());
@@ -366,6 +364,11 @@ mod tests {
         };
         uploads.keep(old, b"x").unwrap();
         assert!(uploads.of(None).unwrap().is_empty());
-        assert_eq!(std::fs::read_dir(dir.path().join("uploads")).unwrap().count(), 0);
+        assert_eq!(
+            std::fs::read_dir(dir.path().join("uploads"))
+                .unwrap()
+                .count(),
+            0
+        );
     }
 }

@@ -72,6 +72,12 @@ fn needs(method: &Method, path: &str) -> Needs {
             Needs::Scope(Scope::Jobs)
         }
         "/metrics" => Needs::Scope(Scope::Metrics),
+        "/v1/vector_stores/{id}/search" => Needs::Scope(Scope::Search),
+        path if is_below(path, "/v1/vector_stores") || is_below(path, "/v1/files") => match reading
+        {
+            true => Needs::Scope(Scope::Search),
+            false => Needs::Scope(Scope::DocumentsWrite),
+        },
         path if path.starts_with("/v1/") => Needs::Scope(Scope::Chat),
         "/v2/rerank" => Needs::Scope(Scope::Chat),
         _ => Needs::Scope(Scope::Admin),
@@ -214,6 +220,13 @@ mod tests {
         for path in ["/embed", "/rerank", "/info"] {
             assert_eq!(get(path), Needs::Scope(Scope::Search), "{path}");
         }
+        let post = |path| needs(&Method::POST, path);
+        for path in ["/v1/files", "/v1/vector_stores/{id}/files"] {
+            assert_eq!(get(path), Needs::Scope(Scope::Search), "{path}");
+            assert_eq!(post(path), Needs::Scope(Scope::DocumentsWrite), "{path}");
+        }
+        let search = "/v1/vector_stores/{id}/search";
+        assert_eq!(post(search), Needs::Scope(Scope::Search));
         assert_eq!(get("/something/new"), Needs::Scope(Scope::Admin));
     }
 

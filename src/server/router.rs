@@ -15,6 +15,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::cors::CorsLayer;
 
 use super::error::{ApiError, Code};
+use super::routes::openai::{self, batches as file_batches, files, store_files, stores};
 use super::routes::{
     agent, batches, chat, collections, documents, embeddings, health, inference, jobs, metrics,
     models, openapi, query, rerank, schedules, search, ui, webhooks,
@@ -47,6 +48,10 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/query", get(query::by_url).post(query::by_body))
         .route("/query/{id}/input", post(agent::input))
         .route("/search", post(search::search))
+        .route(
+            "/v1/vector_stores/{id}/search",
+            post(openai::search::search),
+        )
         .layer(DefaultBodyLimit::max(question_bytes))
         .layer(timed())
         .layer(admitted())
@@ -54,6 +59,32 @@ pub fn router(service: Arc<Service>) -> Router {
     let reading = Router::new()
         .route("/collections", get(collections::list))
         .route("/traces/{id}", get(agent::trace))
+        .route("/v1/files/{id}", get(files::show).delete(files::delete))
+        .route("/v1/files/{id}/content", get(files::content))
+        .route(
+            "/v1/vector_stores/{id}",
+            get(stores::show).delete(stores::delete),
+        )
+        .route(
+            "/v1/vector_stores/{id}/files/{file_id}",
+            get(store_files::show).delete(store_files::delete),
+        )
+        .route(
+            "/v1/vector_stores/{id}/files/{file_id}/content",
+            get(store_files::content),
+        )
+        .route(
+            "/v1/vector_stores/{id}/file_batches/{batch_id}",
+            get(file_batches::show),
+        )
+        .route(
+            "/v1/vector_stores/{id}/file_batches/{batch_id}/files",
+            get(file_batches::files),
+        )
+        .route(
+            "/v1/vector_stores/{id}/file_batches/{batch_id}/cancel",
+            post(file_batches::cancel),
+        )
         .route(
             "/documents/{id}",
             get(documents::show).delete(documents::delete),
@@ -63,6 +94,7 @@ pub fn router(service: Arc<Service>) -> Router {
     // An upload takes as long as embedding it does; only its body is timed.
     let uploads = Router::new()
         .route("/documents", get(documents::list).post(documents::upload))
+        .route("/v1/files", get(files::list).post(files::create))
         .layer(DefaultBodyLimit::max(upload_bytes))
         .layer(admitted())
         .layer(received(upload_bytes));
@@ -109,6 +141,15 @@ pub fn router(service: Arc<Service>) -> Router {
     let submitted = Router::new()
         .route("/jobs", get(jobs::list).post(jobs::submit))
         .route("/jobs/{id}/input", post(jobs::input))
+        .route("/v1/vector_stores", get(stores::list).post(stores::create))
+        .route(
+            "/v1/vector_stores/{id}/files",
+            get(store_files::list).post(store_files::create),
+        )
+        .route(
+            "/v1/vector_stores/{id}/file_batches",
+            post(file_batches::create),
+        )
         .route(
             "/schedules/{name}",
             put(schedules::put)

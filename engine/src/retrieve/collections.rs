@@ -255,10 +255,15 @@ mod tests {
         let error = collections.get("gone").err().unwrap();
         assert_eq!(error.kind(), SearchErrorKind::NotFound);
         // Whoever still has it makes it no more.
-        let embedder: Arc<dyn cairn_models::Embedder> = Arc::new(cairn_models::testing::HashEmbedder);
+        let embedder: Arc<dyn cairn_models::Embedder> =
+            Arc::new(cairn_models::testing::HashEmbedder);
         assert!(old.writer(Arc::clone(&embedder)).is_err());
         assert_eq!(collections.list().unwrap(), ["kept"]);
-        collections.create("gone").unwrap().writer(embedder).unwrap();
+        collections
+            .create("gone")
+            .unwrap()
+            .writer(embedder)
+            .unwrap();
     }
 
     #[test]

@@ -208,7 +208,10 @@ impl States {
     fn lock(&self) -> Result<Option<File>> {
         // A collection that was removed meanwhile is not made again.
         if !self.dir.parent().is_none_or(Path::is_dir) {
-            return Err(Error::new(ErrorKind::NotFound, "the collection was removed"));
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                "the collection was removed",
+            ));
         }
         private::folder(&self.dir).map_err(|error| Error::from(error).at(&self.dir))?;
         let path = self.dir.join(LOCK_FILE);

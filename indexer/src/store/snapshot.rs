@@ -286,7 +286,8 @@ impl Snapshot {
         access: &Access,
     ) -> Vec<StoredDocument> {
         let record = |document: usize| self.documents.record(document);
-        let behind = |document: &usize| after.is_none_or(|uri| record(*document).uri.as_str() > uri);
+        let behind =
+            |document: &usize| after.is_none_or(|uri| record(*document).uri.as_str() > uri);
         let documents = self.documents.by_uri().filter(behind);
         let readable = documents.filter(|&document| access.allows(&record(document).labels));
         readable

@@ -43,7 +43,9 @@ pub(crate) fn files_of(payload: &Value) -> Vec<DocumentId> {
     let payload: Option<Payload> = serde_json::from_value(payload.clone()).ok();
     let input = payload.and_then(|payload| input::<Input>(&payload).ok());
     let files = input.into_iter().flat_map(|input| input.files);
-    files.filter_map(|file| DocumentId::parse(&file.id)).collect()
+    files
+        .filter_map(|file| DocumentId::parse(&file.id))
+        .collect()
 }
 
 impl Kind for Files {

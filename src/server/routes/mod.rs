@@ -12,6 +12,7 @@ pub(super) mod inference;
 pub(super) mod jobs;
 pub(super) mod metrics;
 pub(super) mod models;
+pub(super) mod openai;
 pub(super) mod openapi;
 pub(super) mod query;
 pub(super) mod rerank;

@@ -54,7 +54,9 @@ impl FileObject {
             object: "file",
             bytes: upload.bytes,
             created_at: upload.created_at,
-            expires_at: upload.created_at.saturating_add(days.saturating_mul(86_400)),
+            expires_at: upload
+                .created_at
+                .saturating_add(days.saturating_mul(86_400)),
             filename: upload.name,
             purpose: upload.purpose,
             status: "processed",
@@ -114,7 +116,9 @@ pub(super) async fn find(service: &Arc<Service>, caller: &Caller, id: &str) -> R
     let (service, key, id) = (Arc::clone(service), key_of(caller), id.to_owned());
     blocking(move || {
         let found = service.uploads().get(document, key.as_deref());
-        found.map_err(|error| disk(&error))?.ok_or_else(|| no_file(&id))
+        found
+            .map_err(|error| disk(&error))?
+            .ok_or_else(|| no_file(&id))
     })
     .await
 }
@@ -195,7 +199,10 @@ pub(crate) async fn list(
     Extension(caller): Extension<Caller>,
     QueryString(params): QueryString<PageParams>,
 ) -> Result<Json<Page<FileObject>>> {
-    refuse(&[("filter", params.filter.is_some())], "files wait here in no state")?;
+    refuse(
+        &[("filter", params.filter.is_some())],
+        "files wait here in no state",
+    )?;
     blocking(move || {
         let files = service.uploads().of(key_of(&caller).as_deref());
         let mut files = files.map_err(|error| disk(&error))?;
@@ -204,7 +211,9 @@ pub(crate) async fn list(
         }
         files.sort_by_key(|file| (file.created_at, file.id()));
         let page = params.page(files, |file| file_id(file.id()))?;
-        Ok(Json(page.map(|file| FileObject::new(file, &service))))
+        Ok(Json(
+            page.try_map(|file| Ok(FileObject::new(file, &service)))?,
+        ))
     })
     .await
 }
@@ -288,5 +297,9 @@ pub(crate) async fn delete(
     .await?;
     let object = "file";
     let deleted = true;
-    Ok(Json(Deleted { id, object, deleted }))
+    Ok(Json(Deleted {
+        id,
+        object,
+        deleted,
+    }))
 }

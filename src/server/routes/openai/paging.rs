@@ -103,14 +103,17 @@ impl<T> Page<T> {
     }
 
     /// The same page of something else.
-    pub(super) fn map<U>(self, change: impl FnMut(T) -> U) -> Page<U> {
-        Page {
+    ///
+    /// # Errors
+    /// The first of `change`.
+    pub(super) fn try_map<U>(self, change: impl FnMut(T) -> Result<U>) -> Result<Page<U>> {
+        Ok(Page {
             object: self.object,
-            data: self.data.into_iter().map(change).collect(),
+            data: self.data.into_iter().map(change).collect::<Result<_>>()?,
             first_id: self.first_id,
             last_id: self.last_id,
             has_more: self.has_more,
-        }
+        })
     }
 }
 

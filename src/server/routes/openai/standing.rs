@@ -94,7 +94,10 @@ pub(super) async fn under_way(
     let mut counts: BTreeMap<String, FileCounts> = BTreeMap::new();
     for (id, collection) in jobs.into_iter().rev().take(MAX_JOBS) {
         if let Some(job) = job_named(service, &id).await? {
-            counts.entry(collection).or_default().add(FileCounts::of_job(&job));
+            counts
+                .entry(collection)
+                .or_default()
+                .add(FileCounts::of_job(&job));
         }
     }
     Ok(counts)
@@ -199,8 +202,13 @@ pub(super) async fn on_its_way(
         None => None,
     };
     let Some(job) = job else { return Ok(None) };
-    let errors = service.jobs()?.document_errors(job.id, 0, MAX_ERRORS).await?;
-    let own = errors.into_iter().rfind(|error| error.document == upload.uri);
+    let errors = service
+        .jobs()?
+        .document_errors(job.id, 0, MAX_ERRORS)
+        .await?;
+    let own = errors
+        .into_iter()
+        .rfind(|error| error.document == upload.uri);
     Ok(match (job.state, own) {
         (_, Some(error)) => Some(StoreFile::failed(upload, store, &error.message)),
         (State::Done, None) => None,

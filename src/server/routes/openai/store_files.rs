@@ -170,14 +170,14 @@ pub(crate) async fn list(
     check_state(params.filter.as_deref())?;
     let state = params.filter.as_deref();
     let waiting = waiting(&service, &caller, &store).await?;
-    let mut items: Vec<StoreFile> = match &params.after {
-        None => waiting,
-        Some(after) => {
-            let place = waiting.iter().position(|file| file.id == *after);
-            let behind = place.map(|place| waiting.into_iter().skip(place + 1).collect());
-            behind.unwrap_or_default()
-        }
+    let is_after = |file: &StoreFile| params.after.as_ref() == Some(&file.id);
+    let place = waiting.iter().position(is_after);
+    let skipped = match (&params.after, place) {
+        (None, _) => 0,
+        (Some(_), Some(place)) => place + 1,
+        (Some(_), None) => waiting.len(),
     };
+    let mut items: Vec<StoreFile> = waiting.into_iter().skip(skipped).collect();
     items.retain(|file| state.is_none_or(|state| file.status == state));
     if state.is_none_or(|state| state == "completed") {
         // Behind a document only; behind a file on its way all of them.
@@ -188,8 +188,7 @@ pub(crate) async fn list(
                 .map(|document| document.uri),
             None => None,
         };
-        let known = behind.is_some() || !items.is_empty();
-        if params.after.is_some() && !known {
+        if params.after.is_some() && behind.is_none() && place.is_none() {
             return Err(ApiError::invalid("after", "`after` is not in the list"));
         }
         let (engine, name) = (service.core()?.engine.clone(), store.clone());

@@ -127,7 +127,8 @@ fn created_at(engine: &Engine, name: &str) -> u64 {
         .collection_folder(name)
         .ok()
         .and_then(|folder| std::fs::metadata(folder).ok());
-    let made = metadata.and_then(|metadata| metadata.created().or_else(|_| metadata.modified()).ok());
+    let made =
+        metadata.and_then(|metadata| metadata.created().or_else(|_| metadata.modified()).ok());
     let since = made.and_then(|made: SystemTime| made.duration_since(UNIX_EPOCH).ok());
     since.map_or(0, |since| since.as_secs())
 }
