@@ -234,8 +234,14 @@ pub(super) async fn document(
     let (engine, store) = (service.core()?.engine.clone(), store.to_owned());
     let access: Access = access_of(caller);
     blocking(move || {
-        let snapshot = engine.current_collection(&store)?.snapshot();
-        Ok(snapshot.document(id, &access)?)
+        let index = engine.current_collection(&store)?;
+        let found = index.snapshot().document(id, &access)?;
+        if found.is_some() {
+            return Ok(found);
+        }
+        // A job of another process may have brought it just now.
+        index.refresh()?;
+        Ok(index.snapshot().document(id, &access)?)
     })
     .await
 }
