@@ -10,6 +10,7 @@ mod documents;
 mod door;
 mod embeddings;
 mod errors;
+mod hidden;
 mod jobs;
 mod keys;
 mod kinds;

@@ -30,6 +30,8 @@ const MAX_KEY_BYTES: usize = 256;
 /// Jobs of a list that does not say how many, and most of one.
 const LIST: usize = 100;
 const MAX_LIST: usize = 1000;
+/// Most pages of the queue that are read for one of a caller who may not know of every job.
+const MAX_PAGES: usize = 20;
 /// Errors of documents that a job shows.
 const MAX_ERRORS: usize = 100;
 
@@ -318,7 +320,8 @@ pub(super) async fn enqueue(
     submitted.ok_or_else(|| ApiError::internal("the queue gave no job"))
 }
 
-/// Lists jobs of the caller's tenant, the latest first; `admin` sees all.
+/// Lists jobs of the caller's tenant, the latest first; `admin` sees all. A key with labels
+/// sees those that were submitted with no other labels than its own.
 ///
 /// # Errors
 /// `invalid_request`, `storage`.
@@ -344,7 +347,7 @@ pub(crate) async fn list(
         kind: params.kind,
         before: params.before.map(|id| read_id(&id)).transpose()?,
     };
-    let jobs = service.jobs()?.list(filter, limit).await?;
+    let jobs = visible(service.jobs()?.as_ref(), &caller, filter, limit).await?;
     let jobs = jobs.into_iter().map(JobInfo::new).collect();
     Ok(Json(JobList { jobs }))
 }
@@ -535,12 +538,51 @@ pub(crate) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Whether `caller` may know of `job`.
+fn may_see(caller: &Caller, job: &Job) -> bool {
+    may_know(caller, &job.tenant, &job.payload)
+}
+
+/// Whether `caller` may know of work with this payload: it is of its tenant, and was asked
+/// for with no rights that the caller lacks, since inputs and results name documents.
+pub(super) fn may_know(caller: &Caller, tenant: &str, payload: &Value) -> bool {
+    if sees_all(caller) {
+        return true;
+    }
+    let within = caller.labels().is_none_or(|own| {
+        let payload = Payload::deserialize(payload).ok();
+        let held = payload.and_then(|payload| payload.held);
+        held.is_some_and(|held| held.is_subset(own))
+    });
+    within && tenant == caller.tenant()
+}
+
+/// The latest jobs that `caller` may know of.
+async fn visible(
+    queue: &dyn Queue,
+    caller: &Caller,
+    mut filter: Filter,
+    limit: usize,
+) -> Result<Vec<Job>> {
+    let mut jobs = Vec::new();
+    for _ in 0..MAX_PAGES {
+        let page = queue.list(filter.clone(), limit).await?;
+        let Some(last) = page.last() else { break };
+        filter.before = Some(last.id);
+        jobs.extend(page.into_iter().filter(|job| may_see(caller, job)));
+        if jobs.len() >= limit || caller.labels().is_none() {
+            break;
+        }
+    }
+    jobs.truncate(limit);
+    Ok(jobs)
+}
+
 /// The job, if the caller may know of it.
 pub(super) async fn find(service: &Service, caller: &Caller, id: &str) -> Result<Job> {
     let id = read_id(id)?;
     let job = service.jobs()?.get(id).await?;
-    let visible = |job: &Job| sees_all(caller) || job.tenant == caller.tenant();
-    job.filter(visible)
+    job.filter(|job| may_see(caller, job))
         .ok_or_else(|| cairn_jobs::Error::NotFound(id).into())
 }
 

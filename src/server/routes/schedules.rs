@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::documents::{collection_or_default, open_collection};
-use super::jobs::{asker_of, sees_all};
+use super::jobs::{asker_of, may_know};
 use crate::ingest::schedules::{self, ScheduleRequest};
 use crate::ingest::{Payload, Request};
 use crate::server::error::{ApiError, Code, ErrorBody, Result};
@@ -177,7 +177,7 @@ pub(crate) async fn list(
     let all = service.jobs()?.schedules().await?;
     let visible = all
         .into_iter()
-        .filter(|one| sees_all(&caller) || one.schedule.job.tenant == caller.tenant());
+        .filter(|one| may_know(&caller, &one.schedule.job.tenant, &one.schedule.job.payload));
     let schedules = visible.map(ScheduleInfo::new).collect();
     Ok(Json(ScheduleList { schedules }))
 }
@@ -199,7 +199,10 @@ pub(crate) async fn show(
 ) -> Result<Json<ScheduleInfo>> {
     let stored = schedules::stored_name(caller.tenant(), &name)?;
     let all = service.jobs()?.schedules().await?;
-    let found = all.into_iter().find(|one| one.schedule.name == stored);
+    let found = all.into_iter().find(|one| {
+        let job = &one.schedule.job;
+        one.schedule.name == stored && may_know(&caller, &job.tenant, &job.payload)
+    });
     let found = found.ok_or_else(|| missing(&name))?;
     Ok(Json(ScheduleInfo::new(found)))
 }

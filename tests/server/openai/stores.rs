@@ -414,6 +414,25 @@ async fn a_key_has_its_own_files_and_rights() {
         .send(&own, "DELETE", "/v1/vector_stores/main", &Value::Null)
         .await;
     assert_eq!(reply.error().0, "forbidden");
+    // What it made is its own, as long as nobody else has put something there.
+    for (hidden, status) in [(false, StatusCode::OK), (true, StatusCode::FORBIDDEN)] {
+        let store = closed
+            .post(&own, "/v1/vector_stores", &json!({"name": "own"}))
+            .await;
+        assert_eq!(store.status, StatusCode::OK, "{}", store.text());
+        if hidden {
+            let document = json!({"text": "x", "labels": ["secret"], "collection": "own"});
+            closed.post(&closed.admin, "/documents", &document).await;
+        }
+        let other = closed
+            .send(&other, "DELETE", "/v1/vector_stores/own", &Value::Null)
+            .await;
+        assert_eq!(other.status, StatusCode::FORBIDDEN);
+        let reply = closed
+            .send(&own, "DELETE", "/v1/vector_stores/own", &Value::Null)
+            .await;
+        assert_eq!(reply.status, status, "{}", reply.text());
+    }
 }
 
 const PYTHON: &str = r##"
@@ -517,7 +536,7 @@ async fn the_python_client_fills_and_searches_a_store() {
     let Some(path) = with_openai().await else {
         return;
     };
-    let closed = closed(|_| {}).await;
+    let closed = Closed::new();
     let said = talk(&closed.bench, python(&path, PYTHON), &[&closed.admin]).await;
     let expected = json!({
         "store": ["faq", "faq", "completed", 0],
@@ -561,7 +580,7 @@ async fn the_node_client_fills_and_searches_a_store() {
     let Some(folder) = node_modules().await else {
         return;
     };
-    let closed = closed(|_| {}).await;
+    let closed = Closed::new();
     let said = talk(&closed.bench, node(&folder, NODE), &[&closed.admin]).await;
     assert_eq!(said["guide"], "completed");
     assert_eq!(said["batch"], json!(["completed", 1]));

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
-use cairn_indexer::Access;
+use cairn_indexer::{Access, Index};
 use cairn_jobs::{Filter, State as JobState};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -258,11 +258,11 @@ pub(crate) async fn show(
     read(&service, &caller, id).await
 }
 
-/// Deletes a vector store: the whole collection, and the caller's jobs that write to it. Only
-/// for keys that read every document.
+/// Deletes a vector store: the whole collection, and the caller's jobs that write to it. For
+/// keys that read every document, and for the one that made it if that reads all of it.
 ///
 /// # Errors
-/// `not_found`; `forbidden` for a key with labels; `collection_locked`.
+/// `not_found`, `forbidden`, `collection_locked`.
 #[utoipa::path(delete, path = "/v1/vector_stores/{id}", tag = "vector stores",
     params(("id" = String, Path, description = "The collection's name")),
     responses(
@@ -276,16 +276,16 @@ pub(crate) async fn delete(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Json<Deleted>> {
-    if access_of(&caller) != Access::All {
-        // Whether it holds anything else is not this key's to know.
-        let message = "a collection is deleted by API keys that read every document; this one \
-                       may delete documents, one by one";
-        return Err(ApiError::new(Code::Forbidden, message));
-    }
-    let engine = service.core()?.engine.clone();
-    let name = id.clone();
-    let found = blocking(move || Ok(engine.collection(&name)?)).await;
-    let index = found.map_err(no_store)?;
+    let (of_service, by, name) = (Arc::clone(&service), caller.clone(), id.clone());
+    let allowed = blocking(move || {
+        let index = of_service.core()?.engine.current_collection(&name)?;
+        Ok(may_delete(&of_service, &by, &name, &index)?.then_some(index))
+    });
+    let index = allowed.await.map_err(no_store)?.ok_or_else(|| {
+        let message = "a collection is deleted by API keys that read every document, and by the \
+                       one that made it if that reads all of it";
+        ApiError::new(Code::Forbidden, message)
+    })?;
     call_off(&service, &caller, &id).await?;
     let (engine, name) = (service.core()?.engine.clone(), id.clone());
     blocking(move || {
@@ -299,6 +299,19 @@ pub(crate) async fn delete(
         object: "vector_store.deleted",
         deleted: true,
     }))
+}
+
+/// Whether `caller` may delete the collection `name` as a whole.
+fn may_delete(service: &Service, caller: &Caller, name: &str, index: &Index) -> Result<bool> {
+    let access = access_of(caller);
+    if access == Access::All {
+        return Ok(true);
+    }
+    let made = caller
+        .key()
+        .is_some_and(|key| service.owners().is_of(name, key));
+    let snapshot = index.snapshot();
+    Ok(made && snapshot.readable_counts(&access)?.0 == snapshot.document_count())
 }
 
 /// Calls off what the caller's jobs would still write to `collection`.
