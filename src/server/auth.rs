@@ -59,7 +59,9 @@ fn needs(method: &Method, path: &str) -> Needs {
         "/openapi.json" => Needs::Key,
         // Each tool of MCP asks for its scope, and so does each model of a chat.
         "/mcp" | "/v1/chat/completions" | "/v1/models" | "/v1/models/{*id}" => Needs::Key,
-        "/query" | "/query/{id}/input" | "/traces/{id}" => Needs::Scope(Scope::Query),
+        "/query" | "/query/{id}/input" | "/traces/{id}" | "/v1/responses" => {
+            Needs::Scope(Scope::Query)
+        }
         "/search" | "/collections" => Needs::Scope(Scope::Search),
         // The models that search, in the format of text-embeddings-inference.
         "/embed" | "/rerank" | "/info" => Needs::Scope(Scope::Search),

@@ -101,6 +101,7 @@ pub fn router(service: Arc<Service>) -> Router {
     // A chat has the deadlines of its route.
     let chats = Router::new()
         .route("/v1/chat/completions", post(chat::complete))
+        .route("/v1/responses", post(openai::responses::create))
         .layer(DefaultBodyLimit::max(CHAT_BODY_BYTES))
         .layer(admitted())
         .layer(received(CHAT_BODY_BYTES));

@@ -129,6 +129,17 @@ impl Hidden {
                 }));
                 all
             }
+            (_, "/v1/responses") => {
+                let mut all = ask(|question| {
+                    json!({"model": "cairn@extractive", "input": question,
+                    "include": ["file_search_call.results"]})
+                });
+                all.extend(ask(|question| {
+                    json!({"model": "script", "input": question, "stream": true,
+                    "tools": [{"type": "file_search", "vector_store_ids": ["main"]}]})
+                }));
+                all
+            }
             (_, "/v1/vector_stores/{id}/search") => {
                 let mut all = ask(|question| json!({"query": question, "max_num_results": 50}));
                 all.extend(plain(vec![json!({"query": QUESTIONS[0],
@@ -346,6 +357,7 @@ async fn no_route_shows_a_key_of_other_labels_anything_hidden() {
         "/v1/files",
         "/v1/files/{id}",
         "/v1/files/{id}/content",
+        "/v1/responses",
         "/v1/vector_stores/{id}/files",
         "/v1/vector_stores/{id}/files/{file_id}",
         "/v1/vector_stores/{id}/files/{file_id}/content",

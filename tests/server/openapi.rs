@@ -77,6 +77,7 @@ async fn it_names_every_route_and_every_schema() {
         "get /v1/vector_stores/{id}/file_batches/{batch_id}",
         "post /v1/vector_stores/{id}/file_batches/{batch_id}/cancel",
         "get /v1/vector_stores/{id}/file_batches/{batch_id}/files",
+        "post /v1/responses",
         "post /v1/embeddings",
         "post /v1/rerank",
         "post /v2/rerank",

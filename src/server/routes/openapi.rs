@@ -50,6 +50,7 @@ use cairn_engine::retrieve::SearchResponse;
         stores::show,
         stores::delete,
         openai::search::search,
+        openai::responses::create,
         store_files::create,
         store_files::list,
         store_files::show,

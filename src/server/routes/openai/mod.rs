@@ -4,6 +4,7 @@
 pub(in crate::server) mod batches;
 pub(in crate::server) mod files;
 pub(in crate::server) mod paging;
+pub(in crate::server) mod responses;
 pub(in crate::server) mod search;
 pub(in crate::server) mod standing;
 pub(in crate::server) mod store_files;
