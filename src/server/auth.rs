@@ -62,7 +62,7 @@ fn needs(method: &Method, path: &str) -> Needs {
         "/query" | "/query/{id}/input" | "/traces/{id}" | "/v1/responses" => {
             Needs::Scope(Scope::Query)
         }
-        "/search" | "/collections" => Needs::Scope(Scope::Search),
+        "/search" | "/collections" | "/retrieval" => Needs::Scope(Scope::Search),
         // The models that search, in the format of text-embeddings-inference.
         "/embed" | "/rerank" | "/info" => Needs::Scope(Scope::Search),
         "/documents" | "/documents/{id}" if reading => Needs::Scope(Scope::Search),

@@ -17,8 +17,8 @@ use tower_http::cors::CorsLayer;
 use super::error::{ApiError, Code};
 use super::routes::openai::{self, batches as file_batches, files, store_files, stores};
 use super::routes::{
-    agent, batches, chat, collections, documents, embeddings, health, inference, jobs, metrics,
-    models, openapi, query, rerank, schedules, search, ui, webhooks,
+    agent, batches, chat, collections, dify, documents, embeddings, health, inference, jobs,
+    metrics, models, openapi, query, rerank, schedules, search, ui, webhooks,
 };
 use super::state::Service;
 use super::{auth, limits, mcp, observe, origin, own_models, receive};
@@ -48,6 +48,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/query", get(query::by_url).post(query::by_body))
         .route("/query/{id}/input", post(agent::input))
         .route("/search", post(search::search))
+        .route("/retrieval", post(dify::retrieve))
         .route(
             "/v1/vector_stores/{id}/search",
             post(openai::search::search),

@@ -129,6 +129,15 @@ impl Hidden {
                 }));
                 all
             }
+            (_, "/retrieval") => {
+                let mut all = ask(|question| json!({"knowledge_id": "main", "query": question}));
+                all.extend(plain(vec![
+                    json!({"knowledge_id": "main", "query": QUESTIONS[0],
+                    "metadata_condition": {"conditions": [
+                        {"name": ["none"], "comparison_operator": "is", "value": "x"}]}}),
+                ]));
+                all
+            }
             (_, "/v1/responses") => {
                 let mut all = ask(|question| {
                     json!({"model": "cairn@extractive", "input": question,
@@ -350,6 +359,7 @@ async fn no_route_shows_a_key_of_other_labels_anything_hidden() {
         "/jobs/{id}/events",
         "/mcp",
         "/query",
+        "/retrieval",
         "/schedules",
         "/schedules/{name}",
         "/search",

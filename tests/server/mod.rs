@@ -6,6 +6,7 @@ mod batches;
 mod bounds;
 mod chat;
 mod connections;
+mod dify;
 mod documents;
 mod door;
 mod embeddings;

@@ -45,6 +45,7 @@ async fn it_names_every_route_and_every_schema() {
         "post /query/{id}/input",
         "get /traces/{id}",
         "post /search",
+        "post /retrieval",
         "post /documents",
         "get /documents",
         "get /documents/{id}",

@@ -5,8 +5,8 @@ use utoipa::OpenApi;
 
 use super::openai::{self, batches as file_batches, files, store_files, stores};
 use super::{
-    agent, batches, chat, collections, documents, embeddings, health, inference, jobs, metrics,
-    models, query, rerank, schedules, search, webhooks,
+    agent, batches, chat, collections, dify, documents, embeddings, health, inference, jobs,
+    metrics, models, query, rerank, schedules, search, webhooks,
 };
 use crate::server::error::ErrorBody;
 use cairn_engine::answer::{Answered, Citation, Done, InputRequired, Step};
@@ -29,6 +29,7 @@ use cairn_engine::retrieve::SearchResponse;
         agent::input,
         agent::trace,
         search::search,
+        dify::retrieve,
         documents::list,
         documents::upload,
         documents::show,
