@@ -1,7 +1,7 @@
-//! Packages of other people that tests talk to, from PyPI and npm.
+//! Packages of other people that tests talk to, from PyPI.
 //!
-//! A Python or Node without a package makes a test print that it skips, unless
-//! `CAIRN_PEERS=require`: then the package is installed into a folder of the build
+//! A Python without a package makes a test print that it skips, unless
+//! `CAIRN_PEERS=require`: then the package is installed into a virtual environment of the build
 //! folder, and cannot be missing.
 
 use std::path::{Path, PathBuf};
@@ -9,11 +9,12 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 /// Whether a package that is missing is to be installed.
-fn are_required() -> bool {
+pub(crate) fn are_required() -> bool {
     std::env::var_os("CAIRN_PEERS").is_some_and(|value| value == "require")
 }
 
-fn run(program: &Path, arguments: &[&str]) -> bool {
+/// Whether the program does what it is told.
+pub(crate) fn run(program: &Path, arguments: &[&str]) -> bool {
     let command = Command::new(program)
         .args(arguments)
         .stdout(Stdio::null())
@@ -50,29 +51,4 @@ pub(crate) fn python(folder: &str, packages: &[&str], check: &str) -> Option<Pat
         "{packages:?} cannot be imported"
     );
     Some(python)
-}
-
-/// A folder from which Node finds `package` (as npm knows it, with its version); `None` if it
-/// may be missing and is.
-pub(crate) fn node(package: &str) -> Option<PathBuf> {
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let (name, version) = package.rsplit_once('@').unwrap();
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("node-{name}-{version}"));
-    let module = folder.join("node_modules").join(name).join("package.json");
-    if !module.is_file() {
-        if !are_required() {
-            println!("skipped: Node lacks {package}; CAIRN_PEERS=require installs it");
-            return None;
-        }
-        std::fs::create_dir_all(&folder).unwrap();
-        let prefix = folder.to_str().unwrap();
-        let quiet = ["--silent", "--no-audit", "--no-fund", "--ignore-scripts"];
-        let install = [&["install", "--prefix", prefix], &quiet[..], &[package]].concat();
-        assert!(
-            run(Path::new("npm"), &install),
-            "npm does not install {package}"
-        );
-    }
-    Some(folder)
 }

@@ -19,7 +19,7 @@ pub(super) fn parse(input: &ParseInput<'_>, task: &Task) -> Result<Document, Sto
 ///
 /// # Errors
 /// Permanent when that and what the file says of itself are too much together.
-fn mark(document: &mut Document, marks: &Marks) -> Result<(), Stop> {
+pub(super) fn mark(document: &mut Document, marks: &Marks) -> Result<(), Stop> {
     let Marks { metadata, labels } = marks.clone();
     document.metadata.extend(metadata);
     document.labels.extend(labels);
@@ -47,9 +47,9 @@ pub(super) fn put(
 }
 
 /// What [`put_all`] did.
-struct Stored {
+pub(super) struct Stored {
     /// The commit that holds the documents.
-    generation: u64,
+    pub(super) generation: u64,
     /// Each document that was stored, as a result shows it.
     documents: Vec<Value>,
     /// The URIs of those that the caller may not replace.
@@ -60,7 +60,11 @@ struct Stored {
 ///
 /// # Errors
 /// Those of the disk, the embedder and the lock of the writer.
-fn put_all(documents: Vec<Document>, payload: &Payload, task: &Task) -> Result<Stored, Stop> {
+pub(super) fn put_all(
+    documents: Vec<Document>,
+    payload: &Payload,
+    task: &Task,
+) -> Result<Stored, Stop> {
     let index = task.collection(payload)?;
     let embedder = task.embedder()?;
     let access = payload.access();

@@ -216,7 +216,7 @@ pub(super) fn blame(error: ApiError) -> ApiError {
 }
 
 /// The score of a result: from 0 to 1, where that of the best of a list is near 1.
-pub(super) fn score(source: &Source) -> f64 {
+pub(in crate::server) fn score(source: &Source) -> f64 {
     f64::from(source.score).clamp(0.0, 1.0)
 }
 
@@ -256,7 +256,7 @@ pub(crate) struct Hits {
 ///
 /// # Errors
 /// Those of the collection.
-pub(super) async fn attributes_of(
+pub(in crate::server) async fn attributes_of(
     service: &Service,
     caller: &Caller,
     store: &str,

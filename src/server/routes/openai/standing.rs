@@ -72,11 +72,6 @@ impl FileCounts {
     }
 }
 
-/// Whether more may come of `job` by itself.
-pub(super) fn is_live(job: &Job) -> bool {
-    !job.state.is_terminal()
-}
-
 /// What the caller's latest jobs are to bring, and could not, by collection.
 pub(super) async fn under_way(
     service: &Arc<Service>,

@@ -75,8 +75,10 @@ pub(crate) struct ResponseBody {
     safety_identifier: Option<String>,
     /// Not followed.
     prompt_cache_key: Option<String>,
-    /// Has no effect.
-    parallel_tool_calls: Option<bool>,
+    /// Has no effect: there is one tool.
+    #[serde(rename = "parallel_tool_calls")]
+    #[schema(value_type = Option<bool>)]
+    _parallel_tool_calls: Option<bool>,
     /// `auto`, `disabled`.
     truncation: Option<String>,
     /// Not followed.
