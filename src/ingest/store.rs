@@ -170,6 +170,11 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
+    /// Documents that are in, or will never be.
+    pub(super) fn settled(&self) -> u64 {
+        (self.stored + self.failed) as u64
+    }
+
     /// Counts and reports a document that failed.
     pub(super) fn fail(&mut self, document: &str, stage: &str, message: String) {
         self.failed += 1;

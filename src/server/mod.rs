@@ -13,6 +13,7 @@ mod connection;
 pub mod error;
 mod event_stream;
 mod extract;
+mod job_rights;
 mod json;
 mod lifecycle;
 mod limits;

@@ -12,7 +12,15 @@ use super::keys::Closed;
 use super::{Reply, Scripted, request};
 
 /// What only the hidden documents say: in their text, name, title, facts and questions.
-const SECRETS: [&str; 6] = ["4711", "hidden", "vault", "topaz", "Mulberry", "gemstone"];
+const SECRETS: [&str; 7] = [
+    "4711",
+    "hidden.md",
+    "hidden-too",
+    "vault",
+    "topaz",
+    "Mulberry",
+    "gemstone",
+];
 
 const HIDDEN: &str = "# The vault\n\nThe writer lock of the vault is held by one process at a \
     time, and its code is 4711. Ask Mulberry.\n";
@@ -197,6 +205,20 @@ impl Hidden {
     }
 }
 
+/// Whether a request only looks.
+fn is_reading(method: &str, route: &str) -> bool {
+    let asking = [
+        "/query",
+        "/search",
+        "/retrieval",
+        "/mcp",
+        "/v1/chat/completions",
+        "/v1/responses",
+        "/v1/vector_stores/{id}/search",
+    ];
+    method == "GET" || asking.contains(&route)
+}
+
 /// Sends one request in the manner of its route.
 async fn send(closed: &Closed, key: &str, method: &str, uri: &str, body: &Value) -> Reply {
     let method: Method = method.parse().unwrap();
@@ -342,7 +364,7 @@ async fn no_route_shows_a_key_of_other_labels_anything_hidden() {
             StatusCode::INTERNAL_SERVER_ERROR,
             "{method} {asked}"
         );
-        if method != "DELETE" {
+        if is_reading(method, route) {
             let reply = send(&closed, &insider, method, uri, body).await;
             if !leaked(&reply, &asked).is_empty() {
                 shown.insert(route.clone());

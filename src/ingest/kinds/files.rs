@@ -83,7 +83,15 @@ impl Kind for Files {
         let Input { files, key } = input(payload)?;
         let total = files.len() as u64;
         let mut batch = store::Batch::new(payload, task);
-        for (at, file) in files.into_iter().enumerate() {
+        // What only waits for a commit is not in.
+        let show = |batch: &store::Batch<'_>| {
+            task.progress(Progress {
+                done: batch.settled(),
+                total: Some(total),
+                ..Progress::default()
+            });
+        };
+        for file in files {
             task.stage("parse");
             let id = DocumentId::parse(&file.id);
             let found = id.map(|id| uploads::read(&task.tools().data_dir, id));
@@ -96,13 +104,10 @@ impl Kind for Files {
                 }
                 None => batch.fail(&file.id, "parse", "the file was deleted".to_owned()),
             }
-            task.progress(Progress {
-                done: at as u64 + 1,
-                total: Some(total),
-                ..Progress::default()
-            });
+            show(&batch);
         }
         batch.commit()?;
+        show(&batch);
         Ok(json!({
             "generation": batch.generation,
             "stored": batch.stored,

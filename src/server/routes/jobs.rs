@@ -14,14 +14,15 @@ use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::documents::{collection_or_default, open_collection};
-use crate::ingest::{self, Asker, Payload, Request};
+use crate::ingest::{self, Payload, Request};
 use crate::server::error::{ApiError, Code, ErrorBody, Result};
 use crate::server::event_stream;
 use crate::server::extract::{JsonBody, QueryString};
+use crate::server::job_rights::{asker_of, find, read_id, sees_all, visible};
 use crate::server::limits::blocking;
 use crate::server::sse;
 use crate::server::state::Service;
-use cairn_gateway::accounts::{Caller, Scope};
+use cairn_gateway::accounts::Caller;
 
 /// Repeating a submission with the same value gives the first job.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -30,8 +31,6 @@ const MAX_KEY_BYTES: usize = 256;
 /// Jobs of a list that does not say how many, and most of one.
 const LIST: usize = 100;
 const MAX_LIST: usize = 1000;
-/// Most pages of the queue that are read for one of a caller who may not know of every job.
-const MAX_PAGES: usize = 20;
 /// Errors of documents that a job shows.
 const MAX_ERRORS: usize = 100;
 
@@ -538,74 +537,6 @@ pub(crate) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Whether `caller` may know of `job`.
-fn may_see(caller: &Caller, job: &Job) -> bool {
-    may_know(caller, &job.tenant, &job.payload)
-}
-
-/// Whether `caller` may know of work with this payload: it is of its tenant, and was asked
-/// for with no rights that the caller lacks, since inputs and results name documents.
-pub(super) fn may_know(caller: &Caller, tenant: &str, payload: &Value) -> bool {
-    if sees_all(caller) {
-        return true;
-    }
-    let within = caller.labels().is_none_or(|own| {
-        let payload = Payload::deserialize(payload).ok();
-        let held = payload.and_then(|payload| payload.held);
-        held.is_some_and(|held| held.is_subset(own))
-    });
-    within && tenant == caller.tenant()
-}
-
-/// The latest jobs that `caller` may know of.
-async fn visible(
-    queue: &dyn Queue,
-    caller: &Caller,
-    mut filter: Filter,
-    limit: usize,
-) -> Result<Vec<Job>> {
-    let mut jobs = Vec::new();
-    for _ in 0..MAX_PAGES {
-        let page = queue.list(filter.clone(), limit).await?;
-        let Some(last) = page.last() else { break };
-        filter.before = Some(last.id);
-        jobs.extend(page.into_iter().filter(|job| may_see(caller, job)));
-        if jobs.len() >= limit || caller.labels().is_none() {
-            break;
-        }
-    }
-    jobs.truncate(limit);
-    Ok(jobs)
-}
-
-/// The job, if the caller may know of it.
-pub(super) async fn find(service: &Service, caller: &Caller, id: &str) -> Result<Job> {
-    let id = read_id(id)?;
-    let job = service.jobs()?.get(id).await?;
-    job.filter(|job| may_see(caller, job))
-        .ok_or_else(|| cairn_jobs::Error::NotFound(id).into())
-}
-
-/// Who asks, and what that allows.
-pub(super) fn asker_of(service: &Service, caller: &Caller) -> Asker {
-    Asker {
-        tenant: caller.tenant().to_owned(),
-        held: caller.labels().cloned(),
-        any_folder: caller.key().is_none() && is_loopback(service),
-        key: caller.key().map(|key| key.as_str().to_owned()),
-        may_ask: caller.scopes().allow(Scope::Query),
-    }
-}
-
-pub(super) fn sees_all(caller: &Caller) -> bool {
-    caller.key().is_none() || caller.scopes().allow(Scope::Admin)
-}
-
-fn read_id(id: &str) -> Result<JobId> {
-    id.parse()
-        .map_err(|_| ApiError::invalid("id", "the id of a job is a UUID"))
-}
-
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
         return Ok(None);
@@ -620,10 +551,4 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
             "the header has 1 to 256 visible ASCII characters",
         )),
     }
-}
-
-/// Whether only this machine reaches the service.
-fn is_loopback(service: &Service) -> bool {
-    let bind = service.config().server.bind.parse::<std::net::SocketAddr>();
-    bind.is_ok_and(|address| address.ip().to_canonical().is_loopback())
 }

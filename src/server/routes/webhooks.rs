@@ -12,10 +12,10 @@ use cairn_jobs::notify::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::jobs::sees_all;
 use crate::server::auth::access_of;
 use crate::server::error::{ApiError, Code, ErrorBody, Result};
 use crate::server::extract::{JsonBody, QueryString};
+use crate::server::job_rights::sees_all;
 use crate::server::state::Service;
 use cairn_gateway::accounts::Caller;
 use cairn_indexer::Access;

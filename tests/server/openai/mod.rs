@@ -1,6 +1,7 @@
 //! OpenAI's surface over the documents, with the official clients for Python and Node.
 
 mod chat;
+mod cost;
 mod responses;
 mod stores;
 

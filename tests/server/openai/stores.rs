@@ -404,7 +404,7 @@ async fn a_key_has_its_own_files_and_rights() {
         1
     );
     assert_eq!(counts(closed.get(&own, "/v1/vector_stores/main").await), 2);
-    let found = json!({"query": "How do I open the vault? Plum."});
+    let found = json!({"query": "How do I open the vault? Mine."});
     let found = closed
         .post(&other, "/v1/vector_stores/main/search", &found)
         .await;
@@ -540,7 +540,7 @@ async fn the_python_client_fills_and_searches_a_store() {
     let said = talk(&closed.bench, python(&path, PYTHON), &[&closed.admin]).await;
     let expected = json!({
         "store": ["faq", "faq", "completed", 0],
-        "guide": ["completed", "core", 2024, null],
+        "guide": ["completed", "core", 2024.0, null],
         "batch": ["completed", 2, 1],
         "batch files": ["completed", "completed", "failed"],
         "files": ["broken.docx", "commits.md", "guide.md", "pumps.md"],

@@ -15,7 +15,7 @@ use super::request::ChatBody;
 use super::response::{self, Ending, Head};
 use crate::server::answering::{self, Observed};
 use crate::server::auth::require;
-use crate::server::error::{ApiError, Result};
+use crate::server::error::{ApiError, Code, Result};
 use crate::server::limits::{CancelOnDrop, Permit, check_model_name, shutting_down};
 use crate::server::links::link;
 use crate::server::routes::query::{MAX_HISTORY_TURNS, QueryBody, Turn, TurnRole};
@@ -185,6 +185,7 @@ fn blame(error: ApiError) -> ApiError {
     let param = match error.param.as_deref() {
         Some("query" | "history") => Some("messages".to_owned()),
         Some("collection") => Some("model".to_owned()),
+        None if error.code == Code::NotFound => Some("model".to_owned()),
         _ => return error,
     };
     ApiError { param, ..error }
@@ -410,7 +411,9 @@ fn ending(answered: &Answered, note: Option<String>) -> Ending<'_> {
 
 /// The answer's own facts, under `cairn`.
 pub(in crate::server) fn about(answered: &Answered, note: Option<String>) -> Value {
-    let mut about = json!(answered);
+    // By way of text, which keeps numbers as short as they are everywhere else.
+    let text = serde_json::to_string(answered).unwrap_or_default();
+    let mut about: Value = serde_json::from_str(&text).unwrap_or_default();
     if let Some(about) = about.as_object_mut() {
         for said in ["answer", "finish_reason", "usage"] {
             about.remove(said);

@@ -16,7 +16,7 @@ use super::{Labels, check_chunking, refuse};
 use crate::ingest::kinds::files::files_of;
 use crate::server::error::{ApiError, Code, ErrorBody, Result};
 use crate::server::extract::{JsonBody, QueryString};
-use crate::server::routes::jobs;
+use crate::server::job_rights;
 use crate::server::state::Service;
 use cairn_gateway::accounts::Caller;
 
@@ -57,6 +57,7 @@ pub(crate) struct FileBatch {
 
 impl FileBatch {
     fn new(job: &Job, store: String) -> Self {
+        let counts = FileCounts::of_job(job);
         Self {
             id: job.id.to_string(),
             object: "vector_store.files_batch",
@@ -64,11 +65,13 @@ impl FileBatch {
             vector_store_id: store,
             status: match job.state {
                 JobState::Done => "completed",
+                // All is in, and the worker is about to say so.
+                JobState::Running if counts.in_progress == 0 => "completed",
                 JobState::Failed => "failed",
                 JobState::Cancelled => "cancelled",
                 _ => "in_progress",
             },
-            file_counts: FileCounts::of_job(job),
+            file_counts: counts,
         }
     }
 }
@@ -80,7 +83,7 @@ async fn find(service: &Service, caller: &Caller, store: &str, id: &str) -> Resu
         let message = format!("there is no batch `{id}` of the vector store `{store}`");
         ApiError::new(Code::NotFound, message)
     };
-    let job = match jobs::find(service, caller, id).await {
+    let job = match job_rights::find(service, caller, id).await {
         Err(error) if matches!(error.code, Code::NotFound | Code::InvalidRequest) => {
             return Err(missing());
         }
