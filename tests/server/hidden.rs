@@ -293,7 +293,8 @@ async fn filled() -> (Closed, Hidden, String) {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     }
-    let nightly = json!({"cron": "0 0 1 1 *", "kind": "delete", "uri": "hidden.md"});
+    let nightly = json!({"cron": "0 0 1 1 *", "kind": "text", "uri": "hidden.md", "text": HIDDEN,
+        "labels": labels});
     let scheduled = closed
         .send(&insider, "PUT", "/schedules/nightly", &nightly)
         .await;
@@ -378,7 +379,6 @@ async fn no_route_shows_a_key_of_other_labels_anything_hidden() {
         "/documents/{id}",
         "/jobs",
         "/jobs/{id}",
-        "/jobs/{id}/events",
         "/mcp",
         "/query",
         "/retrieval",

@@ -8,6 +8,7 @@ use axum::Json;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use futures::{Stream, StreamExt as _};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
@@ -21,10 +22,10 @@ use crate::server::links::link;
 use crate::server::routes::query::{MAX_HISTORY_TURNS, QueryBody, Turn, TurnRole};
 use crate::server::state::Service;
 use crate::server::{event_stream, observe, sse};
-use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answered, Done, Failure};
-use cairn_engine::retrieve::{SearchResponse, Source};
+use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answered, Citation, Done, Failure, Step};
+use cairn_engine::retrieve::{SearchResponse, Source, Timings};
 use cairn_gateway::accounts::{Caller, Scope};
-use cairn_gateway::{ChatMessage, ChatRole, DOCUMENTS, Gateway, routes};
+use cairn_gateway::{CacheUse, ChatMessage, ChatRole, DOCUMENTS, Gateway, routes};
 
 /// What else an OpenAI client says that has no part in an answer from the documents: it is
 /// named in `cairn.degraded`, since it is not followed.
@@ -221,7 +222,7 @@ pub(super) async fn complete(
             "annotations": annotations(&answered.done, found),
         });
         let ending = ending(&answered, note);
-        return Ok(Json(head.completion(message, &ending)).into_response());
+        return Ok(Json(head.completion(&message, &ending)).into_response());
     }
     let begun = Begun::wait(events).await?;
     let frames = frames(head, begun, with_usage, note);
@@ -397,7 +398,7 @@ fn annotations(done: &Done, sources: &[Source]) -> Vec<Value> {
 }
 
 /// How an answer ended, and what is known of it that the format has no words for.
-fn ending(answered: &Answered, note: Option<String>) -> Ending<'_> {
+fn ending(answered: &Answered, note: Option<String>) -> Ending<'_, About<'_>> {
     Ending {
         // What was refused is said in words; what the deadline cut is not whole.
         finish: match answered.done.finish_reason.as_str() {
@@ -405,24 +406,59 @@ fn ending(answered: &Answered, note: Option<String>) -> Ending<'_> {
             _ => "stop",
         },
         usage: &answered.done.usage,
-        about: about(answered, note),
+        about: About::new(answered, Some(&answered.sources), note),
     }
 }
 
 /// The answer's own facts, under `cairn`.
-pub(in crate::server) fn about(answered: &Answered, note: Option<String>) -> Value {
-    // By way of text, which keeps numbers as short as they are everywhere else.
-    let text = serde_json::to_string(answered).unwrap_or_default();
-    let mut about: Value = serde_json::from_str(&text).unwrap_or_default();
-    if let Some(about) = about.as_object_mut() {
-        for said in ["answer", "finish_reason", "usage"] {
-            about.remove(said);
+#[derive(Serialize)]
+pub(in crate::server) struct About<'a> {
+    query_id: &'a str,
+    collection: &'a str,
+    generation: u64,
+    refused: bool,
+    grounded: bool,
+    answerability: f32,
+    citations: &'a [Citation],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sources: Option<&'a [Source]>,
+    #[serde(skip_serializing_if = "<[Step]>::is_empty")]
+    steps: &'a [Step],
+    provider: &'a str,
+    model: &'a str,
+    cost_usd: f64,
+    #[serde(skip_serializing_if = "CacheUse::is_none")]
+    cache: CacheUse,
+    timings_ms: &'a Timings,
+    degraded: Vec<String>,
+}
+
+impl<'a> About<'a> {
+    /// Of an answer: with these of its sources, and a note of what was not followed.
+    pub(in crate::server) fn new(
+        answered: &'a Answered,
+        sources: Option<&'a [Source]>,
+        note: Option<String>,
+    ) -> Self {
+        let done = &answered.done;
+        Self {
+            query_id: &done.query_id,
+            collection: &answered.collection,
+            generation: answered.generation,
+            refused: done.refused,
+            grounded: done.grounded,
+            answerability: done.answerability,
+            citations: &done.citations,
+            sources,
+            steps: &answered.steps,
+            provider: &done.provider,
+            model: &done.model,
+            cost_usd: done.usage.cost_usd,
+            cache: done.cache,
+            timings_ms: &done.timings_ms,
+            degraded: done.degraded.iter().cloned().chain(note).collect(),
         }
-        about.insert("cost_usd".into(), json!(answered.done.usage.cost_usd));
-        let degraded = answered.done.degraded.iter().cloned().chain(note);
-        about.insert("degraded".into(), degraded.collect());
     }
-    about
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use futures::StreamExt as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(crate) use request::{ChatBody, MessageBody, StreamOptions};
 
@@ -182,7 +182,7 @@ async fn collect(head: &Head, mut events: ChatStream) -> Result<Value, Failed> {
             Ok(ChatEvent::ToolCall(call)) => calls.push(call),
             Ok(ChatEvent::Done(served)) => {
                 let message = response::message(&text, &calls);
-                return Ok(head.completion(message, &Ending::of(&served)));
+                return Ok(json!(head.completion(&message, &Ending::of(&served))));
             }
             Err(error) => return Err(failure(error)),
         }

@@ -1,6 +1,7 @@
 //! A chat completion in OpenAI's format: one object, or chunks of a stream. What
 //! the gateway knows besides stands under `cairn`.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::server::error::ApiError;
@@ -15,16 +16,16 @@ pub(super) struct Head {
 }
 
 /// How an answer ended.
-pub(super) struct Ending<'a> {
+pub(super) struct Ending<'a, A> {
     /// `stop`, `length`, `tool_calls`, ...
     pub(super) finish: &'a str,
     /// Tokens and money.
     pub(super) usage: &'a Usage,
     /// What stands under `cairn`.
-    pub(super) about: Value,
+    pub(super) about: A,
 }
 
-impl<'a> Ending<'a> {
+impl<'a> Ending<'a, Value> {
     /// Of a call to a model.
     pub(super) fn of(served: &'a Served) -> Self {
         Self {
@@ -58,13 +59,18 @@ impl Head {
     }
 
     /// A whole answer.
-    pub(super) fn completion(&self, message: Value, ending: &Ending<'_>) -> Value {
-        let mut body = self.body("chat.completion");
+    pub(super) fn completion<'a, A: Serialize>(
+        &'a self,
+        message: &Value,
+        ending: &'a Ending<'_, A>,
+    ) -> Body<'a, A> {
         let finish = ending.finish;
-        body["choices"] = json!([{"index": 0, "message": message, "finish_reason": finish}]);
-        body["usage"] = usage(ending.usage);
-        body["cairn"] = ending.about.clone();
-        body
+        Body {
+            choices: json!([{"index": 0, "message": message, "finish_reason": finish}]),
+            usage: Some(usage(ending.usage)),
+            cairn: Some(&ending.about),
+            ..self.body("chat.completion")
+        }
     }
 
     /// The chunk that begins a stream.
@@ -89,33 +95,55 @@ impl Head {
     }
 
     /// The chunks that end a stream.
-    pub(super) fn last(&self, ending: &Ending<'_>, with_usage: bool) -> String {
-        let mut body = self.body("chat.completion.chunk");
+    pub(super) fn last<A: Serialize>(&self, ending: &Ending<'_, A>, with_usage: bool) -> String {
         let finish = ending.finish;
-        body["choices"] = json!([{"index": 0, "delta": {}, "finish_reason": finish}]);
-        body["cairn"] = ending.about.clone();
-        let mut frames = frame(&body);
+        let mut frames = frame(&Body {
+            choices: json!([{"index": 0, "delta": {}, "finish_reason": finish}]),
+            cairn: Some(&ending.about),
+            ..self.body("chat.completion.chunk")
+        });
         if with_usage {
-            let mut body = self.body("chat.completion.chunk");
-            body["choices"] = json!([]);
-            body["usage"] = usage(ending.usage);
-            frames.push_str(&frame(&body));
+            frames.push_str(&frame(&Body::<A> {
+                usage: Some(usage(ending.usage)),
+                ..self.body("chat.completion.chunk")
+            }));
         }
         frames.push_str("data: [DONE]\n\n");
         frames
     }
 
     fn chunk(&self, delta: Value, finish: Value) -> String {
-        let mut body = self.body("chat.completion.chunk");
-        body["choices"] = json!([{"index": 0, "delta": delta, "finish_reason": finish}]);
-        frame(&body)
-    }
-
-    fn body(&self, object: &str) -> Value {
-        json!({
-            "id": self.id, "object": object, "created": self.created, "model": self.model,
+        frame(&Body::<()> {
+            choices: json!([{"index": 0, "delta": delta, "finish_reason": finish}]),
+            ..self.body("chat.completion.chunk")
         })
     }
+
+    fn body<A>(&self, object: &'static str) -> Body<'_, A> {
+        Body {
+            id: &self.id,
+            object,
+            created: self.created,
+            model: &self.model,
+            choices: json!([]),
+            usage: None,
+            cairn: None,
+        }
+    }
+}
+
+/// An answer, or a piece of one.
+#[derive(Serialize)]
+pub(super) struct Body<'a, A> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cairn: Option<&'a A>,
 }
 
 /// The end of a stream that failed. `[DONE]` does not follow.
@@ -123,8 +151,10 @@ pub(super) fn error(error: &ApiError) -> String {
     frame(&json!({ "error": error }))
 }
 
-fn frame(body: &Value) -> String {
-    format!("data: {body}\n\n")
+fn frame(body: &impl Serialize) -> String {
+    // The types hold texts, numbers and lists only, which always serialize.
+    let json = serde_json::to_string(body).unwrap_or_default();
+    format!("data: {json}\n\n")
 }
 
 fn call(index: Option<usize>, call: &ToolCall) -> Value {

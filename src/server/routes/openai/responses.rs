@@ -22,7 +22,7 @@ use crate::server::answering;
 use crate::server::error::{ApiError, ErrorBody, Result};
 use crate::server::extract::JsonBody;
 use crate::server::limits::{CancelOnDrop, Permit, shutting_down};
-use crate::server::routes::chat::documents::{Begun, Told, about};
+use crate::server::routes::chat::documents::{About, Begun, Told};
 use crate::server::state::Service;
 use crate::server::{event_stream, observe};
 use cairn_engine::answer::Answered;
@@ -124,7 +124,7 @@ impl Made {
         if whole["status"] == "incomplete" {
             whole["incomplete_details"] = json!({"reason": "max_output_tokens"});
         }
-        whole["cairn"] = about(answered, self.note.clone());
+        whole["cairn"] = json!(About::new(answered, None, self.note.clone()));
         Ok(whole)
     }
 
