@@ -46,22 +46,27 @@ impl Shape {
 
     /// The response with these items.
     pub(super) fn response(&self, status: &str, output: Vec<Value>) -> Value {
-        json!({
+        // Not in the macro, which would copy what was found.
+        let mut response = json!({
             "id": self.id, "object": "response", "created_at": self.created_at,
             "status": status, "error": null, "incomplete_details": null, "instructions": null,
-            "model": self.model, "output": output, "parallel_tool_calls": false,
+            "model": self.model, "output": null, "parallel_tool_calls": false,
             "previous_response_id": null, "temperature": null, "top_p": null,
             "tool_choice": "auto", "tools": self.tools, "truncation": "disabled",
             "text": {"format": {"type": "text"}}, "store": false, "metadata": {}, "usage": null,
-        })
+        });
+        response["output"] = Value::Array(output);
+        response
     }
 
     /// The search.
     pub(super) fn call(&self, status: &str, results: Option<Vec<Value>>) -> Value {
-        json!({
+        let mut call = json!({
             "id": self.call_id, "type": "file_search_call", "status": status,
-            "queries": [self.question], "results": results,
-        })
+            "queries": [self.question], "results": null,
+        });
+        call["results"] = results.map_or(Value::Null, Value::Array);
+        call
     }
 
     /// The answer.
