@@ -8,7 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-fn run(program: &Path, arguments: &[&str]) -> bool {
+/// Whether a package that is missing is to be installed.
+pub(crate) fn are_required() -> bool {
+    std::env::var_os("CAIRN_PEERS").is_some_and(|value| value == "require")
+}
+
+/// Whether the program does what it is told.
+pub(crate) fn run(program: &Path, arguments: &[&str]) -> bool {
     let command = Command::new(program)
         .args(arguments)
         .stdout(Stdio::null())
@@ -31,7 +37,7 @@ pub(crate) fn python(folder: &str, packages: &[&str], check: &str) -> Option<Pat
             return Some(python.to_owned());
         }
     }
-    if std::env::var_os("CAIRN_PEERS").is_none_or(|value| value != "require") {
+    if !are_required() {
         println!("skipped: python3 lacks {packages:?}; CAIRN_PEERS=require installs them");
         return None;
     }

@@ -35,7 +35,7 @@ pub enum GatewayError {
     },
     /// Two providers have one name, or one has a reserved name.
     #[error(
-        "the provider name `{0}` is taken; give every entry of [[providers]] its own name, other than `local` and `extractive`, without `/`"
+        "the provider name `{0}` is taken; give every entry of [[providers]] its own name, other than `local`, `extractive` and `cairn`, without `/`"
     )]
     Name(String),
     /// `answer.provider` names nobody.

@@ -56,6 +56,9 @@ pub const LOCAL: &str = "local";
 /// The name that asks for no language model at all.
 pub const EXTRACTIVE: &str = "extractive";
 
+/// What the documents are called where a chat asks for a model: no provider has the name.
+pub const DOCUMENTS: &str = "cairn";
+
 /// How often a [`Cancel`], which has no waker, is looked at.
 const CANCEL_POLL: Duration = Duration::from_millis(20);
 

@@ -36,7 +36,7 @@ pub use run::{
 pub use states::{States, StatesWriter};
 pub use store::{
     Bm25, ChunkRef, Compacted, Fingerprint, Index, IndexSettings, Mention, PutReport, Ready,
-    Scored, Selection, Snapshot, StoredChunk, StoredDocument, Writer, copy_commit,
+    Scored, Selection, Snapshot, StoredChunk, StoredDocument, Writer, copy_commit, is_removed,
 };
 pub use store::{doctor, repair};
 pub use walk::{SkipReason, SkippedFile, Walk, WalkOptions, WalkedFile, walk};

@@ -25,6 +25,7 @@ mod store;
 mod submit;
 pub(crate) mod task;
 pub(crate) mod upload;
+pub(crate) mod uploads;
 pub(crate) mod worker;
 pub(crate) mod writer;
 

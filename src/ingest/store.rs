@@ -91,6 +91,95 @@ pub(super) fn put_all(
     })
 }
 
+/// Documents that one commit brings.
+const BATCH: usize = 16;
+/// Bytes of files that one commit brings, but for one file.
+const BATCH_BYTES: usize = 8 << 20;
+
+/// Documents of one job on their way into the collection, some of which may fail.
+pub(super) struct Batch<'a> {
+    task: &'a Task,
+    payload: &'a Payload,
+    waiting: Vec<Document>,
+    bytes: usize,
+    /// Those that were stored.
+    pub(super) stored: usize,
+    /// Those that failed.
+    pub(super) failed: usize,
+    /// The last commit.
+    pub(super) generation: Option<u64>,
+}
+
+impl<'a> Batch<'a> {
+    /// An empty one.
+    pub(super) fn new(payload: &'a Payload, task: &'a Task) -> Self {
+        Self {
+            task,
+            payload,
+            waiting: Vec::new(),
+            bytes: 0,
+            stored: 0,
+            failed: 0,
+            generation: None,
+        }
+    }
+
+    /// Parses a document, and commits when enough of them wait. One that cannot be read
+    /// fails alone.
+    ///
+    /// # Errors
+    /// When the job is to stop; those of [`Batch::commit`].
+    pub(super) fn add(&mut self, input: &ParseInput<'_>, marks: &Marks) -> Result<(), Stop> {
+        let parsed = parse(input, self.task).and_then(|mut document| {
+            mark(&mut document, marks)?;
+            Ok(document)
+        });
+        match parsed {
+            Ok(document) => {
+                self.bytes += input.bytes.len();
+                self.waiting.push(document);
+            }
+            Err(Stop::Failed(failure)) => self.fail(input.uri, "parse", failure.chain.join(": ")),
+            Err(stop) => return Err(stop),
+        }
+        if self.waiting.len() >= BATCH || self.bytes >= BATCH_BYTES {
+            self.commit()?;
+        }
+        Ok(())
+    }
+
+    /// Stores the documents that wait.
+    ///
+    /// # Errors
+    /// Those of [`put_all`].
+    pub(super) fn commit(&mut self) -> Result<(), Stop> {
+        let documents = std::mem::take(&mut self.waiting);
+        self.bytes = 0;
+        if documents.is_empty() {
+            return Ok(());
+        }
+        let stored = put_all(documents, Conflict::LeaveOut, self.payload, self.task)?;
+        self.stored += stored.documents.len();
+        self.generation = Some(stored.generation);
+        for uri in stored.refused {
+            let why = refusal(&uri);
+            self.fail(&uri, "commit", why);
+        }
+        Ok(())
+    }
+
+    /// Documents that are in, or will never be.
+    pub(super) fn settled(&self) -> u64 {
+        (self.stored + self.failed) as u64
+    }
+
+    /// Counts and reports a document that failed.
+    pub(super) fn fail(&mut self, document: &str, stage: &str, message: String) {
+        self.failed += 1;
+        self.task.document_failed(document, stage, message);
+    }
+}
+
 /// Waits for the turn of `work`, and for its commit.
 fn write(work: Work, payload: &Payload, task: &Task) -> Result<Receipt, Stop> {
     task.stage("commit");

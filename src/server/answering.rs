@@ -14,18 +14,18 @@ use tracing::Span;
 
 use super::error::{ApiError, Code};
 use super::event_stream;
-use super::limits::{CancelOnDrop, Permit, shutting_down};
-use super::observe::InFlight;
+use super::limits::{CancelOnDrop, Permit, blocking, shutting_down};
 use super::sse;
 use super::state::Service;
-use cairn_engine::answer::{AnswerEvent, AnswerRequest};
+use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answered, Whole, whole};
+use cairn_engine::retrieve::SearchRequest;
 use cairn_gateway::accounts::{Accounts, AnswerOutcome, AnswerRecord, CallIds, Caller};
-use cairn_settings::config::Config;
+use cairn_settings::config::{AgentMode, Config};
 use cairn_settings::telemetry::{Question, metrics as names};
 
 /// One line about a question: its shape, and its text only where that is
 /// allowed.
-pub(super) fn log_question(config: &Config, request: &AnswerRequest) {
+fn log_question(config: &Config, request: &AnswerRequest) {
     let question = Question::new(&request.search.query, config.telemetry.log_questions);
     tracing::info!(
         %question,
@@ -195,6 +195,50 @@ impl Drop for Observed {
     }
 }
 
+/// Begins to answer `request`, by the agent if `mode` or the configuration says so. What can
+/// be known to be wrong is refused before the search, so that it has a status.
+///
+/// # Errors
+/// Those of [`check`]; `not_ready`.
+pub(super) async fn begin(
+    service: &Service,
+    request: AnswerRequest,
+    mode: Option<AgentMode>,
+    cancel: &CancelOnDrop,
+) -> Result<Observed, ApiError> {
+    check(service, &request.search).await?;
+    log_question(service.config(), &request);
+    let judge = Judge::new(service, &request.calls);
+    let events = service.core()?.agent.answer(request, mode, cancel.token());
+    Ok(Observed::new(events, judge))
+}
+
+/// Checks what can be known to be wrong before the search.
+///
+/// # Errors
+/// Those of [`cairn_engine::retrieve::Engine::check`].
+async fn check(service: &Service, search: &SearchRequest) -> Result<(), ApiError> {
+    let (engine, search) = (service.core()?.engine.clone(), search.clone());
+    blocking(move || Ok(engine.check(&search)?)).await
+}
+
+/// Why an answer does not come where nobody can be asked to allow a call.
+pub(super) fn waits_for_a_person() -> ApiError {
+    let message = "a person must allow what the agent wants to do; ask with POST /query";
+    ApiError::new(Code::Forbidden, message)
+}
+
+/// The answer in one piece, for clients that cannot allow an agent's calls.
+///
+/// # Errors
+/// That of the answer; `forbidden` where a person would have to allow a call.
+pub(super) async fn answered(events: Observed) -> Result<Answered, ApiError> {
+    match whole(events, |_| {}).await? {
+        Whole::Answered(answered) => Ok(*answered),
+        Whole::Waits(..) => Err(waits_for_a_person()),
+    }
+}
+
 /// The events as a response that streams. Dropping it, which is what happens
 /// when the client goes away, cancels the work and gives the permit back.
 pub(super) fn respond(
@@ -203,40 +247,22 @@ pub(super) fn respond(
     permit: Permit,
     service: &Arc<Service>,
 ) -> Response {
-    let aborted = service.lifecycle().aborted().clone();
-    let silence = Duration::from_secs(sse::KEEP_ALIVE_SECONDS);
     let frames = async_stream::stream! {
-        let _held = (cancel, permit, InFlight::start());
         yield sse::COMMENT.to_owned();
-        loop {
-            tokio::select! {
-                biased;
-                event = events.next() => {
-                    let Some(event) = event else {
-                        let error = ApiError::internal("an answer ended without its last event");
-                        yield error_frame(&error);
-                        break;
-                    };
-                    let last = matches!(
-                        event,
-                        AnswerEvent::Done(_)
-                            | AnswerEvent::InputRequired(_)
-                            | AnswerEvent::Error { .. }
-                    );
-                    yield sse::encode(&event);
-                    if last {
-                        break;
-                    }
-                }
-                () = aborted.cancelled() => {
-                    yield error_frame(&shutting_down());
-                    break;
-                }
-                () = tokio::time::sleep(silence) => yield sse::COMMENT.to_owned(),
+        while let Some(event) = events.next().await {
+            let last = matches!(
+                event,
+                AnswerEvent::Done(_) | AnswerEvent::InputRequired(_) | AnswerEvent::Error { .. }
+            );
+            yield sse::encode(&event);
+            if last {
+                return;
             }
         }
+        yield error_frame(&ApiError::internal("an answer ended without its last event"));
     };
-    event_stream::respond(frames)
+    let stopped = error_frame(&shutting_down());
+    event_stream::kept_alive(frames, service, stopped, (cancel, permit))
 }
 
 fn error_frame(error: &ApiError) -> String {

@@ -37,6 +37,18 @@ enum Needs {
     Scope(Scope),
 }
 
+/// Checks that `caller` may do what `scope` allows.
+///
+/// # Errors
+/// `forbidden` names the scope.
+pub(super) fn require(caller: &Caller, scope: Scope) -> Result<(), ApiError> {
+    if caller.scopes().allow(scope) {
+        return Ok(());
+    }
+    let message = format!("this API key does not have the scope `{scope}`");
+    Err(ApiError::new(Code::Forbidden, message))
+}
+
 /// What the route `path` asks for. A route that nobody thought of here is for
 /// administrators.
 fn needs(method: &Method, path: &str) -> Needs {
@@ -44,13 +56,16 @@ fn needs(method: &Method, path: &str) -> Needs {
     match path {
         "/health" | "/ready" => Needs::Nothing,
         path if ui::is_part(path) => Needs::Nothing,
-        // Each tool of MCP asks for its scope.
-        "/openapi.json" | "/mcp" => Needs::Key,
+        "/openapi.json" => Needs::Key,
+        // Each tool of MCP asks for its scope, and so does each model of a chat.
+        "/mcp" | "/v1/chat/completions" | "/v1/models" | "/v1/models/{*id}" => Needs::Key,
         // A key sees what it took itself; an administrator's sees everything.
         "/usage" => Needs::Key,
-        "/query" | "/query/{id}/input" | "/traces/{id}" => Needs::Scope(Scope::Query),
+        "/query" | "/query/{id}/input" | "/traces/{id}" | "/v1/responses" => {
+            Needs::Scope(Scope::Query)
+        }
         "/feedback" | "/feedback/{query_id}" => Needs::Scope(Scope::Query),
-        "/search" | "/collections" => Needs::Scope(Scope::Search),
+        "/search" | "/collections" | "/retrieval" => Needs::Scope(Scope::Search),
         // The models that search, in the format of text-embeddings-inference.
         "/embed" | "/rerank" | "/info" => Needs::Scope(Scope::Search),
         "/documents" | "/documents/{id}" if reading => Needs::Scope(Scope::Search),
@@ -62,6 +77,12 @@ fn needs(method: &Method, path: &str) -> Needs {
             Needs::Scope(Scope::Jobs)
         }
         "/metrics" => Needs::Scope(Scope::Metrics),
+        "/v1/vector_stores/{id}/search" => Needs::Scope(Scope::Search),
+        path if is_below(path, "/v1/vector_stores") || is_below(path, "/v1/files") => match reading
+        {
+            true => Needs::Scope(Scope::Search),
+            false => Needs::Scope(Scope::DocumentsWrite),
+        },
         path if path.starts_with("/v1/") => Needs::Scope(Scope::Chat),
         "/v2/rerank" => Needs::Scope(Scope::Chat),
         _ => Needs::Scope(Scope::Admin),
@@ -91,10 +112,9 @@ pub(super) async fn guard(
         Err(error) => return unauthorized(error),
     };
     if let Needs::Scope(scope) = needs
-        && !caller.scopes().allow(scope)
+        && let Err(error) = require(&caller, scope)
     {
-        let message = format!("this API key does not have the scope `{scope}`");
-        return ApiError::new(Code::Forbidden, message).into_response();
+        return error.into_response();
     }
     let (caller, headers) = match needs {
         // The page looks at /ready every second: that is no use of the key.
@@ -197,13 +217,21 @@ mod tests {
             needs(&Method::DELETE, "/documents/{id}"),
             Needs::Scope(Scope::DocumentsWrite)
         );
-        assert_eq!(get("/v1/models"), Needs::Scope(Scope::Chat));
+        assert_eq!(get("/v1/models"), Needs::Key);
+        assert_eq!(get("/v1/batches"), Needs::Scope(Scope::Chat));
         for path in ["/v1/embeddings", "/v1/rerank", "/v2/rerank"] {
             assert_eq!(get(path), Needs::Scope(Scope::Chat), "{path}");
         }
         for path in ["/embed", "/rerank", "/info"] {
             assert_eq!(get(path), Needs::Scope(Scope::Search), "{path}");
         }
+        let post = |path| needs(&Method::POST, path);
+        for path in ["/v1/files", "/v1/vector_stores/{id}/files"] {
+            assert_eq!(get(path), Needs::Scope(Scope::Search), "{path}");
+            assert_eq!(post(path), Needs::Scope(Scope::DocumentsWrite), "{path}");
+        }
+        let search = "/v1/vector_stores/{id}/search";
+        assert_eq!(post(search), Needs::Scope(Scope::Search));
         assert_eq!(get("/something/new"), Needs::Scope(Scope::Admin));
     }
 

@@ -86,6 +86,13 @@ impl Owners {
         Ok(())
     }
 
+    /// Whether `key` made the collection `name`. Blocks.
+    pub(super) fn is_of(&self, name: &str, key: &KeyId) -> bool {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let owned = known.get_or_insert_with(|| self.read());
+        owned.get(name) == Some(key)
+    }
+
     fn read(&self) -> BTreeMap<String, KeyId> {
         let read = std::fs::read(&self.path);
         match read.map(|bytes| serde_json::from_slice(&bytes)) {
@@ -146,6 +153,7 @@ mod tests {
         }
         let refused = claim(&owners, "three", Some(&a), &there).unwrap_err();
         assert!(refused.contains("max_collections_per_key"), "{refused}");
+        assert!(owners.is_of("one", &a) && !owners.is_of("one", &b) && !owners.is_of("x", &a));
         // What is there already may be used, and others have places of their own.
         claim(&owners, "one", Some(&a), &there).unwrap();
         claim(&owners, "three", Some(&b), &there).unwrap();

@@ -15,9 +15,11 @@ use tower_http::compression::CompressionLayer;
 use tower_http::cors::CorsLayer;
 
 use super::error::{ApiError, Code};
+use super::routes::openai::{self, batches as file_batches, files, store_files, stores};
 use super::routes::{
-    agent, batches, chat, collections, documents, embeddings, feedback, follow, health, inference,
-    jobs, metrics, openapi, query, rerank, schedules, search, ui, usage, webhooks,
+    agent, batches, chat, collections, dify, documents, embeddings, feedback, follow, health,
+    inference, jobs, metrics, models, openapi, query, rerank, schedules, search, ui, usage,
+    webhooks,
 };
 use super::state::Service;
 use super::{auth, limits, mcp, observe, origin, own_models, receive};
@@ -47,6 +49,11 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/query", get(query::by_url).post(query::by_body))
         .route("/query/{id}/input", post(agent::input))
         .route("/search", post(search::search))
+        .route("/retrieval", post(dify::retrieve))
+        .route(
+            "/v1/vector_stores/{id}/search",
+            post(openai::search::search),
+        )
         .layer(DefaultBodyLimit::max(question_bytes))
         .layer(timed())
         .layer(admitted())
@@ -65,6 +72,32 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/traces/{id}", get(agent::trace))
         .route("/usage", get(usage::usage))
         .route("/feedback", get(feedback::list))
+        .route("/v1/files/{id}", get(files::show).delete(files::delete))
+        .route("/v1/files/{id}/content", get(files::content))
+        .route(
+            "/v1/vector_stores/{id}",
+            get(stores::show).delete(stores::delete),
+        )
+        .route(
+            "/v1/vector_stores/{id}/files/{file_id}",
+            get(store_files::show).delete(store_files::delete),
+        )
+        .route(
+            "/v1/vector_stores/{id}/files/{file_id}/content",
+            get(store_files::content),
+        )
+        .route(
+            "/v1/vector_stores/{id}/file_batches/{batch_id}",
+            get(file_batches::show),
+        )
+        .route(
+            "/v1/vector_stores/{id}/file_batches/{batch_id}/files",
+            get(file_batches::files),
+        )
+        .route(
+            "/v1/vector_stores/{id}/file_batches/{batch_id}/cancel",
+            post(file_batches::cancel),
+        )
         .route("/documents/{id}", get(documents::show))
         .layer(timed())
         .layer(admitted());
@@ -75,12 +108,14 @@ pub fn router(service: Arc<Service>) -> Router {
     // An upload takes as long as embedding it does; only its body is timed.
     let uploads = Router::new()
         .route("/documents", get(documents::list).post(documents::upload))
+        .route("/v1/files", get(files::list).post(files::create))
         .layer(DefaultBodyLimit::max(upload_bytes))
         .layer(admitted())
         .layer(received(upload_bytes));
     // A chat has the deadlines of its route.
     let chats = Router::new()
         .route("/v1/chat/completions", post(chat::complete))
+        .route("/v1/responses", post(openai::responses::create))
         .layer(DefaultBodyLimit::max(CHAT_BODY_BYTES))
         .layer(admitted())
         .layer(received(CHAT_BODY_BYTES));
@@ -95,7 +130,8 @@ pub fn router(service: Arc<Service>) -> Router {
         .layer(admitted())
         .layer(received(own_models::BODY_BYTES));
     let polls = Router::new()
-        .route("/v1/models", get(chat::models))
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{*id}", get(models::show))
         .route("/info", get(inference::info))
         .route("/v1/batches/{id}", get(batches::show))
         .route("/v1/batches/{id}/results", get(batches::results))
@@ -120,6 +156,15 @@ pub fn router(service: Arc<Service>) -> Router {
     let submitted = Router::new()
         .route("/jobs", get(jobs::list).post(jobs::submit))
         .route("/jobs/{id}/input", post(jobs::input))
+        .route("/v1/vector_stores", get(stores::list).post(stores::create))
+        .route(
+            "/v1/vector_stores/{id}/files",
+            get(store_files::list).post(store_files::create),
+        )
+        .route(
+            "/v1/vector_stores/{id}/file_batches",
+            post(file_batches::create),
+        )
         .route(
             "/schedules/{name}",
             put(schedules::put)

@@ -19,6 +19,7 @@ use crate::ingest::fetch::Fetcher;
 use crate::ingest::setup::{self, Jobs};
 use crate::ingest::spool::Spool;
 use crate::ingest::task::LoadEmbedder;
+use crate::ingest::uploads::{Bounds, Uploads};
 use crate::ingest::writer::Writes;
 use cairn_engine::answer::Answerer;
 use cairn_engine::retrieve::Engine;
@@ -58,6 +59,7 @@ pub struct Service {
     bodies: Bodies,
     owners: Owners,
     spool: Arc<Spool>,
+    uploads: Uploads,
     core: OnceLock<Core>,
     jobs: OnceLock<(Jobs, Fetcher)>,
     load_embedder: OnceLock<LoadEmbedder>,
@@ -71,6 +73,14 @@ impl Service {
             bodies: Bodies::new(&config.server),
             owners: Owners::new(&config.storage.data_dir),
             spool: Arc::new(setup::spool(&config)),
+            uploads: Uploads::new(
+                &config.storage.data_dir,
+                Bounds {
+                    bytes: config.uploads.max_mb << 20,
+                    bytes_of_a_key: config.uploads.max_mb_per_key << 20,
+                    days: config.uploads.keep_days,
+                },
+            ),
             lifecycle: Lifecycle::default(),
             core: OnceLock::new(),
             jobs: OnceLock::new(),
@@ -169,6 +179,11 @@ impl Service {
     /// Where uploads wait for jobs.
     pub(super) fn spool(&self) -> &Arc<Spool> {
         &self.spool
+    }
+
+    /// Files on their way into collections.
+    pub(super) fn uploads(&self) -> &Uploads {
+        &self.uploads
     }
 
     /// The rooms that do the work.

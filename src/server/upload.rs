@@ -112,31 +112,66 @@ fn from_json(body: UploadBody) -> Result<(Option<String>, Upload)> {
     Ok((body.collection, upload))
 }
 
+/// The parts of a multipart form, one after the other.
+pub(super) struct Parts(Multipart);
+
+/// One part.
+pub(super) struct Part {
+    pub(super) name: String,
+    /// Only of files.
+    pub(super) file_name: Option<String>,
+    pub(super) content_type: Option<String>,
+    pub(super) bytes: Bytes,
+}
+
+/// The parts of the form in `request`.
+///
+/// # Errors
+/// `invalid_request` for what is no form.
+pub(super) async fn parts(request: Request) -> Result<Parts> {
+    let form = Multipart::from_request(request, &()).await;
+    form.map(Parts).map_err(|error| {
+        let message = format!("the form cannot be read: {}", error.body_text());
+        ApiError::new(Code::InvalidRequest, message)
+    })
+}
+
+impl Parts {
+    /// The next part, whole.
+    ///
+    /// # Errors
+    /// `invalid_request`, `too_large`.
+    pub(super) async fn next(&mut self) -> Result<Option<Part>> {
+        let malformed = |error: axum::extract::multipart::MultipartError| {
+            if error.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+                return too_large();
+            }
+            let message = format!("the form cannot be read: {}", error.body_text());
+            ApiError::new(Code::InvalidRequest, message)
+        };
+        let Some(part) = self.0.next_field().await.map_err(malformed)? else {
+            return Ok(None);
+        };
+        Ok(Some(Part {
+            name: part.name().unwrap_or_default().to_owned(),
+            file_name: part.file_name().map(ToOwned::to_owned),
+            content_type: part.content_type().map(ToOwned::to_owned),
+            bytes: part.bytes().await.map_err(malformed)?,
+        }))
+    }
+}
+
 async fn read_form(request: Request) -> Result<(Option<String>, Upload)> {
-    let malformed = |error: axum::extract::multipart::MultipartError| {
-        if error.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
-            return too_large();
-        }
-        ApiError::new(
-            Code::InvalidRequest,
-            format!("the form cannot be read: {}", error.body_text()),
-        )
-    };
-    let mut form = Multipart::from_request(request, &())
-        .await
-        .map_err(|error| {
-            ApiError::new(
-                Code::InvalidRequest,
-                format!("the form cannot be read: {}", error.body_text()),
-            )
-        })?;
+    let mut form = parts(request).await?;
     let mut upload = Upload::default();
     let mut collection = None;
-    while let Some(part) = form.next_field().await.map_err(malformed)? {
-        let name = part.name().unwrap_or_default().to_owned();
-        let file_name = part.file_name().map(ToOwned::to_owned);
-        let content_type = part.content_type().map(ToOwned::to_owned);
-        let bytes = part.bytes().await.map_err(malformed)?;
+    while let Some(part) = form.next().await? {
+        let Part {
+            name,
+            file_name,
+            content_type,
+            bytes,
+        } = part;
         match (name.as_str(), file_name) {
             ("file", Some(uri)) => {
                 if upload.files.len() == MAX_FILES {
@@ -204,7 +239,11 @@ async fn read_form(request: Request) -> Result<(Option<String>, Upload)> {
     Ok((collection, upload))
 }
 
-fn text_of(param: &str, bytes: &Bytes) -> Result<String> {
+/// The text of a part.
+///
+/// # Errors
+/// `invalid_request` names the part.
+pub(super) fn text_of(param: &str, bytes: &Bytes) -> Result<String> {
     let text = std::str::from_utf8(bytes).map(ToOwned::to_owned);
     text.map_err(|_| ApiError::invalid(param, format!("`{param}` is not UTF-8")))
 }

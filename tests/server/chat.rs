@@ -146,8 +146,10 @@ async fn what_is_wrong_is_named() {
 }
 
 #[tokio::test]
-async fn the_models_are_listed() {
-    let list = Bench::new().get("/v1/models").await.json();
+async fn the_models_of_chats_are_listed() {
+    let bench = Bench::new();
+    bench.upload_guide().await;
+    let list = bench.get("/v1/models").await.json();
     assert_eq!(list["object"], "list");
     let ids: Vec<&str> = list["data"]
         .as_array()
@@ -155,8 +157,21 @@ async fn the_models_are_listed() {
         .iter()
         .map(|model| model["id"].as_str().unwrap())
         .collect();
-    assert_eq!(ids, ["script", "script/script-1", "hash-64", "overlap"]);
-    assert_eq!(list["data"][0]["owned_by"], "script");
+    assert_eq!(ids, ["cairn", "cairn/main", "script", "script/script-1"]);
+    assert_eq!(list["data"][2]["owned_by"], "script");
+    // One by one also those that are none of a chat, so that no program offers them as such.
+    for (id, kind) in [
+        ("cairn/main", "chat"),
+        ("cairn%2Fmain", "chat"),
+        ("script/script-1", "chat"),
+        ("hash-64", "embedding"),
+        ("overlap", "rerank"),
+    ] {
+        let model = bench.get(&format!("/v1/models/{id}")).await.json();
+        assert_eq!(model["type"], kind, "{model}");
+    }
+    let reply = bench.get("/v1/models/nobody").await;
+    assert_eq!(reply.error(), ("not_found".into(), Some("model".into())));
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ pub(super) struct Closed {
 }
 
 impl Closed {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with(Arc::new(Scripted::citing()), |_| {})
     }
 
@@ -68,7 +68,7 @@ impl Closed {
     }
 
     /// Stores one document for everybody and one with the label `secret`.
-    async fn fill(&self) {
+    pub(super) async fn fill(&self) {
         for (uri, text, labels) in [
             ("open.md", GUIDE, json!([])),
             ("hidden.md", HIDDEN, json!(["secret"])),

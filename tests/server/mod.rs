@@ -7,11 +7,13 @@ mod bounds;
 mod buckets;
 mod chat;
 mod connections;
+mod dify;
 mod documents;
 mod door;
 mod embeddings;
 mod errors;
 mod followed;
+mod hidden;
 mod jobs;
 mod keys;
 mod kinds;
@@ -19,6 +21,7 @@ mod lifecycle;
 mod limits;
 mod mcp;
 mod model_clients;
+mod openai;
 mod openapi;
 mod page;
 mod query;
@@ -30,13 +33,15 @@ mod uploads;
 mod uploads_killed;
 mod usage;
 
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
-use cairn::server::{Service, router};
+use cairn::server::{self, Service, router};
 use cairn_engine::answer::Answerer;
 use cairn_engine::retrieve::Engine;
 use cairn_gateway::accounts::Accounts;
@@ -197,6 +202,35 @@ impl Bench {
             .await;
         assert_eq!(reply.status, StatusCode::CREATED, "{:?}", reply.body);
     }
+}
+
+/// What a client that is not ours says, as JSON, of the service of `bench` on a real port. It
+/// is given the URL and `more` as its last arguments.
+async fn talk(bench: &Bench, mut client: Command, more: &[&str]) -> Value {
+    let listener = server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let serving = tokio::spawn(server::serve(listener, Arc::clone(&bench.service)));
+    client.arg(&url).args(more).env("NO_PROXY", "127.0.0.1");
+    let output = tokio::task::spawn_blocking(move || client.output().unwrap());
+    let output = output.await.unwrap();
+    serving.abort();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"))
+}
+
+/// A program in Python, which is to be given its arguments.
+fn python(python: &Path, script: &str) -> Command {
+    let mut command = Command::new(python);
+    command.args(["-c", script]);
+    command
+}
+
+/// A program for Node, whose modules are in `folder`.
+fn node(folder: &Path, script: &str) -> Command {
+    let mut command = Command::new("node");
+    command.current_dir(folder);
+    command.args(["--input-type=module", "-e", script, "--"]);
+    command
 }
 
 fn engine(config: &Config) -> Engine {

@@ -2,15 +2,14 @@
 //! `openai`, `langchain-openai` and `cohere`, over a real port.
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 
-use cairn::server;
 use cairn_gateway::accounts::Scope;
 use serde_json::{Value, json};
 
 use super::embeddings::vectors;
 use super::keys::Closed;
+use super::talk;
 use crate::peers;
 
 const PACKAGES: [&str; 3] = ["openai==3.57.0", "langchain-openai==1.7.4", "cohere==7.3.1"];
@@ -33,6 +32,7 @@ for name, options in [("default", {}), ("float", {"encoding_format": "float"})]:
 said["openai usage"] = reply.usage.prompt_tokens
 said["openai order"] = [item.index for item in reply.data]
 said["openai models"] = [model.id for model in client.models.list()]
+said["openai kinds"] = [client.models.retrieve(id).type for id in ["script/script-1", "hash-64", "overlap"]]
 for name, options in [
     ("tokens", {"model": "hash-64", "input": [[1, 2], [3]]}),
     ("dimensions", {"model": "hash-64", "input": "x", "dimensions": 3}),
@@ -92,18 +92,7 @@ async fn clients_that_people_have_embed_and_rerank() {
     };
     let closed = Closed::with(Arc::new(super::Scripted::citing()), |_| {});
     let key = closed.key(&[], &[Scope::Chat]).await;
-    let listener = server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let serving = tokio::spawn(server::serve(listener, Arc::clone(&closed.bench.service)));
-    let mut command = Command::new(python);
-    command
-        .args(["-c", SCRIPT, &url, &key])
-        .env("NO_PROXY", "127.0.0.1");
-    let output = tokio::task::spawn_blocking(move || command.output().unwrap());
-    let output = output.await.unwrap();
-    serving.abort();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    let said: Value = serde_json::from_slice(&output.stdout).expect(&errors);
+    let said = talk(&closed.bench, super::python(&python, SCRIPT), &[&key]).await;
 
     let expected = vectors(&["the writer lock", "", "élan und Öl"]);
     for name in ["openai default", "openai float", "langchain"] {
@@ -112,10 +101,8 @@ async fn clients_that_people_have_embed_and_rerank() {
     same(&json!([said["langchain query"]]), &expected[..1]);
     assert_eq!(said["openai usage"], 6);
     assert_eq!(said["openai order"], json!([0, 1, 2]));
-    assert_eq!(
-        said["openai models"],
-        json!(["script", "script/script-1", "hash-64", "overlap"])
-    );
+    assert_eq!(said["openai models"], json!(["script", "script/script-1"]));
+    assert_eq!(said["openai kinds"], json!(["chat", "embedding", "rerank"]));
     for (name, error, code, param) in [
         ("tokens", "BadRequestError", "invalid_request", "input"),
         (

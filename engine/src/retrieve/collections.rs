@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cairn_indexer::{Index, IndexSettings};
+use cairn_indexer::{Index, IndexSettings, is_removed};
 
 use super::cell::{Cell, Due};
 use super::error::{SearchError, SearchErrorKind};
@@ -62,6 +62,20 @@ impl Collections {
                 self.open(name, true, PATIENCE)
             }
             opened => opened,
+        }
+    }
+
+    /// Forgets the collection `name`, which was removed, and takes what is left of such from
+    /// the disk.
+    pub(super) fn forget(&self, name: &str) {
+        self.lock().remove(name);
+        for entry in std::fs::read_dir(&self.dir).into_iter().flatten().flatten() {
+            if entry.file_name().to_str().is_some_and(is_removed)
+                && let Err(error) = std::fs::remove_dir_all(entry.path())
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(%error, "a removed collection still takes room on the disk");
+            }
         }
     }
 
@@ -223,6 +237,33 @@ mod tests {
             .map(|it| it.0)
             .collect();
         assert_eq!(opened, ["a", "b"]);
+    }
+
+    #[test]
+    fn a_removed_collection_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let collections = Collections::new(dir.path(), IndexSettings::default());
+        collections.create("kept").unwrap();
+        let old = collections.create("gone").unwrap();
+        // What a power cut left of another.
+        std::fs::create_dir(dir.path().join("collections/.removed-x.1")).unwrap();
+        old.remove(Duration::ZERO).unwrap();
+        collections.forget("gone");
+        assert_eq!(collections.list().unwrap(), ["kept"]);
+        let left = std::fs::read_dir(dir.path().join("collections")).unwrap();
+        assert_eq!(left.count(), 1);
+        let error = collections.get("gone").err().unwrap();
+        assert_eq!(error.kind(), SearchErrorKind::NotFound);
+        // Whoever still has it makes it no more.
+        let embedder: Arc<dyn cairn_models::Embedder> =
+            Arc::new(cairn_models::testing::HashEmbedder);
+        assert!(old.writer(Arc::clone(&embedder)).is_err());
+        assert_eq!(collections.list().unwrap(), ["kept"]);
+        collections
+            .create("gone")
+            .unwrap()
+            .writer(embedder)
+            .unwrap();
     }
 
     #[test]

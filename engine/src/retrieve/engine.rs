@@ -221,6 +221,13 @@ impl Engine {
         self.0.collections.create(name)
     }
 
+    /// Forgets the collection `name`, which [`Index::remove`] has removed, and takes what is
+    /// left of such from the disk. Searches that go on end as they would have. Blocks.
+    pub fn forget_collection(&self, name: &str) {
+        self.0.collections.forget(name);
+        self.overviews().forget(name);
+    }
+
     /// The folder of the collection `name`, whether it is there or not.
     ///
     /// # Errors

@@ -76,6 +76,11 @@ impl Engine {
 }
 
 impl Overviews {
+    /// Forgets the collection `name`: another one may get its name and its generations.
+    pub(super) fn forget(&self, name: &str) {
+        self.lock().retain(|(other, _), _| other != name);
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Audience, Arc<Overview>>> {
         // Each statement leaves the map whole, also in a thread that died.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

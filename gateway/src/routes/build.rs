@@ -9,7 +9,7 @@ use lru::LruCache;
 
 use super::{Health, Limits, Route, Target};
 use crate::chat::Provider;
-use crate::{EXTRACTIVE, GatewayError, LOCAL};
+use crate::{DOCUMENTS, EXTRACTIVE, GatewayError, LOCAL};
 use cairn_settings::config::{CacheMode, Config, Deadlines, RouteConfig, TargetConfig};
 
 /// Targets whose health is remembered. Requests may name any model of a
@@ -88,7 +88,7 @@ impl Routes {
         }
         for (provider, settings) in providers.into_iter().zip(&config.providers) {
             let name = &settings.name;
-            let reserved = [LOCAL, EXTRACTIVE].contains(&name.as_str());
+            let reserved = [LOCAL, EXTRACTIVE, DOCUMENTS].contains(&name.as_str());
             if reserved || name.is_empty() || name.contains('/') || routes.find(name).is_some() {
                 return Err(GatewayError::Name(name.clone()));
             }
@@ -189,7 +189,7 @@ impl Routes {
             route: name.to_owned(),
             reason,
         };
-        if name == EXTRACTIVE || self.find(name).is_some() {
+        if [EXTRACTIVE, DOCUMENTS].contains(&name) || self.find(name).is_some() {
             return Err(bad("a provider has this name; choose another one".into()));
         }
         let mut targets = Vec::new();

@@ -206,6 +206,13 @@ impl States {
 
     /// The lock of the folder, which is made if it is not there; `None` if another holds it.
     fn lock(&self) -> Result<Option<File>> {
+        // A collection that was removed meanwhile is not made again.
+        if !self.dir.parent().is_none_or(Path::is_dir) {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                "the collection was removed",
+            ));
+        }
         private::folder(&self.dir).map_err(|error| Error::from(error).at(&self.dir))?;
         let path = self.dir.join(LOCK_FILE);
         let file = private::options()

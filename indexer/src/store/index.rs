@@ -31,6 +31,14 @@ pub(super) const META_FILE: &str = "meta.json";
 /// this in a row means that something else is wrong.
 const MAX_OPEN_ATTEMPTS: usize = 20;
 
+/// What names of folders begin with that hold removed collections.
+const REMOVED: &str = ".removed-";
+
+/// Whether a folder of this name holds nothing but what is left of a removed collection.
+pub fn is_removed(name: &str) -> bool {
+    name.starts_with(REMOVED)
+}
+
 /// One collection. Cheap to clone; any number of readers, one writer.
 #[derive(Clone)]
 pub struct Index {
@@ -106,6 +114,31 @@ impl Index {
         lock::wait_in_line(&self.shared.dir, patience, cancel, || {
             self.writer(Arc::clone(embedder))
         })
+    }
+
+    /// Removes the collection from the disk, once no writer has it, for which it waits up to
+    /// `patience`. Its folder goes in one step: after a power cut it is there whole or not at
+    /// all, or under a name that [`is_removed`] knows. Snapshots stay readable; whoever writes
+    /// with this handle afterwards fails.
+    ///
+    /// # Errors
+    /// `Locked`, and those of the disk.
+    pub fn remove(&self, patience: Duration) -> Result<()> {
+        let dir = &self.shared.dir;
+        let lock = lock::wait_in_line(dir, patience, || lock::WriterLock::acquire(dir))?;
+        let parent = dir.parent().unwrap_or(Path::new("."));
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        let grave = tempfile::Builder::new()
+            .prefix(&format!("{REMOVED}{name}."))
+            .tempdir_in(parent)
+            .and_then(|grave| {
+                std::fs::rename(dir, grave.path().join("collection"))?;
+                cairn_files::sync_folder(parent)?;
+                Ok(grave)
+            });
+        let grave = grave.map_err(|error| Error::from(error).at(dir))?;
+        drop(lock);
+        grave.close().map_err(|error| Error::from(error).at(dir))
     }
 
     /// What was stored of chunks as `model` packs it; `None` if nothing has been committed

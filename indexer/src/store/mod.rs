@@ -49,7 +49,7 @@ mod types;
 mod writer;
 
 pub use copy::copy_commit;
-pub use index::Index;
+pub use index::{Index, is_removed};
 pub use names::Mention;
 pub use ready::Ready;
 pub(crate) use roots::{KnownFailure, Root};

@@ -279,6 +279,31 @@ impl Snapshot {
             .collect())
     }
 
+    /// Documents in the order of their URIs, from the one behind `after` on.
+    pub fn documents_after(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+        access: &Access,
+    ) -> Vec<StoredDocument> {
+        let record = |document: usize| self.documents.record(document);
+        let behind =
+            |document: &usize| after.is_none_or(|uri| record(*document).uri.as_str() > uri);
+        let documents = self.documents.by_uri().filter(behind);
+        let readable = documents.filter(|&document| access.allows(&record(document).labels));
+        readable
+            .take(limit)
+            .map(|at| self.stored_document(at))
+            .collect()
+    }
+
+    /// Bytes of the texts of the documents that `access` may read.
+    pub fn readable_bytes(&self, access: &Access) -> u64 {
+        let records = self.documents.records().iter();
+        let readable = records.filter(|record| access.allows(&record.labels));
+        readable.map(|record| record.text_bytes).sum()
+    }
+
     fn readable(&self, id: DocumentId, access: &Access) -> Option<usize> {
         let document = self.documents.find(id)?;
         access

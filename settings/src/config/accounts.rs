@@ -98,6 +98,14 @@ pub struct Batches {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Uploads {
+    pub max_mb: u64,
+    pub max_mb_per_key: u64,
+    pub keep_days: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Samples {
     pub share: f64,
     pub keep_days: u64,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::accounts::{Batches, KeyLimits, Otel, PriceConfig, Samples};
+use super::accounts::{Batches, KeyLimits, Otel, PriceConfig, Samples, Uploads};
 pub use super::agent::*;
 pub use super::gateway::*;
 pub use super::jobs::*;
@@ -29,6 +29,7 @@ pub struct Config {
     #[serde(default)]
     pub limits: KeyLimits,
     pub batches: Batches,
+    pub uploads: Uploads,
     pub jobs: Jobs,
     pub deadlines: BTreeMap<String, Deadlines>,
     pub routes: BTreeMap<String, RouteConfig>,
@@ -289,6 +290,15 @@ impl Config {
             (
                 "chunking.embed_window must be at least 16",
                 self.chunking.embed_window >= 16,
+            ),
+            (
+                "uploads.max_mb_per_key must be at most uploads.max_mb, and that at most 1048576",
+                self.uploads.max_mb_per_key <= self.uploads.max_mb
+                    && self.uploads.max_mb <= 1 << 20,
+            ),
+            (
+                "uploads.keep_days must lie in 1..=36500",
+                (1..=36_500).contains(&self.uploads.keep_days),
             ),
             (
                 "jobs.workers must be at least 1 and at most jobs.max_workers",

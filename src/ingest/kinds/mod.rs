@@ -5,6 +5,7 @@ mod bucket;
 mod compact;
 mod delete;
 mod evaluate;
+pub(crate) mod files;
 mod folder;
 mod git;
 mod re_embed;
@@ -54,6 +55,7 @@ pub(crate) const KINDS: &[&dyn Kind] = &[
     &text::Text,
     &upload::Files,
     &url::Address,
+    &files::Files,
     &sitemap::Pages,
     &folder::Folder,
     &git::Git,
@@ -114,8 +116,10 @@ pub(crate) struct Plan {
 #[serde(default)]
 pub(crate) struct Marks {
     /// Facts for filters.
+    #[serde(skip_serializing_if = "Metadata::is_empty")]
     pub metadata: Metadata,
     /// Who may read them; empty for everyone.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub labels: BTreeSet<String>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use cairn_indexer::{Document, ParseInput};
+use cairn_indexer::ParseInput;
 use cairn_jobs::{Failure, Progress};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
@@ -19,10 +19,6 @@ const PAGES: usize = 1_000;
 const MAX_PAGES: usize = 50_000;
 /// Most sitemaps that an index leads to.
 const MAX_SITEMAPS: usize = 100;
-/// Pages that one commit brings.
-const BATCH: usize = 16;
-/// Bytes of documents that one commit brings, but for one document.
-const BATCH_BYTES: usize = 8 << 20;
 /// So many pages that fail in a row in a way that may pass end the attempt: the site is down.
 const MAX_IN_A_ROW: usize = 5;
 
@@ -78,30 +74,28 @@ impl Kind for Pages {
         let input: Input = input(payload)?;
         task.stage("fetch");
         let found = Found::read(&input, task)?;
-        let mut run = Run {
-            task,
-            payload,
-            marks: &input.marks,
-            waiting: Vec::new(),
-            bytes: 0,
-            stored: 0,
-            failed: found.failed,
-            generation: None,
-        };
+        let mut batch = store::Batch::new(payload, task);
+        batch.failed = found.failed;
         let total = found.pages.len();
         let mut in_a_row = 0;
         for (at, page) in found.pages.iter().enumerate() {
             task.stage("index");
-            match run.page(page)? {
-                None => in_a_row = 0,
-                Some(error) => {
+            match task.wait(task.tools().fetcher.fetch(page.as_str()))? {
+                Ok(fetched) => {
+                    in_a_row = 0;
+                    // The address that is named is the document's name, also when it redirects.
+                    let mut parse = ParseInput::new(page.as_str(), &fetched.bytes);
+                    parse.content_type = fetched.content_type.as_deref();
+                    batch.add(&parse, &input.marks)?;
+                }
+                Err(error) => {
                     let is_transient = error.transient;
                     in_a_row = if is_transient { in_a_row + 1 } else { 0 };
                     if in_a_row == MAX_IN_A_ROW {
-                        run.commit()?;
+                        batch.commit()?;
                         return Err(down(error));
                     }
-                    run.fail(page.as_str(), "fetch", error.message);
+                    batch.fail(page.as_str(), "fetch", error.message);
                 }
             }
             task.progress(Progress {
@@ -110,13 +104,13 @@ impl Kind for Pages {
                 ..Progress::default()
             });
         }
-        run.commit()?;
+        batch.commit()?;
         Ok(json!({
-            "generation": run.generation,
+            "generation": batch.generation,
             "sitemaps": found.sitemaps,
             "pages": total,
-            "stored": run.stored,
-            "failed": run.failed,
+            "stored": batch.stored,
+            "failed": batch.failed,
             "left_out": found.left_out,
         }))
     }
@@ -192,73 +186,5 @@ impl Found {
             }
         }
         Ok(found)
-    }
-}
-
-/// Pages on their way into the collection.
-struct Run<'a> {
-    task: &'a Task,
-    payload: &'a Payload,
-    marks: &'a Marks,
-    waiting: Vec<Document>,
-    bytes: usize,
-    stored: usize,
-    failed: usize,
-    generation: Option<u64>,
-}
-
-impl Run<'_> {
-    /// Fetches and parses a page; says why it could not be fetched.
-    fn page(&mut self, url: &Url) -> Result<Option<FetchError>, Stop> {
-        let page = match self
-            .task
-            .wait(self.task.tools().fetcher.fetch(url.as_str()))?
-        {
-            Ok(page) => page,
-            Err(error) => return Ok(Some(error)),
-        };
-        // The address that is named is the document's name, also when it redirects.
-        let mut parse = ParseInput::new(url.as_str(), &page.bytes);
-        parse.content_type = page.content_type.as_deref();
-        let parsed = store::parse(&parse, self.task).and_then(|mut document| {
-            store::mark(&mut document, self.marks)?;
-            Ok(document)
-        });
-        match parsed {
-            Ok(document) => {
-                self.bytes += page.bytes.len();
-                self.waiting.push(document);
-            }
-            Err(Stop::Failed(failure)) => {
-                self.fail(url.as_str(), "parse", failure.chain.join(": "));
-            }
-            Err(stop) => return Err(stop),
-        }
-        if self.waiting.len() >= BATCH || self.bytes >= BATCH_BYTES {
-            self.commit()?;
-        }
-        Ok(None)
-    }
-
-    /// Stores the pages that wait.
-    fn commit(&mut self) -> Result<(), Stop> {
-        let documents = std::mem::take(&mut self.waiting);
-        self.bytes = 0;
-        if documents.is_empty() {
-            return Ok(());
-        }
-        let stored = store::put_all(documents, Conflict::LeaveOut, self.payload, self.task)?;
-        self.stored += stored.documents.len();
-        self.generation = Some(stored.generation);
-        for uri in stored.refused {
-            let why = store::refusal(&uri);
-            self.fail(&uri, "commit", why);
-        }
-        Ok(())
-    }
-
-    fn fail(&mut self, document: &str, stage: &str, message: String) {
-        self.failed += 1;
-        self.task.document_failed(document, stage, message);
     }
 }

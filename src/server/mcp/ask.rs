@@ -5,11 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::handler::Asked;
-use crate::server::answering::{Judge, Observed};
+use crate::server::answering;
 use crate::server::auth::access_of;
-use crate::server::error::{ApiError, Code};
-use crate::server::routes::query;
-use cairn_engine::answer::{AnswerRequest, Answered, Whole, whole};
+use crate::server::error::ApiError;
+use cairn_engine::answer::{AnswerRequest, Answered};
 use cairn_engine::retrieve::SearchRequest;
 use cairn_gateway::accounts::Scope;
 
@@ -52,25 +51,17 @@ struct Cited {
 pub(super) async fn ask(asked: &Asked, args: AskArgs) -> Result<Value, ApiError> {
     asked.require(Scope::Query)?;
     let service = &asked.service;
-    let (core, config) = (service.core()?, service.config());
+    let config = service.config();
     let search = SearchRequest {
         access: access_of(&asked.caller),
         ..SearchRequest::default_of(&config.retrieval, args.question, &config.storage.collection)
     };
-    query::check(service, &search).await?;
     let request = AnswerRequest {
         caller: asked.caller.clone(),
         ..AnswerRequest::new(search)
     };
-    let judge = Judge::new(service, &request.caller, &request.calls);
-    let events = core.agent.answer(request, None, asked.cancel.token());
-    let answered = match whole(Observed::new(events, judge), |_| {}).await? {
-        Whole::Answered(answered) => *answered,
-        Whole::Waits(..) => {
-            let message = "a person must allow what the agent wants to do; ask with POST /query";
-            return Err(ApiError::new(Code::Forbidden, message));
-        }
-    };
+    let events = answering::begin(service, request, None, &asked.cancel).await?;
+    let answered = answering::answered(events).await?;
     let Answered { done, sources, .. } = answered;
     let is_cited = |n: u32| done.citations.iter().any(|citation| citation.n == n);
     let cited = sources.into_iter().filter(|source| is_cited(source.n));

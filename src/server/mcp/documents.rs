@@ -10,6 +10,7 @@ use super::handler::Asked;
 use crate::server::auth::access_of;
 use crate::server::error::{ApiError, Code};
 use crate::server::limits::blocking;
+use crate::server::links::{SCHEME, link};
 use cairn_engine::retrieve::SearchRequest;
 use cairn_gateway::accounts::Scope;
 
@@ -27,8 +28,6 @@ const AFTER_BYTES: usize = 16 << 10;
 const PAGE: usize = 100;
 /// Bytes of a resource.
 const MAX_RESOURCE_BYTES: usize = 1 << 20;
-/// What resources begin with.
-const SCHEME: &str = "cairn://documents/";
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -69,14 +68,6 @@ pub(super) struct Fetched {
     metadata: Map<String, Value>,
 }
 
-/// An address for people: that of the document if it has one.
-fn url(document_id: &str, uri: &str) -> String {
-    match uri.starts_with("http://") || uri.starts_with("https://") {
-        true => uri.to_owned(),
-        false => format!("{SCHEME}{document_id}"),
-    }
-}
-
 pub(super) async fn search(asked: &Asked, args: SearchArgs) -> Result<Value, ApiError> {
     asked.require(Scope::Search)?;
     let service = &asked.service;
@@ -94,7 +85,7 @@ pub(super) async fn search(asked: &Asked, args: SearchArgs) -> Result<Value, Api
             .last()
             .filter(|last| **last != source.title);
         Hit {
-            url: url(&source.document_id, &source.uri),
+            url: link(&source.document_id, &source.uri),
             id: source.chunk_id,
             title: match heading {
                 Some(heading) => format!("{} > {heading}", source.title),
@@ -142,7 +133,7 @@ pub(super) async fn fetch(asked: &Asked, args: FetchArgs) -> Result<Value, ApiEr
             "bytes_after": text.len() - end,
         });
         Ok(json!(Fetched {
-            url: url(&stored.id.to_string(), &stored.uri),
+            url: link(&stored.id.to_string(), &stored.uri),
             id: args.id.clone(),
             title: stored.title,
             text: shown,

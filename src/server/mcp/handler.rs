@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{ask, documents};
+use crate::server::auth;
 use crate::server::error::{ApiError, Code};
 use crate::server::limits::CancelOnDrop;
 use crate::server::state::Service;
@@ -47,11 +48,7 @@ pub(super) struct Asked {
 impl Asked {
     /// Checks that the caller may do this.
     pub(super) fn require(&self, scope: Scope) -> Result<(), ApiError> {
-        if self.caller.scopes().allow(scope) {
-            return Ok(());
-        }
-        let message = format!("this API key does not have the scope `{scope}`");
-        Err(ApiError::new(Code::Forbidden, message))
+        auth::require(&self.caller, scope)
     }
 }
 

@@ -563,11 +563,28 @@ pub(crate) async fn delete(
     QueryString(params): QueryString<DeleteParams>,
 ) -> Result<Json<DeleteReport>> {
     let id = read_id(path)?;
-    let core = service.core()?;
     let collection = collection_or_default(&service, params.collection);
-    let engine = core.engine.clone();
-    let name = collection.clone();
-    let access = access_of(&caller);
+    let generation = remove(&service, &caller, &collection, id).await?;
+    Ok(Json(DeleteReport {
+        id: id.to_string(),
+        collection,
+        generation,
+    }))
+}
+
+/// Deletes the document `id`; returns the first commit without it.
+///
+/// # Errors
+/// Those of [`delete`].
+pub(super) async fn remove(
+    service: &Service,
+    caller: &Caller,
+    collection: &str,
+    id: DocumentId,
+) -> Result<u64> {
+    let core = service.core()?;
+    let (engine, name) = (core.engine.clone(), collection.to_owned());
+    let access = access_of(caller);
     // Asked first, so that a wrong id or name makes no commit and no folder.
     blocking(move || {
         let snapshot = engine.current_collection(&name)?.snapshot();
@@ -577,14 +594,10 @@ pub(crate) async fn delete(
     .await?;
     let receipt = core
         .writes
-        .write(&collection, Work::Delete(vec![id]), &access_of(&caller))
+        .write(collection, Work::Delete(vec![id]), &access_of(caller))
         .await?;
-    if receipt.deleted == 0 {
-        return Err(no_document(id, &collection));
+    match receipt.deleted {
+        0 => Err(no_document(id, collection)),
+        _ => Ok(receipt.generation),
     }
-    Ok(Json(DeleteReport {
-        id: id.to_string(),
-        collection,
-        generation: receipt.generation,
-    }))
 }

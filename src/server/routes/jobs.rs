@@ -6,19 +6,20 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
-use cairn_jobs::{Filter, Job, JobId, NewJob, Purge, Submitted};
+use cairn_jobs::{Filter, Job, JobId, NewJob, Purge, Queue, Submitted};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::documents::{collection_or_default, open_collection};
-use crate::ingest::{self, Asker, Payload, Request};
+use crate::ingest::{self, Payload, Request};
 use crate::server::error::{ApiError, Code, ErrorBody, Result};
 use crate::server::extract::{JsonBody, QueryString};
+use crate::server::job_rights::{asker_of, find, read_id, sees_all, visible};
 use crate::server::limits::blocking;
 use crate::server::state::Service;
-use cairn_gateway::accounts::{Caller, Scope};
+use cairn_gateway::accounts::Caller;
 
 /// Repeating a submission with the same value gives the first job.
 pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -35,10 +36,10 @@ const MAX_ERRORS: usize = 100;
 pub(crate) struct JobBody {
     /// `text` (fields `text`, `uri`, `title`), `url` (`url`), `sitemap` (`url`, `max_pages`),
     /// `folder` (`path`, `remove_most`, `dry_run`), `bucket` (`name`, `prefix`, `remove_most`),
-    /// `re-embed` (`model`), `git` (`path`, `revision`, `name`, `remove_most`),
-    /// `delete` (`uri` or `document_id`), `compact`, `evaluate` (`path`, `modes`, `k`,
-    /// `limit`) or `ask` (`query`, `agent`, `model`). Files become `upload` jobs by
-    /// `POST /documents`.
+    /// `re-embed` (`model`), `git` (`path`, `revision`, `name`, `remove_most`), `files`
+    /// (`files`, by their ids), `delete` (`uri` or `document_id`), `compact`, `evaluate`
+    /// (`path`, `modes`, `k`, `limit`) or `ask` (`query`, `agent`, `model`). Files become
+    /// `upload` jobs by `POST /documents`.
     #[schema(example = "url")]
     kind: String,
     /// Where the documents go; the default collection if none.
@@ -272,26 +273,15 @@ pub(crate) async fn submit(
     headers: HeaderMap,
     JsonBody(body): JsonBody<JobBody>,
 ) -> Result<Response> {
-    let collection = collection_or_default(&service, body.collection);
-    service.core()?.engine.check_collection_name(&collection)?;
     let request = Request {
         kind: body.kind,
-        collection: collection.clone(),
+        collection: collection_or_default(&service, body.collection),
         fields: body.fields,
         idempotency_key: idempotency_key(&headers)?,
         spooled: None,
     };
-    let asker = asker_of(&service, &caller);
-    // Paths are looked at, which may block.
-    let of_service = Arc::clone(&service);
-    let job = blocking(move || {
-        let settings = &of_service.config().jobs;
-        let job = ingest::new_job(request, &asker, settings, of_service.fetcher()?)?;
-        Ok(job)
-    })
-    .await?;
-    open_collection(&service, &collection, &caller).await?;
-    Ok(accepted(submit_one(&service, job).await?))
+    let submitted = enqueue(&service, &caller, request).await?;
+    Ok(accepted(submitted))
 }
 
 /// Puts a job into the queue.
@@ -314,7 +304,34 @@ pub(super) fn accepted(submitted: Submitted) -> Response {
     response
 }
 
-/// Lists jobs of the caller's tenant, the latest first; `admin` sees all.
+/// Checks what `caller` asks for and puts it into the queue, with its collection made.
+///
+/// # Errors
+/// Those of [`submit`].
+pub(super) async fn enqueue(
+    service: &Arc<Service>,
+    caller: &Caller,
+    request: Request,
+) -> Result<Submitted> {
+    // Without a queue nothing is made.
+    service.jobs()?;
+    let collection = request.collection.clone();
+    service.core()?.engine.check_collection_name(&collection)?;
+    let asker = asker_of(service, caller);
+    // Paths are looked at, which may block.
+    let of_service = Arc::clone(service);
+    let job = blocking(move || {
+        let settings = &of_service.config().jobs;
+        let job = ingest::new_job(request, &asker, settings, of_service.fetcher()?)?;
+        Ok(job)
+    })
+    .await?;
+    open_collection(service, &collection, caller).await?;
+    submit_one(service, job).await
+}
+
+/// Lists jobs of the caller's tenant, the latest first; `admin` sees all. A key with labels
+/// sees those that were submitted with no other labels than its own.
 ///
 /// # Errors
 /// `invalid_request`, `storage`.
@@ -340,7 +357,7 @@ pub(crate) async fn list(
         kind: params.kind,
         before: params.before.map(|id| read_id(&id)).transpose()?,
     };
-    let jobs = service.jobs()?.list(filter, limit).await?;
+    let jobs = visible(service.jobs()?.as_ref(), &caller, filter, limit).await?;
     let jobs = jobs.into_iter().map(JobInfo::new).collect();
     Ok(Json(JobList { jobs }))
 }
@@ -456,35 +473,6 @@ pub(crate) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The job, if the caller may know of it.
-pub(super) async fn find(service: &Service, caller: &Caller, id: &str) -> Result<Job> {
-    let id = read_id(id)?;
-    let job = service.jobs()?.get(id).await?;
-    let visible = |job: &Job| sees_all(caller) || job.tenant == caller.tenant();
-    job.filter(visible)
-        .ok_or_else(|| cairn_jobs::Error::NotFound(id).into())
-}
-
-/// Who asks, and what that allows.
-pub(super) fn asker_of(service: &Service, caller: &Caller) -> Asker {
-    Asker {
-        tenant: caller.tenant().to_owned(),
-        held: caller.labels().cloned(),
-        any_folder: caller.key().is_none() && is_loopback(service),
-        key: caller.key().map(|key| key.as_str().to_owned()),
-        may_ask: caller.scopes().allow(Scope::Query),
-    }
-}
-
-pub(super) fn sees_all(caller: &Caller) -> bool {
-    caller.key().is_none() || caller.scopes().allow(Scope::Admin)
-}
-
-fn read_id(id: &str) -> Result<JobId> {
-    id.parse()
-        .map_err(|_| ApiError::invalid("id", "the id of a job is a UUID"))
-}
-
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
         return Ok(None);
@@ -499,10 +487,4 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
             "the header has 1 to 256 visible ASCII characters",
         )),
     }
-}
-
-/// Whether only this machine reaches the service.
-fn is_loopback(service: &Service) -> bool {
-    let bind = service.config().server.bind.parse::<std::net::SocketAddr>();
-    bind.is_ok_and(|address| address.ip().to_canonical().is_loopback())
 }

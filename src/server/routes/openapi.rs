@@ -3,9 +3,10 @@
 use axum::Json;
 use utoipa::OpenApi;
 
+use super::openai::{self, batches as file_batches, files, store_files, stores};
 use super::{
-    agent, batches, chat, collections, documents, embeddings, feedback, follow, health, inference,
-    jobs, metrics, query, rerank, schedules, search, usage, webhooks,
+    agent, batches, chat, collections, dify, documents, embeddings, feedback, follow, health,
+    inference, jobs, metrics, models, query, rerank, schedules, search, usage, webhooks,
 };
 use crate::server::error::ErrorBody;
 use cairn_engine::answer::{Answered, Citation, Done, InputRequired, Step};
@@ -31,16 +32,38 @@ use cairn_engine::retrieve::SearchResponse;
         feedback::delete,
         feedback::list,
         search::search,
+        dify::retrieve,
         documents::list,
         documents::upload,
         documents::show,
         documents::delete,
         collections::list,
         chat::complete,
-        chat::models,
+        models::list,
+        models::show,
         embeddings::create,
         rerank::first,
         rerank::second,
+        files::create,
+        files::list,
+        files::show,
+        files::content,
+        files::delete,
+        stores::create,
+        stores::list,
+        stores::show,
+        stores::delete,
+        openai::search::search,
+        openai::responses::create,
+        store_files::create,
+        store_files::list,
+        store_files::show,
+        store_files::content,
+        store_files::delete,
+        file_batches::create,
+        file_batches::show,
+        file_batches::cancel,
+        file_batches::files,
         inference::embed,
         inference::rerank,
         inference::info,
@@ -79,6 +102,7 @@ use cairn_engine::retrieve::SearchResponse;
         (name = "documents", description = "What is searched"),
         (name = "jobs", description = "Work that is done in its own time"),
         (name = "models", description = "Language models behind the gateway, and the models of this service"),
+        (name = "vector stores", description = "Collections, in OpenAI's format"),
         (name = "operations", description = "Health, figures and this document"),
     ),
 )]

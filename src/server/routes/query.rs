@@ -15,12 +15,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::server::answering::{self, Judge, Observed};
+use crate::server::answering::{self, Observed};
 use crate::server::auth::access_of;
 use crate::server::error::{ApiError, ErrorBody};
 use crate::server::extract::{JsonBody, QueryString};
 use crate::server::json;
-use crate::server::limits::{CancelOnDrop, Permit, blocking, check_model_name};
+use crate::server::limits::{CancelOnDrop, Permit, check_model_name};
 use crate::server::observe;
 use crate::server::state::Service;
 use cairn_engine::answer::{AnswerRequest, Answered, InputRequired, Step, Whole, whole};
@@ -35,10 +35,10 @@ const MAX_CANDIDATES: usize = 1000;
 /// Longest deadline, in milliseconds.
 const MAX_DEADLINE_MS: u64 = 600_000;
 /// Most earlier turns.
-const MAX_HISTORY_TURNS: usize = 50;
+pub(crate) const MAX_HISTORY_TURNS: usize = 50;
 
 /// A question and how to answer it. An unknown field is refused.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct QueryBody {
     /// The question, in words; no character of it is syntax.
@@ -256,7 +256,11 @@ impl QueryBody {
         })
     }
 
-    fn into_answer(
+    /// The answer that it asks for.
+    ///
+    /// # Errors
+    /// Those of [`QueryBody::into_search`].
+    pub(crate) fn into_answer(
         self,
         config: &Config,
         caller: Caller,
@@ -348,34 +352,15 @@ async fn answer(
     headers: &HeaderMap,
     body: QueryBody,
 ) -> Result<Response, ApiError> {
-    let core = service.core()?;
     let stream = body.stream.unwrap_or(true);
     let mode = body.agent;
     let request = body.into_answer(service.config(), caller, observe::id_of(headers).to_owned())?;
-    // A stream's head is sent before the search begins, so what can be known
-    // to be wrong is refused here, with a status.
-    check(service, &request.search).await?;
-    answering::log_question(service.config(), &request);
     let cancel = CancelOnDrop::default();
-    let judge = Judge::new(service, &request.caller, &request.calls);
-    let events = core.agent.answer(request, mode, cancel.token());
-    let events = Observed::new(events, judge);
+    let events = answering::begin(service, request, mode, &cancel).await?;
     match stream {
         true => Ok(answering::respond(events, cancel, permit, service)),
         false => in_one_piece(events).await,
     }
-}
-
-/// Checks what can be known to be wrong before the search.
-///
-/// # Errors
-/// Those of [`cairn_engine::retrieve::Engine::check`].
-pub(in crate::server) async fn check(
-    service: &Service,
-    search: &SearchRequest,
-) -> Result<(), ApiError> {
-    let (engine, search) = (service.core()?.engine.clone(), search.clone());
-    blocking(move || Ok(engine.check(&search)?)).await
 }
 
 /// The answer in one piece, or 202 where a person has to decide first.

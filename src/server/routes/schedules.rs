@@ -11,11 +11,11 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::documents::{collection_or_default, open_collection};
-use super::jobs::{asker_of, sees_all};
 use crate::ingest::schedules::{self, ScheduleRequest};
 use crate::ingest::{Payload, Request};
 use crate::server::error::{ApiError, Code, ErrorBody, Result};
 use crate::server::extract::JsonBody;
+use crate::server::job_rights::{asker_of, may_know};
 use crate::server::limits::blocking;
 use crate::server::state::Service;
 use cairn_gateway::accounts::{Accounts, Caller};
@@ -134,6 +134,12 @@ pub(crate) async fn put(
     let asker = asker_of(&service, &caller);
     let stored = schedules::stored_name(&asker.tenant, &name)?;
     let of_tenant = queue.schedules().await?;
+    if let Some(there) = of_tenant.iter().find(|one| one.schedule.name == stored)
+        && !is_known(&caller, there)
+    {
+        let message = "this API key may not replace the schedule of this name; choose another one";
+        return Err(ApiError::new(Code::Forbidden, message));
+    }
     let others = of_tenant
         .iter()
         .filter(|one| one.schedule.job.tenant == asker.tenant && one.schedule.name != stored);
@@ -182,9 +188,7 @@ pub(crate) async fn list(
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<ScheduleList>> {
     let all = service.jobs()?.schedules().await?;
-    let visible = all
-        .into_iter()
-        .filter(|one| sees_all(&caller) || one.schedule.job.tenant == caller.tenant());
+    let visible = all.into_iter().filter(|one| is_known(&caller, one));
     let schedules = visible.map(|one| ScheduleInfo::new(one, service.accounts()));
     let schedules = schedules.collect();
     Ok(Json(ScheduleList { schedules }))
@@ -207,7 +211,9 @@ pub(crate) async fn show(
 ) -> Result<Json<ScheduleInfo>> {
     let stored = schedules::stored_name(caller.tenant(), &name)?;
     let all = service.jobs()?.schedules().await?;
-    let found = all.into_iter().find(|one| one.schedule.name == stored);
+    let found = all
+        .into_iter()
+        .find(|one| one.schedule.name == stored && is_known(&caller, one));
     let found = found.ok_or_else(|| missing(&name))?;
     Ok(Json(ScheduleInfo::new(found, service.accounts())))
 }
@@ -228,10 +234,21 @@ pub(crate) async fn delete(
     Path(name): Path<String>,
 ) -> Result<StatusCode> {
     let stored = schedules::stored_name(caller.tenant(), &name)?;
+    let all = service.jobs()?.schedules().await?;
+    let known = |one: &Schedule| one.schedule.name == stored && is_known(&caller, one);
+    if !all.iter().any(known) {
+        return Err(missing(&name));
+    }
     match service.jobs()?.delete_schedule(&stored).await? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(missing(&name)),
     }
+}
+
+/// Whether `caller` may know of a schedule: of its jobs.
+fn is_known(caller: &Caller, schedule: &Schedule) -> bool {
+    let job = &schedule.schedule.job;
+    may_know(caller, &job.tenant, &job.payload)
 }
 
 fn missing(name: &str) -> ApiError {

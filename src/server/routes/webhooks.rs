@@ -12,11 +12,13 @@ use cairn_jobs::notify::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::jobs::sees_all;
+use crate::server::auth::access_of;
 use crate::server::error::{ApiError, Code, ErrorBody, Result};
 use crate::server::extract::{JsonBody, QueryString};
+use crate::server::job_rights::sees_all;
 use crate::server::state::Service;
 use cairn_gateway::accounts::Caller;
+use cairn_indexer::Access;
 
 /// Most endpoints of a tenant.
 const MAX_ENDPOINTS: usize = 100;
@@ -130,6 +132,11 @@ pub(crate) async fn create(
     Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody<EndpointBody>,
 ) -> Result<(StatusCode, Json<EndpointInfo>)> {
+    if access_of(&caller) != Access::All {
+        let message = "an endpoint is told of every job of its tenant, so only API keys that \
+                       read every document make one";
+        return Err(ApiError::new(Code::Forbidden, message));
+    }
     let webhooks = webhooks(&service)?;
     service
         .fetcher()?

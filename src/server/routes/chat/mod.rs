@@ -1,6 +1,7 @@
 //! `/v1`: the gateway for other services, in OpenAI's format. A call goes the
 //! whole way: admission, cache, routing, retries, fallback, settlement.
 
+pub(in crate::server) mod documents;
 mod request;
 mod response;
 
@@ -12,21 +13,21 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use futures::StreamExt as _;
-use serde::Serialize;
-use serde_json::Value;
-use utoipa::ToSchema;
+use serde_json::{Value, json};
 
 pub(crate) use request::{ChatBody, MessageBody, StreamOptions};
 
-use self::response::{Head, failure};
+use self::documents::Named;
+pub(in crate::server) use self::response::failure;
+use self::response::{Ending, Head};
+use crate::server::auth::require;
 use crate::server::error::{ApiError, ErrorBody};
 use crate::server::extract::{JsonBody, parse_json};
 use crate::server::limits::{CancelOnDrop, Permit, check_model_name, shutting_down};
-use crate::server::observe::{self, InFlight};
-use crate::server::own_models::Kind;
+use crate::server::observe;
 use crate::server::state::Service;
-use crate::server::{auth, event_stream, sse};
-use cairn_gateway::accounts::Caller;
+use crate::server::{auth, event_stream};
+use cairn_gateway::accounts::{Caller, Scope};
 use cairn_gateway::{
     Call, ChatEvent, ChatStream, Gateway, LimitsCell, Plan, Reuse, Writer, routes,
 };
@@ -34,18 +35,22 @@ use cairn_gateway::{
 /// Completes a chat with a language model behind the gateway.
 ///
 /// The format is OpenAI's. `model` names a route, a provider, `provider/model`
-/// or a configured model. With `stream`, failures before the first text have a
-/// status of their own, since the head is sent with the first text. The header
-/// `cache-control: no-store` asks for a new answer.
+/// or a configured model; `cairn`, `cairn/COLLECTION`, and either with `@WRITER` behind it,
+/// answer from the documents as `/query` does, with `url_citation` annotations. With
+/// `stream`, failures before the first text have a status of their own, since the head is
+/// sent with the first text. The header `cache-control: no-store` asks a model for a new
+/// answer.
 ///
 /// # Errors
-/// `invalid_request`, `rate_limited`, `overloaded`, `provider_failed`, `timeout`;
+/// `invalid_request`, `forbidden`, `rate_limited`, `overloaded`, `provider_failed`, `timeout`;
 /// once a stream has begun, failures are a last event `{"error": ..}`.
 #[utoipa::path(post, path = "/v1/chat/completions", tag = "models", request_body = ChatBody,
     responses(
         (status = 200, description = "A `chat.completion`, or `chat.completion.chunk` events; \
             `cairn` in the last one says who answered and what it cost", body = Object),
         (status = 400, description = "The request is wrong", body = ErrorBody),
+        (status = 403, description = "Not with this API key", body = ErrorBody),
+        (status = 404, description = "No such collection", body = ErrorBody),
         (status = 429, description = "A limit is reached", body = ErrorBody),
         (status = 502, description = "No provider answered", body = ErrorBody),
         (status = 504, description = "No provider answered in time", body = ErrorBody),
@@ -57,14 +62,15 @@ pub(crate) async fn complete(
     headers: HeaderMap,
     JsonBody(body): JsonBody<ChatBody>,
 ) -> Result<Response, ApiError> {
+    if let Some(named) = Named::read(&body.model) {
+        let answering = documents::complete(&service, permit, caller, &headers, body, named);
+        return Box::pin(answering).await;
+    }
+    require(&caller, Scope::Chat)?;
     let gateway = service.core()?.answerer.gateway();
     let model = body.model.clone();
     let plan = plan(gateway, routes::CHAT, &model)?;
-    let stream = body.stream;
-    let with_usage = body
-        .stream_options
-        .as_ref()
-        .is_some_and(|options| options.include_usage);
+    let (stream, with_usage) = (body.stream, body.wants_usage());
     let request = body.into_request()?;
     let limits = LimitsCell::default();
     let call = Call {
@@ -126,11 +132,12 @@ impl Answer {
             Some(Err(error)) => return failed(failure(error)),
             None => return ApiError::internal("a chat without any event").into_response(),
         };
-        let aborted = service.lifecycle().aborted().clone();
-        let silence = Duration::from_secs(sse::KEEP_ALIVE_SECONDS);
+        let Self {
+            head,
+            mut events,
+            held,
+        } = self;
         let frames = async_stream::stream! {
-            let Self { head, mut events, held } = self;
-            let _held = (held, InFlight::start());
             let mut calls = 0;
             let mut frame = head.first();
             let mut event = Some(Ok(first));
@@ -143,7 +150,7 @@ impl Answer {
                         calls += 1;
                     }
                     Some(Ok(ChatEvent::Done(served))) => {
-                        frame.push_str(&head.last(&served, with_usage));
+                        frame.push_str(&head.last(&Ending::of(&served), with_usage));
                     }
                     Some(Err(error)) => frame.push_str(&response::error(&failure(error).0)),
                     None => {
@@ -155,20 +162,11 @@ impl Answer {
                 if last {
                     return;
                 }
-                event = loop {
-                    tokio::select! {
-                        biased;
-                        event = events.next() => break event,
-                        () = aborted.cancelled() => {
-                            yield response::error(&shutting_down());
-                            return;
-                        }
-                        () = tokio::time::sleep(silence) => yield sse::COMMENT.to_owned(),
-                    }
-                };
+                event = events.next().await;
             }
         };
-        event_stream::respond(frames)
+        let stopped = response::error(&shutting_down());
+        event_stream::kept_alive(frames, service, stopped, held)
     }
 }
 
@@ -182,7 +180,10 @@ async fn collect(head: &Head, mut events: ChatStream) -> Result<Value, Failed> {
         match event {
             Ok(ChatEvent::Delta(delta)) => text.push_str(&delta),
             Ok(ChatEvent::ToolCall(call)) => calls.push(call),
-            Ok(ChatEvent::Done(served)) => return Ok(head.completion(&text, &calls, &served)),
+            Ok(ChatEvent::Done(served)) => {
+                let message = response::message(&text, &calls);
+                return Ok(json!(head.completion(&message, &Ending::of(&served))));
+            }
             Err(error) => return Err(failure(error)),
         }
     }
@@ -196,7 +197,7 @@ fn plan(gateway: &Gateway, route: &str, model: &str) -> Result<Plan, ApiError> {
     match gateway.select(route, Some(model)) {
         Ok(Writer::Model(plan)) => Ok(plan),
         Ok(Writer::Extractive) => {
-            let message = "`extractive` answers are made from documents; use POST /query";
+            let message = "`extractive` answers are made from documents; ask `cairn@extractive`";
             Err(ApiError::invalid("model", message))
         }
         Err(error) => Err(failure(error).0),
@@ -254,51 +255,4 @@ fn failed((error, wait): Failed) -> Response {
         response.headers_mut().insert(header::RETRY_AFTER, seconds);
     }
     response
-}
-
-/// What `GET /v1/models` gives.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct ModelList {
-    /// `list`.
-    object: &'static str,
-    /// Every name that `model` may be, of a chat, of embeddings and of re-ranking.
-    data: Vec<Model>,
-}
-
-/// A name that `model` may be.
-#[derive(Serialize, ToSchema)]
-struct Model {
-    /// A route, a provider, `provider/model`, or the id of the embedder or the re-ranker.
-    id: String,
-    /// `model`.
-    object: &'static str,
-    /// Not known: 0.
-    created: u64,
-    /// The provider, or `cairn` for routes and models of this service.
-    owned_by: String,
-}
-
-/// Lists every name that a chat may ask for, and the models that embed and re-rank.
-///
-/// # Errors
-/// `not_ready` while the models are loaded.
-#[utoipa::path(get, path = "/v1/models", tag = "models",
-    responses((status = 200, description = "The names", body = ModelList)))]
-pub(crate) async fn models(
-    State(service): State<Arc<Service>>,
-) -> Result<Json<ModelList>, ApiError> {
-    let core = service.core()?;
-    let names = core.answerer.gateway().model_names().into_iter();
-    let own = [Kind::Embedding, Kind::Reranking].into_iter();
-    let own = own.filter_map(|kind| Some((kind.id(&core.engine)?, "cairn".to_owned())));
-    let data = names.chain(own).map(|(id, owned_by)| Model {
-        id,
-        object: "model",
-        created: 0,
-        owned_by,
-    });
-    Ok(Json(ModelList {
-        object: "list",
-        data: data.collect(),
-    }))
 }

@@ -26,7 +26,8 @@ const MAX_NAME_BYTES: usize = 256;
 /// A chat completion in OpenAI's format.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 pub(crate) struct ChatBody {
-    /// A route, a provider, `provider/model`, or a configured model.
+    /// `cairn` for the documents (`cairn/COLLECTION`, `cairn/COLLECTION@WRITER`); else a route, a
+    /// provider, `provider/model`, or a configured model.
     pub model: String,
     /// The conversation.
     pub messages: Vec<MessageBody>,
@@ -155,6 +156,43 @@ struct DeclaredFunction {
 }
 
 impl ChatBody {
+    /// Whether a stream ends with the usage.
+    pub(super) fn wants_usage(&self) -> bool {
+        let options = self.stream_options.as_ref();
+        options.is_some_and(|options| options.include_usage)
+    }
+
+    /// The names of what it asks for besides an answer to its messages.
+    pub(super) fn given(&self) -> Vec<String> {
+        let tools = self.tools.as_ref().is_some_and(|tools| !tools.is_empty());
+        let choice = self.tool_choice.as_ref().and_then(Value::as_str);
+        let chooses = self
+            .tool_choice
+            .as_ref()
+            .is_some_and(|choice| !choice.is_null())
+            && !matches!(choice, Some("none" | "auto"));
+        let fields = [
+            ("tools", tools),
+            ("tool_choice", chooses),
+            ("stop", self.stop.is_some()),
+            ("max_tokens", self.max_tokens.is_some()),
+            (
+                "max_completion_tokens",
+                self.max_completion_tokens.is_some(),
+            ),
+            ("temperature", self.temperature.is_some_and(|t| t != 0.0)),
+            ("top_p", self.top_p.is_some_and(|p| p != 1.0)),
+            ("seed", self.seed.is_some()),
+        ];
+        let fields = fields.into_iter().filter(|(_, given)| *given);
+        let others = self.parameters.iter();
+        let others = others.filter(|(name, value)| !says_nothing(name, value));
+        fields
+            .map(|(name, _)| name.to_owned())
+            .chain(others.map(|(name, _)| name.clone()))
+            .collect()
+    }
+
     /// The request for the gateway.
     pub(super) fn into_request(self) -> Result<ChatRequest, ApiError> {
         self.refuse()?;

@@ -1,6 +1,7 @@
 //! A chat completion in OpenAI's format: one object, or chunks of a stream. What
 //! the gateway knows besides stands under `cairn`.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::server::error::ApiError;
@@ -14,6 +15,39 @@ pub(super) struct Head {
     model: String,
 }
 
+/// How an answer ended.
+pub(super) struct Ending<'a, A> {
+    /// `stop`, `length`, `tool_calls`, ...
+    pub(super) finish: &'a str,
+    /// Tokens and money.
+    pub(super) usage: &'a Usage,
+    /// What stands under `cairn`.
+    pub(super) about: A,
+}
+
+impl<'a> Ending<'a, Value> {
+    /// Of a call to a model.
+    pub(super) fn of(served: &'a Served) -> Self {
+        Self {
+            finish: served.finish.as_str(),
+            usage: &served.usage,
+            about: about(served),
+        }
+    }
+}
+
+/// What a model said and asked for.
+pub(super) fn message(text: &str, calls: &[ToolCall]) -> Value {
+    let mut message = json!({"role": "assistant", "content": text});
+    if !calls.is_empty() {
+        message["tool_calls"] = calls.iter().map(|call| self::call(None, call)).collect();
+        if text.is_empty() {
+            message["content"] = Value::Null;
+        }
+    }
+    message
+}
+
 impl Head {
     pub(super) fn new(model: String) -> Self {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -25,20 +59,18 @@ impl Head {
     }
 
     /// A whole answer.
-    pub(super) fn completion(&self, text: &str, calls: &[ToolCall], served: &Served) -> Value {
-        let mut message = json!({"role": "assistant", "content": text});
-        if !calls.is_empty() {
-            message["tool_calls"] = calls.iter().map(|call| self::call(None, call)).collect();
-            if text.is_empty() {
-                message["content"] = Value::Null;
-            }
+    pub(super) fn completion<'a, A: Serialize>(
+        &'a self,
+        message: &Value,
+        ending: &'a Ending<'_, A>,
+    ) -> Body<'a, A> {
+        let finish = ending.finish;
+        Body {
+            choices: json!([{"index": 0, "message": message, "finish_reason": finish}]),
+            usage: Some(usage(ending.usage)),
+            cairn: Some(&ending.about),
+            ..self.body("chat.completion")
         }
-        let finish = served.finish.as_str();
-        let mut body = self.body("chat.completion");
-        body["choices"] = json!([{"index": 0, "message": message, "finish_reason": finish}]);
-        body["usage"] = usage(&served.usage);
-        body["cairn"] = about(served);
-        body
     }
 
     /// The chunk that begins a stream.
@@ -57,34 +89,61 @@ impl Head {
         self.chunk(json!({"tool_calls": [call]}), Value::Null)
     }
 
+    /// What the text cites, all of it.
+    pub(super) fn annotations(&self, annotations: &[Value]) -> String {
+        self.chunk(json!({"annotations": annotations}), Value::Null)
+    }
+
     /// The chunks that end a stream.
-    pub(super) fn last(&self, served: &Served, with_usage: bool) -> String {
-        let mut body = self.body("chat.completion.chunk");
-        let finish = served.finish.as_str();
-        body["choices"] = json!([{"index": 0, "delta": {}, "finish_reason": finish}]);
-        body["cairn"] = about(served);
-        let mut frames = frame(&body);
+    pub(super) fn last<A: Serialize>(&self, ending: &Ending<'_, A>, with_usage: bool) -> String {
+        let finish = ending.finish;
+        let mut frames = frame(&Body {
+            choices: json!([{"index": 0, "delta": {}, "finish_reason": finish}]),
+            cairn: Some(&ending.about),
+            ..self.body("chat.completion.chunk")
+        });
         if with_usage {
-            let mut body = self.body("chat.completion.chunk");
-            body["choices"] = json!([]);
-            body["usage"] = usage(&served.usage);
-            frames.push_str(&frame(&body));
+            frames.push_str(&frame(&Body::<A> {
+                usage: Some(usage(ending.usage)),
+                ..self.body("chat.completion.chunk")
+            }));
         }
         frames.push_str("data: [DONE]\n\n");
         frames
     }
 
     fn chunk(&self, delta: Value, finish: Value) -> String {
-        let mut body = self.body("chat.completion.chunk");
-        body["choices"] = json!([{"index": 0, "delta": delta, "finish_reason": finish}]);
-        frame(&body)
-    }
-
-    fn body(&self, object: &str) -> Value {
-        json!({
-            "id": self.id, "object": object, "created": self.created, "model": self.model,
+        frame(&Body::<()> {
+            choices: json!([{"index": 0, "delta": delta, "finish_reason": finish}]),
+            ..self.body("chat.completion.chunk")
         })
     }
+
+    fn body<A>(&self, object: &'static str) -> Body<'_, A> {
+        Body {
+            id: &self.id,
+            object,
+            created: self.created,
+            model: &self.model,
+            choices: json!([]),
+            usage: None,
+            cairn: None,
+        }
+    }
+}
+
+/// An answer, or a piece of one.
+#[derive(Serialize)]
+pub(super) struct Body<'a, A> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cairn: Option<&'a A>,
 }
 
 /// The end of a stream that failed. `[DONE]` does not follow.
@@ -92,8 +151,10 @@ pub(super) fn error(error: &ApiError) -> String {
     frame(&json!({ "error": error }))
 }
 
-fn frame(body: &Value) -> String {
-    format!("data: {body}\n\n")
+fn frame(body: &impl Serialize) -> String {
+    // The types hold texts, numbers and lists only, which always serialize.
+    let json = serde_json::to_string(body).unwrap_or_default();
+    format!("data: {json}\n\n")
 }
 
 fn call(index: Option<usize>, call: &ToolCall) -> Value {
@@ -128,7 +189,7 @@ fn about(served: &Served) -> Value {
 }
 
 /// The log's and the client's view of a failed call.
-pub(super) fn failure(error: ProviderError) -> (ApiError, Option<std::time::Duration>) {
+pub(in crate::server) fn failure(error: ProviderError) -> (ApiError, Option<std::time::Duration>) {
     use crate::server::error::Code;
     use cairn_gateway::ProviderErrorKind as Kind;
     let wait = error.retry_after;

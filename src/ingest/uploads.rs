@@ -1,0 +1,374 @@
+//! Files that clients have uploaded, on their way into collections: bytes on the disk, and
+//! beside them what is known of each.
+//!
+//! A file is the document that becomes of it: its name is the document's id, so that it is
+//! found in each collection without a table. Only the key that uploaded a file sees it here.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use cairn_files::{private, publish};
+use cairn_indexer::DocumentId;
+use serde::{Deserialize, Serialize};
+
+/// The folder in the data folder.
+const FOLDER: &str = "uploads";
+
+/// Most files of all keys together: what is known of each is in memory.
+const MAX_FILES: usize = 10_000;
+
+const DAY_SECONDS: i64 = 86_400;
+
+/// What is known of a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Upload {
+    /// The URI of the document that becomes of it.
+    pub(crate) uri: String,
+    /// What its owner calls it.
+    pub(crate) name: String,
+    /// Its media type, if the client said one.
+    pub(crate) content_type: Option<String>,
+    /// Its size.
+    pub(crate) bytes: u64,
+    /// Seconds since 1970, UTC.
+    pub(crate) created_at: i64,
+    /// What the client says it is for.
+    pub(crate) purpose: String,
+    /// The key that uploaded it; none where the service has no keys.
+    pub(crate) key: Option<String>,
+    /// The last job that put it into a collection, by collection.
+    pub(crate) jobs: BTreeMap<String, String>,
+}
+
+impl Upload {
+    /// Its name, and its document's.
+    pub(crate) fn id(&self) -> DocumentId {
+        DocumentId::of_uri(&self.uri)
+    }
+}
+
+/// Why a file is not kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeepError {
+    /// Bounds are reached.
+    #[error("{0}")]
+    Full(String),
+    /// The disk.
+    #[error("the file cannot be stored: the disk is full, or the data folder cannot be written")]
+    Disk(#[from] io::Error),
+}
+
+/// Bounds of what is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Bytes of all keys together.
+    pub(crate) bytes: u64,
+    /// Bytes of one key.
+    pub(crate) bytes_of_a_key: u64,
+    /// Days after which a file is removed.
+    pub(crate) days: u64,
+}
+
+/// The files of a data folder.
+#[derive(Debug)]
+pub(crate) struct Uploads {
+    dir: PathBuf,
+    bounds: Bounds,
+    /// None until the folder was read.
+    known: Mutex<Option<BTreeMap<DocumentId, Upload>>>,
+}
+
+impl Uploads {
+    /// Those of `data_dir`. Nothing is read yet.
+    pub(crate) fn new(data_dir: &Path, bounds: Bounds) -> Self {
+        Self {
+            dir: data_dir.join(FOLDER),
+            bounds,
+            known: Mutex::default(),
+        }
+    }
+
+    /// Keeps a file, durably. Blocks.
+    ///
+    /// # Errors
+    /// [`KeepError`] says which bound it is.
+    pub(crate) fn keep(&self, upload: Upload, bytes: &[u8]) -> Result<(), KeepError> {
+        let mut known = self.known()?;
+        let files = known.get_or_insert_default();
+        let size = |upload: &Upload| upload.bytes;
+        let all: u64 = files.values().map(size).sum();
+        let own = files.values().filter(|other| other.key == upload.key);
+        let own: u64 = own.map(size).sum();
+        let megabytes = |bytes: u64| bytes >> 20;
+        if own.saturating_add(upload.bytes) > self.bounds.bytes_of_a_key {
+            return Err(KeepError::Full(format!(
+                "the files of this API key would have more than {} MB, which is \
+                 uploads.max_mb_per_key; delete some",
+                megabytes(self.bounds.bytes_of_a_key)
+            )));
+        }
+        if files.len() >= MAX_FILES || all.saturating_add(upload.bytes) > self.bounds.bytes {
+            return Err(KeepError::Full(format!(
+                "there are {MAX_FILES} files, or they would have more than {} MB, which is \
+                 uploads.max_mb; delete some, or ask the operator",
+                megabytes(self.bounds.bytes)
+            )));
+        }
+        // First the bytes: a file is there when its record is.
+        self.write(&self.bytes_path(upload.id()), bytes)?;
+        self.record(&upload)?;
+        files.insert(upload.id(), upload);
+        Ok(())
+    }
+
+    /// The file `id`, if `key` uploaded it. Blocks the first time.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(crate) fn get(&self, id: DocumentId, key: Option<&str>) -> io::Result<Option<Upload>> {
+        let known = self.known()?;
+        let found = known.as_ref().and_then(|files| files.get(&id));
+        Ok(found.filter(|upload| upload.key.as_deref() == key).cloned())
+    }
+
+    /// The files that `key` uploaded. Blocks the first time.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(crate) fn of(&self, key: Option<&str>) -> io::Result<Vec<Upload>> {
+        let known = self.known()?;
+        let files = known.iter().flat_map(BTreeMap::values);
+        Ok(files
+            .filter(|upload| upload.key.as_deref() == key)
+            .cloned()
+            .collect())
+    }
+
+    /// Remembers which job puts `ids` into `collection`. Blocks.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(crate) fn attach(&self, ids: &[DocumentId], collection: &str, job: &str) -> io::Result<()> {
+        let mut known = self.known()?;
+        for id in ids {
+            if let Some(upload) = known.get_or_insert_default().get_mut(id) {
+                upload.jobs.insert(collection.to_owned(), job.to_owned());
+                self.record(upload)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the file `id`. Blocks.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(crate) fn remove(&self, id: DocumentId) -> io::Result<()> {
+        let mut known = self.known()?;
+        known.get_or_insert_default().remove(&id);
+        self.erase(id)
+    }
+
+    /// The bytes of the file `id`. Blocks.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(crate) fn bytes(&self, id: DocumentId) -> io::Result<Vec<u8>> {
+        std::fs::read(self.bytes_path(id))
+    }
+
+    fn bytes_path(&self, id: DocumentId) -> PathBuf {
+        self.dir.join(id.to_string())
+    }
+
+    fn record_path(&self, id: DocumentId) -> PathBuf {
+        self.dir.join(format!("{id}.json"))
+    }
+
+    fn record(&self, upload: &Upload) -> io::Result<()> {
+        let json = serde_json::to_vec(upload)?;
+        self.write(&self.record_path(upload.id()), &json)
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        private::folder(&self.dir)?;
+        let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
+        file.write_all(bytes)?;
+        publish(file, path)
+    }
+
+    /// First the record, as [`Uploads::keep`] writes it last.
+    fn erase(&self, id: DocumentId) -> io::Result<()> {
+        for path in [self.record_path(id), self.bytes_path(id)] {
+            match std::fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What is known, without what is too old.
+    fn known(&self) -> io::Result<MutexGuard<'_, Option<BTreeMap<DocumentId, Upload>>>> {
+        // Each statement leaves the map whole.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.is_none() {
+            *known = Some(read_all(&self.dir)?);
+        }
+        let days = i64::try_from(self.bounds.days).unwrap_or(i64::MAX);
+        let oldest = now().saturating_sub(days.saturating_mul(DAY_SECONDS));
+        let files = known.get_or_insert_default();
+        let old: Vec<DocumentId> = files
+            .iter()
+            .filter(|(_, upload)| upload.created_at < oldest)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in old {
+            files.remove(&id);
+            self.erase(id)?;
+        }
+        Ok(known)
+    }
+}
+
+/// What is known of all files in `dir`. Bytes without a record are of an upload that was not
+/// finished: they are removed.
+fn read_all(dir: &Path) -> io::Result<BTreeMap<DocumentId, Upload>> {
+    let mut files = BTreeMap::new();
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
+        Err(error) => return Err(error),
+    };
+    let paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    let is_record = |path: &&PathBuf| path.extension().is_some_and(|end| end == "json");
+    for path in paths.iter().filter(is_record) {
+        match serde_json::from_slice::<Upload>(&std::fs::read(path)?) {
+            Ok(upload) => drop(files.insert(upload.id(), upload)),
+            Err(error) => {
+                tracing::warn!(%error, file = %path.display(), "an uploaded file is lost");
+            }
+        }
+    }
+    for path in paths.iter().filter(|path| !is_record(path)) {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let id = name.and_then(DocumentId::parse);
+        if !id.is_some_and(|id| files.contains_key(&id)) {
+            std::fs::remove_file(path)?;
+        }
+    }
+    Ok(files)
+}
+
+/// What is known of the file `id` in `data_dir`, and its bytes; none if there is no such
+/// file. For jobs, which may run in another process.
+///
+/// # Errors
+/// Those of the disk.
+pub(super) fn read(data_dir: &Path, id: DocumentId) -> io::Result<Option<(Upload, Vec<u8>)>> {
+    let dir = data_dir.join(FOLDER);
+    let read = || -> io::Result<(Upload, Vec<u8>)> {
+        let record = std::fs::read(dir.join(format!("{id}.json")))?;
+        let bytes = std::fs::read(dir.join(id.to_string()))?;
+        Ok((serde_json::from_slice(&record)?, bytes))
+    };
+    match read() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// Seconds since 1970, UTC.
+pub(crate) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds {
+        bytes: 10,
+        bytes_of_a_key: 6,
+        days: 1,
+    };
+
+    fn upload(uri: &str, key: Option<&str>, bytes: u64) -> Upload {
+        Upload {
+            uri: uri.into(),
+            name: uri.into(),
+            content_type: None,
+            bytes,
+            created_at: now(),
+            purpose: "assistants".into(),
+            key: key.map(Into::into),
+            jobs: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn files_are_their_owners_and_survive_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let uploads = Uploads::new(dir.path(), BOUNDS);
+        let file = upload("a", Some("k"), 3);
+        let id = file.id();
+        uploads.keep(file.clone(), b"abc").unwrap();
+        uploads.attach(&[id], "main", "job-1").unwrap();
+        std::fs::write(dir.path().join("uploads/unfinished"), "x").unwrap();
+        let uploads = Uploads::new(dir.path(), BOUNDS);
+        let found = uploads.get(id, Some("k")).unwrap().unwrap();
+        assert_eq!(found.jobs["main"], "job-1");
+        assert_eq!(uploads.get(id, Some("other")).unwrap(), None);
+        assert_eq!(uploads.get(id, None).unwrap(), None);
+        assert!(uploads.of(None).unwrap().is_empty());
+        assert_eq!(uploads.bytes(id).unwrap(), b"abc");
+        assert_eq!(read(dir.path(), id).unwrap().unwrap().1, b"abc");
+        assert_eq!(
+            std::fs::read_dir(dir.path().join("uploads"))
+                .unwrap()
+                .count(),
+            2
+        );
+        uploads.remove(id).unwrap();
+        assert!(uploads.of(Some("k")).unwrap().is_empty());
+        assert!(read(dir.path(), id).unwrap().is_none());
+    }
+
+    #[test]
+    fn bounds_hold_for_a_key_and_for_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let uploads = Uploads::new(dir.path(), BOUNDS);
+        uploads.keep(upload("a", Some("k"), 4), b"aaaa").unwrap();
+        let refused = |file: Upload| {
+            let bytes = vec![b'x'; usize::try_from(file.bytes).unwrap()];
+            uploads.keep(file, &bytes).unwrap_err().to_string()
+        };
+        assert!(refused(upload("b", Some("k"), 3)).contains("uploads.max_mb_per_key"));
+        uploads.keep(upload("b", Some("l"), 5), b"bbbbb").unwrap();
+        assert!(refused(upload("c", None, 2)).contains("uploads.max_mb,"));
+    }
+
+    #[test]
+    fn old_files_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let uploads = Uploads::new(dir.path(), BOUNDS);
+        let old = Upload {
+            created_at: now() - DAY_SECONDS - 1,
+            ..upload("old", None, 1)
+        };
+        uploads.keep(old, b"x").unwrap();
+        assert!(uploads.of(None).unwrap().is_empty());
+        assert_eq!(
+            std::fs::read_dir(dir.path().join("uploads"))
+                .unwrap()
+                .count(),
+            0
+        );
+    }
+}
