@@ -208,7 +208,7 @@ pub(super) async fn begin(
 ) -> Result<Observed, ApiError> {
     check(service, &request.search).await?;
     log_question(service.config(), &request);
-    let judge = Judge::new(service, &request.calls);
+    let judge = Judge::new(service, &request.caller, &request.calls);
     let events = service.core()?.agent.answer(request, mode, cancel.token());
     Ok(Observed::new(events, judge))
 }

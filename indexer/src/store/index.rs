@@ -125,7 +125,9 @@ impl Index {
     /// `Locked`, and those of the disk.
     pub fn remove(&self, patience: Duration) -> Result<()> {
         let dir = &self.shared.dir;
-        let lock = lock::wait_in_line(dir, patience, || lock::WriterLock::acquire(dir))?;
+        let lock = lock::wait_in_line(dir, patience, &Cancel::never(), || {
+            lock::WriterLock::acquire(dir)
+        })?;
         let parent = dir.parent().unwrap_or(Path::new("."));
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
         let grave = tempfile::Builder::new()

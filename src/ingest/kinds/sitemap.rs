@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use super::{Checks, Kind, Marks, Plan, input, read_marked};
 use crate::ingest::fetch::FetchError;
 use crate::ingest::task::{Stop, Task};
-use crate::ingest::writer::Conflict;
 use crate::ingest::{Payload, Refusal, sitemap, store};
 
 /// Pages of a job that does not say how many, and most of one.

@@ -22,6 +22,7 @@ use crate::ingest::writer::{Conflict, Work};
 use crate::server::auth::access_of;
 use crate::server::error::{ApiError, Code, ErrorBody, Result};
 use crate::server::extract::QueryString;
+use crate::server::job_rights::asker_of;
 use crate::server::limits::{CancelOnDrop, blocking};
 use crate::server::owners::Most;
 use crate::server::state::{Core, Service};
@@ -454,7 +455,7 @@ async fn accept(
         idempotency_key,
         spooled: Some(Spooled { name, uris }),
     };
-    let asker = jobs::asker_of(service, caller);
+    let asker = asker_of(service, caller);
     let settings = &service.config().jobs;
     let job = ingest::new_job(request, &asker, settings, service.fetcher()?)?;
     // Should this fail, the job may be there all the same: what no job names is swept.

@@ -15,10 +15,10 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
 
-use super::jobs::find;
 use crate::server::error::{ApiError, ErrorBody, Result};
 use crate::server::event_stream;
 use crate::server::extract::QueryString;
+use crate::server::job_rights::find;
 use crate::server::limits::Permit;
 use crate::server::sse;
 use crate::server::state::Service;

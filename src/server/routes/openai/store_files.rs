@@ -105,6 +105,7 @@ pub(super) async fn put(
             .into_iter()
             .collect(),
         idempotency_key: None,
+        spooled: None,
     };
     let job = jobs::enqueue(service, caller, request).await?.job;
     let (service, store, id) = (Arc::clone(service), store.to_owned(), job.id.to_string());
