@@ -64,11 +64,13 @@ pub struct Writer {
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, embedder: Arc<dyn Embedder>) -> Result<Self> {
+        shared.check_there()?;
         let vectors_dir = shared.vectors_dir();
         for folder in [&shared.dir, &vectors_dir] {
             private::folder(folder).map_err(|error| Error::from(error).at(folder))?;
         }
         let lock = WriterLock::acquire(&shared.dir)?;
+        shared.check_there()?;
         shared.refresh()?;
         let base = shared.snapshot();
         if let Some(payload) = base.payload() {
