@@ -351,7 +351,7 @@ mod tests {
         };
         assert!(refused(upload("b", Some("k"), 3)).contains("uploads.max_mb_per_key"));
         uploads.keep(upload("b", Some("l"), 5), b"bbbbb").unwrap();
-        assert!(refused(upload("c", None, 2)).contains("uploads.max_mb,"));
+        assert!(refused(upload("c", None, 2)).contains("uploads.max_mb;"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A collection: where it is, what was committed last, and who may write.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -53,6 +54,8 @@ pub(super) struct Shared {
     words: Mutex<Option<Words>>,
     /// Those that were asked for last.
     states: Mutex<Option<Arc<States>>>,
+    /// Set by [`Index::remove`].
+    removed: AtomicBool,
 }
 
 /// The word index of a collection.
@@ -78,6 +81,7 @@ impl Index {
             current: ArcSwap::from_pointee(Snapshot::empty()),
             words: Mutex::new(None),
             states: Mutex::default(),
+            removed: AtomicBool::new(false),
         };
         let index = Self {
             shared: Arc::new(shared),
@@ -135,6 +139,7 @@ impl Index {
             .tempdir_in(parent)
             .and_then(|grave| {
                 std::fs::rename(dir, grave.path().join("collection"))?;
+                self.shared.removed.store(true, Ordering::Release);
                 cairn_files::sync_folder(parent)?;
                 Ok(grave)
             });
@@ -170,6 +175,17 @@ impl Index {
 }
 
 impl Shared {
+    /// Fails for a collection that was removed, which is not made again by who still has it.
+    pub(super) fn check_there(&self) -> Result<()> {
+        match self.removed.load(Ordering::Acquire) {
+            true => Err(Error::new(
+                ErrorKind::NotFound,
+                "the collection was removed",
+            )),
+            false => Ok(()),
+        }
+    }
+
     pub(super) fn snapshot(&self) -> Arc<Snapshot> {
         self.current.load_full()
     }

@@ -79,11 +79,13 @@ impl Writer {
         embedder: Arc<dyn Embedder>,
         check: impl Fn(&Payload, &IndexSettings, &dyn Embedder) -> Result<()>,
     ) -> Result<Self> {
+        shared.check_there()?;
         let vectors_dir = shared.vectors_dir();
         for folder in [&shared.dir, &vectors_dir] {
             private::folder(folder).map_err(|error| Error::from(error).at(folder))?;
         }
         let lock = WriterLock::acquire(&shared.dir)?;
+        shared.check_there()?;
         shared.refresh()?;
         let base = shared.snapshot();
         if let Some(payload) = base.payload() {
