@@ -180,7 +180,7 @@ pub(super) struct SearchArgs {
     /// Do not let the re-ranker read the best candidates
     #[arg(long)]
     pub(super) no_rerank: bool,
-    /// What is searched besides the question [default: hop]
+    /// What is searched besides the question [default: none, or hop by `retrieval.hop`]
     #[arg(long, value_enum)]
     pub(super) expand: Option<ExpandArg>,
     /// Condition on metadata, e.g. '{"language": "en"}'

@@ -17,8 +17,8 @@ use tower_http::cors::CorsLayer;
 use super::error::{ApiError, Code};
 use super::routes::openai::{self, batches as file_batches, files, store_files, stores};
 use super::routes::{
-    agent, batches, chat, collections, dify, documents, embeddings, feedback, follow, health,
-    inference, jobs, metrics, models, openapi, query, rerank, schedules, search, ui, usage,
+    agent, batches, chat, collections, deletion, dify, documents, embeddings, feedback, follow,
+    health, inference, jobs, metrics, models, openapi, query, rerank, schedules, search, ui, usage,
     webhooks,
 };
 use super::state::Service;
@@ -103,7 +103,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .layer(admitted());
     // Who writes waits for its turn, by a setting of its own.
     let deletions = Router::new()
-        .route("/documents/{id}", delete(documents::delete))
+        .route("/documents/{id}", delete(deletion::delete))
         .layer(admitted());
     // An upload takes as long as embedding it does; only its body is timed.
     let uploads = Router::new()

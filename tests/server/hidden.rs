@@ -80,7 +80,8 @@ impl Hidden {
         let uri = route.replace("{id}", id).replace("{name}", "nightly");
         let uri = uri
             .replace("{file_id}", &file)
-            .replace("{batch_id}", &self.batch);
+            .replace("{batch_id}", &self.batch)
+            .replace("{query_id}", &self.trace);
         match route {
             "/documents/{id}" => uri + "?text=true",
             _ => uri,
@@ -176,6 +177,9 @@ impl Hidden {
                     all.push(call("ask", json!({"question": question})));
                 }
                 plain(all)
+            }
+            (_, "/feedback/{query_id}") => {
+                plain(vec![json!({"rating": "up", "question": QUESTIONS[0]})])
             }
             (_, "/jobs") => plain(vec![json!({"kind": "ask", "query": QUESTIONS[0]})]),
             (_, "/jobs/{id}/input") => plain(vec![json!({"confirm": true})]),

@@ -5,6 +5,7 @@ pub(super) mod agent;
 pub(super) mod batches;
 pub(super) mod chat;
 pub(super) mod collections;
+pub(super) mod deletion;
 pub(super) mod dify;
 pub(super) mod documents;
 pub(super) mod embeddings;

@@ -5,8 +5,8 @@ use utoipa::OpenApi;
 
 use super::openai::{self, batches as file_batches, files, store_files, stores};
 use super::{
-    agent, batches, chat, collections, dify, documents, embeddings, feedback, follow, health,
-    inference, jobs, metrics, models, query, rerank, schedules, search, usage, webhooks,
+    agent, batches, chat, collections, deletion, dify, documents, embeddings, feedback, follow,
+    health, inference, jobs, metrics, models, query, rerank, schedules, search, usage, webhooks,
 };
 use crate::server::error::ErrorBody;
 use cairn_engine::answer::{Answered, Citation, Done, InputRequired, Step};
@@ -36,7 +36,7 @@ use cairn_engine::retrieve::SearchResponse;
         documents::list,
         documents::upload,
         documents::show,
-        documents::delete,
+        deletion::delete,
         collections::list,
         chat::complete,
         models::list,

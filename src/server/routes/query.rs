@@ -60,8 +60,8 @@ pub(crate) struct QueryBody {
     pub rerank: Option<bool>,
     /// What is searched besides the question: `hop`, the documents that question and first
     /// hits mention; `queries`, what a language model splits it into; `hyde`, a passage that
-    /// one writes. `/search` knows `none` and `hop`. `hop` unless `retrieval.hop` is off.
-    #[schema(default = "hop")]
+    /// one writes. `/search` knows `none` and `hop`. `hop` if `retrieval.hop` is on.
+    #[schema(default = "none")]
     pub expand: Option<Expand>,
     /// Condition on metadata: `{"field": value}`, `{"field": {"in": [..]}}`,
     /// `{"field": {"gte": n, "lte": n}}`, `and`, `or`, `not`.

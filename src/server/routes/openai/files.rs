@@ -17,7 +17,7 @@ use crate::ingest::uploads::{KeepError, Upload, now};
 use crate::server::error::{ApiError, Code, ErrorBody, Result};
 use crate::server::extract::QueryString;
 use crate::server::limits::blocking;
-use crate::server::routes::documents;
+use crate::server::routes::deletion;
 use crate::server::state::Service;
 use crate::server::upload::{parts, text_of};
 use cairn_gateway::accounts::Caller;
@@ -285,7 +285,7 @@ pub(crate) async fn delete(
     let upload = find(&service, &caller, &id).await?;
     let document = upload.id();
     for collection in upload.jobs.keys() {
-        match documents::remove(&service, &caller, collection, document).await {
+        match deletion::remove(&service, &caller, collection, document).await {
             Err(error) if error.code != Code::NotFound => return Err(error),
             _ => {}
         }

@@ -19,7 +19,7 @@ use crate::server::auth::access_of;
 use crate::server::error::{ApiError, Code, ErrorBody, Result};
 use crate::server::extract::{JsonBody, QueryString};
 use crate::server::limits::blocking;
-use crate::server::routes::{documents, jobs};
+use crate::server::routes::{deletion, jobs};
 use crate::server::state::Service;
 use cairn_gateway::accounts::Caller;
 
@@ -324,7 +324,7 @@ pub(crate) async fn delete(
     Path((store, file)): Path<(String, String)>,
 ) -> Result<Json<Deleted>> {
     let id = document_of(&file)?;
-    let removed = documents::remove(&service, &caller, &store, id).await;
+    let removed = deletion::remove(&service, &caller, &store, id).await;
     removed.map_err(|error| match error.code {
         Code::NotFound => not_in(&store, &file),
         _ => error,
