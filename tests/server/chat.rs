@@ -94,6 +94,7 @@ async fn what_is_wrong_is_named() {
         (json!({"model": "script"}), "messages"),
         (body("nobody"), "model"),
         (body("extractive"), "model"),
+        (body("local"), "model"),
         (with("script", "messages", json!([])), "messages"),
         (
             with(

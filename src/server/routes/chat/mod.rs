@@ -29,7 +29,8 @@ use crate::server::state::Service;
 use crate::server::{auth, event_stream};
 use cairn_gateway::accounts::{Caller, Scope};
 use cairn_gateway::{
-    Call, ChatEvent, ChatStream, Gateway, LimitsCell, Plan, Reuse, Writer, routes,
+    Call, ChatEvent, ChatStream, Gateway, LimitsCell, Plan, ProviderErrorKind, Reuse, Writer,
+    routes,
 };
 
 /// Completes a chat with a language model behind the gateway.
@@ -199,6 +200,10 @@ fn plan(gateway: &Gateway, route: &str, model: &str) -> Result<Plan, ApiError> {
         Ok(Writer::Extractive) => {
             let message = "`extractive` answers are made from documents; ask `cairn@extractive`";
             Err(ApiError::invalid("model", message))
+        }
+        // No call was made: the model of this machine is asked for, and there is none.
+        Err(error) if error.kind == ProviderErrorKind::Unreachable => {
+            Err(ApiError::invalid("model", error.message))
         }
         Err(error) => Err(failure(error).0),
     }
