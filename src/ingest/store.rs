@@ -64,9 +64,24 @@ pub(super) fn put_all(
     payload: &Payload,
     task: &Task,
 ) -> Result<Stored, Stop> {
+    put_all_telling(documents, conflict, payload, task, &mut |_, _| ())
+}
+
+/// The same; `on_embedded` is told how many chunks are embedded, of how many.
+///
+/// # Errors
+/// Those of [`put_all`].
+pub(super) fn put_all_telling(
+    documents: Vec<Document>,
+    conflict: Conflict,
+    payload: &Payload,
+    task: &Task,
+    on_embedded: &mut dyn FnMut(usize, usize),
+) -> Result<Stored, Stop> {
     let index = task.collection(payload)?;
     let embedder = task.embedder()?;
-    let documents = index.prepare(documents, embedder.as_ref(), task.cancel())?;
+    let documents =
+        index.prepare_telling(documents, embedder.as_ref(), task.cancel(), on_embedded)?;
     let described: Vec<_> = documents.documents().map(describe).collect();
     let work = Work::Put {
         documents,

@@ -106,6 +106,20 @@ impl Index {
         embedder: &dyn Embedder,
         cancel: &Cancel,
     ) -> Result<Ready> {
+        self.prepare_telling(documents, embedder, cancel, &mut |_, _| ())
+    }
+
+    /// The same; `on_embedded` is told how many chunks are embedded, of how many that must be.
+    ///
+    /// # Errors
+    /// Those of [`Index::prepare`].
+    pub fn prepare_telling(
+        &self,
+        documents: Vec<Document>,
+        embedder: &dyn Embedder,
+        cancel: &Cancel,
+        on_embedded: &mut dyn FnMut(usize, usize),
+    ) -> Result<Ready> {
         let documents = documents.into_iter().map(|document| (document, None));
         let mut ready = Ready::cut(documents.collect(), embedder, self.settings(), cancel)?;
         let base = self.snapshot();
@@ -115,7 +129,13 @@ impl Index {
             pending: &pending,
         };
         let unknown = planner.unknown(&ready.documents)?;
-        ready.embed(unknown, embedder, cancel, &mut |_| Ok(()))?;
+        let (mut done, total) = (0, unknown.len());
+        let mut count = |more: usize| {
+            done += more;
+            on_embedded(done, total);
+            Ok(())
+        };
+        ready.embed(unknown, embedder, cancel, &mut count)?;
         Ok(ready)
     }
 }

@@ -100,7 +100,25 @@ impl Kind for Files {
         }
         task.stage("embed");
         let conflict = Conflict::Refuse { replace };
-        let stored = store::put_all(documents, conflict, payload, task)?;
+        let files = files as u64;
+        // They are stored together, so none is done before all are; bytes tell how far it is.
+        let mut on_embedded = |embedded: usize, chunks: usize| {
+            let share = embedded as f64 / chunks.max(1) as f64;
+            task.progress(Progress {
+                done: 0,
+                total: Some(files),
+                bytes: (bytes as f64 * share) as u64,
+                bytes_total: Some(bytes),
+            });
+        };
+        on_embedded(0, 1);
+        let stored = store::put_all_telling(documents, conflict, payload, task, &mut on_embedded)?;
+        task.progress(Progress {
+            done: files,
+            total: Some(files),
+            bytes,
+            bytes_total: Some(bytes),
+        });
         Ok(json!({
             "generation": stored.generation,
             "documents": stored.documents,

@@ -59,10 +59,11 @@ export class Job {
     const word = stopping && state === "running" ? "stops" : WORDS[state] ?? state;
     const facts = el("span", { class: "facts" }, `${collection} · `, moment(new Date(info.created_at)), standing(info, stage));
     this.head.replaceChildren(el("span", { class: `state ${state}` }, word), el("span", { class: "kind" }, kind), el("span", { class: "about", title: about }, about ?? ""), facts);
-    const { done, total } = info.progress;
-    this.bar.hidden = state !== "running" || !total;
-    this.bar.max = Math.max(total ?? 1, 1);
-    this.bar.value = done;
+    const { done, total, bytes, bytes_total: size } = info.progress;
+    this.bar.hidden = state !== "running" || !(total || size);
+    // Bytes tell more of a few large documents.
+    this.bar.max = Math.max(size || total || 1, 1);
+    this.bar.value = size ? bytes : done;
     this.bar.setAttribute("aria-label", `Progress of the job ${kind}`);
   }
 
@@ -123,10 +124,10 @@ export class Job {
 function standing({ state, stage, progress, eta_seconds: eta, attempts, max_attempts: most, started_at: begun, ended_at: ended }) {
   const parts = [];
   if (state === "running") {
-    const { done, total, bytes } = progress;
+    const { done, total, bytes, bytes_total: all } = progress;
     const far = total ? `${done.toLocaleString("en")} of ${total.toLocaleString("en")}` : done ? done.toLocaleString("en") : "";
     parts.push([stage, far].filter(Boolean).join(" "));
-    if (bytes) parts.push(size(bytes));
+    if (bytes) parts.push(all ? `${size(bytes)} of ${size(all)}` : size(bytes));
     if (eta !== undefined && eta !== null) parts.push(`about ${longDuration(eta)} left`);
   }
   if (begun && ended) {
