@@ -315,12 +315,33 @@ impl<'t> Composer<'t> {
         }
     }
 
-    /// The block after `at`, which introduces it.
+    /// The block after `at`, which introduces it; of a long one with code its beginning.
     fn led_block(&self, at: usize) -> Unit {
+        let mut unit = self.block(at + 1);
+        if unit.shape == Shape::Code {
+            let beginning = self.beginning(at + 1);
+            if beginning.len() > unit.body.len() {
+                unit.body = beginning;
+            }
+        }
         Unit {
             lead: Some(at),
-            ..self.block(at + 1)
+            ..unit
         }
+    }
+
+    /// As many lines of code from `start` on as are quoted at once, empty lines between them
+    /// or not.
+    fn beginning(&self, start: usize) -> Vec<usize> {
+        let opens = self.segments[start].range.start;
+        let fits = |&at: &usize| {
+            let segment = &self.segments[at];
+            segment.kind == Kind::Code && segment.range.end - opens <= MAX_BLOCK_BYTES
+        };
+        (start..self.segments.len())
+            .take_while(fits)
+            .take(MAX_BLOCK_LINES)
+            .collect()
     }
 
     fn block(&self, at: usize) -> Unit {
@@ -475,104 +496,5 @@ impl<'t> Composer<'t> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::holding;
-    use super::super::segments::segments;
-    use super::*;
-
-    /// The unit of the first segment that holds `needle`, as its parts.
-    fn unit<'t>(
-        text: &'t str,
-        needle: &str,
-    ) -> (Shape, Vec<&'t str>, Option<&'t str>, Vec<&'t str>) {
-        let found = segments(text);
-        let unit = Composer::new(text, &found, false).unit(holding(text, &found, needle), false);
-        let str = |&at: &usize| &text[found[at].range.clone()];
-        (
-            unit.shape,
-            unit.terms.iter().map(str).collect(),
-            unit.lead.as_ref().map(str),
-            unit.body.iter().map(str).collect(),
-        )
-    }
-
-    #[test]
-    fn an_option_with_its_description() {
-        let html =
-            "OPTIONS\n\n-f\n--force\n\nDo it all the same. Twice is worse.\n\n-n\n\nDo nothing.";
-        assert_eq!(
-            unit(html, "all the same"),
-            (
-                Shape::Prose,
-                vec!["-f", "--force"],
-                None,
-                vec!["Do it all the same."]
-            )
-        );
-        assert_eq!(unit(html, "Twice").1, ["-f", "--force"]);
-        assert_eq!(unit(html, "-f").3, ["Do it all the same."]);
-        let page = "   dir.hide\n      hides what begins with a dot\n\n      Default: enabled\n\n   dir.show\n      shows it.\n\nThe end is near.";
-        assert_eq!(unit(page, "Default").1, ["dir.hide"]);
-        assert_eq!(unit(page, "The end").1, Vec::<&str>::new());
-    }
-
-    #[test]
-    fn code_with_what_introduces_it() {
-        let text = "To list everything: ::\n\n  dir.activate = \"enable\"\n\nMore.";
-        assert_eq!(
-            unit(text, "activate"),
-            (
-                Shape::Code,
-                vec![],
-                Some("To list everything: ::"),
-                vec!["dir.activate = \"enable\""]
-            )
-        );
-        assert_eq!(unit(text, "To list").0, Shape::Code);
-    }
-
-    #[test]
-    fn a_setting_with_its_comment() {
-        let mut text = String::new();
-        for at in 0..9 {
-            text.push_str(&format!("# About {at}.\nkey_{at} = {at}\n"));
-        }
-        assert_eq!(unit(&text, "key_4").3, ["# About 4.", "key_4 = 4"]);
-        assert_eq!(unit(&text, "About 5").3, ["# About 5.", "key_5 = 5"]);
-    }
-
-    #[test]
-    fn a_row_with_its_columns() {
-        let text = "Limits:\n\n| what | most |\n|---|---|\n| files | 5 |\n| bytes | 7 |\n";
-        assert_eq!(
-            unit(text, "bytes"),
-            (
-                Shape::Table,
-                vec![],
-                Some("Limits:"),
-                vec!["| what | most |", "| bytes | 7 |"]
-            )
-        );
-    }
-
-    #[test]
-    fn a_list_with_its_beginning() {
-        let text =
-            "So far we have\n\nIt offers these:\n\n * one\n * two\n * three\n\nThe rest is text.";
-        assert_eq!(
-            unit(text, "offers"),
-            (
-                Shape::List,
-                vec![],
-                Some("It offers these:"),
-                vec!["* one", "* two", "* three"]
-            )
-        );
-        assert_eq!(unit(text, "two").3, ["* two"]);
-        let found = segments(text);
-        let whole = Composer::new(text, &found, false).unit(3, true);
-        assert_eq!(whole.body.len(), 3);
-        let names = "The escapings are:\n\n@text:\n\n@json:\n\n@html:\n\nThis goes on for long.";
-        assert_eq!(unit(names, "escapings").3.len(), 3);
-    }
-}
+#[path = "compose_tests.rs"]
+mod tests;

@@ -69,6 +69,22 @@ fn is_code(line: &str, bare: &str) -> bool {
         })
         || bare.ends_with([';', '{', '}', '\\'])
         || (assigns(line) && !bare.ends_with('.'))
+        || is_section(bare)
+}
+
+/// `[name]` or `[[name]]`, which opens a section of settings. A citation is a number.
+fn is_section(bare: &str) -> bool {
+    let inner = bare
+        .strip_prefix("[[")
+        .and_then(|rest| rest.strip_suffix("]]"))
+        .or_else(|| {
+            bare.strip_prefix('[')
+                .and_then(|rest| rest.strip_suffix(']'))
+        });
+    let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '"' | '\'');
+    inner.is_some_and(|name| {
+        name.starts_with(|c: char| c.is_alphabetic() || c == '_') && name.chars().all(is_name)
+    })
 }
 
 /// Plain words in the value of a setting.
@@ -182,6 +198,11 @@ mod tests {
             ("# Keep seven of them.", Form::Code),
             ("  \"/images/\" => \"access 1 hour\"", Form::Code),
             ("}", Form::Code),
+            ("[answer]", Form::Code),
+            ("[[routes.\"a b\".targets]]", Form::Text),
+            ("[[routes.targets]]", Form::Code),
+            ("[12]", Form::Text),
+            ("[see below]", Form::Text),
             ("The sum a = b holds.", Form::Text),
             ("x = 1 is what it says.", Form::Text),
             (
