@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use cairn_files::{private, publish};
 use cairn_indexer::DocumentId;
@@ -283,10 +282,7 @@ pub(super) fn read(data_dir: &Path, id: DocumentId) -> io::Result<Option<(Upload
 
 /// Seconds since 1970, UTC.
 pub(crate) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-    })
+    jiff::Timestamp::now().as_second()
 }
 
 #[cfg(test)]

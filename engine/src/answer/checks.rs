@@ -26,6 +26,11 @@ pub fn claims(answer: &str, citations: &[Citation]) -> Vec<Claim> {
         .collect()
 }
 
+/// `answer` without its `[n]` marks. Brackets that are no marks stay, as in `a[0]`.
+pub fn without_marks(answer: &str) -> String {
+    grounding::split_marks(answer).0
+}
+
 /// What people read of `answer` one after the other: a sentence, or a block, which is
 /// code, a list or a table. A sentence that ends in a colon and the block after it are
 /// one. Without marks and line ends; headings are left out.

@@ -28,9 +28,9 @@ pub(super) struct Continuation<'a> {
 }
 
 impl Continuation<'_> {
-    /// The segments that go on with `unit`, in order; none where it is whole, is no prose,
-    /// or where its paragraph ends. A sentence that adds nothing comes along where the one
-    /// after it adds something.
+    /// The segments that continue `unit`, in order. Empty if it is not prose, its paragraph
+    /// ends, or the next sentences add nothing. A sentence that adds nothing is included if
+    /// the one after it adds something.
     pub(super) fn of(&self, unit: &Unit) -> Vec<usize> {
         let mut added = Vec::new();
         let (Shape::Prose, Some(&last)) = (unit.shape, unit.body.last()) else {

@@ -43,9 +43,9 @@ pub struct AnswerRecord {
     pub key: Option<KeyId>,
     /// Whose key it was.
     pub tenant: String,
-    /// What was searched; empty when the search did not get that far.
+    /// The collection; empty if the search never ran.
     pub collection: String,
-    /// Who wrote it; empty when nobody did.
+    /// The provider that wrote it; empty if none did.
     pub provider: String,
     /// The model that wrote it.
     pub model: String,

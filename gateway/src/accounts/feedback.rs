@@ -85,7 +85,7 @@ pub struct FeedbackStore {
 }
 
 impl FeedbackStore {
-    /// Opens the ledger in `data_dir`; where there is none, nobody said anything.
+    /// Opens the ledger in `data_dir`. Without one, there is no feedback.
     ///
     /// # Errors
     /// When it is there and cannot be opened.
@@ -96,8 +96,8 @@ impl FeedbackStore {
         })
     }
 
-    /// Keeps what `caller` says of an answer that it was given, in the place of what it
-    /// said before. On the disk when it returns. False when there is no such answer.
+    /// Stores the feedback of `caller` on an answer that it received, replacing any earlier
+    /// feedback on it. Durable on return. False if there is no such answer.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -127,7 +127,7 @@ impl FeedbackStore {
         })
     }
 
-    /// Forgets what `caller` said of an answer. False when there is no such answer.
+    /// Deletes the feedback of `caller` on an answer. False if there is no such answer.
     ///
     /// # Errors
     /// When the ledger cannot be written.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use cairn_engine::answer::checks::without_marks;
 use cairn_eval::own::{Answers, Library, OwnQuestion, Relevant};
 use cairn_gateway::accounts::feedback::{Cited, FeedbackRow, FeedbackStore, Rating};
 use cairn_gateway::accounts::usage::Period;
@@ -50,7 +51,7 @@ fn question(row: FeedbackRow, library: &impl Library) -> OwnQuestion {
         ),
     };
     // Only an answer that helped is a right one.
-    let answer = Some(without_marks(&said.answer))
+    let answer = Some(without_marks(&said.answer).trim().to_owned())
         .filter(|answer| said.rating == Rating::Up && !answer.is_empty());
     OwnQuestion {
         question: said.question.trim().to_owned(),
@@ -71,27 +72,6 @@ fn relevant_now(cited: Cited, library: &impl Library) -> Option<Relevant> {
         },
         false => Relevant::Name(uri),
     })
-}
-
-/// The text of an answer without its `[n]`.
-fn without_marks(answer: &str) -> String {
-    let mut text = String::with_capacity(answer.len());
-    let mut rest = answer;
-    while let Some(open) = rest.find('[') {
-        let digits = rest[open + 1..].bytes().take_while(u8::is_ascii_digit);
-        let close = open + 1 + digits.count();
-        // `a[0]` is no mark: those stand after a space, or after one another.
-        let stands_alone = open == 0 || rest[..open].ends_with(' ');
-        if stands_alone && close > open + 1 && rest[close..].starts_with(']') {
-            text.push_str(rest[..open].trim_end());
-            rest = &rest[close + 1..];
-        } else {
-            text.push_str(&rest[..=open]);
-            rest = &rest[open + 1..];
-        }
-    }
-    text.push_str(rest);
-    text.trim().to_owned()
 }
 
 #[cfg(test)]

@@ -24,9 +24,10 @@ async function look() {
   const by = byId("usage-by").value;
   const rating = byId("usage-rating").value;
   try {
+    const asked = read("/usage", { ...time, by: "day" });
     const [daily, table, feedback] = await Promise.all([
-      read("/usage", { ...time, by: "day" }),
-      read("/usage", { ...time, by }),
+      asked,
+      by === "day" ? asked : read("/usage", { ...time, by }),
       read("/feedback", { ...time, limit: ROWS, ...(rating ? { rating } : {}) }),
     ]);
     if (mine !== turn) return;

@@ -1,14 +1,12 @@
 //! `/v1/chat/completions` over the documents.
 
-use std::sync::Arc;
-
 use axum::http::StatusCode;
 use cairn_gateway::accounts::Scope;
 use serde_json::{Value, json};
 
 use super::super::keys::Closed;
-use super::super::{Bench, GUIDE, Scripted, node, python, talk};
-use super::{node_modules, with_openai};
+use super::super::{Bench, node, python, talk};
+use super::{node_modules, served, with_openai};
 
 const PATH: &str = "/v1/chat/completions";
 
@@ -243,21 +241,12 @@ said.usage = (await stream.totalUsage()).total_tokens;
 console.log(JSON.stringify(said));
 "#;
 
-async fn served() -> (Closed, String) {
-    let closed = Closed::with(Arc::new(Scripted::new(&ANSWER)), |_| {});
-    let guide = json!({"uri": "guide.md", "title": "Guide", "text": GUIDE});
-    let stored = closed.post(&closed.admin, "/documents", &guide).await;
-    assert_eq!(stored.status, StatusCode::CREATED, "{}", stored.text());
-    let key = closed.key(&[], &[Scope::Query]).await;
-    (closed, key)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_python_client_reads_answers_with_citations() {
     let Some(path) = with_openai().await else {
         return;
     };
-    let (closed, key) = served().await;
+    let (closed, key) = served(&ANSWER).await;
     let said = talk(&closed.bench, python(&path, PYTHON), &[&key]).await;
     let expected = json!({"text": ANSWER.concat(), "marks": ["[1]", "[1]"], "titles": ["Guide"],
         "urls": ["cairn:/"]});
@@ -280,7 +269,7 @@ async fn the_node_client_reads_answers_with_citations() {
     let Some(folder) = node_modules().await else {
         return;
     };
-    let (closed, key) = served().await;
+    let (closed, key) = served(&ANSWER).await;
     let said = talk(&closed.bench, node(&folder, NODE), &[&key]).await;
     let expected = json!({"text": ANSWER.concat(), "marks": ["[1]", "[1]"]});
     assert_eq!(said["whole"], expected);

@@ -6,10 +6,26 @@ mod responses;
 mod stores;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use axum::http::StatusCode;
+use cairn_gateway::accounts::Scope;
+use serde_json::json;
 use tokio::sync::Mutex;
 
 use crate::peers;
+use crate::server::keys::Closed;
+use crate::server::{GUIDE, Scripted};
+
+/// A service with the guide, whose model answers with these pieces, and a key that may ask.
+async fn served(answer: &[&str]) -> (Closed, String) {
+    let closed = Closed::with(Arc::new(Scripted::new(answer)), |_| {});
+    let guide = json!({"uri": "guide.md", "title": "Guide", "text": GUIDE});
+    let stored = closed.post(&closed.admin, "/documents", &guide).await;
+    assert_eq!(stored.status, StatusCode::CREATED, "{}", stored.text());
+    let key = closed.key(&[], &[Scope::Query]).await;
+    (closed, key)
+}
 
 /// A Python with the official client; `None` if it may be missing and is.
 async fn with_openai() -> Option<PathBuf> {

@@ -1,14 +1,10 @@
 //! `/v1/responses` with `file_search`.
 
-use std::sync::Arc;
-
 use axum::http::StatusCode;
-use cairn_gateway::accounts::Scope;
 use serde_json::{Value, json};
 
-use super::super::keys::Closed;
-use super::super::{Bench, GUIDE, Scripted, node, python, talk};
-use super::{node_modules, with_openai};
+use super::super::{Bench, GUIDE, node, python, talk};
+use super::{node_modules, served, with_openai};
 
 const PATH: &str = "/v1/responses";
 const QUESTION: &str = "Who holds the writer lock?";
@@ -231,21 +227,12 @@ const ANSWER: [&str; 2] = [
     " Readers never wait for the writer lock [1].",
 ];
 
-async fn served() -> (Closed, String) {
-    let closed = Closed::with(Arc::new(Scripted::new(&ANSWER)), |_| {});
-    let guide = json!({"uri": "guide.md", "title": "Guide", "text": GUIDE});
-    let stored = closed.post(&closed.admin, "/documents", &guide).await;
-    assert_eq!(stored.status, StatusCode::CREATED, "{}", stored.text());
-    let key = closed.key(&[], &[Scope::Query]).await;
-    (closed, key)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_python_client_reads_responses() {
     let Some(path) = with_openai().await else {
         return;
     };
-    let (closed, key) = served().await;
+    let (closed, key) = served(&ANSWER).await;
     let said = talk(&closed.bench, python(&path, PYTHON), &[&key]).await;
     let expected = json!({"text": ANSWER.concat(), "found": "guide.md", "cited": ["[1]", "[1]"],
         "same": true, "status": "completed", "tokens": 112});
@@ -285,7 +272,7 @@ async fn the_node_client_reads_responses() {
     let Some(folder) = node_modules().await else {
         return;
     };
-    let (closed, key) = served().await;
+    let (closed, key) = served(&ANSWER).await;
     let said = talk(&closed.bench, node(&folder, NODE), &[&key]).await;
     assert_eq!(said["whole"], ANSWER.concat());
     assert_eq!(said["helper"], ANSWER.concat());

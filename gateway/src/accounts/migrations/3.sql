@@ -7,7 +7,7 @@ CREATE TABLE answers (
     key_id TEXT,
     tenant TEXT NOT NULL,
     collection TEXT NOT NULL,
-    provider TEXT NOT NULL,     -- who wrote it; empty when nobody did
+    provider TEXT NOT NULL,     -- who wrote it; empty if no provider did
     model TEXT NOT NULL,
     outcome TEXT NOT NULL,      -- answered, refused, failed or abandoned
     citations INTEGER NOT NULL,
