@@ -9,13 +9,10 @@ use cairn_jobs::Progress;
 use serde_json::{Value, json};
 
 use super::kinds::Marks;
+use super::store::Batch;
 use super::task::{Stop, Task};
-use super::writer::Conflict;
 use super::{Payload, store};
 
-/// Documents and bytes that one commit brings, but for one document.
-const BATCH: usize = 32;
-const BATCH_BYTES: u64 = 16 << 20;
 /// Documents of one look into the collection.
 const PAGE: usize = 1_000;
 
@@ -65,8 +62,6 @@ struct Counts {
     updated: usize,
     unchanged: usize,
     skipped: usize,
-    failed: usize,
-    generation: Option<u64>,
 }
 
 /// One run that brings the collection up to date.
@@ -78,8 +73,7 @@ pub(super) struct Mirror<'a> {
     known: BTreeMap<String, String>,
     manner: String,
     counts: Counts,
-    waiting: Vec<Document>,
-    held: u64,
+    batch: Batch<'a>,
 }
 
 impl<'a> Mirror<'a> {
@@ -97,12 +91,11 @@ impl<'a> Mirror<'a> {
         Ok(Self {
             known: known(&source, payload, task)?,
             manner: manner(source.marks),
+            batch: Batch::new(payload, task),
             task,
             payload,
             source,
             counts: Counts::default(),
-            waiting: Vec::new(),
-            held: 0,
         })
     }
 
@@ -124,11 +117,12 @@ impl<'a> Mirror<'a> {
             let uri = format!("{}{}", self.source.root, item.path);
             gone.remove(&uri);
             if let Some(document) = self.document(&uri, item, &mut read)? {
-                self.waiting.push(document);
-                self.held += item.bytes;
-            }
-            if self.waiting.len() >= BATCH || self.held >= BATCH_BYTES {
-                self.put()?;
+                match self.known.contains_key(&uri) {
+                    true => self.counts.updated += 1,
+                    false => self.counts.added += 1,
+                }
+                let bytes = usize::try_from(item.bytes).unwrap_or(usize::MAX);
+                self.batch.push(document, bytes)?;
             }
             done += item.bytes;
             self.task.progress(Progress {
@@ -138,18 +132,18 @@ impl<'a> Mirror<'a> {
                 bytes_total: Some(bytes_total),
             });
         }
-        self.put()?;
+        self.batch.commit()?;
         let deleted = self.remove(gone.into_keys().collect())?;
         let counts = &self.counts;
         Ok(json!({
-            "generation": counts.generation,
+            "generation": self.batch.generation,
             "files": items.len(),
             "added": counts.added,
             "updated": counts.updated,
             "unchanged": counts.unchanged,
             "skipped": counts.skipped,
             "deleted": deleted,
-            "failed": counts.failed,
+            "failed": self.batch.failed,
         }))
     }
 
@@ -170,13 +164,13 @@ impl<'a> Mirror<'a> {
         if item.bytes > max as u64 {
             let message =
                 format!("it has more than {max} bytes, the limit of indexing.max_file_mb");
-            self.fail(uri, "parse", message);
+            self.batch.fail(uri, "parse", message);
             return Ok(None);
         }
         let contents = match read(item) {
             Ok(contents) => contents,
             Err(Unread::File(why)) => {
-                self.fail(uri, "fetch", why);
+                self.batch.fail(uri, "fetch", why);
                 return Ok(None);
             }
             Err(Unread::Source(stop)) => return Err(stop),
@@ -192,7 +186,7 @@ impl<'a> Mirror<'a> {
                     return Ok(None);
                 }
                 _ => {
-                    self.fail(uri, "parse", error.to_string());
+                    self.batch.fail(uri, "parse", error.to_string());
                     return Ok(None);
                 }
             },
@@ -202,30 +196,11 @@ impl<'a> Mirror<'a> {
         match store::mark(&mut document, self.source.marks) {
             Ok(()) => Ok(Some(document)),
             Err(Stop::Failed(failure)) => {
-                self.fail(uri, "parse", failure.chain.join(": "));
+                self.batch.fail(uri, "parse", failure.chain.join(": "));
                 Ok(None)
             }
             Err(stop) => Err(stop),
         }
-    }
-
-    /// Stores the documents that wait.
-    fn put(&mut self) -> Result<(), Stop> {
-        self.held = 0;
-        let documents = std::mem::take(&mut self.waiting);
-        if documents.is_empty() {
-            return Ok(());
-        }
-        self.task.stage("embed");
-        let (new, changed): (Vec<_>, Vec<_>) = documents
-            .iter()
-            .partition(|document| !self.known.contains_key(&document.uri));
-        let (new, changed) = (new.len(), changed.len());
-        let stored = store::put_all(documents, Conflict::LeaveOut, self.payload, self.task)?;
-        self.counts.added += new;
-        self.counts.updated += changed;
-        self.counts.generation = Some(stored.generation);
-        Ok(())
     }
 
     /// Deletes the documents of files that are gone, unless they are most of them and nobody
@@ -249,13 +224,8 @@ impl<'a> Mirror<'a> {
         }
         let ids: Vec<_> = gone.iter().map(|uri| DocumentId::of_uri(uri)).collect();
         let (generation, deleted) = store::delete_all(&ids, self.payload, self.task)?;
-        self.counts.generation = Some(generation);
+        self.batch.generation = Some(generation);
         Ok(deleted)
-    }
-
-    fn fail(&mut self, uri: &str, stage: &str, message: String) {
-        self.counts.failed += 1;
-        self.task.document_failed(uri, stage, message);
     }
 }
 

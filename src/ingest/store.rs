@@ -150,13 +150,22 @@ impl<'a> Batch<'a> {
             Ok(document)
         });
         match parsed {
-            Ok(document) => {
-                self.bytes += input.bytes.len();
-                self.waiting.push(document);
+            Ok(document) => self.push(document, input.bytes.len()),
+            Err(Stop::Failed(failure)) => {
+                self.fail(input.uri, "parse", failure.chain.join(": "));
+                Ok(())
             }
-            Err(Stop::Failed(failure)) => self.fail(input.uri, "parse", failure.chain.join(": ")),
-            Err(stop) => return Err(stop),
+            Err(stop) => Err(stop),
         }
+    }
+
+    /// Takes a document that was made of so many bytes, and commits when enough of them wait.
+    ///
+    /// # Errors
+    /// Those of [`Batch::commit`].
+    pub(super) fn push(&mut self, document: Document, bytes: usize) -> Result<(), Stop> {
+        self.bytes += bytes;
+        self.waiting.push(document);
         if self.waiting.len() >= BATCH || self.bytes >= BATCH_BYTES {
             self.commit()?;
         }
@@ -173,6 +182,7 @@ impl<'a> Batch<'a> {
         if documents.is_empty() {
             return Ok(());
         }
+        self.task.stage("embed");
         let stored = put_all(documents, Conflict::LeaveOut, self.payload, self.task)?;
         self.stored += stored.documents.len();
         self.generation = Some(stored.generation);
