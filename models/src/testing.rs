@@ -82,6 +82,37 @@ impl Embedder for HashEmbedder {
     }
 }
 
+/// [`HashEmbedder`] with a function that looks at the texts of each call before it: to count,
+/// to wait, to cancel or to fail.
+pub struct WatchedEmbedder<F>(pub F);
+
+impl<F: Fn(&[&str]) -> Result<()> + Send + Sync> Embedder for WatchedEmbedder<F> {
+    fn id(&self) -> &str {
+        HashEmbedder.id()
+    }
+
+    fn dimension(&self) -> usize {
+        HashEmbedder.dimension()
+    }
+
+    fn window(&self) -> usize {
+        HashEmbedder.window()
+    }
+
+    fn special_tokens(&self) -> usize {
+        HashEmbedder.special_tokens()
+    }
+
+    fn token_spans(&self, text: &str) -> Result<TokenSpans> {
+        HashEmbedder.token_spans(text)
+    }
+
+    fn embed(&self, texts: &[&str], cancel: &Cancel) -> Result<Vec<Vec<f32>>> {
+        self.0(texts)?;
+        HashEmbedder.embed(texts, cancel)
+    }
+}
+
 /// [`HashEmbedder`] with another id, size or way to embed: for tests that count
 /// calls, delay them, or make them fail.
 #[derive(Clone, Debug)]

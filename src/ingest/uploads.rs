@@ -23,7 +23,7 @@ const DAY_SECONDS: i64 = 86_400;
 
 /// What is known of a file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Upload {
+pub(crate) struct UploadedFile {
     /// The URI of the document that becomes of it.
     pub(crate) uri: String,
     /// What its owner calls it.
@@ -42,7 +42,7 @@ pub(crate) struct Upload {
     pub(crate) jobs: BTreeMap<String, String>,
 }
 
-impl Upload {
+impl UploadedFile {
     /// Its name, and its document's.
     pub(crate) fn id(&self) -> DocumentId {
         DocumentId::of_uri(&self.uri)
@@ -77,7 +77,7 @@ pub(crate) struct Uploads {
     dir: PathBuf,
     bounds: Bounds,
     /// None until the folder was read.
-    known: Mutex<Option<BTreeMap<DocumentId, Upload>>>,
+    known: Mutex<Option<BTreeMap<DocumentId, UploadedFile>>>,
 }
 
 impl Uploads {
@@ -94,10 +94,10 @@ impl Uploads {
     ///
     /// # Errors
     /// [`KeepError`] says which bound it is.
-    pub(crate) fn keep(&self, upload: Upload, bytes: &[u8]) -> Result<(), KeepError> {
+    pub(crate) fn keep(&self, upload: UploadedFile, bytes: &[u8]) -> Result<(), KeepError> {
         let mut known = self.known()?;
         let files = known.get_or_insert_default();
-        let size = |upload: &Upload| upload.bytes;
+        let size = |upload: &UploadedFile| upload.bytes;
         let all: u64 = files.values().map(size).sum();
         let own = files.values().filter(|other| other.key == upload.key);
         let own: u64 = own.map(size).sum();
@@ -127,7 +127,11 @@ impl Uploads {
     ///
     /// # Errors
     /// Those of the disk.
-    pub(crate) fn get(&self, id: DocumentId, key: Option<&str>) -> io::Result<Option<Upload>> {
+    pub(crate) fn get(
+        &self,
+        id: DocumentId,
+        key: Option<&str>,
+    ) -> io::Result<Option<UploadedFile>> {
         let known = self.known()?;
         let found = known.as_ref().and_then(|files| files.get(&id));
         Ok(found.filter(|upload| upload.key.as_deref() == key).cloned())
@@ -137,7 +141,7 @@ impl Uploads {
     ///
     /// # Errors
     /// Those of the disk.
-    pub(crate) fn of(&self, key: Option<&str>) -> io::Result<Vec<Upload>> {
+    pub(crate) fn of(&self, key: Option<&str>) -> io::Result<Vec<UploadedFile>> {
         let known = self.known()?;
         let files = known.iter().flat_map(BTreeMap::values);
         Ok(files
@@ -187,7 +191,7 @@ impl Uploads {
         self.dir.join(format!("{id}.json"))
     }
 
-    fn record(&self, upload: &Upload) -> io::Result<()> {
+    fn record(&self, upload: &UploadedFile) -> io::Result<()> {
         let json = serde_json::to_vec(upload)?;
         self.write(&self.record_path(upload.id()), &json)
     }
@@ -211,7 +215,7 @@ impl Uploads {
     }
 
     /// What is known, without what is too old.
-    fn known(&self) -> io::Result<MutexGuard<'_, Option<BTreeMap<DocumentId, Upload>>>> {
+    fn known(&self) -> io::Result<MutexGuard<'_, Option<BTreeMap<DocumentId, UploadedFile>>>> {
         // Each statement leaves the map whole.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.is_none() {
@@ -235,7 +239,7 @@ impl Uploads {
 
 /// What is known of all files in `dir`. Bytes without a record are of an upload that was not
 /// finished: they are removed.
-fn read_all(dir: &Path) -> io::Result<BTreeMap<DocumentId, Upload>> {
+fn read_all(dir: &Path) -> io::Result<BTreeMap<DocumentId, UploadedFile>> {
     let mut files = BTreeMap::new();
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
@@ -245,7 +249,7 @@ fn read_all(dir: &Path) -> io::Result<BTreeMap<DocumentId, Upload>> {
     let paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     let is_record = |path: &&PathBuf| path.extension().is_some_and(|end| end == "json");
     for path in paths.iter().filter(is_record) {
-        match serde_json::from_slice::<Upload>(&std::fs::read(path)?) {
+        match serde_json::from_slice::<UploadedFile>(&std::fs::read(path)?) {
             Ok(upload) => drop(files.insert(upload.id(), upload)),
             Err(error) => {
                 tracing::warn!(%error, file = %path.display(), "an uploaded file is lost");
@@ -267,9 +271,9 @@ fn read_all(dir: &Path) -> io::Result<BTreeMap<DocumentId, Upload>> {
 ///
 /// # Errors
 /// Those of the disk.
-pub(super) fn read(data_dir: &Path, id: DocumentId) -> io::Result<Option<(Upload, Vec<u8>)>> {
+pub(super) fn read(data_dir: &Path, id: DocumentId) -> io::Result<Option<(UploadedFile, Vec<u8>)>> {
     let dir = data_dir.join(FOLDER);
-    let read = || -> io::Result<(Upload, Vec<u8>)> {
+    let read = || -> io::Result<(UploadedFile, Vec<u8>)> {
         let record = std::fs::read(dir.join(format!("{id}.json")))?;
         let bytes = std::fs::read(dir.join(id.to_string()))?;
         Ok((serde_json::from_slice(&record)?, bytes))
@@ -295,8 +299,8 @@ mod tests {
         days: 1,
     };
 
-    fn upload(uri: &str, key: Option<&str>, bytes: u64) -> Upload {
-        Upload {
+    fn upload(uri: &str, key: Option<&str>, bytes: u64) -> UploadedFile {
+        UploadedFile {
             uri: uri.into(),
             name: uri.into(),
             content_type: None,
@@ -341,7 +345,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let uploads = Uploads::new(dir.path(), BOUNDS);
         uploads.keep(upload("a", Some("k"), 4), b"aaaa").unwrap();
-        let refused = |file: Upload| {
+        let refused = |file: UploadedFile| {
             let bytes = vec![b'x'; usize::try_from(file.bytes).unwrap()];
             uploads.keep(file, &bytes).unwrap_err().to_string()
         };
@@ -354,7 +358,7 @@ mod tests {
     fn old_files_go() {
         let dir = tempfile::tempdir().unwrap();
         let uploads = Uploads::new(dir.path(), BOUNDS);
-        let old = Upload {
+        let old = UploadedFile {
             created_at: now() - DAY_SECONDS - 1,
             ..upload("old", None, 1)
         };

@@ -9,53 +9,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use cairn_models::testing::HashEmbedder;
-use cairn_models::{Cancel, Embedder, TokenSpans};
+use cairn_models::testing::{HashEmbedder, WatchedEmbedder};
+use cairn_models::{Cancel, Embedder};
 use proptest::prelude::*;
 
 use super::*;
 use crate::{Access, DocumentId, Index, IndexSettings};
 
-/// Is told to stop, or fails, at one of its calls.
-struct Ending {
-    calls: AtomicUsize,
-    at: usize,
-    fails: bool,
-    cancel: Cancel,
-}
-
-impl Embedder for Ending {
-    fn id(&self) -> &str {
-        HashEmbedder.id()
-    }
-
-    fn dimension(&self) -> usize {
-        HashEmbedder.dimension()
-    }
-
-    fn window(&self) -> usize {
-        HashEmbedder.window()
-    }
-
-    fn special_tokens(&self) -> usize {
-        HashEmbedder.special_tokens()
-    }
-
-    fn embed(&self, texts: &[&str], cancel: &Cancel) -> cairn_models::Result<Vec<Vec<f32>>> {
-        if self.calls.fetch_add(1, Ordering::SeqCst) == self.at {
+/// Cancels, or fails, at its call number `at`.
+fn ending(at: usize, fails: bool, cancel: Cancel) -> Arc<dyn Embedder> {
+    let calls = AtomicUsize::new(0);
+    Arc::new(WatchedEmbedder(move |_: &[&str]| {
+        if calls.fetch_add(1, Ordering::SeqCst) != at {
+            return Ok(());
+        }
+        if fails {
             let own = Cancel::default();
             own.cancel();
-            match self.fails {
-                true => own.check()?,
-                false => self.cancel.cancel(),
-            }
+            return own.check();
         }
-        HashEmbedder.embed(texts, cancel)
-    }
-
-    fn token_spans(&self, text: &str) -> cairn_models::Result<TokenSpans> {
-        HashEmbedder.token_spans(text)
-    }
+        cancel.cancel();
+        Ok(())
+    }))
 }
 
 fn open(dir: &Path) -> Index {
@@ -123,8 +98,7 @@ proptest! {
 
         changed.iter().for_each(|file| write(&docs, *file, 1));
         let cancel = Cancel::default();
-        let ending = Ending { calls: AtomicUsize::new(0), at, fails, cancel: cancel.clone() };
-        let report = run(&docs, &index, Arc::new(ending), &cancel);
+        let report = run(&docs, &index, ending(at, fails, cancel.clone()), &cancel);
         let after = versions(dir.path(), 9);
         let new = after.iter().filter(|version| **version == 1).count();
         prop_assert!(new >= report.updated && new <= changed.len(), "{:?}", after);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use cairn_models::testing::HashEmbedder;
-use cairn_models::{Cancel, Embedder, TokenSpans};
+use cairn_models::testing::{HashEmbedder, WatchedEmbedder};
+use cairn_models::{Cancel, Embedder};
 
 use super::*;
 use crate::{Access, Bm25, DocumentId, ErrorKind, IndexSettings, ParseLimits};
@@ -276,38 +276,19 @@ fn other_labels_make_the_documents_anew_without_embedding() {
     assert_eq!(counts(&place.run_with(&["docs"], &options)), [0, 0, 1, 0]);
 }
 
-/// Fails on some texts, and cancels after some batches.
-struct Moody {
-    cancel: Cancel,
-    calls_left: AtomicUsize,
-}
-
-impl Embedder for Moody {
-    fn id(&self) -> &str {
-        HashEmbedder.id()
-    }
-    fn dimension(&self) -> usize {
-        HashEmbedder.dimension()
-    }
-    fn window(&self) -> usize {
-        HashEmbedder.window()
-    }
-    fn special_tokens(&self) -> usize {
-        HashEmbedder.special_tokens()
-    }
-    fn token_spans(&self, text: &str) -> cairn_models::Result<TokenSpans> {
-        HashEmbedder.token_spans(text)
-    }
-    fn embed(&self, texts: &[&str], cancel: &Cancel) -> cairn_models::Result<Vec<Vec<f32>>> {
-        if self.calls_left.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.cancel.cancel();
+/// Fails on some texts, and cancels at its call number `calls`.
+fn moody(cancel: Cancel, calls: usize) -> Arc<dyn Embedder> {
+    let left = AtomicUsize::new(calls);
+    Arc::new(WatchedEmbedder(move |texts: &[&str]| {
+        if left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            cancel.cancel();
         }
         if texts.iter().any(|text| text.contains("poison")) {
             let kind = cairn_models::ErrorKind::InvalidInput;
             return Err(cairn_models::Error::new(kind, "the model does not like it"));
         }
-        HashEmbedder.embed(texts, cancel)
-    }
+        Ok(())
+    }))
 }
 
 #[test]
@@ -316,14 +297,11 @@ fn a_text_that_the_model_refuses_is_one_failure() {
     place.write("docs/a.txt", "alpha");
     place.write("docs/b.txt", "poison");
     place.write("docs/c.txt", "gamma");
-    let moody = Moody {
-        cancel: Cancel::never(),
-        calls_left: AtomicUsize::new(usize::MAX),
-    };
+    let moody = moody(Cancel::never(), usize::MAX);
     let report = index_paths(
         &[place.path("docs")],
         &place.index,
-        Arc::new(moody),
+        moody,
         &RunOptions::default(),
         &(),
         &Cancel::never(),
@@ -343,14 +321,11 @@ fn cancelling_commits_what_is_whole() {
         place.write(&format!("docs/{n:03}.txt"), &long(&format!("word{n}")));
     }
     let cancel = Cancel::never();
-    let moody = Moody {
-        cancel: cancel.clone(),
-        calls_left: AtomicUsize::new(15),
-    };
+    let moody = moody(cancel.clone(), 15);
     let report = index_paths(
         &[place.path("docs")],
         &place.index,
-        Arc::new(moody),
+        moody,
         &RunOptions::default(),
         &(),
         &cancel,

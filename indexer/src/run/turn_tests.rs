@@ -5,43 +5,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use cairn_models::testing::HashEmbedder;
-use cairn_models::{Cancel, Embedder, TokenSpans};
+use cairn_models::testing::{HashEmbedder, WatchedEmbedder};
+use cairn_models::{Cancel, Embedder};
 
 use super::*;
 use crate::{Access, Document, ErrorKind, IndexSettings};
 
-/// Takes its time, as a model does.
-struct Slow {
-    calls: AtomicUsize,
-}
-
-impl Embedder for Slow {
-    fn id(&self) -> &str {
-        HashEmbedder.id()
-    }
-
-    fn dimension(&self) -> usize {
-        HashEmbedder.dimension()
-    }
-
-    fn window(&self) -> usize {
-        HashEmbedder.window()
-    }
-
-    fn special_tokens(&self) -> usize {
-        HashEmbedder.special_tokens()
-    }
-
-    fn embed(&self, texts: &[&str], cancel: &Cancel) -> cairn_models::Result<Vec<Vec<f32>>> {
-        self.calls.fetch_add(1, Ordering::Relaxed);
+/// Takes its time, as a model does, and counts its calls.
+fn slow(calls: &Arc<AtomicUsize>) -> Arc<dyn Embedder> {
+    let calls = Arc::clone(calls);
+    Arc::new(WatchedEmbedder(move |_: &[&str]| {
+        calls.fetch_add(1, Ordering::Relaxed);
         std::thread::sleep(Duration::from_millis(40));
-        HashEmbedder.embed(texts, cancel)
-    }
-
-    fn token_spans(&self, text: &str) -> cairn_models::Result<TokenSpans> {
-        HashEmbedder.token_spans(text)
-    }
+        Ok(())
+    }))
 }
 
 fn collection(dir: &std::path::Path) -> Index {
@@ -68,9 +45,8 @@ fn an_upload_gets_in_while_a_folder_is_embedded() {
     let dir = tempfile::tempdir().unwrap();
     let index = collection(dir.path());
     let docs = folder(dir.path(), "docs", 1500);
-    let embedder = Arc::new(Slow {
-        calls: AtomicUsize::new(0),
-    });
+    let calls = Arc::new(AtomicUsize::new(0));
+    let embedder = slow(&calls);
     let running = AtomicBool::new(true);
     std::thread::scope(|scope| {
         let run = scope.spawn(|| {
@@ -80,7 +56,7 @@ fn an_upload_gets_in_while_a_folder_is_embedded() {
             running.store(false, Ordering::SeqCst);
             report.unwrap()
         });
-        while embedder.calls.load(Ordering::Relaxed) < 2 {
+        while calls.load(Ordering::Relaxed) < 2 {
             std::thread::sleep(Duration::from_millis(1));
         }
         let hash: Arc<dyn Embedder> = Arc::new(HashEmbedder);
@@ -200,9 +176,7 @@ fn two_runs_into_one_collection_both_arrive() {
         let runs = folders.map(|folder| {
             let index = &index;
             scope.spawn(move || {
-                let embedder = Arc::new(Slow {
-                    calls: AtomicUsize::new(0),
-                });
+                let embedder = slow(&Arc::default());
                 let (options, cancel) = (RunOptions::default(), Cancel::never());
                 index_paths(&[folder], index, embedder, &options, &(), &cancel).unwrap()
             })

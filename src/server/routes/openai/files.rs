@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::paging::{Page, PageParams};
 use super::{UPLOAD, document_of, file_id, no_file, refuse};
 use crate::ingest::bounds::check_uri;
-use crate::ingest::uploads::{KeepError, Upload, now};
+use crate::ingest::uploads::{KeepError, UploadedFile, now};
 use crate::server::error::{ApiError, Code, ErrorBody, Result};
 use crate::server::extract::QueryString;
 use crate::server::limits::blocking;
@@ -47,7 +47,7 @@ pub(crate) struct FileObject {
 }
 
 impl FileObject {
-    fn new(upload: Upload, service: &Service) -> Self {
+    fn new(upload: UploadedFile, service: &Service) -> Self {
         let days = i64::try_from(service.config().uploads.keep_days).unwrap_or(i64::MAX);
         Self {
             id: file_id(upload.id()),
@@ -111,7 +111,11 @@ pub(super) fn key_of(caller: &Caller) -> Option<String> {
 ///
 /// # Errors
 /// `not_found`, `storage`.
-pub(super) async fn find(service: &Arc<Service>, caller: &Caller, id: &str) -> Result<Upload> {
+pub(super) async fn find(
+    service: &Arc<Service>,
+    caller: &Caller,
+    id: &str,
+) -> Result<UploadedFile> {
     let document = document_of(id)?;
     let (service, key, id) = (Arc::clone(service), key_of(caller), id.to_owned());
     blocking(move || {
@@ -168,7 +172,7 @@ pub(crate) async fn create(
     let unique = uuid::Uuid::new_v4().simple().to_string();
     let uri = format!("{UPLOAD}{unique}/{name}");
     check_uri("file", &uri)?;
-    let upload = Upload {
+    let upload = UploadedFile {
         uri,
         name,
         content_type,

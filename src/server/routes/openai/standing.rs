@@ -14,7 +14,7 @@ use super::files::{disk, key_of};
 use super::{attributes, file_id, file_name};
 use crate::ingest::Payload;
 use crate::ingest::kinds::files::files_of;
-use crate::ingest::uploads::Upload;
+use crate::ingest::uploads::UploadedFile;
 use crate::server::auth::access_of;
 use crate::server::error::{ApiError, Result};
 use crate::server::limits::blocking;
@@ -99,7 +99,10 @@ pub(super) async fn under_way(
 }
 
 /// The files that `caller` uploaded.
-pub(super) async fn of_caller(service: &Arc<Service>, caller: &Caller) -> Result<Vec<Upload>> {
+pub(super) async fn of_caller(
+    service: &Arc<Service>,
+    caller: &Caller,
+) -> Result<Vec<UploadedFile>> {
     let (service, key) = (Arc::clone(service), key_of(caller));
     blocking(move || {
         let files = service.uploads().of(key.as_deref());
@@ -162,7 +165,7 @@ impl StoreFile {
     }
 
     /// A file that is not in the collection, or is to be put there again.
-    pub(super) fn waiting(upload: &Upload, store: &str, status: &'static str) -> Self {
+    pub(super) fn waiting(upload: &UploadedFile, store: &str, status: &'static str) -> Self {
         Self {
             id: file_id(upload.id()),
             object: "vector_store.file",
@@ -177,7 +180,7 @@ impl StoreFile {
         }
     }
 
-    fn failed(upload: &Upload, store: &str, message: &str) -> Self {
+    fn failed(upload: &UploadedFile, store: &str, message: &str) -> Self {
         Self {
             last_error: Some(json!({"code": "invalid_file", "message": message})),
             ..Self::waiting(upload, store, "failed")
@@ -189,7 +192,7 @@ impl StoreFile {
 /// none if it is in, or was deleted since.
 pub(super) async fn on_its_way(
     service: &Arc<Service>,
-    upload: &Upload,
+    upload: &UploadedFile,
     store: &str,
 ) -> Result<Option<StoreFile>> {
     let job = match upload.jobs.get(store) {
