@@ -55,6 +55,28 @@ class Reader(nn.Module):
         return score + self.bias, nothing, self.inside(held).squeeze(-1), inside
 
 
+WORDS = "builtin/late-interaction-v2/model.int8.onnx"
+
+
 def start(path, layers=None):
     """A reader with the weights of `path`: one of ours, or any BERT to begin from."""
+    if str(path).endswith(".int8.safetensors"):
+        return from_shipped(path)
     return models.start(path, layers, make=Reader, head=HEAD)
+
+
+def from_shipped(path):
+    """What train.reading.export wrote, as floats again, with the re-ranker's table of words."""
+    from safetensors.torch import load_file
+
+    state = load_file(str(path))
+    reader = models.start(WORDS, make=Reader, head=HEAD)
+    floats = {
+        name: value.float() * state[f"{name}_scale"][:, None] if f"{name}_scale" in state else value
+        for name, value in state.items() if not name.endswith("_scale")
+    }
+    missing, unexpected = reader.load_state_dict(floats, strict=False)
+    missing = [name for name in missing if not name.startswith(("embeddings.", "inside."))]
+    if missing or unexpected:
+        raise SystemExit(f"{path} lacks {missing[:3]} and has {unexpected[:3]}")
+    return reader

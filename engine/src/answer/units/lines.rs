@@ -56,6 +56,12 @@ fn is_tabbed(bare: &str) -> bool {
         == 3
 }
 
+/// Whether a line is a command behind a shell's or an interpreter's prompt.
+pub(super) fn has_prompt(line: &str) -> bool {
+    let bare = line.trim_start();
+    bare.starts_with("$ ") || bare.starts_with(">>> ")
+}
+
 fn is_code(line: &str, bare: &str) -> bool {
     const STARTS: &[&str] = &["$ ", ">>> ", "//", "/*", "export ", "sudo "];
     let is_comment = bare.starts_with('#') && bare.trim_start_matches('#').starts_with([' ', '\t']);
@@ -171,6 +177,18 @@ pub(super) fn gap_column(line: &str) -> Option<usize> {
     None
 }
 
+/// The same where `next` shows that a gap of two spaces is one: it stands right below what
+/// follows the gap.
+pub(super) fn gap_column_above(line: &str, next: &str) -> Option<usize> {
+    gap_column(line).or_else(|| {
+        let column = indent(next);
+        let (term, text) = (line.get(..column)?, line.get(column..)?);
+        let is_below = column > indent(line) && !next.trim().is_empty();
+        let is_gap = term.ends_with("  ") && text.starts_with(|c: char| !c.is_whitespace());
+        (is_below && is_gap && term.split_whitespace().count() <= 3).then_some(column)
+    })
+}
+
 /// Whether a line opens with an option or with a term and a gap.
 pub(super) fn is_term(line: &str) -> bool {
     let bare = line.trim_start();
@@ -223,6 +241,10 @@ mod tests {
         assert_eq!(gap_column("0 to 9      Select windows"), Some(12));
         assert_eq!(gap_column("This  text is justified   by spaces"), None);
         assert_eq!(gap_column("word"), None);
+        let start = "  start  Start it.  It is";
+        assert_eq!(gap_column_above(start, "         searched for."), Some(9));
+        assert_eq!(gap_column_above(start, "  stop   Stop it."), None);
+        assert_eq!(gap_column_above("  Two  spaces", "  below."), None);
         assert!(is_term("  --port=PORT") && is_term("-x, --long  text"));
         assert!(!is_term("- an item") && !is_term("--- cut ---"));
     }

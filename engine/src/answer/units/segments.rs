@@ -4,7 +4,9 @@
 
 use std::ops::Range;
 
-use super::lines::{Form, form, gap_column, indent, is_directive, is_rule, is_term};
+use super::lines::{
+    Form, form, gap_column, gap_column_above, has_prompt, indent, is_directive, is_rule, is_term,
+};
 use crate::answer::sentences::{is_item, sentences};
 
 /// What a segment is.
@@ -43,9 +45,12 @@ pub(in crate::answer) fn segments(text: &str) -> Vec<Segment> {
         text,
         found: Vec::new(),
         paragraph: Vec::new(),
+        column: None,
         block: 0,
     };
     let (mut at, mut fenced, mut before) = (0, false, Form::Blank);
+    // Columns before a command at a prompt: what it prints stands below it.
+    let mut prompt = None;
     for line in text.split_inclusive('\n') {
         let range = at..at + line.trim_end_matches(['\n', '\r']).len();
         at += line.len();
@@ -54,7 +59,13 @@ pub(in crate::answer) fn segments(text: &str) -> Vec<Segment> {
             Form::Fence => Form::Fence,
             Form::Blank if fenced => continue,
             _ if fenced => Form::Code,
+            Form::Text if prompt == Some(indent(bare)) => Form::Code,
             form => form,
+        };
+        prompt = match here {
+            Form::Code if has_prompt(bare) && indent(bare) > 0 => Some(indent(bare)),
+            Form::Code => prompt,
+            _ => None,
         };
         match here {
             Form::Fence => {
@@ -80,6 +91,10 @@ pub(in crate::answer) fn segments(text: &str) -> Vec<Segment> {
                 if !goes_on {
                     cutter.close();
                 }
+                if cutter.paragraph.is_empty() {
+                    let next = text[at..].lines().next().unwrap_or_default();
+                    cutter.column = gap_column_above(bare, next);
+                }
                 cutter.paragraph.push(range);
             }
         }
@@ -94,6 +109,8 @@ struct Cutter<'t> {
     found: Vec<Segment>,
     /// Lines of the open paragraph.
     paragraph: Vec<Range<usize>>,
+    /// Where the text begins that stands beside a term in its first line.
+    column: Option<usize>,
     block: usize,
 }
 
@@ -127,7 +144,7 @@ impl Cutter<'_> {
         let label = lines == 1
             && !item
             && bare.len() <= MAX_LABEL
-            && gap_column(line).is_none()
+            && self.column.is_none()
             && !bare.ends_with([
                 '.', '!', '?', ':', ',', ';', '…', '。', '！', '？', '\u{2010}',
             ]);
@@ -137,6 +154,17 @@ impl Cutter<'_> {
             self.push(whole, Kind::Label, indent);
             self.block += 1;
             return;
+        }
+        let (mut whole, mut indent) = (whole, indent);
+        if let Some(column) = self.column.filter(|_| !item) {
+            // A term by itself, so that each sentence about it can be shown with it.
+            let split = whole.start + column;
+            let term = self.text[whole.start..split].trim();
+            if term.starts_with(|c: char| !c.is_uppercase()) {
+                self.push(whole.start..split, Kind::Label, indent);
+                self.block += 1;
+                (whole.start, indent) = (split, column);
+            }
         }
         let mut kind = if item { Kind::Item } else { Kind::Sentence };
         for part in sentences(&self.text[whole.clone()]) {
@@ -169,8 +197,10 @@ impl Cutter<'_> {
             // A text may open in the middle of a line.
             return !first.trim_end().ends_with(['.', ':']) && !is_term(first);
         }
-        if let Some(column) = gap_column(first) {
-            return here.abs_diff(column) <= 1;
+        if let Some(column) = self.column {
+            // Some manual pages go on below the term itself.
+            let goes_on_below = here == indent(first) && !is_term(line) && !ends_sentence(last);
+            return here.abs_diff(column) <= 1 || goes_on_below;
         }
         if is_term(line) && (gap_column(line).is_some() || is_term(first)) {
             return false;
@@ -183,6 +213,10 @@ impl Cutter<'_> {
             here.abs_diff(indent(first)) <= 1
         }
     }
+}
+
+fn ends_sentence(line: &str) -> bool {
+    line.trim_end().ends_with(['.', '!', '?', ':'])
 }
 
 #[cfg(test)]
@@ -210,11 +244,39 @@ mod tests {
                     "This  specifies  a port other\n              than 873."
                 ),
                 (Kind::Sentence, "See below."),
-                (Kind::Sentence, "-v        Say more."),
+                (Kind::Label, "-v"),
+                (Kind::Sentence, "Say more."),
                 (Kind::Sentence, "Say\n                 much more."),
-                (Kind::Sentence, "-q        Say less."),
+                (Kind::Label, "-q"),
+                (Kind::Sentence, "Say less."),
             ]
         );
+    }
+
+    #[test]
+    fn terms_beside_what_they_mean() {
+        let text = "       start  Start it.  It is\n              searched for.\n\n       --limit=0      limits the rate. (default: un\u{2010}\n       limited)\n\n       --quiet      be quiet\n";
+        assert_eq!(
+            cut(text),
+            [
+                (Kind::Label, "start"),
+                (Kind::Sentence, "Start it."),
+                (Kind::Sentence, "It is\n              searched for."),
+                (Kind::Label, "--limit=0"),
+                (Kind::Sentence, "limits the rate."),
+                (Kind::Sentence, "(default: un\u{2010}\n       limited)"),
+                (Kind::Label, "--quiet"),
+                (Kind::Sentence, "be quiet"),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_a_command_prints_is_code() {
+        let text = "Mount it::\n\n    $ tool mount /mnt\n    enter password:\n    Now serving /mnt\n\nDone.\n";
+        let kinds: Vec<Kind> = cut(text).into_iter().map(|(kind, _)| kind).collect();
+        use Kind::{Code, Sentence};
+        assert_eq!(kinds, [Sentence, Code, Code, Code, Sentence]);
     }
 
     #[test]

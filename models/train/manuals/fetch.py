@@ -1,0 +1,104 @@
+"""Fetches the manuals that questions.jsonl.gz asks about, from Debian and PyPI.
+
+    python -m train.manuals.fetch --out train/out/manuals
+
+Needs `apt-get`, `dpkg-deb`, `man` and pip. manuals.jsonl.gz names the packages with the versions that
+were read, and the files of each manual; another version is taken where that one is gone, and
+what it no longer says is left out of training. Manual pages are rendered at 90 columns.
+"""
+
+import argparse
+import gzip
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+OVERSTRUCK = re.compile(rb".\x08")
+
+
+def run(*command, **more):
+    return subprocess.run(command, check=True, capture_output=True, **more).stdout
+
+
+def debian(name, version, folder):
+    """Unpacks a package of Debian into `folder`."""
+    for wanted in (f"{name}={version}", name):
+        try:
+            run("apt-get", "download", "-q", wanted, cwd=folder)
+            break
+        except subprocess.CalledProcessError:
+            continue
+    found = list(folder.glob(f"{name}_*.deb"))
+    if found:
+        run("dpkg-deb", "-x", str(found[0]), str(folder))
+
+
+def pypi(name, version, folder):
+    """Unpacks a source distribution into `folder`, without its first directory. pip builds
+    its metadata on the way."""
+    for wanted in (f"{name}=={version}", name):
+        try:
+            run(sys.executable, "-m", "pip", "download", "-q", "--pre", "--no-deps", "--no-binary", ":all:", "-d", str(folder), wanted)
+            break
+        except subprocess.CalledProcessError:
+            continue
+    for archive in folder.glob("*.tar.gz"):
+        with tarfile.open(archive) as held:
+            for member in held.getmembers():
+                inside = member.name.partition("/")[2]
+                path = (folder / inside).resolve()
+                if member.isfile() and inside and path.is_relative_to(folder.resolve()):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(held.extractfile(member).read())
+
+
+def text(path):
+    """A file as it is read; a manual page rendered, a compressed file unpacked."""
+    raw = path.read_bytes()
+    if path.suffix == ".gz":
+        raw = gzip.decompress(raw)
+    if "/share/man/man" in str(path):
+        env = {"MANWIDTH": "90", "LC_ALL": "C.UTF-8", "PATH": os.environ["PATH"]}
+        raw = OVERSTRUCK.sub(b"", run("man", "-l", "-", input=raw, env=env))
+    return raw
+
+
+def main():
+    it = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    it.add_argument("--out", required=True)
+    it.add_argument("--list", default="train/manuals/manuals.jsonl.gz")
+    args = it.parse_args()
+    get = {"debian": debian, "pypi": pypi}
+    with gzip.open(args.list, "rt", encoding="utf-8") as file:
+        manuals = [json.loads(line) for line in file]
+    missing = 0
+    for at, manual in enumerate(manuals, 1):
+        with tempfile.TemporaryDirectory() as held:
+            for package in manual["packages"]:
+                folder = Path(held) / package["name"]
+                folder.mkdir()
+                try:
+                    get[package["from"]](package["name"], package["version"], folder)
+                except subprocess.CalledProcessError as error:
+                    print(f"{package['name']}: {error.stderr.decode()[-200:]}", file=sys.stderr)
+            for name, where in manual["files"].items():
+                package, _, inside = where.partition(":")
+                path = Path(held) / package / inside
+                if not path.is_file():
+                    missing += 1
+                    continue
+                target = Path(args.out) / manual["manual"] / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(text(path))
+        print(f"{at} of {len(manuals)}: {manual['manual']}", flush=True)
+    if missing:
+        print(f"{missing} files are not in the packages of today", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
