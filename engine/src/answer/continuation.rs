@@ -9,6 +9,10 @@ const MAX_SENTENCES: usize = 2;
 /// Log-odds of the reader from which a sentence answers by itself, beside the one before.
 /// Lower than what opens an answer: that the one before was chosen speaks for it.
 const READ: f32 = -2.0;
+/// Segments between a quoted one and code that shows how it is done.
+const MAX_BETWEEN: usize = 3;
+/// Log-odds of the reader from which such code is shown.
+const SHOWN: f32 = -5.0;
 /// How a sentence begins that says what happens unless one asks otherwise.
 const DEFAULTS: [&str; 5] = [
     "the default",
@@ -51,6 +55,21 @@ impl Continuation<'_> {
             }
         }
         added
+    }
+
+    /// The first line of the code that shows what `unit` speaks of, a few segments after it
+    /// in the same section. `None` if nothing to type is wanted or the unit has it.
+    pub(super) fn code_after(&self, unit: &Unit) -> Option<usize> {
+        let quoted: String = unit.body.iter().map(|&at| self.said(at)).collect();
+        if unit.shape == Shape::Code || !self.wanted.lacks_code(&quoted) {
+            return None;
+        }
+        let last = *unit.body.last()?;
+        (last + 1..self.segments.len())
+            .take(MAX_BETWEEN + 1)
+            .take_while(|&at| self.segments[at].kind != Kind::Label)
+            .find(|&at| self.segments[at].kind == Kind::Code)
+            .filter(|&at| self.scores[at].is_some_and(|score| score >= SHOWN))
     }
 
     fn said(&self, at: usize) -> &str {
@@ -138,5 +157,29 @@ mod tests {
         assert_eq!(of("How long does it wait?", text, ""), Vec::<String>::new());
         let text = "It waits. The default is one of these:\n\n- 5 seconds";
         assert_eq!(of("How long does it wait?", text, ""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn code_that_shows_how_follows() {
+        let text = "Keys are added one by one. There may be eight.\n\n    $ keys add mine\n\nOther\n\n    $ no";
+        let segments = segments(text);
+        let after = |question: &str, at: usize, score: f32| {
+            let scores = vec![Some(score); segments.len()];
+            let continuation = Continuation {
+                wanted: Wanted::of(question),
+                text,
+                segments: &segments,
+                scores: &scores,
+            };
+            let unit = Composer::new(text, &segments, false).unit(at, false);
+            let code = continuation.code_after(&unit);
+            code.map(|at| &text[segments[at].range.clone()])
+        };
+        let how = "How do I add a key?";
+        assert_eq!(after(how, 0, 0.0), Some("$ keys add mine"));
+        assert_eq!(after(how, 0, -9.0), None);
+        assert_eq!(after("What is a key?", 0, 0.0), None);
+        // What is typed answers itself.
+        assert_eq!(after(how, 2, 0.0), None);
     }
 }

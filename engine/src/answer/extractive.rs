@@ -7,7 +7,7 @@ use cairn_models::{Cancel, Reader, Reranker};
 
 use super::continuation::Continuation;
 use super::names::knows_no_name;
-use super::reading::{Reading, read};
+use super::reading::{Page, Reading, read};
 use super::units::{Composer, Kind, Rendered, Segment, Unit, render};
 use super::wanted::Wanted;
 use super::words::{Content, Words};
@@ -57,6 +57,18 @@ pub(super) struct Extract {
     pub(super) source: usize,
     /// Bytes of the source's text.
     pub(super) span: Range<usize>,
+}
+
+impl Extract {
+    fn of(rendered: Rendered, source: usize) -> Self {
+        Self {
+            text: rendered.text,
+            mark: rendered.mark,
+            is_block: rendered.is_block,
+            source,
+            span: rendered.span,
+        }
+    }
 }
 
 /// A run of whole segments around what may answer.
@@ -180,8 +192,7 @@ fn candidates(reading: &Reading, sources: &[Source], wanted: Wanted) -> Vec<Cand
         }
         let (read, source) = (&reading.pages[page], &sources[page]);
         let found = &read.segments[segment];
-        let composer = Composer::new(&source.text, &read.segments, source.start > 0)
-            .continuing(source.columns.is_some());
+        let composer = composer(source, read);
         // An item by itself, and its whole list: the question decides.
         let wholes: &[bool] = match found.kind {
             Kind::Item => &[false, true],
@@ -354,15 +365,35 @@ fn go_on(
             quoted.extend(added.iter().map(|&at| (candidate.page, at)));
             show(&unit, source, &page.segments)
         };
-        extracts.push(Extract {
-            text: rendered.text,
-            mark: rendered.mark,
-            is_block: rendered.is_block,
-            source: candidate.page,
-            span: rendered.span,
-        });
+        extracts.push(Extract::of(rendered, candidate.page));
+        let code = continuation.code_after(&candidate.unit);
+        let code = code.filter(|_| extracts.len() == 1);
+        if let Some(at) = code.filter(|&at| !quoted.contains(&(candidate.page, at))) {
+            let unit = composer(source, page).unit(at, false);
+            let bytes: usize = unit
+                .body
+                .iter()
+                .map(|&at| page.segments[at].range.len())
+                .sum();
+            let is_new = unit
+                .body
+                .iter()
+                .all(|&at| !quoted.contains(&(candidate.page, at)));
+            if is_new && bytes <= room {
+                room -= bytes;
+                quoted.extend(unit.body.iter().map(|&at| (candidate.page, at)));
+                let shown = show(&unit, source, &page.segments);
+                extracts.push(Extract::of(shown, candidate.page));
+            }
+        }
     }
     extracts
+}
+
+/// Puts the segments of a source together.
+fn composer<'t>(source: &'t Source, page: &'t Page) -> Composer<'t> {
+    Composer::new(&source.text, &page.segments, source.start > 0)
+        .continuing(source.columns.is_some())
 }
 
 /// A unit of `source` as it stands in the answer.

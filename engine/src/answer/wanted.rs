@@ -2,7 +2,9 @@
 //! questions in English; others want nothing special.
 
 /// Ways to ask for a number.
-const NUMBER: [&str; 16] = [
+const NUMBER: [&str; 22] = [
+    "at least",
+    "at most",
     "exit code",
     "how big",
     "how far",
@@ -19,14 +21,52 @@ const NUMBER: [&str; 16] = [
     "minimum",
     "threshold",
     "timeout",
+    "what port",
+    "what size",
+    "which port",
+    "which version",
 ];
 /// Ways to ask what to type.
-const CODE: [&str; 10] = [
-    "command", "commands", "flag", "flags", "function", "key", "option", "options", "setting",
+const CODE: [&str; 16] = [
+    "command",
+    "commands",
+    "directive",
+    "flag",
+    "flags",
+    "function",
+    "key",
+    "option",
+    "options",
+    "setting",
+    "switch",
     "variable",
+    "what do i put",
+    "what do i run",
+    "what do i type",
+    "what do i write",
 ];
 /// Ways to ask how something is done, which is often shown by what to type.
-const HOW: [&str; 4] = ["how can i", "how do i", "how do you", "how to"];
+const HOW: [&str; 6] = [
+    "how can i",
+    "how do i",
+    "how do we",
+    "how do you",
+    "how should i",
+    "how to",
+];
+/// Ways to ask what happens unless one says otherwise.
+const DEFAULT: [&str; 10] = [
+    "by default",
+    "default",
+    "give none",
+    "if i do not",
+    "if i don t",
+    "out of the box",
+    "pass no",
+    "unless i",
+    "when i do not",
+    "when i don t",
+];
 /// Numbers in letters, and what stands for them.
 const IN_LETTERS: [&str; 15] = [
     "one",
@@ -52,6 +92,7 @@ pub(super) struct Wanted {
     number: bool,
     code: bool,
     how: bool,
+    default: bool,
 }
 
 impl Wanted {
@@ -65,6 +106,7 @@ impl Wanted {
             number: asks(&NUMBER),
             code: asks(&CODE),
             how: asks(&HOW),
+            default: asks(&DEFAULT),
         }
     }
 
@@ -73,10 +115,17 @@ impl Wanted {
         usize::from(self.number && has_number(text)) + usize::from(self.code && has_code(text))
     }
 
+    /// Whether something to type answers, and `quoted` has none.
+    pub(super) fn lacks_code(self, quoted: &str) -> bool {
+        (self.code || self.how) && !has_code(quoted)
+    }
+
     /// Whether `next` has something wanted that `quoted`, before it, has not.
     pub(super) fn is_brought_by(self, quoted: &str, next: &str) -> bool {
         let brings = |has: fn(&str) -> bool| has(next) && !has(quoted);
-        (self.number && brings(has_number)) || ((self.code || self.how) && brings(has_code))
+        (self.number && brings(has_number))
+            || ((self.code || self.how) && brings(has_code))
+            || (self.default && brings(has_default))
     }
 }
 
@@ -89,6 +138,11 @@ fn words(text: &str) -> impl Iterator<Item = String> + '_ {
 fn has_number(text: &str) -> bool {
     text.chars().any(char::is_numeric)
         || words(text).any(|word| IN_LETTERS.contains(&word.as_str()))
+}
+
+/// Whether a text says what happens by default.
+fn has_default(text: &str) -> bool {
+    words(text).any(|word| matches!(word.as_str(), "default" | "defaults" | "defaulting"))
 }
 
 /// Whether a text has code, an option, an assignment, or a shell's prompt.
@@ -120,11 +174,24 @@ mod tests {
             ("Is it possible to limit the rate?", true, false),
             ("What is a checkpoint?", false, false),
             ("Wie lange dauert es?", false, false),
+            ("Which port does it listen on?", true, false),
+            ("What do I put into the file to get mails?", false, true),
         ];
         for (question, number, code) in cases {
             let wanted = Wanted::of(question);
             assert_eq!((wanted.number, wanted.code), (number, code), "{question}");
         }
+    }
+
+    #[test]
+    fn defaults_that_are_asked_for_are_brought() {
+        let brings = |question: &str| {
+            let next = "It is on by default.";
+            Wanted::of(question).is_brought_by("Checks the file.", next)
+        };
+        assert!(brings("Is the file checked if I don't say so?"));
+        assert!(brings("Is the check on by default?"));
+        assert!(!brings("Is the file checked?"));
     }
 
     #[test]

@@ -87,11 +87,16 @@ def nearest(row, rng):
     own = [at for at, source in enumerate(row["sources"]) if f"/{row['manual']}/" in source["uri"]]
     others = [at for at in range(len(row["sources"])) if at not in own]
     first = own[: SOURCES - OTHERS]
-    texts = [bare(source["text"]) for source in row["sources"]]
-    holds = [at for at in own if any(bare(quote) in texts[at] for quote in row["quotes"])]
+    quotes = [bare(quote) for quote in row["quotes"]]
+    holds = [at for at in own if any(shares(bare(row["sources"][at]["text"]), quote) for quote in quotes)]
     if holds and holds[0] not in first:
         first[rng.randrange(1, len(first))] = holds[0]
     return [row["sources"][at] for at in sorted(first + others[: SOURCES - len(first)])]
+
+
+def shares(text, quote):
+    """Whether a text holds a quote, or a piece of it: a chunk may end inside."""
+    return quote in text or any(quote[at : at + 25] in text for at in range(0, len(quote) - 25, 10))
 
 
 class Encoder:
@@ -103,8 +108,8 @@ class Encoder:
         return self.tokenizer.encode(text, add_special_tokens=False)
 
     def parts(self, row):
-        """(source, start, end) of segments, best first within the budget; a part is a run
-        of whole segments of a passage."""
+        """(source, first, last, ranges of the segments), best first: what is read within the
+        budget, and the others. A part is a run of whole segments of a passage."""
         cut, held = [], []
         for source, found in enumerate(row["sources"]):
             ranges = segments(found["text"])
@@ -127,18 +132,30 @@ class Encoder:
             inside, around = words(text[ranges[begin][0] : ranges[end - 1][1]]), words(row["sources"][source]["place"])
             return sum(v * (1 if w in inside else 0.5 * (w in around)) for w, v in asked.items()) / whole + RANK / (source + 1)
 
-        chosen, left = [], READ
+        chosen, rest, left = [], [], READ
         for part in sorted(cut, key=share, reverse=True):
             if min(part[4], PART) <= left:
                 left -= min(part[4], PART)
                 chosen.append(part[:4])
-        return chosen
+            else:
+                rest.append(part[:4])
+        return chosen, rest
 
     def group(self, row):
         """[(ids, segment of each token, labels of the segments, rank of the passage)]"""
         asked = self.encode(row["question"]).ids[:QUESTION]
+        chosen, rest = self.parts(row)
+        out = self.read(row, asked, chosen)
+        if row["quotes"] and not any(POSITIVE in part[2] for part in out):
+            # What answers is read although it shares little with the question.
+            quotes = [bare(quote) for quote in row["quotes"]]
+            held = [p for p in rest if any(shares(bare(row["sources"][p[0]]["text"][p[3][p[1]][0] : p[3][p[2] - 1][1]]), q) for q in quotes)]
+            out += [part for part in self.read(row, asked, held) if POSITIVE in part[2]]
+        return out
+
+    def read(self, row, asked, parts):
         out = []
-        for source, begin, end, ranges in self.parts(row):
+        for source, begin, end, ranges in parts:
             found = row["sources"][source]
             ids = [self.cls, *asked, self.sep, *self.encode(found["place"]).ids[:PLACE]]
             segment, labels, left = [-1] * len(ids), [], PART + 24
@@ -200,8 +217,9 @@ def main():
             row["sources"] = sources
             if at % 500 == 0:
                 print(f"{at} of {len(rows)} searched", flush=True)
-    with gzip.open(cache, "wt") as file:
-        file.writelines(json.dumps({"question": row["question"], "sources": row["sources"]}) + "\n" for row in rows)
+    if len(known) < len(rows):
+        with gzip.open(cache, "wt") as file:
+            file.writelines(json.dumps({"question": row["question"], "sources": row["sources"]}) + "\n" for row in rows)
     groups, names, outcome = [], [], Counter()
     rng = random.Random(args.seed)
     for row in rows:
