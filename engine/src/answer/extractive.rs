@@ -8,7 +8,7 @@ use cairn_models::{Cancel, Reader, Reranker};
 use super::continuation::Continuation;
 use super::names::knows_no_name;
 use super::reading::{Page, Reading, read};
-use super::units::{Composer, Kind, Rendered, Segment, Unit, render};
+use super::units::{Composer, Kind, Rendered, Segment, Shape, Unit, render};
 use super::wanted::Wanted;
 use super::words::{Content, Words};
 use crate::retrieve::Source;
@@ -23,8 +23,11 @@ const MAX_CHARS: usize = 480;
 const NEAR_BEST: f32 = 1.2;
 /// Units that are compared with the question.
 const MAX_CANDIDATES: usize = 32;
+// What follows is added to the reader's log-odds. The weights were fitted on questions over
+// manuals that the reader was not trained on (docs/notes/retrieval.md).
+
 /// What a re-ranker's log-odds count beside the reader's.
-const LIKENESS: f32 = 1.0;
+const LIKENESS: f32 = 0.4;
 /// Units whose neighbourhood a model may read.
 const MAX_EXCERPTS: usize = 8;
 /// Bytes of a neighbourhood, about a hundred tokens.
@@ -32,17 +35,21 @@ const EXCERPT_NUM_BYTES: usize = 400;
 /// Two units that share this much of their content say the same.
 const SAME: f32 = 0.65;
 /// What a rank costs, in log-odds; the first ranks differ most.
-const RANK: f32 = 0.35;
+const RANK: f32 = 1.0;
 /// What it costs to begin in the middle of a sentence.
-const CUT_OFF: f32 = 3.0;
+const CUT_OFF: f32 = 4.0;
 /// What it costs to be a name, a heading or a question, which say little by themselves.
 const LABEL: f32 = 1.5;
 /// What it is worth to stand right below a heading that asks the same as the question.
-const HEADING: f32 = 3.0;
+const HEADING: f32 = 3.5;
 /// What it is worth to hold the kind of thing that the question wants.
-const WANTED: f32 = 3.0;
+const WANTED: f32 = 3.5;
+/// What it is worth to be introduced, as a block after a colon is.
+const LED: f32 = 0.6;
+/// What it is worth to be code where the question asks how something is done.
+const SHOWS_HOW: f32 = 0.5;
 /// What it costs to be the usage line of a command, which names all and explains nothing.
-const SYNOPSIS: f32 = 2.0;
+const SYNOPSIS: f32 = 2.5;
 
 /// One unit of an extractive answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -213,10 +220,17 @@ fn candidates(reading: &Reading, sources: &[Source], wanted: Wanted) -> Vec<Cand
             let rendered = show(&unit, source, &read.segments);
             let plain = rendered.text.replace(&format!(" [{}]", source.n), "");
             let held = wanted.held_by(&plain);
+            let mut score = score + WANTED * held as f32;
+            if unit.lead.is_some() {
+                score += LED;
+            }
+            if unit.shape == Shape::Code && wanted.how() {
+                score += SHOWS_HOW;
+            }
             candidates.push(Candidate {
                 page,
                 read: ranked,
-                score: score + WANTED * held as f32,
+                score,
                 unit,
                 rendered,
                 plain,

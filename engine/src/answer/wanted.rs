@@ -110,6 +110,11 @@ impl Wanted {
         }
     }
 
+    /// Whether the question asks how something is done.
+    pub(super) fn how(self) -> bool {
+        self.how || self.code
+    }
+
     /// How many of the things wanted a text has that could be the answer.
     pub(super) fn held_by(self, text: &str) -> usize {
         usize::from(self.number && has_number(text)) + usize::from(self.code && has_code(text))

@@ -1,7 +1,7 @@
 """Trains the reader on groups: all parts that were found for a question, in one softmax
 with "nothing".
 
-    python -m train.reading.tune --start builtin/reader-v1/model.int8.safetensors \
+    python -m train.reading.tune --start train/out/reader1.pt \
         --groups train/out/groups.npz --data train/out/reading.npz --out train/out/reader.pt --minutes 40
 
 Examples of single passages come between, so that what was learned from them stays. The
@@ -129,7 +129,7 @@ def judge(reader, data, groups):
 
 def main():
     it = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    it.add_argument("--start", default="builtin/reader-v1/model.int8.safetensors")
+    it.add_argument("--start", default="train/out/reader1.pt")
     it.add_argument("--groups", required=True)
     it.add_argument("--data", help="examples of train.reading.data")
     it.add_argument("--out", required=True)
