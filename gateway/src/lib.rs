@@ -31,10 +31,6 @@ pub mod routes;
 mod salvage;
 mod secret;
 
-use std::time::Duration;
-
-use cairn_models::Cancel;
-
 pub use accounts::CacheUse;
 pub use cache::Cache;
 pub use call::{Basis, Call, LimitsCell, Reuse};
@@ -59,19 +55,9 @@ pub const EXTRACTIVE: &str = "extractive";
 /// What the documents are called where a chat asks for a model: no provider has the name.
 pub const DOCUMENTS: &str = "cairn";
 
-/// How often a [`Cancel`], which has no waker, is looked at.
-const CANCEL_POLL: Duration = Duration::from_millis(20);
-
 /// The data of the server-sent events in a stream that came in these pieces, and what was
 /// wrong with it: how the bytes are cut changes nothing.
 #[doc(hidden)]
 pub fn read_events(pieces: &[&[u8]]) -> (Vec<String>, Option<String>) {
     providers::read_events(pieces)
-}
-
-/// Returns once `cancel` fires.
-pub(crate) async fn cancelled(cancel: &Cancel) {
-    while !cancel.is_cancelled() {
-        tokio::time::sleep(CANCEL_POLL).await;
-    }
 }

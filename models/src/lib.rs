@@ -28,7 +28,7 @@ mod reranker;
 pub mod testing;
 mod threads;
 
-pub use cancel::Cancel;
+pub use cancel::{Cancel, CancelOnDrop};
 pub use contract::{
     Effort, Embedder, FinishReason, GenerateRequest, Generation, Generator, LateInteraction,
     MIN_READABLE_SHARE, Message, Reader, ReaderPassage, Reranker, Role, TokenSpans,

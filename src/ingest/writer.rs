@@ -17,7 +17,7 @@ use cairn_engine::retrieve::{Engine, SearchError};
 use cairn_indexer::{
     Access, Document, DocumentId, Error, ErrorKind, PutReport, Ready, Snapshot, Writer,
 };
-use cairn_models::Cancel;
+use cairn_models::{Cancel, CancelOnDrop};
 use cairn_settings::telemetry::metrics as names;
 use metrics::{counter, gauge, histogram};
 use tokio::sync::oneshot;
@@ -144,23 +144,6 @@ struct Order {
     /// Until when it waits for its turn.
     until: Instant,
     reply: oneshot::Sender<Result<Receipt>>,
-}
-
-/// Cancels work when it is dropped: nobody waits for it any more.
-#[derive(Debug, Default)]
-pub(crate) struct CancelOnDrop(Cancel);
-
-impl CancelOnDrop {
-    /// The token to hand to the work.
-    pub(crate) fn token(&self) -> Cancel {
-        self.0.clone()
-    }
-}
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.cancel();
-    }
 }
 
 /// A place among [`MOST`], given back when it is dropped.

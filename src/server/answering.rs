@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::response::Response;
+use cairn_models::CancelOnDrop;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt as _};
 use metrics::{counter, histogram};
@@ -14,7 +15,7 @@ use tracing::Span;
 
 use super::error::{ApiError, Code};
 use super::event_stream;
-use super::limits::{CancelOnDrop, Permit, blocking, shutting_down};
+use super::limits::{Permit, blocking, shutting_down};
 use super::sse;
 use super::state::Service;
 use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answered, Whole, whole};

@@ -11,7 +11,6 @@ use super::connection::{Connection, Working};
 use super::error::{ApiError, Code};
 use super::share::{Held, Taken};
 use super::state::Service;
-pub(super) use crate::ingest::writer::CancelOnDrop;
 use cairn_gateway::accounts::Caller;
 
 /// The right to work on one request. Held until the last clone is dropped: a

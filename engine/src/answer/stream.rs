@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use cairn_models::{Cancel, Message, Reader, Reranker};
+use cairn_models::{Cancel, CancelOnDrop, Message, Reader, Reranker};
 use futures::Stream;
 use tokio::sync::mpsc;
 
@@ -129,7 +129,7 @@ pub fn events<W>(
 where
     W: Future<Output = Result<(), Failure>> + Send,
 {
-    let guard = CancelOnDrop(cancel);
+    let guard = CancelOnDrop::new(cancel);
     // Whoever reads the events drives the work, and dropping them drops it.
     let (out, mut events) = mpsc::channel(1);
     let failing = out.clone();
@@ -154,15 +154,6 @@ where
                 () = &mut work, if working => working = false,
             }
         }
-    }
-}
-
-/// Fires its token when the stream is dropped, at whatever stage.
-struct CancelOnDrop(Cancel);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.cancel();
     }
 }
 

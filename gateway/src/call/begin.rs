@@ -10,7 +10,6 @@ use super::attempt::{Patience, attempt};
 use super::backoff::wait;
 use super::metering::Metered;
 use super::{Call, estimate};
-use crate::cancelled;
 use crate::chat::{ChatRequest, ProviderError, ProviderErrorKind, ProviderEvent, ProviderStream};
 use crate::routes::{Need, Permit, Plan, Route, Skipped, Target, order};
 use cairn_settings::telemetry::metrics as names;
@@ -208,7 +207,7 @@ async fn ask(
         }
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
-            () = cancelled(cancel) => return Err(ProviderError::cancelled()),
+            () = cancel.cancelled() => return Err(ProviderError::cancelled()),
         }
         retry += 1;
         tried.retries += 1;

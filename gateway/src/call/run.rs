@@ -8,7 +8,6 @@ use metrics::counter;
 
 use super::super::accounts::CacheUse;
 use super::super::cache::{Answer, Lookup, lookup};
-use super::super::cancelled;
 use super::super::chat::{ChatEvent, ChatRequest, ChatStream, ProviderError, ProviderErrorKind};
 use super::super::routes::Plan;
 use super::metering::Metered;
@@ -62,7 +61,7 @@ pub(crate) fn run(
         if let Some(metered) = &mut own {
             metered.is_free();
         }
-        let cancelled = cancelled(&cancel);
+        let cancelled = cancel.cancelled();
         tokio::pin!(cancelled);
         loop {
             let event = tokio::select! {

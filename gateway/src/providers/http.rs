@@ -11,7 +11,7 @@ use reqwest::redirect;
 use super::super::chat::{
     ChatRequest, Provider, ProviderError, ProviderErrorKind as Kind, ProviderEvent, ProviderStream,
 };
-use super::super::{GatewayError, Secret, cancelled};
+use super::super::{GatewayError, Secret};
 use super::dialect::{Call, Dialect, Reader};
 use super::tally::Tally;
 use super::{body, failure};
@@ -87,7 +87,7 @@ impl Provider for HttpProvider {
                         Some(event) => yield event,
                         None => return,
                     },
-                    () = cancelled(&cancel) => {
+                    () = cancel.cancelled() => {
                         yield Err(ProviderError::cancelled());
                         return;
                     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::{Extension, Json};
+use cairn_models::CancelOnDrop;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -12,7 +13,6 @@ use super::openai::search::{attributes_of, score};
 use super::query::QueryBody;
 use crate::server::error::{ApiError, ErrorBody, Result};
 use crate::server::extract::JsonBody;
-use crate::server::limits::CancelOnDrop;
 use crate::server::links::link;
 use crate::server::state::Service;
 use cairn_gateway::accounts::Caller;

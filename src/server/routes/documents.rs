@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use cairn_indexer::{Access, Document, DocumentId, Metadata, Ready, StoredDocument};
+use cairn_models::CancelOnDrop;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -23,7 +24,7 @@ use crate::server::auth::access_of;
 use crate::server::error::{ApiError, Code, ErrorBody, Result};
 use crate::server::extract::QueryString;
 use crate::server::job_rights::asker_of;
-use crate::server::limits::{CancelOnDrop, blocking};
+use crate::server::limits::blocking;
 use crate::server::owners::Most;
 use crate::server::state::{Core, Service};
 use crate::server::upload::{self, UploadBody};

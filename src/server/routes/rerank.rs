@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use cairn_models::CancelOnDrop;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::server::error::{ApiError, ErrorBody};
 use crate::server::extract::JsonBody;
-use crate::server::limits::{CancelOnDrop, blocking};
+use crate::server::limits::blocking;
 use crate::server::own_models::{Kind, MAX_DOCUMENTS, check_texts, probability, ranking};
 use crate::server::state::Service;
 use cairn_engine::retrieve::Judged;

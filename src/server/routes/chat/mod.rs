@@ -12,6 +12,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
+use cairn_models::CancelOnDrop;
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 
@@ -23,7 +24,7 @@ use self::response::{Ending, Head};
 use crate::server::auth::require;
 use crate::server::error::{ApiError, ErrorBody};
 use crate::server::extract::{JsonBody, parse_json};
-use crate::server::limits::{CancelOnDrop, Permit, check_model_name, shutting_down};
+use crate::server::limits::{Permit, check_model_name, shutting_down};
 use crate::server::observe;
 use crate::server::state::Service;
 use crate::server::{auth, event_stream};
