@@ -27,6 +27,7 @@ mod reader;
 mod reranker;
 pub mod testing;
 mod threads;
+mod vectors;
 
 pub use cancel::{Cancel, CancelOnDrop};
 pub use contract::{
@@ -47,3 +48,4 @@ pub use load::{
 pub use queue::{EmbedQueue, Pending, ReadQueue, RerankQueue, Worker};
 pub use reader::SegmentReader;
 pub use reranker::{CrossEncoder, Unpacked};
+pub use vectors::dot;

@@ -5,7 +5,8 @@
 
 use std::borrow::Cow;
 
-use super::format::{self, Format};
+use super::format::Format;
+use super::formats;
 use super::{Source, archive, encoding};
 use crate::{Error, ErrorKind, Result};
 
@@ -19,14 +20,14 @@ pub const SNIFF_BYTES: usize = 8192;
 /// `InvalidInput` for text whose name promises a binary format.
 pub(super) fn detect(source: &Source<'_>, content_type: Option<&str>) -> Result<&'static Format> {
     let bytes = source.bytes;
-    if let Some(format) = format::FORMATS
+    if let Some(format) = formats::FORMATS
         .iter()
         .find(|format| (format.matches)(bytes))
     {
         return Ok(format);
     }
     let named =
-        format::by_name(source.name).or_else(|| content_type.and_then(format::by_content_type));
+        formats::by_name(source.name).or_else(|| content_type.and_then(formats::by_content_type));
     let binary = binary_kind(&bytes[..bytes.len().min(SNIFF_BYTES)]);
     if bytes.starts_with(OLE) && is_encrypted_office(bytes) {
         return Err(archive::encrypted());
@@ -48,7 +49,7 @@ pub(super) fn detect(source: &Source<'_>, content_type: Option<&str>) -> Result<
         (_, Some(kind)) => Err(unsupported(kind)),
         // Plain text is what people call what they have no name for.
         (Some(format), None) if format.name != "text" => Ok(format),
-        (named, None) => Ok(by_look(source).or(named).unwrap_or(&format::PLAIN)),
+        (named, None) => Ok(by_look(source).or(named).unwrap_or(&formats::PLAIN)),
     }
 }
 
@@ -56,7 +57,7 @@ pub(super) fn detect(source: &Source<'_>, content_type: Option<&str>) -> Result<
 fn by_look(source: &Source<'_>) -> Option<&'static Format> {
     let text = source.text();
     let text = text.trim_start_matches('\u{feff}').trim_start();
-    format::FORMATS
+    formats::FORMATS
         .iter()
         .find(|format| (format.looks_like)(text))
         .copied()

@@ -3,7 +3,7 @@
 //! [`parse`] finds the format (magic bytes first, then extension, then the
 //! caller's content type, then the look of the text) and hands a `Source` to
 //! that format's parser, which writes into a `Draft`. Adding a format is one
-//! file that exports a `Format` and one line in `format.rs`.
+//! file that exports a `Format` and one line in `formats.rs`.
 
 mod archive;
 mod asciidoc;
@@ -21,6 +21,7 @@ mod encoding;
 mod epub;
 mod error;
 mod format;
+mod formats;
 mod front_matter;
 #[cfg(test)]
 mod growth;
@@ -47,6 +48,7 @@ mod robustness;
 mod rst;
 mod rtf;
 mod running;
+mod spaces;
 mod tables;
 #[cfg(test)]
 mod testing;
@@ -64,7 +66,7 @@ pub use document::{
     Document, DocumentId, Metadata, Page, RESERVED_NAMES, Section, Table, is_reserved_name,
 };
 pub use error::{Error, ErrorKind, Result};
-pub use format::{is_known_binary_name, is_known_name};
+pub use formats::{is_known_binary_name, is_known_name};
 #[doc(hidden)]
 pub use promises::check_promises;
 

@@ -332,11 +332,6 @@ fn is_balanced(text: &str) -> bool {
     quotes.is_multiple_of(2) && literals.is_multiple_of(2)
 }
 
-/// `text` with every run of white space as one space.
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 /// A line of one punctuation mark, at least two of it.
 fn is_adornment(line: &str) -> bool {
     let mut chars = line.chars();

@@ -4,8 +4,8 @@
 use super::citations::only_marks;
 use super::events::Citation;
 use super::grounding;
-use super::markup::one_line;
 use super::sentences::{is_item, sentences};
+use crate::text::one_line;
 
 /// A part of an answer that must rest on a source.
 pub struct Claim {

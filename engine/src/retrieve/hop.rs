@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use cairn_indexer::{ChunkRef, Mention, Scored};
+use cairn_models::dot;
 
 use super::api::Expand;
 use super::error::SearchError;
@@ -266,7 +267,7 @@ impl Search<'_> {
         }
         if let (Some(list), Some(vector)) = (&found.dense, &found.vector) {
             let stored = self.snapshot.vector(chunk)?;
-            let cosine = vector.iter().zip(&stored).map(|(a, b)| a * b).sum();
+            let cosine = dot(vector, &stored);
             sum += fusion.dense_weight * beyond(list, cosine, alone);
             weights += fusion.dense_weight;
         }

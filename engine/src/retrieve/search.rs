@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use cairn_indexer::{ChunkRef, StoredChunk};
-use cairn_models::{Cancel, Reranker};
+use cairn_models::{Cancel, Reranker, dot};
 
 use super::ahead::read_under;
 use super::api::{Ranks, SearchRequest, SearchResponse, Source};
@@ -191,7 +191,7 @@ impl Search<'_> {
                 return Ok(None);
             };
             let stored = self.snapshot.vector(chunk)?;
-            Ok(Some(vector.iter().zip(&stored).map(|(a, b)| a * b).sum()))
+            Ok(Some(dot(vector, &stored)))
         };
         (1..)
             .zip(candidates)

@@ -9,6 +9,7 @@ use super::draft::Draft;
 use super::format::Format;
 use super::{Source, plain};
 use crate::Result;
+use crate::spaces::single_spaced;
 use escapes::Strings;
 
 /// Manual pages. Their names end in the number of a section, as those of old logs do, so
@@ -295,7 +296,7 @@ impl<'a> Page<'a> {
         if let Some((_, brief)) = found
             && self.brief.is_empty()
         {
-            self.brief = brief.split_whitespace().collect::<Vec<_>>().join(" ");
+            self.brief = single_spaced(brief);
         }
     }
 

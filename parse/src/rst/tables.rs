@@ -1,6 +1,7 @@
 //! The four ways to write a table: each row comes out as one line.
 
 use super::Reader;
+use crate::spaces::single_spaced;
 
 /// Deepest tables whose cells may hold tables.
 const MAX_DEPTH: usize = 4;
@@ -28,9 +29,9 @@ impl Reader<'_> {
         }
         if filled.next().is_none() || self.depth >= MAX_DEPTH {
             let text: Vec<&str> = lines.iter().map(|line| line.trim()).collect();
-            return super::one_line(&self.clean(text.join(" ").trim()));
+            return single_spaced(&self.clean(text.join(" ").trim()));
         }
-        super::one_line(self.inner(lines).text())
+        single_spaced(self.inner(lines).text())
     }
 
     /// `* - cell` for the first cell of a row, `  - cell` for the others.

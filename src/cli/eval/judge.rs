@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 
 use anyhow::Context as _;
 use cairn_eval::answers::{JudgeReport, is_supported};
-use cairn_models::{Cancel, Embedder};
+use cairn_models::{Cancel, Embedder, dot};
 use futures::StreamExt as _;
 
 use cairn_gateway::{
@@ -50,7 +50,7 @@ impl<'a> LocalJudge<'a> {
         let mut texts = vec![text];
         texts.extend(others.iter().map(String::as_str));
         let vectors = self.embedder.embed(&texts, self.cancel)?;
-        let cosine = |other: &Vec<f32>| vectors[0].iter().zip(other).map(|(a, b)| a * b).sum();
+        let cosine = |other: &Vec<f32>| dot(&vectors[0], other);
         Ok(vectors[1..].iter().map(cosine).fold(0.0, f32::max))
     }
 

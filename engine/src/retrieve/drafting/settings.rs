@@ -2,7 +2,8 @@
 //! what does it do?
 
 use super::words::{is_identifier, purpose_of};
-use super::{Drafted, one_line, quoted};
+use super::{Drafted, quoted};
+use crate::text::one_line;
 
 /// Questions from one table.
 const MAX_ROWS: usize = 4;
