@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `chat/` | what is asked, and what comes back? |
 //! | `providers/` | how does each language model want to be spoken to? |
-//! | `routes/` | who may answer this call, in which order, and who is up? |
+//! | `routes/` | which targets may answer this call, in which order, and which are up? |
 //! | `accounts/` | who calls, what may they take, and what does it cost? |
 //! | `cache/` | was this asked before? |
 //! | `call/` | one call: admission, cache, deadlines, retries, fallback, settlement |
@@ -20,6 +20,7 @@ pub mod cache;
 mod call;
 mod chat;
 mod check;
+mod clock;
 mod error;
 #[allow(
     clippy::module_inception,
@@ -38,11 +39,11 @@ pub use chat::{
     ChatEvent, ChatMessage, ChatRequest, ChatRole, ChatStream, Finish, Provider, ProviderError,
     ProviderErrorKind, ProviderEvent, ProviderStream, Served, Tool, ToolCall, ToolChoice, Usage,
 };
-pub use check::{DatabaseCheck, DatabaseKind, check_database, check_databases, mend_databases};
+pub use check::{DatabaseCheck, DatabaseKind, check_database, check_databases, repair_databases};
 pub use error::GatewayError;
 pub use gateway::Gateway;
 pub use providers::{LocalProvider, open_provider};
-pub use routes::{Limits, Plan, Writer};
+pub use routes::{AnswerBackend, Limits, Plan};
 pub use salvage::{Salvage, SalvageError, SavedTable, salvage};
 pub use secret::Secret;
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::format::Format;
 use super::formats;
-use super::{Source, archive, encoding};
+use super::{Input, archive, encoding};
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes at the start that are looked at.
@@ -18,7 +18,7 @@ pub const SNIFF_BYTES: usize = 8192;
 /// # Errors
 /// `Unsupported` for binaries, `Encrypted` for Office files with a password,
 /// `InvalidInput` for text whose name promises a binary format.
-pub(super) fn detect(source: &Source<'_>, content_type: Option<&str>) -> Result<&'static Format> {
+pub(super) fn detect(source: &Input<'_>, content_type: Option<&str>) -> Result<&'static Format> {
     let bytes = source.bytes;
     if let Some(format) = formats::FORMATS
         .iter()
@@ -54,7 +54,7 @@ pub(super) fn detect(source: &Source<'_>, content_type: Option<&str>) -> Result<
 }
 
 /// The format that text looks like.
-fn by_look(source: &Source<'_>) -> Option<&'static Format> {
+fn by_look(source: &Input<'_>) -> Option<&'static Format> {
     let text = source.text();
     let text = text.trim_start_matches('\u{feff}').trim_start();
     formats::FORMATS
@@ -83,7 +83,7 @@ pub(super) fn unsupported(kind: &str) -> Error {
     )
 }
 
-/// What the bytes are when they are no text and no format that Cairn reads.
+/// What the bytes are when they are not text and no format that Cairn reads.
 pub fn binary_kind(head: &[u8]) -> Option<&'static str> {
     let magic = MAGIC.iter().find(|(offset, magic, _)| {
         head.get(*offset..)

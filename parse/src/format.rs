@@ -1,6 +1,6 @@
 //! What a format is: its names, how its files are recognised, and its parser.
 
-use super::Source;
+use super::Input;
 use super::draft::Draft;
 use crate::Result;
 
@@ -28,12 +28,12 @@ pub(super) struct Format {
     /// What to say when no text comes out.
     pub(super) no_text: &'static str,
     /// Reads the source into the draft.
-    pub(super) parse: fn(&Source<'_>, &mut Draft) -> Result<()>,
+    pub(super) parse: fn(&Input<'_>, &mut Draft) -> Result<()>,
 }
 
 impl Format {
     /// A format with nothing but a parser, to be completed.
-    pub(super) const fn new(parse: fn(&Source<'_>, &mut Draft) -> Result<()>) -> Self {
+    pub(super) const fn new(parse: fn(&Input<'_>, &mut Draft) -> Result<()>) -> Self {
         Self {
             name: "",
             extensions: &[],

@@ -18,8 +18,8 @@ use cairn_gateway::accounts::Caller;
 #[derive(Clone, Debug)]
 pub(super) struct Permit(#[allow(dead_code)] Arc<(Held, Option<Working>)>);
 
-/// Takes a permit, or answers "overloaded" at once: a queue without end helps
-/// nobody. Refuses work while the service stops.
+/// Takes a permit, or answers "overloaded" at once: a queue without end is of
+/// no use. Refuses work while the service stops.
 pub(super) async fn admit(
     State(service): State<Arc<Service>>,
     mut request: Request,

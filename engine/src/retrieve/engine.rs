@@ -172,7 +172,7 @@ impl Engine {
         Ok(index)
     }
 
-    /// As [`Engine::collection`], for who has less patience with one that is being
+    /// As [`Engine::collection`], for callers with less patience with one that is being
     /// opened.
     ///
     /// # Errors

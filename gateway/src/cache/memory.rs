@@ -12,7 +12,7 @@ use super::key::{Key, Lookup};
 use cairn_models::dot;
 use cairn_settings::config;
 
-/// Bytes that an entry takes beside its texts and vector, about.
+/// Bytes that an entry takes alongside its texts and vector, about.
 const ENTRY_BYTES: usize = 512;
 /// Questions of one scope that are compared with a new one; the oldest are
 /// forgotten. A scan of so many takes a fraction of embedding one.

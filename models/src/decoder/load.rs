@@ -60,7 +60,7 @@ impl Reader<'_> {
         self.content.tensor_infos.contains_key(name)
     }
 
-    /// The tensor as it lies in the file, and its shape, the longest stride first.
+    /// The tensor as it is in the file, and its shape, the longest stride first.
     fn bytes(&self, name: &str) -> Result<(std::ops::Range<usize>, GgmlDType, &[usize])> {
         let info = self
             .content

@@ -13,7 +13,7 @@ use crate::{Cancel, Error, ErrorKind, Result};
 /// A result that is being worked on. Dropping it takes the work out of the
 /// queue if it has not begun; work that has begun ends by its own
 /// [`crate::Cancel`].
-#[must_use = "the work is skipped when nobody waits for its result"]
+#[must_use = "the work is skipped if its result is not waited for"]
 #[derive(Debug)]
 pub struct Pending<T>(oneshot::Receiver<Result<T>>);
 

@@ -7,7 +7,7 @@ mod tables;
 
 use super::draft::Draft;
 use super::format::Format;
-use super::{Source, plain};
+use super::{Input, plain};
 use crate::Result;
 use crate::spaces::single_spaced;
 use escapes::Strings;
@@ -45,7 +45,7 @@ fn looks_like(text: &str) -> bool {
     first.is_some_and(is_remark) && lines.any(is_head)
 }
 
-fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+fn parse(source: &Input<'_>, draft: &mut Draft) -> Result<()> {
     let text = source.text();
     if !looks_like(text.trim_start()) {
         plain::push_underlined(&text, draft);

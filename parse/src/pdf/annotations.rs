@@ -109,7 +109,7 @@ pub(super) fn read(page: &PdfPage<'_>) -> Annotations {
     found
 }
 
-/// What the field holds; none where it is empty, secret, or holds nothing.
+/// What the field holds; `None` if it is empty, secret, or holds nothing.
 fn value(field: &PdfFormField<'_>) -> Option<Value> {
     let text = match field {
         PdfFormField::Text(field) if !field.is_password() => field.value(),

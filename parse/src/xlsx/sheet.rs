@@ -20,7 +20,7 @@ const MAX_REPEATED: usize = 200;
 /// out, but never the first columns.
 const MAX_FIELDS: usize = 1 << 25;
 const MIN_WIDTH: usize = 64;
-/// Most columns that are marked as hidden, counted anew for each mark.
+/// Most columns that are marked as hidden, counted again for each mark.
 const MAX_HIDDEN: usize = 1 << 20;
 
 /// A filled cell: its text, and whether it is a number or a date.

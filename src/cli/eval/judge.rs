@@ -11,7 +11,7 @@ use cairn_models::{Cancel, Embedder, dot};
 use futures::StreamExt as _;
 
 use cairn_gateway::{
-    Call, ChatEvent, ChatMessage, ChatRequest, ChatRole, Gateway, Plan, Writer, routes,
+    AnswerBackend, Call, ChatEvent, ChatMessage, ChatRequest, ChatRole, Gateway, Plan, routes,
 };
 
 /// Sentences of a source that are compared with a claim at once.
@@ -119,8 +119,8 @@ impl<'a> ModelJudge<'a> {
         name: &str,
         cancel: &'a Cancel,
     ) -> anyhow::Result<Self> {
-        let Writer::Model(model) = gateway.select(routes::JUDGE, Some(name))? else {
-            anyhow::bail!("`{name}` is no language model: it cannot judge");
+        let AnswerBackend::Model(model) = gateway.select(routes::JUDGE, Some(name))? else {
+            anyhow::bail!("`{name}` is not a language model: it cannot judge");
         };
         let took = JudgeReport {
             name: format!("{} ({})", model.provider(), model.model()),

@@ -34,7 +34,7 @@ const INSTRUCTIONS: &str = "Search over a collection of documents. `search` find
 #[derive(Clone)]
 pub(super) struct Handler {
     service: Arc<Service>,
-    /// Who asks, where requests do not say.
+    /// The caller, if requests do not say.
     caller: Option<Caller>,
 }
 

@@ -153,7 +153,7 @@ impl Comparison {
 }
 
 impl Condition {
-    /// In Cairn's words; none for no condition.
+    /// In Cairn's words; `None` for no condition.
     fn filter(&self) -> Result<Option<Value>> {
         let joint = match self.logical_operator.as_deref() {
             None | Some("and") => "and",
@@ -190,7 +190,7 @@ pub(crate) async fn retrieve(
 ) -> Result<Json<Retrieved>> {
     let least = body.retrieval_setting.score_threshold.unwrap_or(0.0);
     if !(0.0..=1.0).contains(&least) {
-        let message = "`score_threshold` lies between 0 and 1";
+        let message = "`score_threshold` must be between 0 and 1";
         return Err(ApiError::invalid(
             "retrieval_setting.score_threshold",
             message,

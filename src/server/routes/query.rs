@@ -286,7 +286,7 @@ impl QueryBody {
 /// With `stream` (the default) the response is a stream of server-sent events:
 /// `sources`, then `delta` and `citation`, then `done` or `error`; with `agent`, `step`
 /// comes before them, and `input_required` may end it. Without, it
-/// is the data of `done` with the sources beside it.
+/// is the data of `done` with the sources alongside it.
 ///
 /// # Errors
 /// `invalid_request`, `not_ready`, `overloaded`, `timeout`; once the stream has

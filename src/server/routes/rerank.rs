@@ -37,7 +37,7 @@ pub(crate) struct RerankBody {
     /// Tokens of a document that count; all if not given.
     #[schema(minimum = 1)]
     pub max_tokens_per_doc: Option<usize>,
-    /// Has no effect: who comes first is served first.
+    /// Has no effect: requests are served in the order in which they arrive.
     #[serde(rename = "priority")]
     #[schema(value_type = Option<i64>)]
     pub _priority: Option<i64>,

@@ -209,7 +209,7 @@ mod tests {
             asked(table, ""),
             pairs(&[("What does GET /documents do?", "lists all of them")])
         );
-        // Figures are no settings.
+        // Figures are not settings.
         let table = "set | default | mean\nnq-utd | .80 | .69";
         assert_eq!(asked(table, ""), []);
     }

@@ -78,7 +78,7 @@ impl Named {
     /// The question that a conversation ends with, to be answered from these documents.
     ///
     /// # Errors
-    /// `invalid_request` for `model` where nobody has that name.
+    /// `invalid_request` for an unknown `model`.
     pub(in crate::server) fn ask(
         self,
         conversation: Conversation,

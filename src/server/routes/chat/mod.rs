@@ -30,8 +30,8 @@ use crate::server::state::Service;
 use crate::server::{auth, event_stream};
 use cairn_gateway::accounts::{Caller, Scope};
 use cairn_gateway::{
-    Call, ChatEvent, ChatStream, Gateway, LimitsCell, Plan, ProviderErrorKind, Reuse, Writer,
-    routes,
+    AnswerBackend, Call, ChatEvent, ChatStream, Gateway, LimitsCell, Plan, ProviderErrorKind,
+    Reuse, routes,
 };
 
 /// Completes a chat with a language model behind the gateway.
@@ -197,8 +197,8 @@ async fn collect(head: &Head, mut events: ChatStream) -> Result<Value, Failed> {
 fn plan(gateway: &Gateway, route: &str, model: &str) -> Result<Plan, ApiError> {
     check_model_name(model)?;
     match gateway.select(route, Some(model)) {
-        Ok(Writer::Model(plan)) => Ok(plan),
-        Ok(Writer::Extractive) => {
+        Ok(AnswerBackend::Model(plan)) => Ok(plan),
+        Ok(AnswerBackend::Extractive) => {
             let message = "`extractive` answers are made from documents; ask `cairn@extractive`";
             Err(ApiError::invalid("model", message))
         }

@@ -94,7 +94,7 @@ impl Ranking {
             .score_threshold
             .is_some_and(|least| !unit.contains(&least))
         {
-            let message = "`score_threshold` lies between 0 and 1";
+            let message = "`score_threshold` must be between 0 and 1";
             return Err(ApiError::invalid(at("score_threshold"), message));
         }
         if let Some(weights) = self.hybrid_search {
