@@ -99,23 +99,23 @@ mod tests {
         type Left = u8;
         type Right = i8;
         const NAME: &'static str = "wrong";
-        const STEP: usize = Bytes::STEP;
-        const SHIFT: i32 = Bytes::SHIFT;
+        const STEP: usize = Int8::STEP;
+        const SHIFT: i32 = Int8::SHIFT;
 
         fn factor(largest: f32, length: f32) -> f32 {
-            Bytes::factor(largest, length)
+            Int8::factor(largest, length)
         }
 
         fn range(low: f32, high: f32, length: f32) -> (f32, f32) {
-            Bytes::range(low, high, length)
+            Int8::range(low, high, length)
         }
 
         fn left(low_bits: u32) -> u8 {
-            Bytes::left(low_bits)
+            Int8::left(low_bits)
         }
 
         fn right(number: i32) -> i8 {
-            Bytes::right(number)
+            Int8::right(number)
         }
 
         #[allow(unsafe_code)]
