@@ -434,10 +434,10 @@ fn is_dropped(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format;
+    use crate::formats;
 
     fn finish(draft: Draft) -> Document {
-        draft.finish("a", "a.txt", &format::PLAIN).unwrap()
+        draft.finish("a", "a.txt", &formats::PLAIN).unwrap()
     }
 
     #[test]
@@ -497,7 +497,7 @@ mod tests {
         let mut draft = Draft::new(10);
         draft.push("0123456789");
         assert!(draft.is_full());
-        let error = draft.finish("a", "a", &format::PLAIN).unwrap_err();
+        let error = draft.finish("a", "a", &formats::PLAIN).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TooLarge);
     }
 
