@@ -1,5 +1,5 @@
 //! Seeded data for the benches: text with a natural spread of words, documents,
-//! and an embedder whose vectors for documents lie in clusters.
+//! and an embedder whose vectors for documents are in clusters.
 
 use std::sync::{Arc, Mutex};
 

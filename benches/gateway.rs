@@ -32,7 +32,7 @@ use cairn_engine::answer::Answerer;
 use cairn_engine::retrieve::Engine;
 use cairn_gateway::accounts::Accounts;
 use cairn_gateway::{
-    Cache, Call, ChatMessage, ChatRequest, ChatRole, Gateway, Plan, Reuse, Writer, routes,
+    AnswerBackend, Cache, Call, ChatMessage, ChatRequest, ChatRole, Gateway, Plan, Reuse, routes,
 };
 use cairn_indexer::ParseLimits;
 use cairn_models::Cancel;
@@ -169,7 +169,7 @@ async fn round(way: &Way, rate: u64, seconds: u64) -> (Vec<f64>, usize) {
         let at = start + Duration::from_nanos(1_000_000_000 / rate * n);
         tokio::spawn(async move {
             tokio::time::sleep_until(at).await;
-            // The timer's own lateness, up to a millisecond, is nobody's.
+            // The timer's own lateness, up to a millisecond, does not count.
             let begun = Instant::now();
             let ok = way.call(n as usize).await;
             (begun.elapsed().as_secs_f64(), ok)
@@ -240,7 +240,7 @@ fn gateway(config: &Config) -> (Arc<Gateway>, Plan) {
             Some(&config.storage.data_dir),
             None,
         ));
-    let Ok(Writer::Model(plan)) = gateway.select(routes::CHAT, Some("scripted")) else {
+    let Ok(AnswerBackend::Model(plan)) = gateway.select(routes::CHAT, Some("scripted")) else {
         panic!("the provider is there");
     };
     (Arc::new(gateway), plan)

@@ -1,4 +1,4 @@
-//! The binary, run apart from the settings of whoever runs the tests.
+//! The binary, run without the settings of the user who runs the tests.
 
 use std::path::Path;
 use std::process::{Command, Output};

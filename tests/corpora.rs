@@ -1,5 +1,5 @@
 //! The corpora of the fuzz targets for what reaches the service, run through the bodies that
-//! the targets run. Those of the parsers are run beside them.
+//! the targets run. Those of the parsers are run alongside them.
 
 #[allow(unreachable_pub, reason = "public in the crate of the fuzz targets")]
 #[path = "../fuzz/src/corpus.rs"]

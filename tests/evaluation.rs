@@ -39,7 +39,7 @@ fn questions_of_ones_own_are_measured_answered_and_compared() {
     let mut flags = eval.to_vec();
     flags.extend(["--answers", "--report", "page.html"]);
     let report = passes(&cairn(dir.path(), &flags));
-    assert_eq!(report["documents"], 2, "the questions are no document");
+    assert_eq!(report["documents"], 2, "the questions are not a document");
     let hybrid = &report["modes"][0];
     assert_eq!(hybrid["per_query"]["key"]["found"][0], "docs/keys.md");
     assert_eq!(hybrid["metrics"]["recall@10"], 1.0);

@@ -193,7 +193,7 @@ fn the_command_line_indexes_through_children() {
     }
     let report = json(&run(dir.path(), &["index", "--json", "docs"]));
     assert_eq!(report["added"], files().len(), "{report}");
-    // Nobody but Cairn talks to a child.
+    // Only Cairn talks to a child.
     let alone = run(dir.path(), &["parse-worker", "--memory-mb", "1024"]);
     assert_eq!(alone.status.code(), Some(1), "{}", text(&alone.stderr));
     let help = run(dir.path(), &["--help"]);

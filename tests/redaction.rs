@@ -17,7 +17,7 @@ fn kind(name: &str) -> Kind {
     let found = Kind::ALL
         .into_iter()
         .find(|kind| kind.mask() == format!("[{name}]"));
-    found.unwrap_or_else(|| panic!("{name} is no kind"))
+    found.unwrap_or_else(|| panic!("{name} is not a kind"))
 }
 
 fn read(line: &str) -> Line {

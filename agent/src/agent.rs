@@ -8,7 +8,7 @@ use cairn_engine::answer::{
 };
 use cairn_engine::retrieve::{Engine, SearchResponse};
 use cairn_gateway::accounts::{CallIds, Caller};
-use cairn_gateway::{Gateway, Plan, ProviderErrorKind, Usage, Writer, routes};
+use cairn_gateway::{AnswerBackend, Gateway, Plan, ProviderErrorKind, Usage, routes};
 use cairn_models::Cancel;
 use cairn_settings::config::{self, AgentMode, Config};
 use cairn_settings::telemetry::TRACE_TARGET;
@@ -159,9 +159,9 @@ impl Parts {
             return Ok(None);
         }
         match self.gateway.select(routes::AGENT, request.model.as_deref()) {
-            Ok(Writer::Model(targets)) => Ok(Some(targets)),
+            Ok(AnswerBackend::Model(targets)) => Ok(Some(targets)),
             Err(error) if error.kind == ProviderErrorKind::NoModel => Err(error.into()),
-            Ok(Writer::Extractive) | Err(_) => Ok(None),
+            Ok(AnswerBackend::Extractive) | Err(_) => Ok(None),
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cairn_engine::answer::{AnswerEvent, Step, milliseconds};
+use cairn_engine::text::one_line_within;
 use cairn_gateway::{ChatMessage, ToolCall};
 use cairn_models::Cancel;
 use cairn_settings::telemetry::TRACE_TARGET;
@@ -211,11 +212,7 @@ async fn execute(
 /// The first paragraph of `text`, on one line.
 pub(crate) fn shown(text: &str) -> String {
     let first = text.trim().split("\n\n").next().unwrap_or_default();
-    let line = first.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(MAX_SHOWN_CHARS) {
-        Some((at, _)) => format!("{}…", &line[..at]),
-        None => line,
-    }
+    one_line_within(first, MAX_SHOWN_CHARS)
 }
 
 /// Arguments for people: long texts are cut, and what is no JSON is a text.

@@ -30,7 +30,7 @@ impl Registry {
         Self::new(self.0.iter().cloned().chain(others))
     }
 
-    /// The tools that are open to who asks, as the gateway takes them.
+    /// The tools that are open to the caller, as the gateway takes them.
     pub(crate) fn offered(&self, context: &ToolContext) -> Vec<cairn_gateway::Tool> {
         self.open_to(context)
             .map(|tool| {

@@ -111,7 +111,7 @@ impl Session {
         session
     }
 
-    /// What tools may know of who asks.
+    /// What tools may know of the caller.
     pub(crate) fn context(&self, cancel: &Cancel) -> ToolContext {
         let deadline = self.meter.tools_until;
         ToolContext {

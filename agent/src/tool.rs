@@ -1,4 +1,4 @@
-//! What a tool is, and what it may know of who asks.
+//! What a tool is, and what it may know of its caller.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ pub trait Tool: Send + Sync {
     /// What a model is told of it.
     fn spec(&self) -> &ToolSpec;
 
-    /// Whether it is offered to who asks. The call checks again.
+    /// Whether it is offered to the caller. The call checks again.
     fn is_open_to(&self, context: &ToolContext) -> bool {
         self.spec().is_open_to(&context.caller)
     }
@@ -69,10 +69,10 @@ pub enum CostClass {
     Network,
 }
 
-/// Who asks, and what for.
+/// The caller, and what for.
 #[derive(Clone, Debug)]
 pub struct ToolContext {
-    /// Who asks: what may be read and done.
+    /// The caller: what may be read and done.
     pub caller: Caller,
     /// The search that the question asked for: its collection and filter bind tools too.
     pub search: SearchRequest,

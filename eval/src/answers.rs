@@ -265,7 +265,7 @@ pub fn contains(answer: &str, gold: &[String]) -> bool {
 }
 
 /// How many units an answer has beyond the shortest run of them that contains one of
-/// `gold`; none when even the whole answer contains none.
+/// `gold`; `None` if even the whole answer contains none.
 pub fn extra_units(units: &[String], gold: &[String]) -> Option<usize> {
     let holds = |count: &usize| {
         let mut parts = units.windows(*count);
@@ -314,7 +314,7 @@ pub fn is_supported(claim: &str, evidence: &str, similarity: f32) -> bool {
 
 /// Share of a claim's words from which it counts as a quotation.
 pub const QUOTED: f32 = 0.9;
-/// Share that is asked for beside a similar meaning.
+/// Share that is asked for alongside a similar meaning.
 pub const SHARED: f32 = 0.5;
 /// Cosine from which two texts say similar things.
 pub const SIMILAR: f32 = 0.6;

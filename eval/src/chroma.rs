@@ -62,7 +62,7 @@ pub(crate) fn load(dir: &Path, name: String) -> Result<Dataset> {
             let (Some(&start), Some(&end)) = (starts.get(start_index), starts.get(end_index))
             else {
                 return Err(lines.wrong(format!(
-                    "{start_index}..{end_index} is no part of {}, which has {} characters",
+                    "{start_index}..{end_index} is not part of {}, which has {} characters",
                     line.corpus,
                     starts.len() - 1
                 )));

@@ -168,7 +168,7 @@ impl Dataset {
         qrels_file(dir, split).is_ok()
     }
 
-    /// The files of the corpus; none where it is indexed already.
+    /// The files of the corpus; empty if it is indexed already.
     pub fn corpus_files(&self) -> &[PathBuf] {
         match &self.corpus {
             Corpus::Lines(path) => std::slice::from_ref(path),
@@ -229,20 +229,20 @@ impl Dataset {
     /// When the file cannot be opened; the iterator yields the other errors.
     pub fn documents(&self) -> Result<Documents> {
         Ok(Documents(match &self.corpus {
-            Corpus::Lines(path) => Source::Lines {
+            Corpus::Lines(path) => CorpusFiles::Lines {
                 lines: Lines::open(path)?,
                 seen: HashMap::new(),
             },
-            Corpus::Texts(paths) => Source::Texts(paths.clone().into_iter()),
-            Corpus::Elsewhere => Source::Texts(Vec::new().into_iter()),
+            Corpus::Texts(paths) => CorpusFiles::Texts(paths.clone().into_iter()),
+            Corpus::Elsewhere => CorpusFiles::Texts(Vec::new().into_iter()),
         }))
     }
 }
 
 /// The documents of a corpus, one at a time.
-pub struct Documents(Source);
+pub struct Documents(CorpusFiles);
 
-enum Source {
+enum CorpusFiles {
     Lines {
         lines: Lines,
         seen: HashMap<String, usize>,
@@ -255,14 +255,14 @@ impl Iterator for Documents {
 
     fn next(&mut self) -> Option<Self::Item> {
         match &mut self.0 {
-            Source::Lines { lines, seen } => {
+            CorpusFiles::Lines { lines, seen } => {
                 let line = match lines.next()? {
                     Ok(line) => line,
                     Err(error) => return Some(Err(error)),
                 };
                 Some(document(&line, lines, seen))
             }
-            Source::Texts(paths) => {
+            CorpusFiles::Texts(paths) => {
                 let path = paths.next()?;
                 let text = std::fs::read_to_string(&path);
                 Some(
@@ -393,8 +393,8 @@ fn left_out(without_text: &[String], missing: &[String], questions: &Path) -> Ve
 pub(crate) fn parse<T: DeserializeOwned>(line: &str, lines: &Lines) -> Result<T> {
     let parsed = serde_json::from_str(line).or_else(|error| {
         // Python writes NaN into metadata, and reads it; JSON has no such word.
-        let mended = without_nan(line).ok_or(error)?;
-        serde_json::from_str(&mended)
+        let repaired = without_nan(line).ok_or(error)?;
+        serde_json::from_str(&repaired)
     });
     parsed.map_err(|error| {
         // serde_json counts lines of the text that it was given: always 1.
@@ -404,9 +404,9 @@ pub(crate) fn parse<T: DeserializeOwned>(line: &str, lines: &Lines) -> Result<T>
 }
 
 /// `line` with `null` in the place of Python's NaN and infinities, which stand
-/// outside strings; none when it has none.
+/// outside strings; `None` if it has none.
 fn without_nan(line: &str) -> Option<String> {
-    let mut mended = String::with_capacity(line.len());
+    let mut repaired = String::with_capacity(line.len());
     let mut rest = line;
     while let Some(c) = rest.chars().next() {
         let end = match c {
@@ -416,17 +416,17 @@ fn without_nan(line: &str) -> Option<String> {
                 .find(|w| rest.starts_with(**w))
             {
                 Some(word) => {
-                    mended.push_str("null");
+                    repaired.push_str("null");
                     rest = &rest[word.len()..];
                     continue;
                 }
                 None => c.len_utf8(),
             },
         };
-        mended.push_str(&rest[..end]);
+        repaired.push_str(&rest[..end]);
         rest = &rest[end..];
     }
-    (mended != line).then_some(mended)
+    (repaired != line).then_some(repaired)
 }
 
 /// Where the string that `text` begins with is over.

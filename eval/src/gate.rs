@@ -16,7 +16,7 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// Whether `value` lies on the wrong side. What is no number does.
+    /// Whether `value` is on the wrong side. What is not a number does.
     pub fn fails(&self, value: f64) -> bool {
         value.is_nan()
             || (self.or_equal && value == self.at)
@@ -50,7 +50,7 @@ impl fmt::Display for Bound {
     }
 }
 
-/// Fails a run whose measure lies on the wrong side of a bound.
+/// Fails a run whose measure is on the wrong side of a bound.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gate {
     /// The only mode that it looks at; none is every mode that was run.
@@ -61,7 +61,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Whether `value` of the measure fails the run. What is no number fails.
+    /// Whether `value` of the measure fails the run. What is not a number fails.
     pub fn fails(&self, value: f64) -> bool {
         self.bound.fails(value)
     }
@@ -99,7 +99,7 @@ impl FromStr for Gate {
     }
 }
 
-/// Fails a run whose answers lie on the wrong side of a bound:
+/// Fails a run whose answers are on the wrong side of a bound:
 /// `faithfulness<0.9`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AnswerGate {
@@ -132,7 +132,7 @@ impl FromStr for AnswerGate {
                 bound,
             }),
             false => Err(Error::Usage(format!(
-                "`{name}` is no figure of answers; there are {}",
+                "`{name}` is not a figure of answers; there are {}",
                 NAMES.join(", ")
             ))),
         }

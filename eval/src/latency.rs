@@ -12,7 +12,7 @@ pub struct Latency {
 }
 
 impl Latency {
-    /// Percentiles of `milliseconds`, which may be in any order; none when
+    /// Percentiles of `milliseconds`, which may be in any order; `None` if
     /// there are none.
     pub fn of(milliseconds: &[f64]) -> Option<Self> {
         let mut sorted = milliseconds.to_vec();

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use crate::spans::tokens;
 use crate::{Error, Judgements, Span};
 
-/// What is measured, apart from the cut-off.
+/// What is measured, without the cut-off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
     /// Normalised discounted cumulative gain with linear gains and a discount

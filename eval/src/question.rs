@@ -25,7 +25,7 @@ pub struct Question {
 /// judgements name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// A whole document, by its URI, beside smaller ones.
+    /// A whole document, by its URI, alongside smaller ones.
     Document(String),
     /// A passage of the index, by its id.
     Passage(String),
@@ -114,7 +114,7 @@ impl Question {
             .collect()
     }
 
-    /// The relevant spans; none where documents or passages are judged.
+    /// The relevant spans; empty if documents or passages are judged.
     pub fn spans(&self) -> Vec<Span> {
         let span = |target: &Target| match target {
             Target::Span(span) => Some(span.clone()),

@@ -105,7 +105,7 @@ impl Run {
         write().map_err(|error| Error::file(path, error))
     }
 
-    /// The ids of a ranking, best first; none for a question that is not here.
+    /// The ids of a ranking, best first; empty for an unknown question.
     pub fn ids(&self, question: &str) -> Vec<&str> {
         let ranking = self.rankings.get(question).map_or(&[][..], Vec::as_slice);
         ranking.iter().map(|hit| hit.id.as_str()).collect()

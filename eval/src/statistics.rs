@@ -84,7 +84,7 @@ pub fn paired_test(first: &[f64], second: &[f64]) -> Paired {
     let differences: Vec<f64> = first.iter().zip(second).map(|(a, b)| b - a).collect();
     let observed = mean(differences.len(), differences.iter().copied());
     let mut random = Xoshiro256PlusPlus::seed_from_u64(SEED);
-    // Sums in another order differ in the last bits; that is no difference.
+    // Sums in another order differ in the last bits; that is not a difference.
     let bound = observed.abs() - 1e-12;
     let as_large = (0..RESAMPLES)
         .filter(|_| {

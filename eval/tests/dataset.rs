@@ -308,7 +308,7 @@ fn spans_of_chromas_folder_are_characters_of_the_files() {
     std::fs::write(dir.path().join("questions.jsonl"), line(99)).unwrap();
     let message = Dataset::load(dir.path(), "test").unwrap_err().to_string();
     assert!(
-        message.contains("questions.jsonl:1: 15..99 is no part of notes"),
+        message.contains("questions.jsonl:1: 15..99 is not part of notes"),
         "{message}"
     );
 }

@@ -1,5 +1,5 @@
 //! Folders and files that only their owner may read: what is indexed, asked and
-//! answered is nobody else's on this machine.
+//! answered is for no other user of this machine.
 //!
 //! On systems without Unix permissions everything here makes and checks nothing more
 //! than the plain calls would.
@@ -25,7 +25,7 @@ const OWN_NAMES: [&str; 9] = [
 /// owner alone. One that is there is closed to others, with the files in it.
 ///
 /// # Errors
-/// When it cannot be made or read. Permissions that cannot be changed are no error: the
+/// When it cannot be made or read. Permissions that cannot be changed are not an error: the
 /// file system may have none.
 pub fn folder(path: &Path) -> io::Result<()> {
     super::create(path, 0o700)?;

@@ -1,4 +1,4 @@
-//! The inputs beside the targets, for tests that run the bodies of the targets over them.
+//! The inputs alongside the targets, for tests that run the bodies of the targets over them.
 
 use std::panic::{RefUnwindSafe, catch_unwind};
 use std::path::Path;

@@ -64,7 +64,7 @@ const MEND_ACCOUNTS: &str =
 
 /// Rebuilds the damaged databases of the gateway in `folder`; that of cached
 /// answers is deleted. What was done with each.
-pub fn mend_databases(folder: &Path) -> Vec<(PathBuf, Result<Option<Salvage>, SalvageError>)> {
+pub fn repair_databases(folder: &Path) -> Vec<(PathBuf, Result<Option<Salvage>, SalvageError>)> {
     let damaged = check_databases(folder).into_iter();
     let damaged = damaged.filter(|checked| checked.fault.is_some());
     damaged

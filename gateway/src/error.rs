@@ -38,7 +38,7 @@ pub enum GatewayError {
         "the provider name `{0}` is taken; give every entry of [[providers]] its own name, other than `local`, `extractive` and `cairn`, without `/`"
     )]
     Name(String),
-    /// `answer.provider` names nobody.
+    /// `answer.provider` names no known provider.
     #[error("answer.provider is `{name}`, which is none of: {known}")]
     Default {
         /// The name.

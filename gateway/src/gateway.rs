@@ -6,10 +6,10 @@ use cairn_models::{Cancel, Generator};
 
 use super::accounts::Accounts;
 use super::cache::Cache;
-use super::call::{self, Call, Flights, Rooms};
+use super::call::{self, Call, CallContext, Flights};
 use super::chat::{ChatRequest, ChatStream, Provider, ProviderError, Usage};
 use super::providers::{LocalProvider, key_from_env, open_provider};
-use super::routes::{Limits, Plan, Routes, Writer};
+use super::routes::{AnswerBackend, Limits, Plan, Routes};
 use super::{GatewayError, LOCAL};
 use cairn_settings::config::Config;
 
@@ -20,7 +20,7 @@ const MAX_WAITING: usize = 4;
 /// The configured providers and routes.
 pub struct Gateway {
     routes: Routes,
-    rooms: Rooms,
+    context: CallContext,
 }
 
 impl Gateway {
@@ -51,7 +51,7 @@ impl Gateway {
         let providers = opened.collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             routes: Routes::from_config(config, providers, local)?,
-            rooms: Rooms {
+            context: CallContext {
                 accounts: Accounts::without_storage(config),
                 cache: None,
                 flights: Flights::default(),
@@ -63,7 +63,7 @@ impl Gateway {
     pub fn new(default: impl Into<String>, limits: Limits) -> Self {
         Self {
             routes: Routes::new(default.into(), limits),
-            rooms: Rooms {
+            context: CallContext {
                 accounts: Accounts::without_storage(&Config::default()),
                 cache: None,
                 flights: Flights::default(),
@@ -86,14 +86,14 @@ impl Gateway {
     /// The same gateway with these keys, limits, prices and ledger.
     #[must_use]
     pub fn with_accounts(mut self, accounts: Accounts) -> Self {
-        self.rooms.accounts = accounts;
+        self.context.accounts = accounts;
         self
     }
 
     /// The same gateway with a cache of answers.
     #[must_use]
     pub fn with_cache(mut self, cache: Cache) -> Self {
-        self.rooms.cache = Some(cache);
+        self.context.cache = Some(cache);
         self
     }
 
@@ -104,19 +104,19 @@ impl Gateway {
 
     /// Waits until the cache is on the disk. Blocks.
     pub fn flush(&self) {
-        if let Some(cache) = &self.rooms.cache {
+        if let Some(cache) = &self.context.cache {
             cache.flush();
         }
     }
 
     /// Who answers a call on `route` for `model`: a provider's name,
     /// `provider/model`, a configured model's name, a route's name,
-    /// `extractive`, or none for the route's own targets.
+    /// `extractive`, or `None` for the route's own targets.
     ///
     /// # Errors
     /// `NoModel` for an unknown name; `Unreachable` for `local` on a machine
     /// without a generator.
-    pub fn select(&self, route: &str, model: Option<&str>) -> Result<Writer, ProviderError> {
+    pub fn select(&self, route: &str, model: Option<&str>) -> Result<AnswerBackend, ProviderError> {
         self.routes.select(route, model)
     }
 
@@ -124,7 +124,7 @@ impl Gateway {
     pub fn route(&self, route: &str) -> Option<Plan> {
         let own = self.routes.route_names().any(|name| name == route);
         match own.then(|| self.routes.select(route, None)) {
-            Some(Ok(Writer::Model(plan))) => Some(plan),
+            Some(Ok(AnswerBackend::Model(plan))) => Some(plan),
             _ => None,
         }
     }
@@ -144,7 +144,7 @@ impl Gateway {
     pub fn priced(&self, plan: &Plan, usage: Usage) -> Usage {
         let prices = plan.targets.iter().map(|target| {
             let provider = target.provider.name();
-            self.rooms.accounts.price(provider, &target.model, &usage)
+            self.context.accounts.price(provider, &target.model, &usage)
         });
         Usage {
             cost_usd: prices.fold(0.0, f64::max),
@@ -161,6 +161,6 @@ impl Gateway {
         call: Call,
         cancel: Cancel,
     ) -> ChatStream {
-        call::run(self.rooms.clone(), plan.clone(), request, call, cancel)
+        call::run(self.context.clone(), plan.clone(), request, call, cancel)
     }
 }

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `chat/` | what is asked, and what comes back? |
 //! | `providers/` | how does each language model want to be spoken to? |
-//! | `routes/` | who may answer this call, in which order, and who is up? |
+//! | `routes/` | which targets may answer this call, in which order, and which are up? |
 //! | `accounts/` | who calls, what may they take, and what does it cost? |
 //! | `cache/` | was this asked before? |
 //! | `call/` | one call: admission, cache, deadlines, retries, fallback, settlement |
@@ -20,6 +20,7 @@ pub mod cache;
 mod call;
 mod chat;
 mod check;
+mod clock;
 mod error;
 #[allow(
     clippy::module_inception,
@@ -31,10 +32,6 @@ pub mod routes;
 mod salvage;
 mod secret;
 
-use std::time::Duration;
-
-use cairn_models::Cancel;
-
 pub use accounts::CacheUse;
 pub use cache::Cache;
 pub use call::{Basis, Call, LimitsCell, Reuse};
@@ -42,11 +39,11 @@ pub use chat::{
     ChatEvent, ChatMessage, ChatRequest, ChatRole, ChatStream, Finish, Provider, ProviderError,
     ProviderErrorKind, ProviderEvent, ProviderStream, Served, Tool, ToolCall, ToolChoice, Usage,
 };
-pub use check::{DatabaseCheck, DatabaseKind, check_database, check_databases, mend_databases};
+pub use check::{DatabaseCheck, DatabaseKind, check_database, check_databases, repair_databases};
 pub use error::GatewayError;
 pub use gateway::Gateway;
 pub use providers::{LocalProvider, open_provider};
-pub use routes::{Limits, Plan, Writer};
+pub use routes::{AnswerBackend, Limits, Plan};
 pub use salvage::{Salvage, SalvageError, SavedTable, salvage};
 pub use secret::Secret;
 
@@ -59,19 +56,9 @@ pub const EXTRACTIVE: &str = "extractive";
 /// What the documents are called where a chat asks for a model: no provider has the name.
 pub const DOCUMENTS: &str = "cairn";
 
-/// How often a [`Cancel`], which has no waker, is looked at.
-const CANCEL_POLL: Duration = Duration::from_millis(20);
-
 /// The data of the server-sent events in a stream that came in these pieces, and what was
 /// wrong with it: how the bytes are cut changes nothing.
 #[doc(hidden)]
 pub fn read_events(pieces: &[&[u8]]) -> (Vec<String>, Option<String>) {
     providers::read_events(pieces)
-}
-
-/// Returns once `cancel` fires.
-pub(crate) async fn cancelled(cancel: &Cancel) {
-    while !cancel.is_cancelled() {
-        tokio::time::sleep(CANCEL_POLL).await;
-    }
 }

@@ -1,5 +1,5 @@
 //! Saves what can be read of a damaged SQLite file: the rows go into a new file, which then
-//! takes the place of the old one. The old one is kept beside it.
+//! takes the place of the old one. The old one is kept alongside it.
 //!
 //! SQLite has no checksums: a row that can be read and fits its table is taken for whole.
 
@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Params, Row, params_from_iter};
 
 use cairn_files::private;
 
-/// Most reads that begin anew behind a page that cannot be read, for one table.
+/// Most reads that begin again behind a page that cannot be read, for one table.
 const MAX_PROBES: usize = 1_000;
 
 /// What was saved of one table.
@@ -50,14 +50,14 @@ pub enum SalvageError {
     Database(#[from] rusqlite::Error),
 }
 
-/// Rebuilds the database `file` from the rows that can be read. `mend` is SQL that
+/// Rebuilds the database `file` from the rows that can be read. `repair_sql` is SQL that
 /// runs in the new one before its triggers are made, for rows that others rely on.
 ///
 /// A kill at any moment leaves the old file or the new one.
 ///
 /// # Errors
 /// See [`SalvageError`]; then the file is as it was.
-pub fn salvage(file: &Path, mend: &str) -> Result<Salvage, SalvageError> {
+pub fn salvage(file: &Path, repair_sql: &str) -> Result<Salvage, SalvageError> {
     let old = open_alone(file)?;
     let folder = file.parent().unwrap_or(Path::new(""));
     let scratch = tempfile::Builder::new()
@@ -66,7 +66,7 @@ pub fn salvage(file: &Path, mend: &str) -> Result<Salvage, SalvageError> {
     let path = scratch.path().join("new.sqlite");
     private::file(&path)?;
     let new = Connection::open(&path)?;
-    let tables = copy(&old, &new, mend)?;
+    let tables = copy(&old, &new, repair_sql)?;
     let wrong: String = new.pragma_query_value(None, "integrity_check", |row| row.get(0))?;
     if wrong != "ok" {
         return Err(SalvageError::Nothing);
@@ -121,14 +121,14 @@ fn close(connection: Connection) -> Result<(), SalvageError> {
     connection.close().map_err(|(_, error)| error.into())
 }
 
-/// The file beside `file` whose name ends so, such as its log.
+/// The file alongside `file` whose name ends so, such as its log.
 pub(crate) fn with_end(file: &Path, end: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(end);
     name.into()
 }
 
-/// A name beside `file` that is free.
+/// A name alongside `file` that is free.
 fn name_for_old(file: &Path) -> PathBuf {
     let name = |n: u32| with_end(file, &format!(".damaged-{n}"));
     (1..)
@@ -138,7 +138,11 @@ fn name_for_old(file: &Path) -> PathBuf {
 }
 
 /// Copies tables, rows, and then what depends on them.
-fn copy(old: &Connection, new: &Connection, mend: &str) -> Result<Vec<SavedTable>, SalvageError> {
+fn copy(
+    old: &Connection,
+    new: &Connection,
+    repair_sql: &str,
+) -> Result<Vec<SavedTable>, SalvageError> {
     let version: i64 = old.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let (tables, rest) = schema(old).map_err(|_| SalvageError::Nothing)?;
     new.execute_batch("BEGIN")?;
@@ -147,7 +151,7 @@ fn copy(old: &Connection, new: &Connection, mend: &str) -> Result<Vec<SavedTable
         new.execute_batch(&sql)?;
         saved.push(copy_table(old, new, name)?);
     }
-    new.execute_batch(mend)?;
+    new.execute_batch(repair_sql)?;
     rest.iter().try_for_each(|sql| new.execute_batch(sql))?;
     new.pragma_update(None, "user_version", version)?;
     new.execute_batch("COMMIT")?;

@@ -11,7 +11,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The file or request cannot be used as it is: mend the input.
+    /// The file or request cannot be used as it is: fix the input.
     InvalidInput,
     /// The format is not one that Cairn reads (binary, image, archive).
     Unsupported,

@@ -41,7 +41,7 @@ pub enum Bound {
 pub enum Filter {
     /// The field has one of these values (text, number or boolean).
     In(String, Vec<Value>),
-    /// The field lies between the bounds, both inclusive.
+    /// The field is between the bounds, both inclusive.
     Range(String, Option<Bound>, Option<Bound>),
     /// All hold.
     And(Vec<Filter>),

@@ -41,7 +41,7 @@ pub struct WalkedFile {
     pub uri: String,
     /// Its size.
     pub bytes: u64,
-    /// When it last changed; none where the file system does not say.
+    /// When it last changed; `None` if the file system does not say.
     pub modified: Option<SystemTime>,
 }
 
@@ -299,7 +299,7 @@ fn error_path(error: &ignore::Error) -> Option<&Path> {
     }
 }
 
-/// What the first bytes say a file without a telling name is; none for text.
+/// What the first bytes say a file without a telling name is; `None` for text.
 fn sniff(path: &Path) -> std::io::Result<Option<&'static str>> {
     let mut head = Vec::with_capacity(SNIFF_BYTES);
     File::open(path)?

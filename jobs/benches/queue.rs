@@ -43,7 +43,7 @@ async fn work(queue: &SqliteQueue, limit: usize) -> usize {
     leases.len()
 }
 
-/// Processor time of this process, in ticks of 10 ms; none where there is no such file.
+/// Processor time of this process, in ticks of 10 ms; `None` if there is no such file.
 fn ticks() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/stat").ok()?;
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();

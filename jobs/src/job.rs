@@ -160,10 +160,10 @@ pub struct NewJob {
     /// Not before this moment.
     #[serde(default)]
     pub run_at: Option<Timestamp>,
-    /// How often it is tried, at most 100; none for the queue's default of 5.
+    /// How often it is tried, at most 100; `None` for the queue's default of 5.
     #[serde(default)]
     pub max_attempts: Option<u32>,
-    /// What all attempts together may cost, in millionths of a dollar; none for no limit.
+    /// What all attempts together may cost, in millionths of a dollar; `None` for no limit.
     #[serde(default)]
     pub cost_cap: Option<u64>,
 }
@@ -193,7 +193,7 @@ impl NewJob {
 pub struct Submitted {
     /// The job: the new one, or the one that was there.
     pub job: Job,
-    /// Why it is not a new one; none when it is.
+    /// Why it is not a new one; `None` if it is.
     pub existing: Option<Existing>,
 }
 
@@ -313,7 +313,7 @@ pub struct Job {
 
 impl Job {
     /// The time that is left at the rate measured in this stage, by bytes where their sum
-    /// is known, else by units; none where nothing was measured.
+    /// is known, else by units; `None` if nothing was measured.
     pub fn eta(&self, now: Timestamp) -> Option<std::time::Duration> {
         if self.state != State::Running {
             return None;

@@ -33,7 +33,7 @@ pub struct Options {
     pub poll: Duration,
     /// Whether the queue reaps, purges and ticks by itself.
     pub maintenance: bool,
-    /// The size that the file may have, in SQLite's pages of 4 KiB; none for as much as the
+    /// The size that the file may have, in SQLite's pages of 4 KiB; `None` for as much as the
     /// disk has.
     pub max_pages: Option<u32>,
     /// The time.

@@ -92,7 +92,7 @@ pub trait Queue: Send + Sync {
     /// Adds what a job in `input_required` waits for: it is queued again.
     async fn give_input(&self, id: JobId, input: Value) -> Result<Job>;
 
-    /// A job; none where it is unknown or was purged.
+    /// A job; `None` if it is unknown or was purged.
     async fn get(&self, id: JobId) -> Result<Option<Job>>;
 
     /// Jobs, the latest submitted first; at most 1,000, and 8 MiB of JSON: a page may be

@@ -35,7 +35,7 @@ pub struct Schedule {
     /// What was asked for.
     #[serde(flatten)]
     pub schedule: NewSchedule,
-    /// The next time; none when there is none.
+    /// The next time; `None` if there is none.
     pub next_at: Option<Timestamp>,
     /// The job of the last time.
     pub last_job: Option<JobId>,
@@ -46,7 +46,7 @@ fn utc() -> String {
 }
 
 impl NewSchedule {
-    /// The first moment after `after`; none when there is none within croner's horizon.
+    /// The first moment after `after`; `None` if there is none within croner's horizon.
     pub(crate) fn next_after(&self, after: Timestamp) -> Result<Option<Timestamp>> {
         let name = &self.name;
         let invalid = |what: String| Error::Invalid(format!("schedule `{name}`: {what}"));

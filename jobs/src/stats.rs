@@ -30,7 +30,7 @@ pub struct Stats {
     pub oldest_ready: Option<Duration>,
     /// Sources that fail again and again, whose jobs wait.
     pub open_sources: Vec<String>,
-    /// Why the queue is paused; none when it is not.
+    /// Why the queue is paused; `None` if it runs.
     pub paused: Option<String>,
 }
 

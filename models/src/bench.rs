@@ -74,7 +74,7 @@ pub struct Embedding {
     pub texts_per_s: f64,
     /// Tokens a second.
     pub tokens_per_s: f64,
-    /// Useful 10^9 operations a second; none where the model does not say.
+    /// Useful 10^9 operations a second; `None` if the model does not say.
     pub gflop_per_s: Option<f64>,
 }
 

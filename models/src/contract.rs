@@ -55,7 +55,7 @@ pub trait Embedder: Send + Sync {
     }
 }
 
-/// The weight in [`Reranker::worth`] of log-odds that are neither timid nor overconfident.
+/// The weight in [`Reranker::calibrated`] of log-odds that are neither timid nor overconfident.
 pub(crate) const LOG_ODDS_WEIGHT: f32 = 0.12;
 
 /// Share of the letters of a text that a model must have words for, see
@@ -67,10 +67,10 @@ pub const MIN_READABLE_SHARE: f32 = 0.5;
 /// Log-odds below which differences say little: one passage in 400.
 const NOISE_LOG_ODDS: f32 = -6.0;
 
-/// What log-odds are worth beside a fused score: in proportion to `weight` where they
-/// say something, and levelling out to 0 below one in 400, where their order is noise
+/// Log-odds on the scale of fused scores: proportional to `weight` where they are
+/// informative, and levelling out to 0 below one in 400, where their order is noise
 /// (softplus, ln(1 + e^x), of their distance from there).
-pub(crate) fn worth_of_log_odds(score: f32, weight: f32) -> f32 {
+pub(crate) fn calibrated_log_odds(score: f32, weight: f32) -> f32 {
     let above = score - NOISE_LOG_ODDS;
     // Large ones are themselves, and would overflow.
     let softplus = above.max(0.0) + (-above.abs()).exp().ln_1p();
@@ -101,10 +101,10 @@ pub trait Reranker: Send + Sync {
     /// comparable within one query only, unless the model card says more.
     fn score(&self, query: &str, passages: &[&str], cancel: &Cancel) -> Result<Vec<f32>>;
 
-    /// What a score is worth beside a fused score of 1, the best that searches can give;
+    /// A score on the scale of fused scores, of which 1 is the best that searches can give;
     /// grows with the score. The default is for log-odds, as cross-encoders give them.
-    fn worth(&self, score: f32) -> f32 {
-        worth_of_log_odds(score, LOG_ODDS_WEIGHT)
+    fn calibrated(&self, score: f32) -> f32 {
+        calibrated_log_odds(score, LOG_ODDS_WEIGHT)
     }
 
     /// Where it computes, for reports: `cpu`, `cuda:0` or `metal`.
@@ -166,7 +166,7 @@ pub struct ReaderPassage<'a> {
     pub place: &'a str,
     /// Its text; of what exceeds the model's window nothing is read.
     pub text: &'a str,
-    /// Byte ranges of the text, in order and apart, that are scored: sentences, lines.
+    /// Byte ranges of the text, in order and disjoint, that are scored: sentences, lines.
     pub segments: &'a [Range<usize>],
 }
 
@@ -298,13 +298,13 @@ mod tests {
 
     #[test]
     fn log_odds_are_worth_nothing_in_the_noise_and_themselves_above() {
-        let worth = |score| worth_of_log_odds(score, 0.5);
-        assert!((worth(NOISE_LOG_ODDS) - 0.5 * std::f32::consts::LN_2).abs() < 1e-6);
-        assert!(worth(-20.0) < 1e-5 && worth(f32::NEG_INFINITY) == 0.0);
-        assert!((worth(4.0) - 5.0).abs() < 1e-4);
-        assert_eq!(worth(2000.0), 1003.0);
-        assert!(worth(f32::NAN).is_nan());
-        let scores: Vec<f32> = (-80..80).map(|at| worth(at as f32 / 8.0)).collect();
+        let calibrated = |score| calibrated_log_odds(score, 0.5);
+        assert!((calibrated(NOISE_LOG_ODDS) - 0.5 * std::f32::consts::LN_2).abs() < 1e-6);
+        assert!(calibrated(-20.0) < 1e-5 && calibrated(f32::NEG_INFINITY) == 0.0);
+        assert!((calibrated(4.0) - 5.0).abs() < 1e-4);
+        assert_eq!(calibrated(2000.0), 1003.0);
+        assert!(calibrated(f32::NAN).is_nan());
+        let scores: Vec<f32> = (-80..80).map(|at| calibrated(at as f32 / 8.0)).collect();
         assert!(scores.is_sorted_by(|a, b| a < b), "{scores:?}");
     }
 }

@@ -41,7 +41,7 @@ impl DeviceChoice {
         Ok(name(gpu.as_ref().unwrap_or(&Device::Cpu)))
     }
 
-    /// The GPU; none where the CPU computes. Errors are those of
+    /// The GPU; `None` if the CPU computes. Errors are those of
     /// [`DeviceChoice::find`].
     pub(crate) fn gpu(self) -> Result<Option<Device>> {
         match self {

@@ -59,7 +59,7 @@ impl Legibility {
         }
     }
 
-    /// The share of the letters of `text` that lie in known tokens of two letters or
+    /// The share of the letters of `text` that are in known tokens of two letters or
     /// more; letters of ASCII count as read, and so does a text without letters.
     pub(crate) fn share(
         &self,

@@ -27,8 +27,9 @@ mod reader;
 mod reranker;
 pub mod testing;
 mod threads;
+mod vectors;
 
-pub use cancel::Cancel;
+pub use cancel::{Cancel, CancelOnDrop};
 pub use contract::{
     Effort, Embedder, FinishReason, GenerateRequest, Generation, Generator, LateInteraction,
     MIN_READABLE_SHARE, Message, Reader, ReaderPassage, Reranker, Role, TokenSpans,
@@ -47,3 +48,4 @@ pub use load::{
 pub use queue::{EmbedQueue, Pending, ReadQueue, RerankQueue, Worker};
 pub use reader::SegmentReader;
 pub use reranker::{CrossEncoder, Unpacked};
+pub use vectors::dot;

@@ -180,7 +180,7 @@ impl Reranker for OverlapReranker {
         "overlap"
     }
 
-    fn worth(&self, score: f32) -> f32 {
+    fn calibrated(&self, score: f32) -> f32 {
         score
     }
 
@@ -219,8 +219,8 @@ impl Reranker for LateOverlapReranker {
         "late-overlap"
     }
 
-    fn worth(&self, score: f32) -> f32 {
-        OverlapReranker.worth(score)
+    fn calibrated(&self, score: f32) -> f32 {
+        OverlapReranker.calibrated(score)
     }
 
     fn window(&self) -> usize {

@@ -45,7 +45,7 @@ impl<'a> Archive<'a> {
         })
     }
 
-    /// The bytes of a file inside; none when there is no such file.
+    /// The bytes of a file inside; `None` if there is no such file.
     pub(super) fn read(&mut self, name: &str) -> Result<Option<Vec<u8>>> {
         let file = match self.zip.by_name(name) {
             Ok(file) => file,
@@ -64,7 +64,7 @@ impl<'a> Archive<'a> {
             return Err(Error::new(
                 ErrorKind::TooLarge,
                 format!(
-                    "it unfolds to more than {} MB; if it is no bomb, raise the limit",
+                    "it unfolds to more than {} MB; if it is not a bomb, raise the limit",
                     self.limit >> 20
                 ),
             ));

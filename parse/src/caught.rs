@@ -22,7 +22,7 @@ pub fn catch<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
 }
 
 /// Keeps panics that become errors off stderr: a person sees the error, and the log has
-/// the place at level `debug`. Panics that nobody expects are printed as before.
+/// the place at level `debug`. Unexpected panics are printed as before.
 pub fn silence_caught_panics() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {

@@ -3,7 +3,7 @@
 
 use std::io::Read;
 
-use super::{Source, malformed};
+use super::{Input, malformed};
 use crate::{Error, ErrorKind, Result};
 
 /// Most memory that an xz stream may ask for its dictionary, in KiB: twice what
@@ -73,12 +73,12 @@ pub(super) struct Unpacked {
     pub(super) damage: Option<String>,
 }
 
-/// What is inside `source`; none when it is not compressed.
+/// What is inside `source`; `None` if it is not compressed.
 ///
 /// # Errors
 /// `TooLarge` when more comes out than a file may have, `InvalidInput` when
 /// nothing does.
-pub(super) fn unpack(source: &Source<'_>) -> Result<Option<Unpacked>> {
+pub(super) fn unpack(source: &Input<'_>) -> Result<Option<Unpacked>> {
     let bytes = source.bytes;
     let Some(method) = METHODS
         .iter()
@@ -126,7 +126,7 @@ pub(super) fn unpack(source: &Source<'_>) -> Result<Option<Unpacked>> {
 }
 
 /// The name that a file had before it was compressed, as `table.csv` of
-/// `table.csv.gz`; none when the name does not say that it is.
+/// `table.csv.gz`; `None` if the name does not say that it is.
 pub(super) fn inner_name(name: &str) -> Option<&str> {
     let extensions = METHODS.iter().flat_map(|method| method.extensions);
     extensions

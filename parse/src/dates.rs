@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 
 /// The date of an ISO 8601 or RFC 2822 date-time, a PDF date (`D:2024…`), or one
-/// of the usual ways to write a day; none for anything else.
+/// of the usual ways to write a day; `None` for anything else.
 pub(super) fn normalize(text: &str) -> Option<String> {
     let text = text.trim();
     let text = text.strip_prefix("D:").unwrap_or(text);

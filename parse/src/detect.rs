@@ -5,8 +5,9 @@
 
 use std::borrow::Cow;
 
-use super::format::{self, Format};
-use super::{Source, archive, encoding};
+use super::format::Format;
+use super::formats;
+use super::{Input, archive, encoding};
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes at the start that are looked at.
@@ -17,16 +18,16 @@ pub const SNIFF_BYTES: usize = 8192;
 /// # Errors
 /// `Unsupported` for binaries, `Encrypted` for Office files with a password,
 /// `InvalidInput` for text whose name promises a binary format.
-pub(super) fn detect(source: &Source<'_>, content_type: Option<&str>) -> Result<&'static Format> {
+pub(super) fn detect(source: &Input<'_>, content_type: Option<&str>) -> Result<&'static Format> {
     let bytes = source.bytes;
-    if let Some(format) = format::FORMATS
+    if let Some(format) = formats::FORMATS
         .iter()
         .find(|format| (format.matches)(bytes))
     {
         return Ok(format);
     }
     let named =
-        format::by_name(source.name).or_else(|| content_type.and_then(format::by_content_type));
+        formats::by_name(source.name).or_else(|| content_type.and_then(formats::by_content_type));
     let binary = binary_kind(&bytes[..bytes.len().min(SNIFF_BYTES)]);
     if bytes.starts_with(OLE) && is_encrypted_office(bytes) {
         return Err(archive::encrypted());
@@ -48,15 +49,15 @@ pub(super) fn detect(source: &Source<'_>, content_type: Option<&str>) -> Result<
         (_, Some(kind)) => Err(unsupported(kind)),
         // Plain text is what people call what they have no name for.
         (Some(format), None) if format.name != "text" => Ok(format),
-        (named, None) => Ok(by_look(source).or(named).unwrap_or(&format::PLAIN)),
+        (named, None) => Ok(by_look(source).or(named).unwrap_or(&formats::PLAIN)),
     }
 }
 
 /// The format that text looks like.
-fn by_look(source: &Source<'_>) -> Option<&'static Format> {
+fn by_look(source: &Input<'_>) -> Option<&'static Format> {
     let text = source.text();
     let text = text.trim_start_matches('\u{feff}').trim_start();
-    format::FORMATS
+    formats::FORMATS
         .iter()
         .find(|format| (format.looks_like)(text))
         .copied()
@@ -82,7 +83,7 @@ pub(super) fn unsupported(kind: &str) -> Error {
     )
 }
 
-/// What the bytes are when they are no text and no format that Cairn reads.
+/// What the bytes are when they are not text and no format that Cairn reads.
 pub fn binary_kind(head: &[u8]) -> Option<&'static str> {
     let magic = MAGIC.iter().find(|(offset, magic, _)| {
         head.get(*offset..)

@@ -83,7 +83,7 @@ pub struct Document {
     pub tables: Vec<Table>,
     /// Facts for filters: `language`, `date`, `author`, `format`, front matter.
     pub metadata: Metadata,
-    /// Who may read it; none means everyone. The index's `Access` decides.
+    /// Labels of its readers; empty for everyone. The index's `Access` decides.
     pub labels: BTreeSet<String>,
     /// What could not be read and was left out, for the report of the run that
     /// parsed it. Not stored.

@@ -1,4 +1,4 @@
-//! The document under construction: clean text, and what lies where in it.
+//! The document under construction: clean text, and what is where in it.
 //!
 //! Whatever a parser writes, the finished text has `\n` line ends, no control
 //! or invisible formatting characters, no spaces at line ends and at most two
@@ -420,7 +420,7 @@ pub(super) fn one_line(text: &str) -> String {
     line
 }
 
-/// Characters that nobody sees: controls, soft hyphens, zero-width spaces,
+/// Invisible characters: controls, soft hyphens, zero-width spaces,
 /// direction overrides and tag characters, which can hide text from a reader
 /// but not from a model. Joiners stay, since scripts and emoji need them.
 fn is_dropped(c: char) -> bool {
@@ -434,10 +434,10 @@ fn is_dropped(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format;
+    use crate::formats;
 
     fn finish(draft: Draft) -> Document {
-        draft.finish("a", "a.txt", &format::PLAIN).unwrap()
+        draft.finish("a", "a.txt", &formats::PLAIN).unwrap()
     }
 
     #[test]
@@ -497,7 +497,7 @@ mod tests {
         let mut draft = Draft::new(10);
         draft.push("0123456789");
         assert!(draft.is_full());
-        let error = draft.finish("a", "a", &format::PLAIN).unwrap_err();
+        let error = draft.finish("a", "a", &formats::PLAIN).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TooLarge);
     }
 

@@ -11,7 +11,7 @@ use super::archive::{self, Archive};
 use super::draft::{Draft, one_line};
 use super::format::Format;
 use super::xml::{self, Xml};
-use super::{Source, front_matter, html, malformed};
+use super::{Input, front_matter, html, malformed};
 use crate::{Error, ErrorKind, Result};
 use contents::Contents;
 
@@ -32,7 +32,7 @@ const CONTAINER: &str = "META-INF/container.xml";
 /// A list of contents with more text than this, in bytes, is also something else.
 const SHORT_PAGE: usize = 400;
 
-fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+fn parse(source: &Input<'_>, draft: &mut Draft) -> Result<()> {
     let mut archive = Archive::open(source.bytes, "EPUB", source.limits)?;
     let package_path = package_path(&mut archive)?;
     let package = archive

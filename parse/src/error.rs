@@ -6,7 +6,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// The kinds a caller can act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum ErrorKind {
-    /// The content is not what its format asks for: mend the file.
+    /// The content is not what its format asks for: fix the file.
     InvalidInput,
     /// The format is not one that Cairn reads (binary, image, archive).
     Unsupported,

@@ -27,7 +27,7 @@ pub(super) fn detect(text: &str) -> Option<&'static str> {
     Some(code(found.lang()))
 }
 
-/// `en` of `en-US`, `EN_us` or `eng`; none for what is no language tag.
+/// `en` of `en-US`, `EN_us` or `eng`; `None` for what is not a language tag.
 pub(super) fn normalize(tag: &str) -> Option<String> {
     let primary = tag
         .trim()

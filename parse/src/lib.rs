@@ -1,9 +1,9 @@
 //! Bytes of any supported format to a [`Document`].
 //!
 //! [`parse`] finds the format (magic bytes first, then extension, then the
-//! caller's content type, then the look of the text) and hands a `Source` to
+//! caller's content type, then the look of the text) and hands an `Input` to
 //! that format's parser, which writes into a `Draft`. Adding a format is one
-//! file that exports a `Format` and one line in `format.rs`.
+//! file that exports a `Format` and one line in `formats.rs`.
 
 mod archive;
 mod asciidoc;
@@ -21,6 +21,7 @@ mod encoding;
 mod epub;
 mod error;
 mod format;
+mod formats;
 mod front_matter;
 #[cfg(test)]
 mod growth;
@@ -47,6 +48,7 @@ mod robustness;
 mod rst;
 mod rtf;
 mod running;
+mod spaces;
 mod tables;
 #[cfg(test)]
 mod testing;
@@ -64,7 +66,7 @@ pub use document::{
     Document, DocumentId, Metadata, Page, RESERVED_NAMES, Section, Table, is_reserved_name,
 };
 pub use error::{Error, ErrorKind, Result};
-pub use format::{is_known_binary_name, is_known_name};
+pub use formats::{is_known_binary_name, is_known_name};
 #[doc(hidden)]
 pub use promises::check_promises;
 
@@ -148,7 +150,7 @@ impl Default for ParseLimits {
 
 /// What a parser reads: the bytes and everything that is known about them.
 #[derive(Clone, Copy)]
-struct Source<'a> {
+struct Input<'a> {
     /// The file's name, without folders.
     name: &'a str,
     /// Charset that the transport declared.
@@ -159,7 +161,7 @@ struct Source<'a> {
     depth: u8,
 }
 
-impl<'a> Source<'a> {
+impl<'a> Input<'a> {
     /// The bytes as text, in whatever encoding they are.
     fn text(&self) -> Cow<'a, str> {
         encoding::decode(self.bytes, self.charset)
@@ -183,7 +185,7 @@ pub fn parse(input: &ParseInput<'_>, limits: &ParseLimits) -> Result<Document> {
     if input.bytes.len() > limits.max_bytes {
         return Err(too_large(input.bytes.len(), limits.max_bytes));
     }
-    let source = Source {
+    let source = Input {
         name,
         charset: input.content_type.and_then(encoding::charset_of),
         bytes: input.bytes,
@@ -196,13 +198,13 @@ pub fn parse(input: &ParseInput<'_>, limits: &ParseLimits) -> Result<Document> {
 
 /// Reads a document inside `source`, such as an attachment.
 fn nested(
-    source: &Source<'_>,
+    source: &Input<'_>,
     name: &str,
     charset: Option<&str>,
     content_type: Option<&str>,
     bytes: &[u8],
 ) -> Result<Draft> {
-    let inner = Source {
+    let inner = Input {
         name,
         charset: charset.or_else(|| content_type.and_then(encoding::charset_of)),
         bytes,
@@ -222,11 +224,11 @@ struct Read {
 
 /// Reads a source in whatever format it is; what is compressed is read as what
 /// it was before.
-fn read(source: &Source<'_>, content_type: Option<&str>) -> Result<Read> {
+fn read(source: &Input<'_>, content_type: Option<&str>) -> Result<Read> {
     let mut draft = Draft::new(source.limits.max_text_bytes);
     let unpacked = compressed::unpack(source)?;
     let inner = match &unpacked {
-        Some(unpacked) => Source {
+        Some(unpacked) => Input {
             name: &unpacked.name,
             bytes: &unpacked.bytes,
             ..*source
@@ -250,7 +252,7 @@ fn read(source: &Source<'_>, content_type: Option<&str>) -> Result<Read> {
 }
 
 /// Runs a parser; its panic becomes an error.
-fn run(format: &Format, source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+fn run(format: &Format, source: &Input<'_>, draft: &mut Draft) -> Result<()> {
     catch(|| (format.parse)(source, draft)).unwrap_or_else(|panic| {
         Err(malformed(
             format.name,

@@ -13,12 +13,12 @@ const MAX_INDENT: usize = 16;
 
 /// Words of one paragraph, of which some stand as they were written.
 #[derive(Debug, Default)]
-pub(super) struct Words {
+pub(super) struct InlineText {
     text: String,
     literal: Vec<Range<usize>>,
 }
 
-impl Words {
+impl InlineText {
     /// The words of `text`: `piece` reads what begins at the start of a rest, if it is markup,
     /// and returns what follows; what it leaves is pushed as it is, a word or a sign at a time.
     pub(super) fn read(
@@ -51,7 +51,7 @@ impl Words {
         self.text.push_str(text);
     }
 
-    /// Adds text whose marks are no marks.
+    /// Adds text whose marks are not marks.
     pub(super) fn push_literal(&mut self, text: &str) {
         let start = self.text.len();
         self.text.push_str(text);
@@ -191,7 +191,7 @@ pub(super) fn until<'a>(text: &'a str, end: &str) -> Option<(&'a str, &'a str)> 
 
 #[cfg(test)]
 mod tests {
-    use super::Words;
+    use super::InlineText;
 
     #[test]
     fn marks_go_in_pairs_and_around_words_only() {
@@ -205,11 +205,11 @@ mod tests {
             ("**", "**"),
             ("", ""),
         ] {
-            let mut words = Words::default();
+            let mut words = InlineText::default();
             words.push(text);
             assert_eq!(words.finish("*_", true), clean, "{text}");
         }
-        let mut words = Words::default();
+        let mut words = InlineText::default();
         words.push("*a ");
         words.push_literal("b* ");
         words.push("c*");

@@ -1,4 +1,4 @@
-//! Addresses that links lead to, written beside the text that they link.
+//! Addresses that links lead to, written alongside the text that they link.
 
 /// Longest address that is written, in bytes; longer ones carry data.
 const MAX_BYTES: usize = 2000;

@@ -4,7 +4,7 @@ use mail_parser::{HeaderValue, MessageParser, MessagePart, MimeHeaders, PartType
 
 use super::draft::Draft;
 use super::format::Format;
-use super::{Source, html, malformed};
+use super::{Input, html, malformed};
 use crate::Result;
 
 /// Saved pages.
@@ -30,7 +30,7 @@ pub(super) const FORMAT: Format = Format {
 
 const HEAD_BYTES: usize = 4096;
 
-fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+fn parse(source: &Input<'_>, draft: &mut Draft) -> Result<()> {
     let message = MessageParser::default()
         .parse(source.bytes)
         .ok_or_else(|| malformed("MHTML", "it has no header"))?;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::draft::Draft;
 use super::format::Format;
-use super::{Source, front_matter, html, json, malformed, markdown};
+use super::{Input, front_matter, html, json, malformed, markdown};
 use crate::Result;
 
 /// Notebooks of Jupyter and its relatives.
@@ -29,7 +29,7 @@ pub(super) const FORMAT: Format = Format {
     ..Format::new(parse)
 };
 
-fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+fn parse(source: &Input<'_>, draft: &mut Draft) -> Result<()> {
     let text = source.text();
     let text = text.trim_start_matches('\u{feff}');
     let notebook = match serde_json::from_str(text) {
@@ -154,7 +154,7 @@ fn text(value: &Value) -> Option<Cow<'_, str>> {
     }
 }
 
-/// `<Figure size 640x480>`: what stands for something that is no text.
+/// `<Figure size 640x480>`: what stands for something that is not text.
 fn is_placeholder(plain: &str) -> bool {
     let plain = plain.trim();
     plain.is_empty() || (plain.starts_with('<') && plain.ends_with('>') && !plain.contains('\n'))

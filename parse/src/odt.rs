@@ -12,7 +12,7 @@ use super::archive::{self, Archive};
 use super::draft::Draft;
 use super::format::Format;
 use super::xml;
-use super::{Source, front_matter, malformed, running};
+use super::{Input, front_matter, malformed, running};
 use crate::Result;
 use body::Notes;
 use styles::Styles;
@@ -41,7 +41,7 @@ fn matches(bytes: &[u8]) -> bool {
             .is_some_and(|rest| rest.starts_with(TYPE))
 }
 
-fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+fn parse(source: &Input<'_>, draft: &mut Draft) -> Result<()> {
     let mut archive = Archive::open(source.bytes, "ODT", source.limits)?;
     let manifest = archive.text("META-INF/manifest.xml")?.unwrap_or_default();
     if manifest.contains("encryption-data") {

@@ -6,7 +6,7 @@ use super::draft::Draft;
 use super::format::Format;
 use super::lines::item;
 use super::xml::{self, Attributes, Xml};
-use super::{Source, front_matter, html, links};
+use super::{Input, front_matter, html, links};
 use crate::Result;
 
 /// Outlines.
@@ -35,7 +35,7 @@ struct Node {
     address: String,
 }
 
-fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+fn parse(source: &Input<'_>, draft: &mut Draft) -> Result<()> {
     let text = source.text();
     let mut nodes: Vec<Node> = Vec::new();
     let (mut depth, mut value) = (0, String::new());

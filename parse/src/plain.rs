@@ -1,6 +1,6 @@
 //! Plain text: as it stands, with underlined lines as headings.
 
-use super::Source;
+use super::Input;
 use super::draft::Draft;
 use super::format::Format;
 use crate::Result;
@@ -38,7 +38,7 @@ pub(super) const FORMAT: Format = Format {
     ..Format::new(parse)
 };
 
-fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+fn parse(source: &Input<'_>, draft: &mut Draft) -> Result<()> {
     push_underlined(&source.text(), draft);
     Ok(())
 }

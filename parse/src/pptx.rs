@@ -10,7 +10,7 @@ use super::numerals::Numerals;
 use super::ooxml::{self, Relations};
 use super::tables::{Merge, Tables};
 use super::xml::{self, Attributes, Xml};
-use super::{Source, links, malformed};
+use super::{Input, links, malformed};
 use crate::Result;
 
 /// PowerPoint presentations since 2007.
@@ -30,10 +30,10 @@ const MAIN: &str = "ppt/presentation.xml";
 /// Deepest level of a list that is shown.
 const MAX_LEVEL: usize = 8;
 
-fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+fn parse(source: &Input<'_>, draft: &mut Draft) -> Result<()> {
     let mut archive = Archive::open(source.bytes, "PPTX", source.limits)?;
     ooxml::properties(&mut archive, "PPTX", draft)?;
-    // What PowerPoint calls every presentation is no title.
+    // What PowerPoint calls every presentation is not a title.
     draft.title = draft
         .title
         .take()

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::format::FORMATS;
+use super::formats::FORMATS;
 use super::testing::{stored_zip, zip};
 use super::{ParseInput, ParseLimits, check_promises, parse};
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::draft::Draft;
 use super::format::Format;
-use super::{Source, front_matter};
+use super::{Input, front_matter};
 use crate::Result;
 use names::Names;
 
@@ -31,7 +31,7 @@ pub(super) const FORMAT: Format = Format {
 /// Most lines over which one piece of markup reaches.
 const MAX_MARKUP_LINES: usize = 4;
 
-fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+fn parse(source: &Input<'_>, draft: &mut Draft) -> Result<()> {
     let text = source.text();
     let lines: Vec<String> = text.lines().map(expand_tabs).collect();
     let names = Names::collect(&lines);
@@ -113,7 +113,7 @@ impl<'a> Reader<'a> {
             } else if let Some(next) = self.table(at) {
                 next
             } else if is_adornment(line) || is_simple_border(line) {
-                // A transition, or the border of what is no whole table.
+                // A transition, or the border of what is not a whole table.
                 self.draft.break_line();
                 at + 1
             } else if line.starts_with("__ ") {
@@ -330,11 +330,6 @@ fn is_balanced(text: &str) -> bool {
     let quotes = text.replace("``", "").matches('`').count();
     let literals = text.matches("``").count();
     quotes.is_multiple_of(2) && literals.is_multiple_of(2)
-}
-
-/// `text` with every run of white space as one space.
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A line of one punctuation mark, at least two of it.

@@ -7,7 +7,7 @@ mod tokens;
 
 use super::draft::Draft;
 use super::format::Format;
-use super::{Source, malformed};
+use super::{Input, malformed};
 use crate::Result;
 use reader::Reader;
 use tokens::Tokens;
@@ -27,7 +27,7 @@ pub(super) const FORMAT: Format = Format {
 /// Deepest groups inside groups.
 const MAX_DEPTH: usize = 2000;
 
-fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+fn parse(source: &Input<'_>, draft: &mut Draft) -> Result<()> {
     let mut reader = Reader::new(source.limits.max_text_bytes);
     for token in Tokens::new(source.bytes) {
         reader.token(token);

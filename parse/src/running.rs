@@ -1,5 +1,5 @@
 //! Running lines, the headers and footers of office documents: each once, and
-//! without page numbers, which are no content.
+//! without page numbers, which are not content.
 
 use std::collections::HashSet;
 

@@ -70,7 +70,7 @@ impl Tables {
             self.deeper -= 1;
             return false;
         }
-        // What stands between the rows is nobody's.
+        // What stands between the rows belongs to no row.
         self.open.pop();
         self.open.is_empty()
     }
@@ -198,7 +198,7 @@ impl Table {
         if std::mem::take(&mut self.deleted) {
             return Vec::new();
         }
-        // A head over the whole table is said once, and is no head of columns.
+        // A head over the whole table is said once, and is not a head of columns.
         if self.rows == 0 && cells.len() > 1 && cells.iter().all(|cell| *cell == cells[0]) {
             cells.truncate(1);
         } else {

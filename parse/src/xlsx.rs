@@ -10,7 +10,7 @@ use super::draft::Draft;
 use super::format::Format;
 use super::ooxml::{self, Relations};
 use super::xml::{self, Xml};
-use super::{Source, malformed, nested};
+use super::{Input, malformed, nested};
 use crate::Result;
 use cells::Cells;
 use numbers::Formats;
@@ -28,7 +28,7 @@ pub(super) const FORMAT: Format = Format {
 
 const MAIN: &str = "xl/workbook.xml";
 
-fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+fn parse(source: &Input<'_>, draft: &mut Draft) -> Result<()> {
     let mut archive = Archive::open(source.bytes, "XLSX", source.limits)?;
     ooxml::properties(&mut archive, "XLSX", draft)?;
     let main = archive
@@ -73,7 +73,7 @@ fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
 }
 
 /// Writes the lines above a table, and the table as CSV is written.
-fn write(source: &Source<'_>, block: &sheet::Block, draft: &mut Draft) -> Result<()> {
+fn write(source: &Input<'_>, block: &sheet::Block, draft: &mut Draft) -> Result<()> {
     for line in &block.lines {
         draft.push(line);
         draft.break_line();

@@ -32,7 +32,7 @@ impl Attributes<'_> {
     }
 
     /// The value of the attribute with this name and a prefix, such as `r:id`
-    /// beside `id`.
+    /// alongside `id`.
     pub(super) fn get_prefixed(&self, name: &str) -> Option<String> {
         self.find(|key| key.prefix().is_some() && key.local_name().into_inner() == name)
     }

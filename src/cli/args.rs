@@ -119,7 +119,7 @@ impl Command {
         match self {
             Self::Up(args) => args.serve.settings(),
             Self::Serve(args) => args.settings(),
-            // Milliseconds are those of passages that nobody read before.
+            // Milliseconds are those of passages that were not read before.
             Self::Eval(_) => vec![("retrieval.rerank.cache_mb", 0.into())],
             _ => Vec::new(),
         }

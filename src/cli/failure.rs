@@ -59,7 +59,7 @@ pub(super) fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     // Written by hand: `eprintln!` panics when stderr is closed.
-    let mut text = format!("error: {}\n", one_line(error));
+    let mut text = format!("error: {}\n", chain_on_one_line(error));
     if let Some(hint) = hint(error) {
         text.push_str(&format!("hint: {hint}\n"));
     }
@@ -73,7 +73,7 @@ pub(super) fn report(error: &anyhow::Error) -> ExitCode {
 
 /// The chain of causes joined by colons. Our typed errors print their cause
 /// themselves, so a cause that the text already ends with is not repeated.
-fn one_line(error: &anyhow::Error) -> String {
+fn chain_on_one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {
         let text = cause.to_string();
@@ -84,7 +84,7 @@ fn one_line(error: &anyhow::Error) -> String {
             line.push_str(&text);
         }
     }
-    line.split_whitespace().collect::<Vec<_>>().join(" ")
+    cairn_engine::text::one_line(&line)
 }
 
 fn hint(error: &anyhow::Error) -> Option<String> {
@@ -139,7 +139,7 @@ mod tests {
         let cause = Error::new(ErrorKind::Corrupt, "a segment\nis damaged").because("bad checksum");
         let error = anyhow::Error::new(cause).context("cannot open the collection");
         assert_eq!(
-            one_line(&error),
+            chain_on_one_line(&error),
             "cannot open the collection: a segment is damaged: bad checksum"
         );
         assert!(hint(&error).unwrap().contains("doctor"));

@@ -115,7 +115,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
             Err(error) => context.say_error(error.to_string()),
         }
         if printed.is_err() {
-            // Nobody reads any more.
+            // The reader is gone.
             cancel.cancel();
         }
     };

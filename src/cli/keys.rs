@@ -53,7 +53,7 @@ pub(super) enum Action {
 pub(super) struct Create {
     /// Who or what it is for
     name: String,
-    /// Whose it is: caches and bills of tenants are apart
+    /// Whose it is: caches and bills of tenants are separate
     #[arg(long, default_value = "")]
     tenant: String,
     /// Read documents with this label, besides those without any; `*` reads all

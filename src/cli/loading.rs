@@ -55,7 +55,7 @@ impl<'a> Models<'a> {
         })
     }
 
-    /// The embedder; none where the configuration turns it off.
+    /// The embedder; `None` if the configuration turns it off.
     ///
     /// # Errors
     /// When it cannot be fetched or loaded: without it nothing can be indexed,
@@ -70,7 +70,7 @@ impl<'a> Models<'a> {
             .with_context(|| format!("the embedder `{name}` cannot be used"))
     }
 
-    /// The re-ranker; none where it is off or cannot be had.
+    /// The re-ranker; `None` if it is off or cannot be had.
     pub(super) fn reranker(&self) -> Option<Arc<dyn Reranker>> {
         let name = &self.config.models.reranker;
         if cairn_models::is_off(name) || !self.config.retrieval.rerank.enabled {
@@ -80,7 +80,7 @@ impl<'a> Models<'a> {
         optional(loaded, "re-ranker", "results keep their fused order")
     }
 
-    /// The generator; none where it is off or cannot be had.
+    /// The generator; `None` if it is off or cannot be had.
     fn generator(&self) -> Option<Arc<dyn Generator>> {
         let name = &self.config.models.generator;
         if cairn_models::is_off(name) {
@@ -155,7 +155,7 @@ pub(super) fn writes_locally(context: &Context, model: Option<&str>) -> bool {
 }
 
 /// An answerer over `engine`, with the local generator if `local`, that asks
-/// models anew each time: for measuring. Calls that cost money are booked.
+/// models again each time: for measuring. Calls that cost money are booked.
 pub(super) fn answerer(context: &Context, engine: Engine, local: bool) -> anyhow::Result<Answerer> {
     let accounts = accounts(context, !context.config.providers.is_empty())?;
     let gateway = gateway(context, local, accounts)?;

@@ -44,7 +44,7 @@ use context::Context;
 
 use cairn_settings::telemetry::finish_traces;
 
-/// How a command ended, apart from errors.
+/// How a command ended, if not with an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     /// Everything was done.
@@ -62,7 +62,7 @@ pub fn main() -> ExitCode {
         // `--help` and `--version` are "errors" of clap that end with 0.
         Err(error) => {
             let code = u8::try_from(error.exit_code()).unwrap_or(2);
-            // Nobody is left to tell when the terminal is gone.
+            // If the terminal is gone there is nowhere to report it.
             error.print().ok();
             return ExitCode::from(code);
         }

@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Nobody starts it here.
+/// Not started by users.
 #[cfg(not(unix))]
 pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     anyhow::bail!("{args:?}: documents are parsed in Cairn's own process on this system")

@@ -34,7 +34,7 @@ impl Display {
     }
 }
 
-/// One line on stderr. Nobody is told when stderr is closed.
+/// One line on stderr; lost if stderr is closed.
 pub(super) fn line(text: &str) {
     writeln!(std::io::stderr(), "{text}").ok();
 }

@@ -172,7 +172,7 @@ pub(super) fn load(context: &Context, service: &Arc<Service>) -> anyhow::Result<
     result
 }
 
-/// What the work beside the service came to.
+/// What the work alongside the service came to.
 pub(super) fn finish(
     work: std::thread::JoinHandle<anyhow::Result<()>>,
     service: &Service,

@@ -80,7 +80,7 @@ fn roots(dir: Option<&Path>, here: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let manifest = std::fs::read_to_string(here.join("Cargo.toml")).unwrap_or_default();
     if manifest.contains("name = \"cairn\"") {
         let own = OWN_DOCS.iter().map(|name| here.join(name));
-        // Model cards, without the weights beside them.
+        // Model cards, without the weights alongside them.
         let models = std::fs::read_dir(here.join("models/builtin"))
             .into_iter()
             .flatten();

@@ -91,7 +91,7 @@ impl Store {
         while let Some(object) = objects.next().await {
             let object = object.map_err(unlisted)?;
             let key = object.location.as_ref().to_owned();
-            // What has no bytes is no document, and often stands for a folder.
+            // What has no bytes is not a document, and often stands for a folder.
             if !key.starts_with(&whole) || object.size == 0 {
                 continue;
             }

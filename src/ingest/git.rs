@@ -37,7 +37,7 @@ pub(super) struct Blob {
 }
 
 impl Repository {
-    /// The repository at `path`, all of which lies where `permits` says that jobs may read.
+    /// The repository at `path`, all of which is where `permits` says that jobs may read.
     ///
     /// # Errors
     /// Says what it is instead.
@@ -56,7 +56,7 @@ impl Repository {
         let real = |name: &str| dir.join(name).canonicalize();
         let parts = [real("objects"), real("refs"), real("HEAD")];
         let [Ok(objects), Ok(refs), Ok(head)] = parts else {
-            return Err(format!("{} is no git repository", path.display()));
+            return Err(format!("{} is not a git repository", path.display()));
         };
         // Links and borrowed objects lead to other folders.
         let borrows = [

@@ -49,7 +49,7 @@ impl Alive {
 
 impl Drop for Alive {
     fn drop(&mut self) {
-        // It gave its jobs back, so that nobody needs to find them.
+        // It gave its jobs back, so they need not be found.
         std::fs::remove_file(&self.path).ok();
     }
 }

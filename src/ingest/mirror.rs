@@ -17,7 +17,7 @@ use super::{Payload, store};
 const PAGE: usize = 1_000;
 
 /// What is followed.
-pub(super) struct Source<'a> {
+pub(super) struct MirrorSource<'a> {
     /// The beginning of the URIs of its documents, which no other source has.
     pub(super) root: String,
     /// The beginning of those that this run is about.
@@ -68,7 +68,7 @@ struct Counts {
 pub(super) struct Mirror<'a> {
     task: &'a Task,
     payload: &'a Payload,
-    source: Source<'a>,
+    source: MirrorSource<'a>,
     /// The URIs of documents that are there, and what each was made of.
     known: BTreeMap<String, String>,
     manner: String,
@@ -78,7 +78,7 @@ pub(super) struct Mirror<'a> {
 
 impl<'a> Mirror<'a> {
     pub(super) fn new(
-        source: Source<'a>,
+        source: MirrorSource<'a>,
         payload: &'a Payload,
         task: &'a Task,
     ) -> Result<Self, Stop> {
@@ -147,7 +147,7 @@ impl<'a> Mirror<'a> {
         }))
     }
 
-    /// The document that `item` is; none when it is as it was, no document, or broken.
+    /// The document that `item` is; `None` if it is as it was, no document, or broken.
     fn document(
         &mut self,
         uri: &str,
@@ -231,7 +231,7 @@ impl<'a> Mirror<'a> {
 
 /// Documents of the source: the URI, and what each was made of.
 fn known(
-    source: &Source<'_>,
+    source: &MirrorSource<'_>,
     payload: &Payload,
     task: &Task,
 ) -> Result<BTreeMap<String, String>, Stop> {

@@ -52,7 +52,7 @@ pub(crate) fn new_schedule(
 /// The name in the queue of the schedule that `tenant` calls `name`.
 ///
 /// # Errors
-/// When it is no name.
+/// When it is not a name.
 pub(crate) fn stored_name(tenant: &str, name: &str) -> Result<String, Refusal> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.chars().all(plain) {

@@ -18,12 +18,12 @@ use super::writer::Writes;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// The queue, and who is told of its jobs. Clones are the same queue.
+/// The queue, and its webhook endpoints. Clones are the same queue.
 #[derive(Clone)]
 pub(crate) struct Jobs {
     /// The queue.
     pub queue: Arc<dyn Queue>,
-    /// Who is told.
+    /// The webhook endpoints.
     pub webhooks: Webhooks,
 }
 
@@ -103,7 +103,7 @@ pub(crate) fn fetcher(config: &Config) -> Result<Fetcher, reqwest::Error> {
     Fetcher::new(&config.jobs.fetch, megabytes.saturating_mul(1 << 20))
 }
 
-/// Who writes into the collections of `engine`.
+/// The writers of the collections of `engine`.
 pub(crate) fn writes(config: &Config, engine: Engine) -> Writes {
     Writes::new(engine, Duration::from_secs(config.indexing.turn_seconds))
 }

@@ -16,7 +16,7 @@ const MAX_PAYLOAD_BYTES: usize = 240 << 10;
 /// Longest key of the queue that stands in it as it is, in bytes.
 const MAX_KEY_BYTES: usize = 512;
 
-/// Who asks, and what that allows.
+/// The caller, and what it may do.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asker {
     /// Its share of the queue.

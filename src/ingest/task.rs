@@ -195,7 +195,7 @@ impl Task {
         self.runtime.block_on(async move {
             tokio::select! {
                 result = future => Ok(result),
-                () = cancelled(&cancel) => Err(Stop::Cancelled),
+                () = cancel.cancelled() => Err(Stop::Cancelled),
             }
         })
     }
@@ -224,14 +224,5 @@ impl Task {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Update> {
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// How often a job that waits looks whether it is to stop.
-const LOOK: Duration = Duration::from_millis(50);
-
-async fn cancelled(cancel: &Cancel) {
-    while !cancel.is_cancelled() {
-        tokio::time::sleep(LOOK).await;
     }
 }

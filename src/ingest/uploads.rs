@@ -1,5 +1,5 @@
 //! Files that clients have uploaded, on their way into collections: bytes on the disk, and
-//! beside them what is known of each.
+//! alongside them what is known of each.
 //!
 //! A file is the document that becomes of it: its name is the document's id, so that it is
 //! found in each collection without a table. Only the key that uploaded a file sees it here.
@@ -36,7 +36,7 @@ pub(crate) struct UploadedFile {
     pub(crate) created_at: i64,
     /// What the client says it is for.
     pub(crate) purpose: String,
-    /// The key that uploaded it; none where the service has no keys.
+    /// The key that uploaded it; `None` if the service has no keys.
     pub(crate) key: Option<String>,
     /// The last job that put it into a collection, by collection.
     pub(crate) jobs: BTreeMap<String, String>,
@@ -266,7 +266,7 @@ fn read_all(dir: &Path) -> io::Result<BTreeMap<DocumentId, UploadedFile>> {
     Ok(files)
 }
 
-/// What is known of the file `id` in `data_dir`, and its bytes; none if there is no such
+/// What is known of the file `id` in `data_dir`, and its bytes; `None` if there is no such
 /// file. For jobs, which may run in another process.
 ///
 /// # Errors

@@ -17,7 +17,7 @@ use cairn_engine::retrieve::{Engine, SearchError};
 use cairn_indexer::{
     Access, Document, DocumentId, Error, ErrorKind, PutReport, Ready, Snapshot, Writer,
 };
-use cairn_models::Cancel;
+use cairn_models::{Cancel, CancelOnDrop};
 use cairn_settings::telemetry::metrics as names;
 use metrics::{counter, gauge, histogram};
 use tokio::sync::oneshot;
@@ -28,7 +28,7 @@ const MOST: usize = 64;
 /// Most orders of one commit, so that the first one does not wait for long.
 const BATCH: usize = 32;
 
-/// How often a batch that waits for its turn looks who has gone or waited long enough.
+/// How often a batch that waits for its turn checks for clients that left or waited too long.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// How often it is looked whether a merge is done while nothing is written.
@@ -139,28 +139,11 @@ struct Shared {
 struct Order {
     work: Work,
     access: Access,
-    /// Fires when nobody waits for the reply any more.
+    /// Fires when the receiver of the reply is gone.
     cancel: Cancel,
     /// Until when it waits for its turn.
     until: Instant,
     reply: oneshot::Sender<Result<Receipt>>,
-}
-
-/// Cancels work when it is dropped: nobody waits for it any more.
-#[derive(Debug, Default)]
-pub(crate) struct CancelOnDrop(Cancel);
-
-impl CancelOnDrop {
-    /// The token to hand to the work.
-    pub(crate) fn token(&self) -> Cancel {
-        self.0.clone()
-    }
-}
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.cancel();
-    }
 }
 
 /// A place among [`MOST`], given back when it is dropped.
@@ -212,7 +195,7 @@ impl Writes {
     ) -> Result<Receipt> {
         let _place = Place::take(&self.0.orders).ok_or(WriteError::Full)?;
         let (reply, receipt) = oneshot::channel();
-        // A client that goes away holds nobody up with what it sent.
+        // A client that goes away does not hold up others with what it sent.
         let cancel = CancelOnDrop::default();
         let order = Order {
             work,
@@ -277,7 +260,7 @@ impl Lane {
         }
     }
 
-    /// The next order; none when the thread is to end.
+    /// The next order; `None` if the thread is to end.
     fn next(&mut self, orders: &Receiver<Order>) -> Option<Order> {
         loop {
             if let Some(writer) = &mut self.merging {
@@ -307,7 +290,7 @@ impl Lane {
     fn write_batch(&mut self, mut batch: Vec<Order>) {
         let writer = match self.open(&mut batch) {
             Ok(Some(writer)) => writer,
-            // Nobody waits any more.
+            // The client is gone.
             Ok(None) => return,
             Err(error) => {
                 for order in batch {
@@ -339,7 +322,7 @@ impl Lane {
     }
 
     /// Waits for the turn of the batch. Orders whose senders have gone, or that have waited
-    /// long enough, leave it; none when all have.
+    /// long enough, leave it; `None` if all have.
     fn open(&mut self, batch: &mut Vec<Order>) -> Result<Option<Writer>> {
         if let Some(writer) = self.merging.take() {
             batch.retain(|order| !order.reply.is_closed());

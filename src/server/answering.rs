@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::response::Response;
+use cairn_models::CancelOnDrop;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt as _};
 use metrics::{counter, histogram};
@@ -14,7 +15,7 @@ use tracing::Span;
 
 use super::error::{ApiError, Code};
 use super::event_stream;
-use super::limits::{CancelOnDrop, Permit, blocking, shutting_down};
+use super::limits::{Permit, blocking, shutting_down};
 use super::sse;
 use super::state::Service;
 use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answered, Whole, whole};
@@ -39,13 +40,13 @@ fn log_question(config: &Config, request: &AnswerRequest) {
 
 /// Tells the ledger how a question ended, and what became of the answer that its calls
 /// wrote.
-pub(super) struct Judge {
+pub(super) struct OutcomeRecorder {
     accounts: Accounts,
     calls: CallIds,
     record: AnswerRecord,
 }
 
-impl Judge {
+impl OutcomeRecorder {
     /// Of the question that `caller` asks now, whose answer these calls write.
     pub(super) fn new(service: &Service, caller: &Caller, calls: &CallIds) -> Self {
         Self {
@@ -73,7 +74,7 @@ impl Judge {
 pub(super) struct Observed {
     /// The request's own span: a stream is polled outside of it.
     span: Span,
-    judge: Judge,
+    recorder: OutcomeRecorder,
     events: BoxStream<'static, AnswerEvent>,
     start: Instant,
     written: bool,
@@ -82,10 +83,10 @@ pub(super) struct Observed {
 
 impl Observed {
     /// Counts `events` from now on.
-    pub(super) fn new(events: BoxStream<'static, AnswerEvent>, judge: Judge) -> Self {
+    pub(super) fn new(events: BoxStream<'static, AnswerEvent>, recorder: OutcomeRecorder) -> Self {
         Self {
             span: Span::current(),
-            judge,
+            recorder,
             events,
             start: Instant::now(),
             written: false,
@@ -97,7 +98,7 @@ impl Observed {
         let outcome = match event {
             AnswerEvent::Step(_) | AnswerEvent::Citation(_) => return,
             AnswerEvent::Sources(found) => {
-                let record = &mut self.judge.record;
+                let record = &mut self.recorder.record;
                 record.collection.clone_from(&found.collection);
                 record.sources = Some(self.start.elapsed());
                 return;
@@ -123,11 +124,11 @@ impl Observed {
                     milliseconds = self.start.elapsed().as_secs_f64() * 1e3,
                     "answer done"
                 );
-                let Judge {
+                let OutcomeRecorder {
                     accounts,
                     calls,
                     record,
-                } = &mut self.judge;
+                } = &mut self.recorder;
                 accounts.judge(calls, done.refused, done.citations.len());
                 record.query_id.clone_from(&done.query_id);
                 record.provider.clone_from(&done.provider);
@@ -164,9 +165,9 @@ impl Observed {
             let record = AnswerRecord {
                 outcome,
                 latency: self.start.elapsed(),
-                ..self.judge.record.clone()
+                ..self.recorder.record.clone()
             };
-            self.judge.accounts.answered(record);
+            self.recorder.accounts.answered(record);
         }
     }
 }
@@ -208,9 +209,9 @@ pub(super) async fn begin(
 ) -> Result<Observed, ApiError> {
     check(service, &request.search).await?;
     log_question(service.config(), &request);
-    let judge = Judge::new(service, &request.caller, &request.calls);
+    let recorder = OutcomeRecorder::new(service, &request.caller, &request.calls);
     let events = service.core()?.agent.answer(request, mode, cancel.token());
-    Ok(Observed::new(events, judge))
+    Ok(Observed::new(events, recorder))
 }
 
 /// Checks what can be known to be wrong before the search.
@@ -222,7 +223,7 @@ async fn check(service: &Service, search: &SearchRequest) -> Result<(), ApiError
     blocking(move || Ok(engine.check(&search)?)).await
 }
 
-/// Why an answer does not come where nobody can be asked to allow a call.
+/// Why there is no answer where no person can be asked to allow a call.
 pub(super) fn waits_for_a_person() -> ApiError {
     let message = "a person must allow what the agent wants to do; ask with POST /query";
     ApiError::new(Code::Forbidden, message)

@@ -23,13 +23,13 @@ pub(super) fn access_of(caller: &Caller) -> Access {
     Access::from(caller.labels())
 }
 
-/// Carries a key, beside `Authorization: Bearer`.
+/// Carries a key, alongside `Authorization: Bearer`.
 pub(super) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// What a route asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Needs {
-    /// Nothing; who has a key may show it.
+    /// Nothing; a key may be shown.
     Nothing,
     /// Any key.
     Key,
@@ -49,7 +49,7 @@ pub(super) fn require(caller: &Caller, scope: Scope) -> Result<(), ApiError> {
     Err(ApiError::new(Code::Forbidden, message))
 }
 
-/// What the route `path` asks for. A route that nobody thought of here is for
+/// What the route `path` asks for. A route that is missing here is for
 /// administrators.
 fn needs(method: &Method, path: &str) -> Needs {
     let reading = matches!(*method, Method::GET | Method::HEAD);
@@ -141,7 +141,7 @@ pub(super) async fn guard(
     response
 }
 
-/// Who sends a request with these headers.
+/// The caller of a request with these headers.
 fn identify(accounts: &Accounts, headers: &HeaderMap) -> Result<Caller, ApiError> {
     if !accounts.requires_keys() {
         return Ok(Caller::anonymous());

@@ -75,7 +75,7 @@ pub(super) async fn find(service: &Service, caller: &Caller, id: &str) -> Result
         .ok_or_else(|| cairn_jobs::Error::NotFound(id).into())
 }
 
-/// Who asks, and what that allows.
+/// The caller, and what it may do.
 pub(super) fn asker_of(service: &Service, caller: &Caller) -> Asker {
     Asker {
         tenant: caller.tenant().to_owned(),

@@ -19,7 +19,7 @@ pub enum Phase {
     Stopping,
 }
 
-/// An indexing run that goes on beside the service.
+/// An indexing run that goes on alongside the service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct IndexingProgress {
     /// Files that are done.
@@ -37,7 +37,7 @@ pub struct Readiness {
     pub ready: bool,
     /// Where the service is in its life.
     pub phase: Phase,
-    /// What it does beside answering, in words.
+    /// What it does alongside answering, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub activity: Option<String>,
     /// The indexing run that goes on, if one does: answers know only what is

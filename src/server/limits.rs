@@ -11,7 +11,6 @@ use super::connection::{Connection, Working};
 use super::error::{ApiError, Code};
 use super::share::{Held, Taken};
 use super::state::Service;
-pub(super) use crate::ingest::writer::CancelOnDrop;
 use cairn_gateway::accounts::Caller;
 
 /// The right to work on one request. Held until the last clone is dropped: a
@@ -19,8 +18,8 @@ use cairn_gateway::accounts::Caller;
 #[derive(Clone, Debug)]
 pub(super) struct Permit(#[allow(dead_code)] Arc<(Held, Option<Working>)>);
 
-/// Takes a permit, or answers "overloaded" at once: a queue without end helps
-/// nobody. Refuses work while the service stops.
+/// Takes a permit, or answers "overloaded" at once: a queue without end is of
+/// no use. Refuses work while the service stops.
 pub(super) async fn admit(
     State(service): State<Arc<Service>>,
     mut request: Request,

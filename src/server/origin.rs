@@ -6,7 +6,7 @@
 //! ask a model that costs money. Browsers say where a request comes from: in
 //! `Sec-Fetch-Site` where the service is on this machine or behind TLS, in `Origin` for
 //! everything but plain reading, and mostly in `Referer`. Each that is there must name our
-//! own page or an origin of `server.cors_origins`; whoever sends none is no browser. A user
+//! own page or an origin of `server.cors_origins`; whoever sends none is not a browser. A user
 //! may always open the page itself by a link.
 //!
 //! A page can point its own name at 127.0.0.1 after it was loaded (DNS
@@ -70,7 +70,7 @@ fn host(request: &Request) -> Option<&str> {
 /// The same with the port, where one was named.
 fn authority(request: &Request) -> Option<&str> {
     match request.headers().get(header::HOST) {
-        // One that is no text is nobody's name.
+        // One that is not text names no origin.
         Some(value) => Some(value.to_str().unwrap_or_default()),
         // HTTP/2 has it in the URI.
         None => request

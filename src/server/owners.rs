@@ -104,7 +104,7 @@ impl Owners {
     }
 
     fn lost(&self, error: &dyn std::fmt::Display) -> BTreeMap<String, KeyId> {
-        tracing::warn!(%error, file = %self.path.display(), "which key made which collection is lost; counting anew");
+        tracing::warn!(%error, file = %self.path.display(), "which key made which collection is lost; counting from zero");
         BTreeMap::new()
     }
 

@@ -233,7 +233,7 @@ impl Budget<'_> {
             false => bytes - self.room,
         };
         let amount = u32::try_from(units(missing)).unwrap_or(u32::MAX);
-        // Who holds some already does not wait for more: two who both do would wait for
+        // A request that holds some does not wait for more: two that both do would wait for
         // each other.
         let held = if self.held.is_empty() {
             let turn = self.shared.take(amount, self.key);
@@ -439,7 +439,7 @@ mod tests {
                 read(body, bounds(), &bodies, None, false).await.is_ok()
             }
         });
-        // A question does not wait behind them, and a small body for nobody.
+        // A question does not wait behind them, and a small body waits for none.
         for bytes in [1 << 20, 1000] {
             let question = Body::from(vec![0; bytes]);
             let read = read(question, bounds(), &bodies, None, false).await;

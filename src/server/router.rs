@@ -1,4 +1,4 @@
-//! Which route goes where, and what lies around the routes.
+//! Which route goes where, and what is around the routes.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use super::state::Service;
 use super::{auth, limits, mcp, observe, origin, own_models, receive};
 use cairn_gateway::accounts::RateHeaders;
 
-/// Room in the body of a question beside the question itself: filter, history
+/// Room in the body of a question alongside the question itself: filter, history
 /// and escapes.
 const QUESTION_BODY_BYTES: usize = 1 << 20;
 
@@ -101,7 +101,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/documents/{id}", get(documents::show))
         .layer(timed())
         .layer(admitted());
-    // Who writes waits for its turn, by a setting of its own.
+    // Writers wait for their turn, by a setting of their own.
     let deletions = Router::new()
         .route("/documents/{id}", delete(deletion::delete))
         .layer(admitted());

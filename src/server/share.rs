@@ -52,7 +52,7 @@ impl Shared {
         }
     }
 
-    /// What nobody holds.
+    /// What is not taken.
     pub(super) fn semaphore(&self) -> &Arc<Semaphore> {
         &self.all
     }
@@ -123,7 +123,7 @@ mod tests {
     fn without_keys_all_of_it_is_one_callers() {
         let shared = Shared::new(4, 0.5, 1);
         shared.try_take(4, None).unwrap();
-        // A whole share, or a single place, is no part of anything.
+        // A whole share, or a single place, is not part of anything.
         for shared in [Shared::new(1, 0.5, 1), Shared::new(1, 1.0, 1)] {
             shared.try_take(1, Some(&KeyId::new("a"))).unwrap();
         }

@@ -212,7 +212,7 @@ impl Service {
         Ok(&self.job_room()?.queue)
     }
 
-    /// Who is told of jobs.
+    /// The webhook endpoints of jobs.
     ///
     /// # Errors
     /// As [`Service::jobs`].
@@ -228,7 +228,7 @@ impl Service {
         Ok(&self.opened_jobs()?.1)
     }
 
-    /// The queue and who is told.
+    /// The queue and its webhook endpoints.
     ///
     /// # Errors
     /// As [`Service::jobs`].

@@ -33,7 +33,7 @@ pub(super) struct UploadBody {
     /// Facts for filters.
     #[schema(value_type = Option<Object>)]
     pub metadata: Option<Metadata>,
-    /// Who may read it; none means everyone.
+    /// Labels of its readers; empty for everyone.
     pub labels: Option<BTreeSet<String>>,
     /// The collection; the default one if none, made when there is none.
     pub collection: Option<String>,
@@ -127,7 +127,7 @@ pub(super) struct Part {
 /// The parts of the form in `request`.
 ///
 /// # Errors
-/// `invalid_request` for what is no form.
+/// `invalid_request` for what is not a form.
 pub(super) async fn parts(request: Request) -> Result<Parts> {
     let form = Multipart::from_request(request, &()).await;
     form.map(Parts).map_err(|error| {

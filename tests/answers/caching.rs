@@ -1,5 +1,5 @@
 //! Answers that are given again: to the same question over the same documents,
-//! with citations that are checked anew.
+//! with citations that are checked again.
 
 use super::*;
 use cairn_gateway::{Cache, CacheUse};

@@ -97,7 +97,7 @@ async fn what_the_documents_are_about_stays_a_question() {
     filtered.search.filter =
         Some(cairn_indexer::Filter::parse(&serde_json::json!({"a": 1})).unwrap());
     assert_eq!(said(known(), filtered).await.1, 2);
-    // Nobody knows what is in the collection.
+    // What is in the collection is unknown.
     let unknown = FixedSearch {
         overview: None,
         ..known()

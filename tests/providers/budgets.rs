@@ -8,8 +8,8 @@ use std::time::Duration;
 use cairn_gateway::accounts::usage::{Group, Period, UsageReader};
 use cairn_gateway::accounts::{Accounts, Caller, Keys, NewKey, Scope};
 use cairn_gateway::{
-    Call, ChatMessage, ChatRequest, ChatRole, Finish, Gateway, Limits, Provider, ProviderErrorKind,
-    ProviderEvent, ProviderStream, Usage, Writer, routes,
+    AnswerBackend, Call, ChatMessage, ChatRequest, ChatRole, Finish, Gateway, Limits, Provider,
+    ProviderErrorKind, ProviderEvent, ProviderStream, Usage, routes,
 };
 use cairn_models::Cancel;
 use cairn_settings::config::{Config, KeyLimits};
@@ -107,7 +107,7 @@ impl Bench {
 
     /// A prompt of 30 tokens, by our estimate, and an answer of up to 60.
     fn ask(&self) -> cairn_gateway::ChatStream {
-        let Ok(Writer::Model(plan)) = self.gateway.select(routes::CHAT, None) else {
+        let Ok(AnswerBackend::Model(plan)) = self.gateway.select(routes::CHAT, None) else {
             panic!("there is a provider");
         };
         let request = ChatRequest {
@@ -193,7 +193,7 @@ async fn an_answer_beyond_what_was_asked_for_ends_with_its_length() {
     // Four times 60 and 256, at a token a word.
     assert_eq!(outcome.text.len(), 4 * (4 * 60 + 256));
     assert_eq!(served.notes.len(), 1, "{:?}", served.notes);
-    // It goes on and on: nobody waits for what it counts.
+    // It goes on and on: what it counts is not waited for.
     let counting = Counting::new(100_000, None);
     let bench = Bench::new(&counting, KeyLimits::default(), PATIENT);
     let outcome = read(bench.ask()).await;

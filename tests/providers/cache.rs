@@ -1,12 +1,12 @@
 //! The cache over real HTTP: what is asked again and what is not, equal requests
-//! at the same time, and old answers when nobody answers.
+//! at the same time, and old answers when no provider answers.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cairn_gateway::accounts::{Caller, KeyId, Scope};
 use cairn_gateway::{
-    Basis, Cache, CacheUse, Call, ChatEvent, ChatRequest, Gateway, Reuse, Writer, routes,
+    AnswerBackend, Basis, Cache, CacheUse, Call, ChatEvent, ChatRequest, Gateway, Reuse, routes,
 };
 use cairn_models::Cancel;
 use cairn_models::testing::HashEmbedder;
@@ -28,7 +28,7 @@ fn gateway(endpoint: &Running, change: impl FnOnce(&mut Config)) -> Gateway {
 }
 
 async fn ask(gateway: &Gateway, request: ChatRequest, call: Call) -> Outcome {
-    let Ok(Writer::Model(plan)) = gateway.select(routes::ANSWER, None) else {
+    let Ok(AnswerBackend::Model(plan)) = gateway.select(routes::ANSWER, None) else {
         panic!("the route has targets");
     };
     read(gateway.chat(&plan, request, call, Cancel::never())).await
@@ -61,7 +61,7 @@ async fn the_same_request_is_asked_once_and_replayed_as_a_stream() {
     .await;
     let gateway = gateway(&a, |_| {});
     let first = ask(&gateway, question(), Call::default()).await;
-    let Ok(Writer::Model(plan)) = gateway.select(routes::ANSWER, None) else {
+    let Ok(AnswerBackend::Model(plan)) = gateway.select(routes::ANSWER, None) else {
         panic!("the route has targets");
     };
     let stream = gateway.chat(&plan, question(), Call::default(), Cancel::never());
@@ -306,7 +306,7 @@ async fn a_shared_call_lives_as_long_as_somebody_reads() {
     ]);
     let mut a = serve(&[hanging]).await;
     let gateway = gateway(&a, |_| {});
-    let Ok(Writer::Model(plan)) = gateway.select(routes::ANSWER, None) else {
+    let Ok(AnswerBackend::Model(plan)) = gateway.select(routes::ANSWER, None) else {
         panic!("the route has targets");
     };
     let open = || gateway.chat(&plan, question(), Call::default(), Cancel::never());

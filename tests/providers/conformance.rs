@@ -271,7 +271,7 @@ async fn garbage_is_no_answer() {
 
 #[tokio::test]
 async fn answers_without_end_are_stopped() {
-    // Some hundred megabytes would come if nobody stopped: a line without an
+    // Some hundred megabytes would come without a limit: a line without an
     // end, a body without an end, and events without meaning.
     const BLOCK: &[u8] = &[b' '; 64 << 10];
     const EVENTS: &[u8] = b"data: {\"choices\":[],\"candidates\":[],\"type\":\"ping\"}\n\n: and a comment of some length to be quicker -------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------\n\n";

@@ -91,7 +91,7 @@ async fn nobody_there() {
 
 #[tokio::test]
 async fn a_server_that_never_answers() {
-    // The kernel takes the connection; nobody reads from it.
+    // The kernel takes the connection; nothing reads from it.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let limits = Limits {
@@ -109,7 +109,7 @@ async fn a_missing_key_is_named_and_nobody_is_asked() {
     let served = serve(&[Answer::stream(&[bytes("data: [DONE]\n\n")])]).await;
     let provider = open_provider(&config("openai", &served.base_url), None).unwrap();
     let gateway = cairn_gateway::Gateway::new("endpoint", PATIENT).with(provider, "m", false);
-    let Ok(cairn_gateway::Writer::Model(plan)) = gateway.select("chat", None) else {
+    let Ok(cairn_gateway::AnswerBackend::Model(plan)) = gateway.select("chat", None) else {
         panic!("the provider is there")
     };
     let stream = gateway.chat(&plan, question(), Default::default(), Cancel::never());

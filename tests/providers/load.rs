@@ -1,11 +1,11 @@
-//! The first provider dies under load: nobody notices, and nothing is charged
+//! The first provider dies under load: callers do not notice, and nothing is charged
 //! twice.
 
 use std::time::Duration;
 
 use cairn_gateway::accounts::Accounts;
 use cairn_gateway::accounts::usage::{Group, Period, UsageReader};
-use cairn_gateway::{Cache, Call, Gateway, Writer, routes};
+use cairn_gateway::{AnswerBackend, Cache, Call, Gateway, routes};
 use cairn_models::Cancel;
 use cairn_settings::config::{Config, PriceConfig};
 use futures::StreamExt as _;
@@ -51,7 +51,7 @@ fn killing_the_first_provider_loses_nothing_and_charges_nothing_twice() {
         .with_accounts(accounts.clone());
     let mut doomed = Some(doomed);
     let outcomes = runtime.block_on(async {
-        let Ok(Writer::Model(plan)) = gateway.select(routes::ANSWER, None) else {
+        let Ok(AnswerBackend::Model(plan)) = gateway.select(routes::ANSWER, None) else {
             panic!("the route has targets");
         };
         let mut calls = Vec::new();
@@ -115,7 +115,7 @@ fn a_shared_call_is_charged_once_whoever_leaves() {
         .with_accounts(accounts.clone())
         .with_cache(Cache::open(&config.cache, None, None));
     runtime.block_on(async {
-        let Ok(Writer::Model(plan)) = gateway.select(routes::ANSWER, None) else {
+        let Ok(AnswerBackend::Model(plan)) = gateway.select(routes::ANSWER, None) else {
             panic!("the route has targets");
         };
         let open = || gateway.chat(&plan, question(), Call::default(), Cancel::never());

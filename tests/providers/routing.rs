@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cairn_gateway::{Call, ChatStream, Gateway, ProviderErrorKind as Kind, Writer, routes};
+use cairn_gateway::{AnswerBackend, Call, ChatStream, Gateway, ProviderErrorKind as Kind, routes};
 use cairn_models::Cancel;
 use cairn_settings::config::{Config, Deadlines, ProviderConfig, RouteConfig, TargetConfig};
 
@@ -49,7 +49,7 @@ pub(super) fn config(endpoints: &[&Running], change: impl FnOnce(&mut Config)) -
 }
 
 fn ask(gateway: &Gateway, request_id: &str) -> ChatStream {
-    let Ok(Writer::Model(plan)) = gateway.select(routes::ANSWER, None) else {
+    let Ok(AnswerBackend::Model(plan)) = gateway.select(routes::ANSWER, None) else {
         panic!("the route has targets");
     };
     let call = Call {
@@ -260,8 +260,8 @@ fn selection_by_name_model_route_and_default() {
     config.routes.get_mut("judge").unwrap().targets = vec![target("b")];
     let gateway = Gateway::from_config(&config, None).unwrap();
     let chosen = |route: &str, model: Option<&str>| match gateway.select(route, model) {
-        Ok(Writer::Model(plan)) => Ok((plan.provider().to_owned(), plan.model().to_owned())),
-        Ok(Writer::Extractive) => Ok(("extractive".to_owned(), String::new())),
+        Ok(AnswerBackend::Model(plan)) => Ok((plan.provider().to_owned(), plan.model().to_owned())),
+        Ok(AnswerBackend::Extractive) => Ok(("extractive".to_owned(), String::new())),
         Err(error) => Err((error.kind, error.message)),
     };
     let pair = |provider: &str, model: &str| Ok((provider.to_owned(), model.to_owned()));

@@ -9,8 +9,8 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use cairn_gateway::{
-    Call, ChatEvent, ChatMessage, ChatRequest, ChatRole, ChatStream, Gateway, Limits,
-    ProviderError, Secret, Served, ToolCall, Writer, open_provider, routes,
+    AnswerBackend, Call, ChatEvent, ChatMessage, ChatRequest, ChatRole, ChatStream, Gateway,
+    Limits, ProviderError, Secret, Served, ToolCall, open_provider, routes,
 };
 use cairn_models::Cancel;
 use cairn_settings::config::ProviderConfig;
@@ -204,7 +204,7 @@ pub(crate) fn chat(
 ) -> ChatStream {
     let provider = open_provider(config, Some(Secret::new(KEY))).unwrap();
     let gateway = Gateway::new("endpoint", limits).with(provider, "m-default", false);
-    let Ok(Writer::Model(plan)) = gateway.select(routes::CHAT, Some("endpoint/m-2")) else {
+    let Ok(AnswerBackend::Model(plan)) = gateway.select(routes::CHAT, Some("endpoint/m-2")) else {
         panic!("the provider is there");
     };
     gateway.chat(&plan, request, Call::default(), cancel)

@@ -15,7 +15,7 @@ fn request(id: &str, model: &str) -> Value {
 }
 
 impl Bench {
-    /// Lets the service run, beside the router of the tests.
+    /// Lets the service run, alongside the router of the tests.
     async fn run(&self) {
         let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let service = Arc::clone(&self.service);

@@ -1,4 +1,4 @@
-//! Who comes in, and what they may say and learn: pages of other origins, names that are
+//! Which requests are let in, and what they may say and learn: pages of other origins, names that are
 //! not theirs to use, counts that tell of hidden documents, ids that clients choose.
 
 use std::sync::Arc;
@@ -87,7 +87,7 @@ async fn a_page_of_another_origin_neither_writes_nor_spends() {
     }
     assert_eq!(paid.load(Ordering::SeqCst), 0);
 
-    // Our own page, pages that are allowed, and whoever is no browser.
+    // Our own page, pages that are allowed, and whoever is not a browser.
     for headers in [
         &[("sec-fetch-site", "same-origin")][..],
         &[("sec-fetch-site", "none"), ("sec-fetch-mode", "navigate")],

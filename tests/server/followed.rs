@@ -100,7 +100,7 @@ async fn a_socket_says_what_the_stream_says() {
         .collect();
     assert_eq!(events.last(), streamed.last());
     assert!(events.iter().all(|event| event["seq"].is_u64()));
-    // Who has seen the last one hears nothing more.
+    // A client that has seen the last one hears nothing more.
     let last = streamed.last().unwrap()["seq"].as_u64().unwrap();
     let (events, code) = heard(
         open(&address, &format!("{path}?after={last}"), &[])
@@ -143,7 +143,7 @@ async fn sockets_are_bounded_and_end_with_the_service() {
         );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    // Pages of other origins get none; browsers ask nobody before they open one.
+    // Pages of other origins get none; browsers do not ask before they open one.
     let foreign = [("origin", "http://evil.example")];
     assert_eq!(refused(open(&address, &path, &foreign).await), 403);
     // A client that says too much is let go.

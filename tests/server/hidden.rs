@@ -25,7 +25,7 @@ const SECRETS: [&str; 7] = [
 const HIDDEN: &str = "# The vault\n\nThe writer lock of the vault is held by one process at a \
     time, and its code is 4711. Ask Mulberry.\n";
 
-/// Questions that the hidden documents answer best, in words that are no secrets.
+/// Questions that the hidden documents answer best, in words that are not secrets.
 const QUESTIONS: [&str; 3] = [
     "Which code has the writer lock that is held by one process at a time?",
     "What do I ask?",

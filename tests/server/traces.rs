@@ -64,7 +64,7 @@ impl Collector {
     }
 }
 
-/// A subscriber that nobody uses. Where there is one alone, a span that another
+/// A subscriber that is not used. Where there is one alone, a span that another
 /// thread meets first is switched off for all threads: that thread has none.
 pub(super) fn second() -> tracing::Dispatch {
     tracing::Dispatch::new(tracing_subscriber::registry())
@@ -255,7 +255,7 @@ async fn texts_stay_here_unless_asked_for() {
     let _second = second();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(traces.layer()), || {
         call(&otel, Outcome::Done);
-        // Lines of the log are no part of a trace.
+        // Lines of the log are not part of a trace.
         tracing::info_span!("request").in_scope(|| tracing::info!("private question"));
     });
     tokio::task::spawn_blocking(move || traces.finish())
@@ -272,7 +272,7 @@ async fn texts_stay_here_unless_asked_for() {
 
 #[tokio::test]
 async fn a_collector_that_is_gone_or_hangs_breaks_nothing() {
-    // One that nobody listens on, and one that never answers.
+    // One that is closed, and one that never answers.
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let gone_address = gone.local_addr().unwrap();
     drop(gone);

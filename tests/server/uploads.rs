@@ -1,4 +1,4 @@
-//! Uploads beside other writers, and uploads that become jobs.
+//! Uploads alongside other writers, and uploads that become jobs.
 
 use std::time::Duration;
 
@@ -215,7 +215,7 @@ async fn large_forms_become_jobs_and_name_their_broken_files() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_key_gives_the_same_upload_and_room_is_bounded() {
-    // Nobody works, so that what comes stays.
+    // No worker runs, so that what comes stays.
     let bench = Bench::with(Arc::new(Scripted::citing()), |config| {
         config.jobs.spool_mb = 1
     });
@@ -273,7 +273,7 @@ async fn who_may_not_look_at_jobs_gets_documents_stored() {
         request.headers_mut().insert("authorization", value);
         bench.reply(request)
     };
-    // Where nobody takes jobs, too.
+    // Where no worker takes jobs, too.
     for key in &keys {
         let reply = send(key, "first", json!(["a"])).await;
         assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.text());

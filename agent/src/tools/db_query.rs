@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use cairn_engine::text::{one_line, one_line_within};
 use cairn_gateway::accounts::Scope;
 use cairn_models::Cancel;
 use cairn_settings::config::AgentPath;
@@ -160,7 +161,7 @@ fn tables(connection: &Connection) -> Result<String, ToolError> {
     let mut text = String::new();
     for row in rows {
         let sql = row.map_err(|error| wrong(&error))?.unwrap_or_default();
-        text.push_str(&sql.split_whitespace().collect::<Vec<_>>().join(" "));
+        text.push_str(&one_line(&sql));
         text.push_str(";\n");
     }
     Ok(text)
@@ -201,11 +202,7 @@ fn rows(connection: &Connection, sql: &str) -> Result<(usize, bool, String), Too
 
 /// Text as it stands in one cell.
 fn cell(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(MAX_CELL_CHARS) {
-        Some((at, _)) => format!("{}…", &line[..at]),
-        None => line,
-    }
+    one_line_within(text, MAX_CELL_CHARS)
 }
 
 /// What SQLite says, without paths.

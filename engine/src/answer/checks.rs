@@ -4,8 +4,8 @@
 use super::citations::only_marks;
 use super::events::Citation;
 use super::grounding;
-use super::markup::one_line;
 use super::sentences::{is_item, sentences};
+use crate::text::one_line;
 
 /// A part of an answer that must rest on a source.
 pub struct Claim {
@@ -26,7 +26,7 @@ pub fn claims(answer: &str, citations: &[Citation]) -> Vec<Claim> {
         .collect()
 }
 
-/// `answer` without its `[n]` marks. Brackets that are no marks stay, as in `a[0]`.
+/// `answer` without its `[n]` marks. Brackets that are not marks stay, as in `a[0]`.
 pub fn without_marks(answer: &str) -> String {
     grounding::split_marks(answer).0
 }

@@ -186,7 +186,7 @@ impl CitationChecker {
         self.pending = pending[at..].to_vec();
     }
 
-    /// What begins with a bracket: how many letters of it are decided; none while that
+    /// What begins with a bracket: how many letters of it are decided; `None` while that
     /// depends on what follows.
     fn bracket(&mut self, rest: &[char], end: bool) -> Option<usize> {
         let open = rest[0];
@@ -374,7 +374,7 @@ impl CitationChecker {
     }
 }
 
-/// The bytes of a mark that `text` begins with, whatever sources there are; none when it
+/// The bytes of a mark that `text` begins with, whatever sources there are; `None` if it
 /// begins with something else. `before` is what stands before it.
 pub(super) fn mark_at(before: &str, text: &str) -> Option<usize> {
     let near = before.ceil_char_boundary(before.len().saturating_sub(MAX_SEEN_CHARS));

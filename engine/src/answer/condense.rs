@@ -12,7 +12,7 @@ use cairn_gateway::{Call, ChatMessage, ChatRequest, ChatRole, Gateway, Plan, rou
 
 /// Tokens of a rewritten question.
 const MAX_TOKENS: usize = 80;
-/// Letters of a rewritten question; a longer reply is no question.
+/// Letters of a rewritten question; a longer reply is not a question.
 const MAX_CHARS: usize = 400;
 /// Questions that are looked back through.
 const MAX_BACK: usize = 3;
@@ -82,8 +82,8 @@ fn leans_on_history(question: &str, words: &Words) -> bool {
         || words.content(question).len() < 2
 }
 
-/// The standalone question, written by `model`; none when it fails, is slow, or
-/// answers with something that is no question.
+/// The standalone question, written by `model`; `None` if it fails, is slow, or
+/// answers with something that is not a question.
 pub(super) async fn rewrite(
     question: &str,
     history: &[Message],

@@ -14,7 +14,7 @@ use super::request::{AnswerRequest, Failure, Search};
 use super::run::milliseconds;
 use super::stream::Parts;
 use crate::retrieve::{Expand, Mode, SearchRequest, SearchResponse, Source};
-use cairn_gateway::{ChatMessage, ChatRequest, ChatRole, Plan, Writer, routes};
+use cairn_gateway::{AnswerBackend, ChatMessage, ChatRequest, ChatRole, Plan, routes};
 
 /// Questions that one is split into.
 const MAX_QUESTIONS: usize = 4;
@@ -64,7 +64,7 @@ impl Parts {
         &self,
         search: &SearchRequest,
         request: &AnswerRequest,
-        writer: &Writer,
+        writer: &AnswerBackend,
         cancel: &Cancel,
     ) -> Result<SearchResponse, Failure> {
         match search.expand {
@@ -102,7 +102,7 @@ impl Parts {
         task: &Task,
         search: &SearchRequest,
         request: &AnswerRequest,
-        writer: &Writer,
+        writer: &AnswerBackend,
         cancel: &Cancel,
     ) -> Result<String, Reason> {
         let purpose = task.purpose;
@@ -152,11 +152,11 @@ impl Parts {
 
     /// The model that helps to search: that of the route for rewriting, else the one that
     /// writes. The small local one is no help: it takes longer than the search.
-    fn helper(&self, request: &AnswerRequest, writer: &Writer) -> Option<Plan> {
+    fn helper(&self, request: &AnswerRequest, writer: &AnswerBackend) -> Option<Plan> {
         let own = self.gateway.route(routes::REWRITE);
         let writes = match writer {
-            Writer::Model(model) => Some(model.clone()),
-            Writer::Extractive => None,
+            AnswerBackend::Model(model) => Some(model.clone()),
+            AnswerBackend::Extractive => None,
         };
         let mut models = own.into_iter().chain(writes);
         models.find(|model| request.generate && !model.is_local())

@@ -10,10 +10,10 @@ use super::grounding::is_grounded;
 use super::opening::Opening;
 use super::refusal::answerability;
 use super::request::{AnswerRequest, Failure};
-use super::run::{Run, send};
+use super::run::{AnswerRun, send};
 use super::stream::{Parts, refuse};
 use crate::retrieve::SearchResponse;
-use cairn_gateway::{Usage, Writer};
+use cairn_gateway::{AnswerBackend, Usage};
 
 /// What an answer is to be written from.
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ impl Parts {
         let start = Instant::now();
         let (writer, note) = self.writer(request)?;
         send(out, AnswerEvent::Sources(found.clone())).await;
-        let mut run = Run::new(&found, start, out.clone());
+        let mut run = AnswerRun::new(&found, start, out.clone());
         run.usage = usage;
         run.degraded.extend(note);
         let question = &request.search.query;
@@ -69,7 +69,7 @@ impl Parts {
             .await?;
         run.answerability = answerability(&choice.signals);
         if let Some(draft) = draft
-            && matches!(writer, Writer::Model(_))
+            && matches!(writer, AnswerBackend::Model(_))
         {
             match self.show_draft(&draft, request, &found, &mut run).await {
                 Shown::Text(grounded) => run.done("stop", false, grounded).await,
@@ -87,7 +87,7 @@ impl Parts {
         draft: &Draft,
         request: &AnswerRequest,
         found: &SearchResponse,
-        run: &mut Run,
+        run: &mut AnswerRun,
     ) -> Shown {
         let mut opening = Opening::default();
         let mut text = opening.push(&draft.text).unwrap_or_default();

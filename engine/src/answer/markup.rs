@@ -1,10 +1,7 @@
 //! A line of a document as it reads in an answer: without its own markup.
 
 use super::citations::mark_at;
-
-pub(super) fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
+pub(super) use crate::text::one_line;
 
 /// Without emphasis and without the source's own reference marks, which would
 /// read as citations of ours: `[12]` goes, `[text](url)` becomes `text`. Indices and

@@ -1,6 +1,6 @@
 //! Names in a question, and whether the sources know them.
 //!
-//! Who asks how to do something "on Windows" or "with Kubernetes" is not answered by
+//! A question how to do something "on Windows" or "with Kubernetes" is not answered by
 //! passages that never name it, however near they are otherwise.
 
 use crate::retrieve::Source;

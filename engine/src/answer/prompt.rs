@@ -9,10 +9,10 @@ use cairn_models::{Message, Role};
 
 use super::citations::mark_at;
 use super::extractive::Excerpt;
-use super::markup::one_line;
 use super::sentences::sentences;
 use super::words::Words;
 use crate::retrieve::Source;
+use crate::text::one_line;
 
 /// What a model writes when the sources do not hold the answer.
 pub const NO_ANSWER: &str = "NO_ANSWER";

@@ -18,7 +18,7 @@ use cairn_gateway::{Call, ProviderError, ProviderErrorKind};
 pub struct AnswerRequest {
     /// The search below the answer; its `query` is the question.
     pub search: SearchRequest,
-    /// Who asks, and pays for what models write.
+    /// The caller, who pays for what models write.
     pub caller: Caller,
     /// The id of the request that the question came with; empty if none.
     pub request_id: String,
@@ -124,7 +124,7 @@ pub trait Search: Send + Sync {
         cancel: Cancel,
     ) -> BoxFuture<'_, Result<SearchResponse, Failure>>;
 
-    /// What `access` may read of `collection`; none where nobody knows, and then every
+    /// What `access` may read of `collection`; `None` if that is unknown, and then every
     /// message is a question.
     fn overview(
         &self,

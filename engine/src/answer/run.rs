@@ -15,7 +15,7 @@ use cairn_gateway::{CacheUse, EXTRACTIVE, Served, Usage};
 const NO_MODEL: &str = "none";
 
 /// Sends the events of one answer, and collects what the last of them says.
-pub(super) struct Run {
+pub(super) struct AnswerRun {
     out: mpsc::Sender<AnswerEvent>,
     query_id: String,
     start: Instant,
@@ -57,7 +57,7 @@ fn last_sentence(text: &str) -> &str {
     said.rfind(ends).map_or(said, |at| &said[at..])
 }
 
-impl Run {
+impl AnswerRun {
     /// An answer that began at `start` and may cite every source of `found`.
     pub(super) fn new(
         found: &SearchResponse,
@@ -98,7 +98,7 @@ impl Run {
             CitationChecker::new(chunk_ids.iter().cloned()).reading(texts.map(String::as_str));
     }
 
-    /// A model wrote it, and this is what it took beside what was spent before.
+    /// A model wrote it, and this is what it took alongside what was spent before.
     pub(super) fn served(&mut self, served: Served) {
         self.provider = served.provider;
         self.model = served.model;
@@ -237,7 +237,7 @@ impl Run {
     }
 }
 
-/// Sends one event. When nobody listens any more the whole answer is dropped,
+/// Sends one event. If the receiver is gone the whole answer is dropped,
 /// so there is nothing to tell.
 pub(super) async fn send(out: &mpsc::Sender<AnswerEvent>, event: AnswerEvent) {
     out.send(event).await.ok();

@@ -15,7 +15,7 @@ const ABBREVIATIONS: &[&str] = &[
 
 /// Byte ranges of the sentences of `text`, in order, without the white space
 /// around them. Citation marks and closing quotes after the final punctuation
-/// belong to the sentence. Every character that is not white space lies in
+/// belong to the sentence. Every character that is not white space is in
 /// exactly one sentence. A line break ends a sentence only where a blank line,
 /// a list item or a heading follows, or where the line is a heading.
 pub(super) fn sentences(text: &str) -> Vec<Range<usize>> {
@@ -194,7 +194,7 @@ fn ends_here(text: &str, start: usize, at: usize, c: char, end: usize) -> bool {
         return matches!(lower.as_str(), "no" | "co" | "max" | "min" | "p" | "est")
             && !next.is_numeric();
     }
-    // `J. Smith`; but `It is in C. Then` goes on with a word that names nobody.
+    // `J. Smith`; but `It is in C. Then` goes on with a word that is not a name.
     let one_capital = word.chars().count() == 1 && word.chars().all(char::is_uppercase);
     let next_word = after.split_whitespace().next().unwrap_or("");
     if one_capital && !super::words::is_stop_word(&next_word.to_lowercase()) {

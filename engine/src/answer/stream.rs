@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use cairn_models::{Cancel, Message, Reader, Reranker};
+use cairn_models::{Cancel, CancelOnDrop, Message, Reader, Reranker};
 use futures::Stream;
 use tokio::sync::mpsc;
 
@@ -23,12 +23,12 @@ use super::gathered::Gathered;
 use super::grounding::is_grounded;
 use super::refusal::{answerability, refusal};
 use super::request::{AnswerRequest, Failure, Search};
-use super::run::{Run, milliseconds, send};
+use super::run::{AnswerRun, milliseconds, send};
 use super::support::Evidence;
 use super::words::Words;
 use super::writing::{Written, instead};
 use crate::retrieve::{SearchRequest, SearchResponse};
-use cairn_gateway::{Gateway, ProviderError, ProviderErrorKind, Writer, routes};
+use cairn_gateway::{AnswerBackend, Gateway, ProviderError, ProviderErrorKind, routes};
 use cairn_settings::config::{self, Config};
 
 /// A model is asked although its sources seem to answer less likely than a quotation
@@ -129,7 +129,7 @@ pub fn events<W>(
 where
     W: Future<Output = Result<(), Failure>> + Send,
 {
-    let guard = CancelOnDrop(cancel);
+    let guard = CancelOnDrop::new(cancel);
     // Whoever reads the events drives the work, and dropping them drops it.
     let (out, mut events) = mpsc::channel(1);
     let failing = out.clone();
@@ -157,15 +157,6 @@ where
     }
 }
 
-/// Fires its token when the stream is dropped, at whatever stage.
-struct CancelOnDrop(Cancel);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.cancel();
-    }
-}
-
 impl Parts {
     async fn run(
         self: &Arc<Self>,
@@ -185,7 +176,7 @@ impl Parts {
         }
         send(out, AnswerEvent::Sources(found.clone())).await;
 
-        let mut run = Run::new(&found, start, out.clone());
+        let mut run = AnswerRun::new(&found, start, out.clone());
         run.degraded.extend(note);
         let question = &search.query;
         let choice = self
@@ -194,8 +185,8 @@ impl Parts {
         run.answerability = answerability(&choice.signals);
         let refuse_below = match &writer {
             // A model that reads the sources refuses by itself what it cannot answer.
-            Writer::Model(_) => self.settings.refuse_below * MODEL_SHARE,
-            Writer::Extractive => self.settings.refuse_below,
+            AnswerBackend::Model(_) => self.settings.refuse_below * MODEL_SHARE,
+            AnswerBackend::Extractive => self.settings.refuse_below,
         };
         if found.sources.is_empty() || run.answerability < refuse_below {
             refuse(run, request, &found).await;
@@ -209,15 +200,15 @@ impl Parts {
     #[allow(clippy::too_many_arguments)]
     pub(super) async fn write_or_quote(
         &self,
-        writer: &Writer,
+        writer: &AnswerBackend,
         request: &AnswerRequest,
         question: &str,
         found: &SearchResponse,
         choice: &Choice,
         cancel: &Cancel,
-        mut run: Run,
+        mut run: AnswerRun,
     ) -> Result<(), Failure> {
-        if let Writer::Model(model) = writer {
+        if let AnswerBackend::Model(model) = writer {
             let evidence = self.evidence(found);
             let written = self.write(
                 model,
@@ -265,13 +256,13 @@ impl Parts {
             .collect()
     }
 
-    /// Who writes, and what to say when that is not who should.
+    /// What writes the answer, and what to say if it is not what should.
     pub(super) fn writer(
         &self,
         request: &AnswerRequest,
-    ) -> Result<(Writer, Option<String>), Failure> {
+    ) -> Result<(AnswerBackend, Option<String>), Failure> {
         if !request.generate {
-            return Ok((Writer::Extractive, None));
+            return Ok((AnswerBackend::Extractive, None));
         }
         match self
             .gateway
@@ -279,7 +270,7 @@ impl Parts {
         {
             Ok(writer) => Ok((writer, None)),
             Err(error) if error.kind == ProviderErrorKind::NoModel => Err(error.into()),
-            Err(error) => Ok((Writer::Extractive, Some(instead(&error)))),
+            Err(error) => Ok((AnswerBackend::Extractive, Some(instead(&error)))),
         }
     }
 
@@ -288,7 +279,7 @@ impl Parts {
     async fn standalone(
         &self,
         request: &AnswerRequest,
-        writer: &Writer,
+        writer: &AnswerBackend,
         cancel: &Cancel,
     ) -> (SearchRequest, Option<f64>) {
         let mut search = request.search.clone();
@@ -297,7 +288,7 @@ impl Parts {
         }
         let start = Instant::now();
         let rewritten = match writer {
-            Writer::Model(model) if !model.is_local() => {
+            AnswerBackend::Model(model) if !model.is_local() => {
                 condense::rewrite(
                     &search.query,
                     &request.history,
@@ -322,7 +313,7 @@ impl Parts {
         found: &SearchResponse,
         request: &AnswerRequest,
         cancel: &Cancel,
-        run: &mut Run,
+        run: &mut AnswerRun,
     ) -> Result<Choice, Failure> {
         let start = Instant::now();
         let (parts, sources) = (Arc::clone(self), found.sources.clone());
@@ -359,7 +350,7 @@ impl Parts {
     }
 }
 
-pub(super) async fn refuse(mut run: Run, request: &AnswerRequest, found: &SearchResponse) {
+pub(super) async fn refuse(mut run: AnswerRun, request: &AnswerRequest, found: &SearchResponse) {
     run.say(&refusal(&request.search, found)).await;
     run.close().await;
     run.done("refused", true, false).await;

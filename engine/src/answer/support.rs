@@ -204,7 +204,7 @@ impl Evidence {
         }
     }
 
-    /// How well the source supports `claim`, in 0..=1; none when it does not.
+    /// How well the source supports `claim`, in 0..=1; `None` if it does not.
     /// A claim without content is supported by nothing.
     pub(super) fn support(&self, claim: &Claim) -> Option<f32> {
         let knows = |option| self.options.contains(option);
@@ -241,7 +241,7 @@ impl Evidence {
         Some(least)
     }
 
-    /// How well a statement bears `claim`; none where another denies more of it.
+    /// How well a statement bears `claim`; `None` if another denies more of it.
     fn bears(&self, claim: &[Term]) -> Option<f32> {
         let (mut borne, mut denied) = (None, 0.0_f32);
         for statement in &self.statements {

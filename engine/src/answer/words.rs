@@ -7,7 +7,8 @@
 
 use std::collections::BTreeSet;
 
-use rust_stemmers::{Algorithm, Stemmer};
+use cairn_indexer::words::stemmer;
+use rust_stemmers::Stemmer;
 
 /// Splits texts into content words of one language.
 pub(super) struct Words {
@@ -88,7 +89,7 @@ impl Words {
     /// name compares words without stemming.
     pub(super) fn new(language: &str) -> Self {
         Self {
-            stemmer: algorithm(&language.to_lowercase()).map(Stemmer::create),
+            stemmer: stemmer(language),
             english: language.eq_ignore_ascii_case("english"),
         }
     }
@@ -220,30 +221,6 @@ pub(super) fn is_unspaced(c: char) -> bool {
     matches!(c as u32,
         0x0E00..=0x0EFF | 0x1000..=0x109F | 0x1780..=0x17FF
         | 0x3040..=0x30FF | 0x3400..=0x4DBF | 0x4E00..=0x9FFF | 0x20000..=0x2FA1F)
-}
-
-fn algorithm(language: &str) -> Option<Algorithm> {
-    Some(match language {
-        "arabic" => Algorithm::Arabic,
-        "danish" => Algorithm::Danish,
-        "dutch" => Algorithm::Dutch,
-        "english" => Algorithm::English,
-        "finnish" => Algorithm::Finnish,
-        "french" => Algorithm::French,
-        "german" => Algorithm::German,
-        "greek" => Algorithm::Greek,
-        "hungarian" => Algorithm::Hungarian,
-        "italian" => Algorithm::Italian,
-        "norwegian" => Algorithm::Norwegian,
-        "portuguese" => Algorithm::Portuguese,
-        "romanian" => Algorithm::Romanian,
-        "russian" => Algorithm::Russian,
-        "spanish" => Algorithm::Spanish,
-        "swedish" => Algorithm::Swedish,
-        "tamil" => Algorithm::Tamil,
-        "turkish" => Algorithm::Turkish,
-        _ => return None,
-    })
 }
 
 const NEGATIONS: &[&str] = &[

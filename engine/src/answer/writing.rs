@@ -4,12 +4,12 @@ use cairn_models::{Cancel, Role};
 use futures::StreamExt as _;
 
 use super::extractive::Excerpt;
-use super::mend::Mender;
 use super::opening::Opening;
 use super::orphan::Orphan;
 use super::prompt::{Prompt, PromptBudget, boundary, prompt};
 use super::request::{AnswerRequest, Failure};
-use super::run::Run;
+use super::revise::Reviser;
+use super::run::AnswerRun;
 use super::stream::Parts;
 use super::support::Evidence;
 use super::words::Words;
@@ -56,7 +56,7 @@ impl Parts {
         excerpts: &[Excerpt],
         evidence: &[Evidence],
         cancel: &Cancel,
-        run: &mut Run,
+        run: &mut AnswerRun,
     ) -> Result<Written, Failure> {
         let Prompt { messages, shown } = self.prompt(model, request, question, found, excerpts);
         let chunks: Vec<String> = found.sources[..shown]
@@ -218,12 +218,12 @@ fn basis(request: &AnswerRequest, question: &str, shown: &[Source]) -> Basis {
 
 /// What stands between a provider's deltas and the answer: reasoning whose beginning is
 /// missing is left out, the agreed word for "the
-/// sources do not say" is not shown, and a small local model is mended sentence by
+/// sources do not say" is not shown, and a small local model is revised sentence by
 /// sentence.
 struct Text<'a> {
     orphan: Orphan,
     opening: Opening,
-    mender: Option<Mender<'a>>,
+    reviser: Option<Reviser<'a>>,
 }
 
 impl<'a> Text<'a> {
@@ -231,14 +231,14 @@ impl<'a> Text<'a> {
         Self {
             orphan: Orphan::default(),
             opening: Opening::default(),
-            mender: local.then(|| Mender::new(question, evidence, words)),
+            reviser: local.then(|| Reviser::new(question, evidence, words)),
         }
     }
 
     fn push(&mut self, delta: &str) -> Vec<String> {
         let answer = self.orphan.push(delta);
-        match (self.opening.push(&answer), &mut self.mender) {
-            (Some(text), Some(mender)) => mender.push(&text),
+        match (self.opening.push(&answer), &mut self.reviser) {
+            (Some(text), Some(reviser)) => reviser.push(&text),
             (text, _) => text.into_iter().collect(),
         }
     }
@@ -248,10 +248,10 @@ impl<'a> Text<'a> {
         let mut rest = self.opening.push(&answer).unwrap_or_default();
         rest.push_str(&self.opening.finish().unwrap_or_default());
         let rest = (!rest.is_empty()).then_some(rest);
-        match &mut self.mender {
-            Some(mender) => {
-                let mut shown = rest.map(|text| mender.push(&text)).unwrap_or_default();
-                shown.extend(mender.finish(cut_off));
+        match &mut self.reviser {
+            Some(reviser) => {
+                let mut shown = rest.map(|text| reviser.push(&text)).unwrap_or_default();
+                shown.extend(reviser.finish(cut_off));
                 shown
             }
             None => rest.into_iter().collect(),
@@ -260,11 +260,11 @@ impl<'a> Text<'a> {
 
     /// Whether nothing useful can follow.
     fn is_over(&self) -> bool {
-        self.opening.refused() || self.mender.as_ref().is_some_and(Mender::loops)
+        self.opening.refused() || self.reviser.as_ref().is_some_and(Reviser::loops)
     }
 
     fn left_out(&self) -> Option<String> {
-        let dropped = self.mender.as_ref().map_or(0, Mender::dropped);
+        let dropped = self.reviser.as_ref().map_or(0, Reviser::dropped);
         (dropped > 0).then(|| {
             format!(
                 "{dropped} sentence(s) of the local model were left out: repeated, or in no source"

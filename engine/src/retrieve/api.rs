@@ -55,7 +55,7 @@ pub struct SearchRequest {
     /// Whether the re-ranker reads the best candidates.
     pub rerank: bool,
     /// What is asked besides it. A search by itself knows [`Expand::Hop`]; the others are
-    /// done by who asks for it, and change nothing here.
+    /// done by the caller that asks for it, and change nothing here.
     pub expand: Expand,
     /// What is embedded in place of the question, if that is something else; words, and the
     /// cosines of the sources, are the question's.
@@ -145,7 +145,7 @@ pub struct Source {
     /// at its start if none says more than it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub page: Option<u32>,
-    /// The pages of a chunk that lies on several, in order.
+    /// The pages of a chunk that is on several, in order.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub pages: Vec<PageStart>,
     /// Columns of the table that the chunk continues; its header is in an earlier chunk.

@@ -3,8 +3,8 @@
 use super::fusion::min_max;
 use super::rerank::Verdict;
 
-/// Orders candidates by what the re-ranker's `scores` are `worth`
-/// ([`Reranker::worth`](cairn_models::Reranker::worth), times the configured weight) +
+/// Orders candidates by the re-ranker's `scores`, `calibrated`
+/// ([`Reranker::calibrated`](cairn_models::Reranker::calibrated), times the configured weight) +
 /// their `shares` (`FusedLists`): where the searches disagree
 /// about the best one, no share is near 1, and the re-ranker counts for more. Both are
 /// taken as they are, and not from the worst to the best of those that were read: the
@@ -18,7 +18,7 @@ pub fn blend(
     fused: &[f32],
     shares: &[f32],
     verdicts: &[Verdict],
-    worth: impl Fn(f32) -> f32,
+    calibrated: impl Fn(f32) -> f32,
 ) -> Vec<(usize, f32)> {
     let verdict = |at: usize| verdicts.get(at).copied().unwrap_or(Verdict::Unread);
     let abstains = |at: &usize| verdict(*at) == Verdict::Abstains;
@@ -27,7 +27,7 @@ pub fn blend(
         judged.partition(|&at| verdict(at).score().is_some());
     let mixed = min_max(
         read.iter()
-            .filter_map(|&at| Some(worth(verdict(at).score()?) + shares[at])),
+            .filter_map(|&at| Some(calibrated(verdict(at).score()?) + shares[at])),
     );
     let mut ranked: Vec<(usize, f32)> = read
         .into_iter()
@@ -69,9 +69,9 @@ mod tests {
         score
     }
 
-    /// The order by shares and what scores are worth.
-    fn order(shares: &[f32], worth: &[Verdict]) -> Vec<usize> {
-        let ranked = blend(shares, shares, worth, as_it_is);
+    /// The order by shares and calibrated scores.
+    fn order(shares: &[f32], verdicts: &[Verdict]) -> Vec<usize> {
+        let ranked = blend(shares, shares, verdicts, as_it_is);
         ranked.into_iter().map(|(at, _)| at).collect()
     }
 
@@ -92,9 +92,9 @@ mod tests {
 
     #[test]
     fn the_re_ranker_counts_for_more_where_no_share_is_near_1() {
-        let worth = [0.0, 0.3].map(Verdict::Score);
-        assert_eq!(order(&[1.0, 0.6], &worth), [0, 1]);
-        assert_eq!(order(&[0.5, 0.3], &worth), [1, 0]);
+        let verdicts = [0.0, 0.3].map(Verdict::Score);
+        assert_eq!(order(&[1.0, 0.6], &verdicts), [0, 1]);
+        assert_eq!(order(&[0.5, 0.3], &verdicts), [1, 0]);
     }
 
     #[test]
@@ -114,9 +114,9 @@ mod tests {
         let shares = [0.9, 0.8, 0.7, 0.1];
         let scores = [-1.0, 0.5, 0.4, -40.0];
         for weight in [0.05, 0.1, 0.2] {
-            let worth = times(weight, &scores);
-            let few = order(&shares[..3], &worth[..3]);
-            let more = order(&shares, &worth);
+            let verdicts = times(weight, &scores);
+            let few = order(&shares[..3], &verdicts[..3]);
+            let more = order(&shares, &verdicts);
             assert_eq!(more[..3], few, "{weight}");
             assert_eq!(more[3], 3);
         }
@@ -124,8 +124,8 @@ mod tests {
 
     #[test]
     fn without_shares_the_re_ranker_decides() {
-        let worth = [0.0, 2.0, 1.0].map(Verdict::Score);
-        assert_eq!(order(&[0.0; 3], &worth), [1, 2, 0]);
+        let verdicts = [0.0, 2.0, 1.0].map(Verdict::Score);
+        assert_eq!(order(&[0.0; 3], &verdicts), [1, 2, 0]);
         assert_eq!(
             order(&[0.5, 0.4], &[f32::NAN, 0.0].map(Verdict::Score)),
             [1, 0]

@@ -55,7 +55,7 @@ impl Cell {
         }
     }
 
-    /// Whether nobody has or opens it.
+    /// Whether it is neither open nor being opened.
     pub(super) fn is_unused(&self) -> bool {
         matches!(&*self.lock(), State::Closed | State::Failed { .. })
     }
@@ -173,7 +173,7 @@ impl Cell {
 /// looks until this is dropped, however long that takes.
 pub(super) struct Due {
     index: Index,
-    /// Whether that cannot be done beside what is asked.
+    /// Whether that cannot be done alongside what is asked.
     pub(super) now: bool,
     _refreshing: Refreshing,
 }
@@ -222,7 +222,7 @@ mod tests {
         };
         assert_eq!(error.kind(), SearchErrorKind::NotReady);
         assert!(cell.opened().is_none() && !cell.is_unused());
-        // Nobody opens it a second time.
+        // It is not opened a second time.
         let again = cell.get(Duration::ZERO, || panic!("opened twice"));
         assert!(again.is_err());
         go.send(()).unwrap();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cairn_indexer::Index;
-use cairn_models::{Cancel, Embedder, RerankQueue, Reranker};
+use cairn_models::{Cancel, CancelOnDrop, Embedder, RerankQueue, Reranker};
 
 use super::api::{SearchRequest, SearchResponse};
 use super::cell::Due;
@@ -89,7 +89,7 @@ impl Engine {
     ) -> Result<SearchResponse, SearchError> {
         let overdue = self.refresh_in_background(&request.collection);
         let engine = self.clone();
-        let guard = CancelOnDrop(Some(cancel.clone()));
+        let guard = CancelOnDrop::new(cancel.clone());
         let search = tokio::task::spawn_blocking(move || {
             if let Some(due) = overdue {
                 due.refresh();
@@ -172,7 +172,7 @@ impl Engine {
         Ok(index)
     }
 
-    /// As [`Engine::collection`], for who has less patience with one that is being
+    /// As [`Engine::collection`], for callers with less patience with one that is being
     /// opened.
     ///
     /// # Errors
@@ -321,22 +321,5 @@ impl Reranking {
             queue: Arc::new(RerankQueue::start(Arc::clone(&model), waiting)?),
             model,
         })
-    }
-}
-
-/// Cancels the work of a future that is dropped before its end.
-struct CancelOnDrop(Option<Cancel>);
-
-impl CancelOnDrop {
-    fn disarm(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        if let Some(cancel) = &self.0 {
-            cancel.cancel();
-        }
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 /// The kinds a caller can act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SearchErrorKind {
-    /// The request is wrong: mend the parameter that is named.
+    /// The request is wrong: fix the parameter that it names.
     BadRequest,
     /// No such collection.
     NotFound,

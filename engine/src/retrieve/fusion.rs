@@ -83,7 +83,7 @@ pub fn fuse<K: Copy + Ord, const N: usize>(
 }
 
 /// Maps scores to 0..=1, the largest to 1. Equal scores all map to 1: they are
-/// all the best. A score that is no number counts as the lowest.
+/// all the best. A score that is not a number counts as the lowest.
 pub(super) fn min_max(scores: impl Iterator<Item = f32> + Clone) -> Vec<f32> {
     let finite = scores.clone().filter(|score| score.is_finite());
     let low = finite.clone().fold(f32::INFINITY, f32::min);

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use cairn_indexer::{ChunkRef, Mention, Scored};
+use cairn_models::dot;
 
 use super::api::Expand;
 use super::error::SearchError;
@@ -22,12 +23,12 @@ use cairn_settings::config::FusionMethod;
 /// First hits that are read: about what an answer reads.
 const SEEDS: usize = 8;
 
-/// What a mention by a hit is worth, as a share of the fused score of the hit.
+/// The weight of a mention by a hit, as a share of the fused score of the hit.
 /// Multi-hop questions gain more, the more it is; above .5, documentation loses, whose pages
 /// mention each other for navigation.
 const MENTIONED: f32 = 0.5;
 
-/// What a mention by the question is worth.
+/// The weight of a mention by the question.
 const ASKED: f32 = 0.2;
 
 /// The least that a chunk beyond the lists has of its own: lists that end soon after their
@@ -49,7 +50,7 @@ const MOST_RARE_CHUNKS: usize = 500;
 /// A mentioned document.
 struct Link {
     mention: Mention,
-    worth: f32,
+    weight: f32,
 }
 
 /// Mentioned documents by their first chunk.
@@ -110,21 +111,21 @@ impl Search<'_> {
                 let itself = mention.holds(chunk)
                     || self.snapshot.twins(chunk).any(|twin| mention.holds(twin));
                 if !itself && hits.len() < MAX_DOCUMENTS {
-                    let worth = MENTIONED * level;
-                    let known = hits.get(&first(&mention)).map_or(0.0, |link| link.worth);
-                    if worth > known {
-                        hits.insert(first(&mention), Link { mention, worth });
+                    let weight = MENTIONED * level;
+                    let known = hits.get(&first(&mention)).map_or(0.0, |link| link.weight);
+                    if weight > known {
+                        hits.insert(first(&mention), Link { mention, weight });
                     }
                 }
             }
         }
         for link in hits.into_values() {
-            follow(&mut links, link.mention, link.worth);
+            follow(&mut links, link.mention, link.weight);
         }
         Ok(links)
     }
 
-    /// Those of `mentions` in `text` that are no common word.
+    /// Those of `mentions` in `text` that are not common words.
     fn specific(
         &self,
         mentions: Vec<Mention>,
@@ -162,7 +163,7 @@ impl Search<'_> {
         Ok(found.len() <= most)
     }
 
-    /// Adds what mentions are worth to the best chunk of each document: its first one in
+    /// Adds the weight of mentions to the best chunk of each document: its first one in
     /// the lists, or the one that comes nearest to them.
     fn merge(
         &self,
@@ -178,21 +179,21 @@ impl Search<'_> {
                 places.entry(twin).or_insert(place);
             }
         }
-        let mut worth = vec![0.0_f32; fused.items.len()];
+        let mut weight = vec![0.0_f32; fused.items.len()];
         let mut outside = Vec::new();
         for link in links.into_values() {
             let place = link.mention.chunks().filter_map(|chunk| places.get(&chunk));
             match place.min() {
-                Some(&place) => worth[place] = worth[place].max(link.worth),
+                Some(&place) => weight[place] = weight[place].max(link.weight),
                 None => outside.push(link),
             }
         }
         let outside = self.nearest(found, outside)?;
-        Ok(added(fused, &worth, &outside))
+        Ok(added(fused, &weight, &outside))
     }
 
     /// The best chunk of each document that no list holds: its share, at most 1 and below 0
-    /// where the lists end above it, with what its mention is worth.
+    /// where the lists end above it, with the weight of its mention.
     fn nearest(
         &self,
         found: &Found,
@@ -232,7 +233,7 @@ impl Search<'_> {
             let Some((chunk, share)) = best else {
                 continue;
             };
-            let share = share + link.worth;
+            let share = share + link.weight;
             // Two documents may have one text.
             let is_copy = |other: &&mut (ChunkRef, f32)| {
                 self.snapshot.twins(chunk).any(|twin| twin == other.0)
@@ -266,7 +267,7 @@ impl Search<'_> {
         }
         if let (Some(list), Some(vector)) = (&found.dense, &found.vector) {
             let stored = self.snapshot.vector(chunk)?;
-            let cosine = vector.iter().zip(&stored).map(|(a, b)| a * b).sum();
+            let cosine = dot(vector, &stored);
             sum += fusion.dense_weight * beyond(list, cosine, alone);
             weights += fusion.dense_weight;
         }
@@ -278,16 +279,16 @@ fn first(mention: &Mention) -> ChunkRef {
     mention.chunks().next().unwrap_or(ChunkRef(u32::MAX))
 }
 
-/// Adds what a mention is worth to what the document has already.
-fn follow(links: &mut Links, mention: Mention, worth: f32) {
+/// Adds the weight of a mention to what the document has already.
+fn follow(links: &mut Links, mention: Mention, weight: f32) {
     let nothing = |mention| Link {
         mention,
-        worth: 0.0,
+        weight: 0.0,
     };
     let link = links
         .entry(first(&mention))
         .or_insert_with(|| nothing(mention));
-    link.worth += worth;
+    link.weight += weight;
 }
 
 /// `score` on the scale on which the best of `list` has 1 and, unless it stands alone, its
@@ -303,14 +304,14 @@ fn beyond(list: &[Scored], score: f32, alone: bool) -> f32 {
     }
 }
 
-/// The lists with `worth` added to what each item has, and the items from `outside`, which
+/// The lists with `weight` added to what each item has, and the items from `outside`, which
 /// have these shares. Ties keep their order.
-fn added(fused: FusedLists, worth: &[f32], outside: &[(ChunkRef, f32)]) -> FusedLists {
+fn added(fused: FusedLists, weight: &[f32], outside: &[(ChunkRef, f32)]) -> FusedLists {
     let best = fused.items.first().map_or(0.0, |item| item.score.max(0.0));
-    let known = fused.items.into_iter().zip(fused.shares).zip(worth);
-    let known = known.map(|((item, share), worth)| {
-        let score = item.score + worth * best;
-        (Fused { score, ..item }, share + worth)
+    let known = fused.items.into_iter().zip(fused.shares).zip(weight);
+    let known = known.map(|((item, share), weight)| {
+        let score = item.score + weight * best;
+        (Fused { score, ..item }, share + weight)
     });
     let new = outside.iter().map(|&(key, share)| {
         let item = Fused {

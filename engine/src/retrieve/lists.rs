@@ -9,7 +9,7 @@ use cairn_settings::config::{FusionMethod, Retrieval};
 pub struct FusedLists {
     /// Best first.
     pub items: Vec<Fused<ChunkRef, 2>>,
-    /// What each item counts for beside a re-ranker's score: 1 for the best of both
+    /// What each item counts for alongside a re-ranker's score: 1 for the best of both
     /// lists, with `retrieval.rerank.lexical_boost` of the weight on words.
     pub shares: Vec<f32>,
 }

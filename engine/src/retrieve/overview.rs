@@ -38,7 +38,7 @@ pub struct Overview {
     pub suggestions: Vec<String>,
 }
 
-/// A collection, and the labels of who looks at it; none for who reads all.
+/// A collection, and the labels of its reader; `None` for one who reads all.
 type Audience = (String, Option<BTreeSet<String>>);
 
 /// The overviews of the last commits.

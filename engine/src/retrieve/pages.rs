@@ -1,11 +1,11 @@
-//! Which page of a passage says something: a passage may lie on several.
+//! Which page of a passage says something: a passage may be  on several.
 
 use cairn_indexer::Chunk;
 
 use super::api::{PageStart, Source};
 use super::windows::Terms;
 
-/// The pages of a chunk that lies on several.
+/// The pages of a chunk that is on several.
 pub(super) fn of_chunk(chunk: &Chunk) -> Vec<PageStart> {
     let Some(first) = chunk.page.filter(|_| !chunk.page_starts.is_empty()) else {
         return Vec::new();
@@ -132,7 +132,7 @@ mod tests {
         let mut one = chunk(&["text"]);
         assert_eq!(of_chunk(&one), []);
         assert_eq!(saying("text", &one.text, &[]), None);
-        // An offset that is no character's.
+        // An offset that is not a character's.
         one.page_starts = vec![indexer::PageStart {
             number: 9,
             start: 99,

@@ -4,7 +4,7 @@ use super::api::SearchRequest;
 use super::error::SearchError;
 
 /// Most chunks that one request may ask for, from each search or in all: each
-/// costs memory and time, and nobody reads more.
+/// costs memory and time for more than a person reads.
 const MAX_CANDIDATES: usize = 10_000;
 
 /// The question without control characters and outer white space. Nothing in

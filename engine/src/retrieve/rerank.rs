@@ -23,7 +23,7 @@ const SPECIAL_TOKENS: usize = 4;
 const DIGITS_OF_A_NUMBER: usize = 7;
 
 /// Whether a question is a long number, more or less. A model sees pieces of it, and finds
-/// others like it; who asks for a number wants that one.
+/// others like it; a question for a number wants that one.
 pub(super) fn is_number(question: &str) -> bool {
     let digits = question.chars().filter(|c| c.is_numeric()).count();
     let letters = question.chars().filter(|c| c.is_alphabetic()).count();
@@ -342,7 +342,7 @@ impl Pace {
         self.took += took;
     }
 
-    /// How many of `jobs` are scored next, at most [`BATCH`]; none where not even one
+    /// How many of `jobs` are scored next, at most [`BATCH`]; `None` if not even one
     /// is done by `deadline`. While nothing is known, one: on a slow machine a deadline
     /// in the middle of the first two would lose both.
     fn fitting(&self, jobs: &[Job], deadline: Option<Instant>) -> Option<usize> {

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use cairn_indexer::{ChunkRef, StoredChunk};
-use cairn_models::{Cancel, Reranker};
+use cairn_models::{Cancel, Reranker, dot};
 
 use super::ahead::read_under;
 use super::api::{Ranks, SearchRequest, SearchResponse, Source};
@@ -135,8 +135,8 @@ impl Search<'_> {
         judged.zip(candidates).map(material).collect()
     }
 
-    /// Lets the re-ranker read the best candidates, and orders them anew; `shares` is
-    /// what they count for beside it.
+    /// Lets the re-ranker read the best candidates, and orders them again; `shares` is
+    /// what they count for alongside it.
     fn rerank(
         &self,
         candidates: Vec<Candidate>,
@@ -166,13 +166,13 @@ impl Search<'_> {
             self.cancel,
         )?;
         degraded.extend(explain(&reading));
-        let worth = |score: f32| options.weight * reranker.queue.worth(score);
-        let ranked = apply(candidates, shares, &reading.verdicts, worth);
+        let calibrated = |score: f32| options.weight * reranker.queue.calibrated(score);
+        let ranked = apply(candidates, shares, &reading.verdicts, calibrated);
         clock.note("rerank", start.elapsed());
         Ok(ranked)
     }
 
-    /// The earlier of the request's deadline and the budget; 0 is no budget.
+    /// The earlier of the request's deadline and the budget; 0 is not a budget.
     fn rerank_until(&self, start: Instant, budget_ms: u64) -> Option<Instant> {
         let budget = (budget_ms > 0).then(|| start + Duration::from_millis(budget_ms));
         match (budget, self.request.deadline) {
@@ -191,7 +191,7 @@ impl Search<'_> {
                 return Ok(None);
             };
             let stored = self.snapshot.vector(chunk)?;
-            Ok(Some(vector.iter().zip(&stored).map(|(a, b)| a * b).sum()))
+            Ok(Some(dot(vector, &stored)))
         };
         (1..)
             .zip(candidates)
@@ -234,13 +234,13 @@ fn apply(
     candidates: Vec<Candidate>,
     shares: &[f32],
     verdicts: &[Verdict],
-    worth: impl Fn(f32) -> f32,
+    calibrated: impl Fn(f32) -> f32,
 ) -> Vec<Candidate> {
     if verdicts.iter().all(|verdict| verdict.score().is_none()) {
         return candidates;
     }
     let fused: Vec<f32> = candidates.iter().map(|candidate| candidate.score).collect();
-    let order = blend(&fused, shares, verdicts, worth);
+    let order = blend(&fused, shares, verdicts, calibrated);
     let mut slots: Vec<Option<Candidate>> = candidates.into_iter().map(Some).collect();
     (1..)
         .zip(order)

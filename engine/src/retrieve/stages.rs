@@ -15,7 +15,7 @@ pub fn clean(query: &str) -> Result<String, SearchError> {
     question::clean(query, usize::MAX)
 }
 
-/// Whether `embedder` can read the question, so that its list may stand beside that of
+/// Whether `embedder` can read the question, so that its list may stand alongside that of
 /// the words.
 pub fn is_embedded(embedder: &dyn Embedder, question: &str) -> cairn_models::Result<bool> {
     Ok(!is_number(question) && embedder.readable_share(question)? >= MIN_READABLE_SHARE)

@@ -153,7 +153,7 @@ pub(super) fn scatter(points: &[Point], x_label: &str, y_label: &str) -> String 
     svg + "</svg>\n"
 }
 
-/// Heights of the points' names: beside them, or moved until none covers
+/// Heights of the points' names: alongside them, or moved until none covers
 /// another.
 fn places(points: &[Point], frame: &Frame) -> Vec<f64> {
     const APART: f64 = 15.0;

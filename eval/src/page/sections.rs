@@ -116,7 +116,7 @@ pub(super) fn quality(page: &mut Html, report: &Report) {
     page.table(&rows);
 }
 
-/// The first measure, and the usual ones beside it.
+/// The first measure, and the usual ones alongside it.
 fn columns(report: &Report, first: &str) -> Vec<String> {
     let cutoff = first.split('@').nth(1).unwrap_or("10");
     let known: BTreeSet<&String> = report.modes.iter().flat_map(|m| m.metrics.keys()).collect();

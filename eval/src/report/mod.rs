@@ -1,6 +1,6 @@
 //! What an evaluation writes down: one JSON document that tables, pages,
 //! comparisons and gates are made from. Everything that may differ between two
-//! runs of the same thing lies under `cost` and `latency_ms`.
+//! runs of the same thing is under `cost` and `latency_ms`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -83,7 +83,7 @@ pub struct Excerpt {
     pub text: String,
 }
 
-/// What a run cost beside its searches.
+/// What a run cost alongside its searches.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Cost {
@@ -139,7 +139,7 @@ pub struct QueryReport {
     pub values: BTreeMap<String, f64>,
     /// The first documents, best first.
     pub found: Vec<String>,
-    /// Rank of every relevant document, from 1; none where it was not found.
+    /// Rank of every relevant document, from 1; `None` if it was not found.
     pub ranks: BTreeMap<String, Option<usize>>,
 }
 
@@ -280,7 +280,7 @@ impl Report {
                 GateReport {
                     condition: format!("fail if {gate}{missing}"),
                     mode: "answers".into(),
-                    // JSON has no word for what is no number.
+                    // JSON has no word for what is not a number.
                     value: metric.map_or(0.0, |metric| metric.value),
                     passed: !gate.fails(value),
                 }

@@ -26,7 +26,7 @@ impl Estimate {
     }
 }
 
-/// What a call is for, and who is asked first.
+/// What a call is for, and which target is asked first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallInfo {
     /// The `x-request-id` of the request that it belongs to; empty if none.

@@ -1,4 +1,4 @@
-//! Who calls: a key's identity, what it may do and what it may read.
+//! A caller: a key's identity, what it may do and what it may read.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -103,7 +103,7 @@ impl FromStr for Scope {
         let found = Self::ALL.into_iter().find(|scope| scope.as_str() == text);
         found.ok_or_else(|| {
             let known = Self::ALL.map(Self::as_str).join(", ");
-            format!("`{text}` is no scope; scopes are {known}")
+            format!("`{text}` is not a scope; scopes are {known}")
         })
     }
 }
@@ -131,7 +131,7 @@ impl FromIterator<Scope> for Scopes {
     }
 }
 
-/// Who calls. Clones share everything.
+/// A caller. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Caller {
     identity: Arc<Identity>,
@@ -149,7 +149,7 @@ struct Identity {
 }
 
 impl Caller {
-    /// Who calls where no key is configured: the command line, and an open
+    /// The caller if no key is configured: the command line, and an open
     /// service on this machine. May do and read everything, without limits.
     pub fn anonymous() -> Self {
         Self::from_parts(

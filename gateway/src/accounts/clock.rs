@@ -1,11 +1,13 @@
 //! The time as limits and budgets see it: a monotonic instant, and the UTC day
 //! and month.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
+
+pub(super) use crate::clock::unix_millis;
 
 /// One moment.
 #[derive(Clone, Copy, Debug)]
@@ -62,14 +64,8 @@ impl Now {
         static START: OnceLock<Instant> = OnceLock::new();
         let passed = Duration::from_secs(seconds);
         let start = *START.get_or_init(Instant::now);
-        Self::of(start + passed, UNIX_EPOCH + passed)
+        Self::of(start + passed, SystemTime::UNIX_EPOCH + passed)
     }
-}
-
-/// Milliseconds since 1970.
-pub(super) fn unix_millis(time: SystemTime) -> i64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The start of `date` in UTC, in milliseconds since 1970.

@@ -33,8 +33,8 @@ pub(crate) fn open(folder: &Path) -> Result<Connection, AccountsError> {
         return open_read_only(folder);
     }
     let path = folder.join(FILE);
-    // Hashes and, where that is switched on, masked texts: nobody else's to read. The
-    // files that SQLite makes beside this one get its permissions.
+    // Only the owner may read hashes and, where switched on, masked texts. The
+    // files that SQLite makes alongside this one get its permissions.
     private::data_folder(folder)
         .and_then(|()| private::file(&path))
         .map_err(|cause| AccountsError::Folder {
@@ -47,7 +47,7 @@ pub(crate) fn open(folder: &Path) -> Result<Connection, AccountsError> {
     };
     let connection = Connection::open(&path).map_err(failed)?;
     connection.busy_timeout(BUSY).map_err(failed)?;
-    // One writer and any number of readers beside it; a commit is on the disk
+    // One writer and any number of readers alongside it; a commit is on the disk
     // when it returns.
     connection
         .pragma_update(None, "journal_mode", "WAL")
@@ -56,7 +56,7 @@ pub(crate) fn open(folder: &Path) -> Result<Connection, AccountsError> {
     migrate(connection, path)
 }
 
-/// Opens the database in `folder` to read from it; none where there is none.
+/// Opens the database in `folder` to read from it; `None` if there is none.
 pub(super) fn open_existing(folder: &Path) -> Result<Option<Connection>, AccountsError> {
     let path = folder.join(FILE);
     if !path.is_file() {
@@ -89,7 +89,7 @@ pub(super) fn open_read_only(folder: &Path) -> Result<Connection, AccountsError>
         let locked = connection.pragma_update(None, "query_only", true);
         return locked.map(|()| connection).map_err(failed);
     }
-    // What the last commits changed may be in the log beside it: keys that were revoked.
+    // What the last commits changed may be in the log alongside it: keys that were revoked.
     // SQLite reads that only with the index of the log, which it would have to make.
     let log = folder.join(format!("{FILE}-wal"));
     if std::fs::metadata(&log).is_ok_and(|log| log.len() > 0) {

@@ -157,7 +157,7 @@ pub struct LimitError {
     pub kind: LimitKind,
     /// What is reached, and when it is free again.
     pub message: String,
-    /// How long to wait; none where waiting does not help.
+    /// How long to wait; `None` if waiting does not help.
     pub retry_after: Option<Duration>,
     /// How the limits stand.
     pub headers: RateHeaders,

@@ -2,7 +2,6 @@
 //! answers can become questions of an evaluation.
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -10,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::caller::{Caller, KeyId};
-use super::clock::unix_millis;
 use super::database;
 use super::error::AccountsError;
 use super::usage::Period;
+use crate::clock::now_millis;
 
 /// Whether an answer helped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -115,7 +114,7 @@ impl FeedbackStore {
                 SQL,
                 params![
                     id,
-                    unix_millis(SystemTime::now()),
+                    now_millis(),
                     said.rating.as_str(),
                     said.question,
                     said.answer,

@@ -15,6 +15,7 @@ use super::database;
 use super::error::AccountsError;
 use super::required;
 use super::secret_key::SecretKey;
+use crate::clock::now_millis;
 use cairn_settings::config::KeyLimits;
 
 /// Longest name, tenant or label, in bytes.
@@ -25,7 +26,7 @@ const MAX_TEXT_BYTES: usize = 256;
 pub struct NewKey {
     /// Who or what it is for, for people.
     pub name: String,
-    /// Whose it is: calls, caches and bills of tenants are apart.
+    /// Whose it is: calls, caches and bills of tenants are separate.
     pub tenant: String,
     /// Labels of documents that it may read; `*` for all of them.
     pub labels: BTreeSet<String>,
@@ -65,7 +66,7 @@ pub struct KeyInfo {
 impl KeyInfo {
     /// `active`, `revoked` or `expired`.
     pub fn state(&self) -> &'static str {
-        let now = unix_millis(SystemTime::now());
+        let now = now_millis();
         match (self.revoked_at, self.expires_at) {
             (Some(_), _) => "revoked",
             (None, Some(at)) if at <= now => "expired",
@@ -147,7 +148,7 @@ impl Keys {
     /// do everything from its next start on. Returns how many keys there were.
     ///
     /// # Errors
-    /// When the database or the note beside it cannot be written.
+    /// When the database or the note alongside it cannot be written.
     pub fn open_to_everybody(&self) -> Result<usize, AccountsError> {
         // In this order: what is half done is closed.
         let deleted = self
@@ -177,7 +178,7 @@ impl Keys {
 
     fn insert(&self, new: &NewKey) -> Result<(KeyInfo, SecretKey), AccountsError> {
         let secret = SecretKey::generate();
-        let now = unix_millis(SystemTime::now());
+        let now = now_millis();
         let hash = secret.hash();
         let values = params![
             secret.id().as_str(),
@@ -229,7 +230,7 @@ impl Keys {
         let sql = "UPDATE keys SET revoked_at = ?2, old_hash = NULL, old_until = NULL \
                    WHERE id = ?1 AND revoked_at IS NULL";
         self.connection
-            .execute(sql, params![id, unix_millis(SystemTime::now())])
+            .execute(sql, params![id, now_millis()])
             .map_err(|cause| self.failed(cause))?;
         self.get(id)
     }
@@ -247,7 +248,7 @@ impl Keys {
             return Err(AccountsError::Invalid(message));
         }
         let secret = SecretKey::with_id(info.id);
-        let now = unix_millis(SystemTime::now());
+        let now = now_millis();
         let until = now.saturating_add(i64::try_from(grace.as_millis()).unwrap_or(i64::MAX));
         // Without time left the old one goes at once.
         let sql = "UPDATE keys SET rotated_at = ?3, old_hash = iif(?4 > ?3, hash, NULL), \

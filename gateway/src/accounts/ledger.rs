@@ -25,10 +25,10 @@ use cairn_settings::telemetry::metrics as names;
 
 /// Entries that may wait for the disk. More are lost, counted and told: a disk that fails
 /// or hangs must not stop answers. Limits and budgets count in memory, so they hold all
-/// the same until the service is started anew.
+/// the same until the service is started again.
 const QUEUE: usize = 1 << 16;
 
-/// How long who waits for the disk does so. A disk that takes longer hangs.
+/// How long a caller waits for the disk. A disk that takes longer hangs.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often it is told that entries are lost.
@@ -100,7 +100,7 @@ impl Ledger {
         tick: impl FnMut(&Connection) + Send + 'static,
     ) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel(QUEUE);
-        let writer = Writer {
+        let writer = LedgerWriter {
             connection,
             path,
             keep_samples,
@@ -178,7 +178,7 @@ impl Drop for Ledger {
     }
 }
 
-struct Writer {
+struct LedgerWriter {
     connection: Connection,
     path: PathBuf,
     keep_samples: Duration,
@@ -188,7 +188,7 @@ struct Writer {
     swept: Option<Instant>,
 }
 
-impl Writer {
+impl LedgerWriter {
     fn run(mut self, receiver: &Receiver<Entry>, mut tick: impl FnMut(&Connection)) {
         let mut ticked = Instant::now();
         loop {
@@ -206,7 +206,7 @@ impl Writer {
     }
 
     /// Waits for a first entry, at most `patience`, and then a moment for more.
-    /// False once nobody can send any.
+    /// False once all senders are gone.
     fn gather(&mut self, receiver: &Receiver<Entry>, patience: Duration) -> bool {
         let full = |pending: &[Entry]| {
             pending.len() >= BATCH || matches!(pending.last(), Some(Entry::Flush(_)))
@@ -252,7 +252,7 @@ impl Writer {
                 if !std::mem::replace(&mut self.failing, true) {
                     tracing::error!(%error, file = %self.path.display(), "the ledger cannot be written; trying again");
                 }
-                // Who waits for the disk must not wait for ever.
+                // A caller must not wait for the disk for ever.
                 let (waiting, kept): (Vec<Entry>, Vec<Entry>) = std::mem::take(&mut self.pending)
                     .into_iter()
                     .partition(|entry| matches!(entry, Entry::Flush(_)));

@@ -141,7 +141,7 @@ impl Meter {
     }
 
     /// Takes what a call of `model` needs at most: a stream, `amount`, and a request
-    /// unless it was counted already. Nothing is taken on an error, apart from
+    /// unless it was counted already. Nothing is taken on an error, except for
     /// the request.
     pub(super) fn reserve(
         &self,
@@ -322,7 +322,7 @@ impl State {
     }
 
     /// Several calls at the same time may all take more than was estimated, which is known
-    /// only when they end. So a call does not begin beside others where all of them,
+    /// only when they end. So a call does not begin alongside others where all of them,
     /// misjudged as much as is to be feared, would exceed a budget: it waits for their end.
     /// A call alone is held to its estimate, so that a budget is exceeded by one at most.
     fn check_doubts(&mut self, amount: Amount, model: &str, now: Now) -> Result<(), LimitError> {

@@ -1,4 +1,4 @@
-//! Who calls, what they may take, and what it costs.
+//! Callers: what they may take, and what it costs.
 //!
 //! [`Accounts::admit`] stands in front of every call to a model: it checks the
 //! limits of the caller's key against an estimate and returns a
@@ -7,7 +7,7 @@
 //! that breaks is paid for too.
 //!
 //! Keys and the ledger are in `gateway.sqlite` in the data folder; that keys are
-//! required is noted beside it (`required`). [`Keys`]
+//! required is noted alongside it (`required`). [`Keys`]
 //! changes keys, also while a service runs; [`usage`] reads the ledger.
 
 mod answers;

@@ -1,4 +1,4 @@
-//! That API keys are required, noted beside the database that holds them.
+//! That API keys are required, noted alongside the database that holds them.
 //!
 //! A service whose keys are lost must not become one that never had any. So the first key
 //! leaves a file in the data folder, and from then on a database that is missing, empty
@@ -68,7 +68,7 @@ pub(super) fn check_database(folder: &Path) -> Result<(), AccountsError> {
         _ if !is_set(folder) => return Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => "is missing",
         Ok(meta) if meta.len() == 0 => "is empty",
-        Ok(meta) if !meta.is_file() => "is no file",
+        Ok(meta) if !meta.is_file() => "is not a file",
         // Whoever opens it says what is wrong.
         Ok(_) | Err(_) => return Ok(()),
     };

@@ -65,7 +65,7 @@ pub(super) fn hash(text: &str) -> Hash {
     blake3::hash(text.as_bytes())
 }
 
-/// The id in the text of a key; none where it cannot be one.
+/// The id in the text of a key; `None` if it cannot be one.
 pub(super) fn id_of(text: &str) -> Option<&str> {
     let (id, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
     (id.len() == ID_CHARS && secret.len() == SECRET_CHARS).then_some(id)

@@ -65,7 +65,7 @@ impl Accounts {
             if !table.is_closed() {
                 required::check_keys(folder, false)?;
             }
-            // Nobody changes keys there, so they are read once.
+            // Keys do not change there, so they are read once.
             tracing::warn!(
                 folder = %folder.display(),
                 "the data folder cannot be written: it is searched all the same, but nothing can \

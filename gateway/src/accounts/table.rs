@@ -4,18 +4,18 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::SystemTime;
 
 use blake3::Hash;
 use rusqlite::Connection;
 
 use super::caller::{Caller, KeyId};
-use super::clock::{Now, unix_millis};
+use super::clock::Now;
 use super::error::AuthError;
 use super::keys::{self, StoredKey};
 use super::ledger;
 use super::limits::Meter;
 use super::secret_key;
+use crate::clock::now_millis;
 use cairn_settings::config::KeyLimits;
 
 /// All keys, replaced as a whole when one changes.
@@ -105,7 +105,7 @@ impl KeyTable {
         let entry = secret_key::id_of(text)
             .and_then(|id| keys.keys.get(keys.by_text.get(id)?))
             .ok_or(AuthError::Unknown)?;
-        let now = unix_millis(SystemTime::now());
+        let now = now_millis();
         let hash = secret_key::hash(text);
         // BLAKE3's hashes compare in constant time.
         let known = entry.hash == hash
@@ -120,10 +120,10 @@ impl KeyTable {
     pub(super) fn caller(&self, id: &KeyId) -> Result<Caller, AuthError> {
         let keys = self.get();
         let entry = keys.keys.get(id).ok_or(AuthError::Unknown)?;
-        entry.caller(unix_millis(SystemTime::now()))
+        entry.caller(now_millis())
     }
 
-    /// The limits of a key in use; none where there is no such key.
+    /// The limits of a key in use; `None` if there is no such key.
     pub(super) fn meter(&self, key: &KeyId) -> Option<Arc<Meter>> {
         Some(Arc::clone(&self.get().keys.get(key)?.meter))
     }

@@ -43,7 +43,7 @@ pub enum ItemOutcome {
     /// The error; trying again does not help.
     Failed(Value),
     /// A limit is reached, which the error describes: try again after a while.
-    Later(Duration, Value),
+    RetryAfter(Duration, Value),
 }
 
 /// Does what an item asks for. Dropping the future cancels it.

@@ -35,7 +35,7 @@ pub struct Batches(Arc<Inner>);
 
 struct Inner {
     store: Mutex<Store>,
-    /// Whose turn it is to use the store: who waits for a disk that hangs waits here, on no
+    /// Whose turn it is to use the store: a caller that waits for a hanging disk waits here, on no
     /// thread.
     turn: Arc<tokio::sync::Mutex<()>>,
     accounts: Accounts,
@@ -248,11 +248,11 @@ impl Batches {
                 self.end(&id, "failed", error).await;
                 None
             }
-            ItemOutcome::Later(_, error) if age >= GIVE_UP => {
+            ItemOutcome::RetryAfter(_, error) if age >= GIVE_UP => {
                 self.end(&id, "failed", error).await;
                 None
             }
-            ItemOutcome::Later(wait, _) => Some(wait),
+            ItemOutcome::RetryAfter(wait, _) => Some(wait),
         };
         (id, key, later)
     }
@@ -300,7 +300,7 @@ impl Batches {
             let turn = tokio::time::timeout(PATIENCE, turn).await;
             let turn = turn.map_err(|_| BatchError::Busy)?;
             tokio::task::spawn_blocking(move || {
-                // Kept until the work is done, also when nobody waits for it any more.
+                // Kept until the work is done, even if nothing waits for it any more.
                 let _turn = turn;
                 // Each piece of work is one transaction.
                 let mut store = inner.store.lock().unwrap_or_else(PoisonError::into_inner);

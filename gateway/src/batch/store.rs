@@ -1,7 +1,7 @@
 //! Batches in the gateway's database.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde_json::Value;
@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{BatchCounts, BatchError, BatchInfo, BatchItem, NewItem};
 use crate::accounts::{AccountsError, KeyId, database};
+use crate::clock::now_millis;
 
 /// Where a batch and its place in it lead to one item.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -59,7 +60,7 @@ impl Store {
             let transaction = self.connection.transaction()?;
             transaction.execute(
                 "INSERT INTO batches (id, key_id, created_at) VALUES (?1, ?2, ?3)",
-                params![id, key.map(KeyId::as_str), now()],
+                params![id, key.map(KeyId::as_str), now_millis()],
             )?;
             let sql = "INSERT INTO batch_items (batch_id, n, custom_id, request, state) \
                        VALUES (?1, ?2, ?3, ?4, 'waiting')";
@@ -130,7 +131,9 @@ impl Store {
                     n: row.get(1)?,
                 },
                 key: key.map(KeyId::new),
-                age: Duration::from_millis((now() - row.get::<_, i64>(4)?).max(0).unsigned_abs()),
+                age: Duration::from_millis(
+                    (now_millis() - row.get::<_, i64>(4)?).max(0).unsigned_abs(),
+                ),
                 request: parsed(&request),
             })
         })
@@ -145,7 +148,7 @@ impl Store {
                  WHERE batch_id = ?1 AND n = ?2 AND state = 'waiting'",
                 params![id.batch, id.n, state, result.to_string()],
             )?;
-            transaction.execute(END, params![id.batch, now()])?;
+            transaction.execute(END, params![id.batch, now_millis()])?;
             transaction.commit()
         };
         let result = put();
@@ -158,14 +161,14 @@ impl Store {
             let transaction = self.connection.transaction()?;
             transaction.execute(
                 "UPDATE batches SET cancelled_at = ?2 WHERE id = ?1 AND ended_at IS NULL",
-                params![id, now()],
+                params![id, now_millis()],
             )?;
             transaction.execute(
                 "UPDATE batch_items SET state = 'cancelled' \
                  WHERE batch_id = ?1 AND state = 'waiting'",
                 [id],
             )?;
-            transaction.execute(END, params![id, now()])?;
+            transaction.execute(END, params![id, now_millis()])?;
             transaction.commit()
         };
         let result = put();
@@ -174,7 +177,8 @@ impl Store {
 
     /// Deletes batches that ended longer than `keep` ago, with their texts.
     pub(super) fn sweep(&self, keep: Duration) -> Result<()> {
-        let before = now().saturating_sub(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
+        let before =
+            now_millis().saturating_sub(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
         self.connection
             .execute("DELETE FROM batches WHERE ended_at < ?1", [before])
             .map(drop)
@@ -240,9 +244,4 @@ fn info(row: &Row<'_>) -> rusqlite::Result<BatchInfo> {
 /// What was stored is JSON; what is not is damaged, and shown as its text.
 fn parsed(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
-}
-
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
 }

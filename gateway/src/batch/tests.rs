@@ -139,7 +139,7 @@ async fn a_limit_is_waited_for() {
         let count = noted.note(&request);
         async move {
             match count {
-                1 => ItemOutcome::Later(Duration::from_millis(1), Value::Null),
+                1 => ItemOutcome::RetryAfter(Duration::from_millis(1), Value::Null),
                 _ => ItemOutcome::Done(request),
             }
         }

@@ -20,7 +20,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// What `events` said; none when they do not end, or end in a way that is
+    /// What `events` said; `None` if they do not end, or end in a way that is
     /// nothing to give again.
     pub(crate) fn of(events: &[ChatEvent]) -> Option<Self> {
         let (mut text, mut tool_calls) = (String::new(), Vec::new());

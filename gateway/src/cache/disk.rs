@@ -74,7 +74,7 @@ pub(super) fn open(folder: &Path) -> Result<Connection, CacheError> {
         path: path.clone(),
         cause,
     };
-    // Questions and answers: nobody else's to read. The files that SQLite makes beside
+    // Only the owner may read questions and answers. The files that SQLite makes alongside
     // this one get its permissions.
     private::data_folder(folder)
         .and_then(|()| private::file(&path))
@@ -118,7 +118,7 @@ impl Disk {
         let file = path(folder);
         let max_bytes = settings.max_mb.saturating_mul(1 << 20);
         let keep = settings.stale_seconds.max(settings.ttl_seconds);
-        let mut writer = Writer {
+        let mut writer = DiskWriter {
             connection,
             memory,
             max_bytes: i64::try_from(max_bytes).unwrap_or(i64::MAX),
@@ -154,7 +154,7 @@ impl Disk {
     }
 }
 
-struct Writer {
+struct DiskWriter {
     connection: Connection,
     memory: Arc<Mutex<Memory>>,
     max_bytes: i64,
@@ -164,7 +164,7 @@ struct Writer {
     written: usize,
 }
 
-impl Writer {
+impl DiskWriter {
     /// Until the cache is dropped.
     fn run(mut self, work: &Receiver<Work>) {
         loop {

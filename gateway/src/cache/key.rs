@@ -84,7 +84,7 @@ mod tests {
     use super::*;
     use crate::call::{Basis, Reuse};
     use crate::chat::ChatMessage;
-    use crate::routes::{Limits, Routes, Writer};
+    use crate::routes::{AnswerBackend, Limits, Routes};
     use crate::{Provider, ProviderStream};
 
     struct Nobody;
@@ -114,7 +114,7 @@ mod tests {
         let mut routes = Routes::new("p".into(), limits);
         routes.with(std::sync::Arc::new(Nobody), "m".into(), false);
         match routes.select("answer", None) {
-            Ok(Writer::Model(plan)) => plan,
+            Ok(AnswerBackend::Model(plan)) => plan,
             _ => panic!("no plan"),
         }
     }

@@ -9,9 +9,10 @@ use super::Millis;
 use super::answer::Answer;
 use super::guard::same_question;
 use super::key::{Key, Lookup};
+use cairn_models::dot;
 use cairn_settings::config;
 
-/// Bytes that an entry takes beside its texts and vector, about.
+/// Bytes that an entry takes alongside its texts and vector, about.
 const ENTRY_BYTES: usize = 512;
 /// Questions of one scope that are compared with a new one; the oldest are
 /// forgotten. A scan of so many takes a fraction of embedding one.
@@ -107,6 +108,7 @@ impl Memory {
             let (Some(asked), Some(other)) = (&entry.question, &entry.vector) else {
                 continue;
             };
+            // NaN for the vectors of another model, which are then not near.
             let cosine = dot(vector, other);
             let better = best.is_none_or(|(best, _)| cosine > best);
             let fresh = now.saturating_sub(entry.created) < self.ttl;
@@ -163,12 +165,4 @@ impl Memory {
             }
         }
     }
-}
-
-/// Cosine of vectors of length 1; of another model's vectors, none is near.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    if a.len() != b.len() {
-        return f32::NEG_INFINITY;
-    }
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }

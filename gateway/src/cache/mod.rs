@@ -25,9 +25,9 @@ mod precision;
 #[cfg(test)]
 mod tests;
 
+use crate::clock::now_millis;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use cairn_models::{Cancel, Embedder};
 
@@ -60,7 +60,7 @@ impl Cache {
     /// The cache in `folder`, or one that ends with the process. Without an
     /// embedder there are no semantic hits.
     ///
-    /// A file that cannot be used is no reason not to answer: it is reported in
+    /// A file that cannot be used is not a reason not to answer: it is reported in
     /// the log, and the cache starts empty.
     pub fn open(
         settings: &config::Cache,
@@ -144,8 +144,5 @@ impl Cache {
 }
 
 fn now() -> Millis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        u64::try_from(since.as_millis()).unwrap_or(Millis::MAX)
-    })
+    now_millis().unsigned_abs()
 }

@@ -2,7 +2,7 @@
 //! embedder: no false friend may be a hit, at whatever threshold the guard alone
 //! leaves, and at the default one.
 
-use cairn_models::{Cancel, Hub, LoadOptions, Quiet, load_embedder};
+use cairn_models::{Cancel, Hub, LoadOptions, Quiet, dot, load_embedder};
 
 use super::guard::same_question;
 use cairn_settings::config::Config;
@@ -34,7 +34,6 @@ fn pairs() -> Vec<Pair> {
                 panic!("three fields in {line:?}");
             };
             let vectors = embedder.embed(&[first, second], &Cancel::never()).unwrap();
-            let products = vectors[0].iter().zip(&vectors[1]).map(|(a, b)| a * b);
             Pair {
                 same: match label {
                     "same" => true,
@@ -43,7 +42,7 @@ fn pairs() -> Vec<Pair> {
                 },
                 first,
                 second,
-                cosine: products.sum(),
+                cosine: dot(&vectors[0], &vectors[1]),
             }
         })
         .collect()

@@ -6,7 +6,6 @@ use cairn_models::Cancel;
 use futures::StreamExt as _;
 use tokio::time::Instant;
 
-use super::super::cancelled;
 use super::super::chat::{
     ChatRequest, ProviderError, ProviderErrorKind, ProviderEvent, ProviderStream,
 };
@@ -44,7 +43,7 @@ pub(super) async fn attempt(
         let event = tokio::select! {
             biased;
             event = stream.next() => event.unwrap_or_else(|| Err(ended(name))),
-            () = cancelled(cancel) => Err(ProviderError::cancelled()),
+            () = cancel.cancelled() => Err(ProviderError::cancelled()),
             () = tokio::time::sleep_until(until) => {
                 let waited = (until - start).as_secs_f32();
                 let message = format!(

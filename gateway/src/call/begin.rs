@@ -10,9 +10,8 @@ use super::attempt::{Patience, attempt};
 use super::backoff::wait;
 use super::metering::Metered;
 use super::{Call, estimate};
-use crate::cancelled;
 use crate::chat::{ChatRequest, ProviderError, ProviderErrorKind, ProviderEvent, ProviderStream};
-use crate::routes::{Need, Permit, Plan, Route, Skipped, Target, order};
+use crate::routes::{Need, Plan, Route, Skipped, Target, TargetPermit, order};
 use cairn_settings::telemetry::metrics as names;
 
 /// A target that has begun to write.
@@ -20,7 +19,7 @@ pub(super) struct Begun {
     pub(super) target: Target,
     pub(super) first: ProviderEvent,
     pub(super) stream: ProviderStream,
-    pub(super) permit: Permit,
+    pub(super) permit: TargetPermit,
     pub(super) route: std::sync::Arc<Route>,
     /// When the whole call must be over.
     pub(super) end: Instant,
@@ -161,7 +160,7 @@ fn taking(
     ))
 }
 
-type Asked = (ProviderEvent, ProviderStream, Permit);
+type Asked = (ProviderEvent, ProviderStream, TargetPermit);
 
 /// One target with its attempts.
 #[allow(clippy::too_many_arguments)]
@@ -192,7 +191,7 @@ async fn ask(
         };
         count(target, error.kind.as_str());
         match error.kind {
-            // Nobody's fault: the permit is given back without a verdict.
+            // No one's fault: the permit is returned without a verdict.
             ProviderErrorKind::Cancelled => drop(permit),
             kind if kind.blames_target() => permit.failed(error.retry_after, Instant::now()),
             _ => permit.succeeded(),
@@ -208,7 +207,7 @@ async fn ask(
         }
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
-            () = cancelled(cancel) => return Err(ProviderError::cancelled()),
+            () = cancel.cancelled() => return Err(ProviderError::cancelled()),
         }
         retry += 1;
         tried.retries += 1;

@@ -23,8 +23,7 @@ pub(crate) struct Flights(Arc<Mutex<HashMap<Key, Arc<Flight>>>>);
 /// One call and its events so far.
 struct Flight {
     events: Mutex<Vec<Event>>,
-    /// How many events there are.
-    count: watch::Sender<usize>,
+    progress: watch::Sender<Progress>,
     /// Guarded by the lock of the map: a flight without readers is not in it.
     readers: Mutex<Readers>,
 }
@@ -35,13 +34,32 @@ struct Readers {
     task: Option<AbortHandle>,
 }
 
+#[derive(Clone, Copy, Default)]
+struct Progress {
+    /// How many events there are.
+    events: usize,
+    /// Whether the task has ended: with the last event, or by a panic without it.
+    ended: bool,
+}
+
+/// Held by the task of a flight; tells its readers when the task ends, however it does.
+struct Running(Arc<Flight>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0
+            .progress
+            .send_modify(|progress| progress.ended = true);
+    }
+}
+
 /// A reader of one flight's events.
 pub(super) struct Reader {
     flights: Flights,
     key: Key,
     flight: Arc<Flight>,
     at: usize,
-    changed: watch::Receiver<usize>,
+    progress: watch::Receiver<Progress>,
 }
 
 impl Flights {
@@ -56,7 +74,7 @@ impl Flights {
         }
         let flight = Arc::new(Flight {
             events: Mutex::default(),
-            count: watch::Sender::new(0),
+            progress: watch::Sender::default(),
             readers: Mutex::new(Readers {
                 count: 1,
                 task: None,
@@ -64,17 +82,17 @@ impl Flights {
         });
         flights.insert(key, Arc::clone(&flight));
         let mut stream = begin();
-        let (all, own) = (self.clone(), Arc::clone(&flight));
+        let (all, own) = (self.clone(), Running(Arc::clone(&flight)));
         let span = tracing::Span::current();
         let task = tokio::spawn(tracing::Instrument::instrument(
             async move {
                 while let Some(event) = stream.next().await {
                     let last = !matches!(event, Ok(ChatEvent::Delta(_) | ChatEvent::ToolCall(_)));
                     if last {
-                        // Who comes now finds it in the cache, or asks anew.
-                        all.remove(&key, &own);
+                        // A later call finds it in the cache, or makes a new flight.
+                        all.remove(&key, &own.0);
                     }
-                    own.push(event);
+                    own.0.push(event);
                     if last {
                         break;
                     }
@@ -92,7 +110,7 @@ impl Flights {
             flights: self.clone(),
             key,
             at: 0,
-            changed: flight.count.subscribe(),
+            progress: flight.progress.subscribe(),
             flight,
         }
     }
@@ -119,12 +137,13 @@ impl Flight {
         events.push(event);
         let count = events.len();
         drop(events);
-        self.count.send_replace(count);
+        self.progress
+            .send_modify(|progress| progress.events = count);
     }
 }
 
 impl Reader {
-    /// The next event; none when the call ended without an end.
+    /// The next event; `None` if the call ended without a last one.
     pub(super) async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = lock(&self.flight.events).get(self.at).cloned() {
@@ -132,26 +151,11 @@ impl Reader {
                 return Some(event);
             }
             let at = self.at;
-            // The sender lives as long as this reader's flight, so a task that
-            // died is found out by the handle.
-            let grown = self.changed.wait_for(|count| *count > at);
-            let died = async {
-                loop {
-                    let handle = lock(&self.flight.readers).task.clone();
-                    if handle.is_some_and(|task| task.is_finished()) {
-                        return;
-                    }
-                    tokio::time::sleep(super::super::CANCEL_POLL).await;
-                }
-            };
-            tokio::select! {
-                biased;
-                _ = grown => {}
-                () = died => {
-                    if lock(&self.flight.events).len() <= at {
-                        return None;
-                    }
-                }
+            // The sender lives as long as this reader's flight, so waiting does not fail.
+            let news = |progress: &Progress| progress.events > at || progress.ended;
+            let progress = self.progress.wait_for(news).await.ok()?;
+            if progress.events <= at {
+                return None;
             }
         }
     }

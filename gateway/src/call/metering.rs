@@ -152,7 +152,7 @@ impl Metered {
             drop(reservation);
             return;
         }
-        // Of one that did not begin, nobody knows whether it charges for the prompt. Those
+        // If it did not begin, it is unknown whether the prompt is charged. Those
         // that took the request and then fell silent do.
         let read = if self.free { 0 } else { self.read };
         record.usage = Usage {

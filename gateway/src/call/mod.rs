@@ -30,11 +30,11 @@ pub(super) use thinking::apart as without_reasoning;
 /// What a call is made for.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// Who calls, and pays.
+    /// The caller, who pays for it.
     pub caller: Caller,
     /// The `x-request-id` of the request that it belongs to. Calls with the same
     /// id draw the same target among weighted ones; without one each is drawn
-    /// anew.
+    /// again.
     pub request_id: String,
     /// Told the ids under which the ledger has what is done for this call.
     pub ids: CallIds,
@@ -84,7 +84,7 @@ pub struct Basis {
 
 /// What every call goes through.
 #[derive(Clone)]
-pub(super) struct Rooms {
+pub(super) struct CallContext {
     pub(super) accounts: Accounts,
     pub(super) cache: Option<Cache>,
     pub(super) flights: Flights,

@@ -10,7 +10,6 @@ use super::bounds::believable;
 use super::estimate;
 use super::written::{Overrun, Written, after_overrun};
 use crate::accounts::CacheUse;
-use crate::cancelled;
 use crate::chat::{
     ChatEvent, ChatRequest, Finish, ProviderError, ProviderErrorKind, ProviderEvent, Served,
 };
@@ -27,7 +26,7 @@ pub(super) fn relay<'a>(
         let limits = route.limits;
         let mut written = Written::new(request.max_tokens);
         let mut event = Ok(first);
-        let cancelled = cancelled(cancel);
+        let cancelled = cancel.cancelled();
         let silence = tokio::time::sleep_until(end);
         tokio::pin!(cancelled, silence);
         let error = loop {

@@ -8,25 +8,24 @@ use metrics::counter;
 
 use super::super::accounts::CacheUse;
 use super::super::cache::{Answer, Lookup, lookup};
-use super::super::cancelled;
 use super::super::chat::{ChatEvent, ChatRequest, ChatStream, ProviderError, ProviderErrorKind};
 use super::super::routes::Plan;
 use super::metering::Metered;
 use super::replay::replay;
-use super::{Call, Rooms, begin, relay};
+use super::{Call, CallContext, begin, relay};
 use cairn_settings::config::CacheMode;
 use cairn_settings::telemetry::metrics as names;
 
 /// Runs `request` by `plan`.
 pub(crate) fn run(
-    rooms: Rooms,
+    context: CallContext,
     plan: Plan,
     request: ChatRequest,
     call: Call,
     cancel: Cancel,
 ) -> ChatStream {
     async_stream::stream! {
-        let admitted = Metered::admit(&rooms.accounts, &plan, &request, &call).await;
+        let admitted = Metered::admit(&context.accounts, &plan, &request, &call).await;
         let mut metered = match admitted {
             Ok(metered) => metered,
             Err(error) => {
@@ -34,14 +33,14 @@ pub(crate) fn run(
                 return;
             }
         };
-        let Some(lookup) = cacheable(&rooms, &plan, &request, &call) else {
+        let Some(lookup) = cacheable(&context, &plan, &request, &call) else {
             let mut events = direct(plan, request, call, cancel, metered);
             while let Some(event) = events.next().await {
                 yield event;
             }
             return;
         };
-        let (hit, vector) = look(&rooms, &lookup).await;
+        let (hit, vector) = look(&context, &lookup).await;
         if let Some((answer, how)) = hit {
             metered.is_free();
             for event in replay(&answer, how, Vec::new()) {
@@ -51,18 +50,18 @@ pub(crate) fn run(
             }
             return;
         }
-        // Whoever comes first takes the admission along; the others settle their
+        // The first one takes the admission along; the others settle their
         // own, for nothing.
         let mut own = Some(metered);
-        let (mut reader, joined) = rooms.flights.join(lookup.key, || {
+        let (mut reader, joined) = context.flights.join(lookup.key, || {
             let metered = own.take();
-            led(rooms.clone(), plan, request, call, metered, lookup, vector)
+            shared(context.clone(), plan, request, call, metered, lookup, vector)
         });
         count(if joined { "joined" } else { "miss" });
         if let Some(metered) = &mut own {
             metered.is_free();
         }
-        let cancelled = cancelled(&cancel);
+        let cancelled = cancel.cancelled();
         tokio::pin!(cancelled);
         loop {
             let event = tokio::select! {
@@ -91,10 +90,15 @@ pub(crate) fn run(
 }
 
 /// What to look for, where an earlier answer will do.
-fn cacheable(rooms: &Rooms, plan: &Plan, request: &ChatRequest, call: &Call) -> Option<Lookup> {
-    rooms.cache.as_ref()?;
+fn cacheable(
+    context: &CallContext,
+    plan: &Plan,
+    request: &ChatRequest,
+    call: &Call,
+) -> Option<Lookup> {
+    context.cache.as_ref()?;
     let mode = plan.route.cache;
-    // Who samples wants another answer each time.
+    // A sampling caller wants another answer each time.
     let sampled = request.temperature > 0.0 && request.seed.is_none();
     if mode == CacheMode::Off || call.reuse.never || sampled {
         return None;
@@ -104,8 +108,8 @@ fn cacheable(rooms: &Rooms, plan: &Plan, request: &ChatRequest, call: &Call) -> 
 
 type Found = Option<(Arc<Answer>, CacheUse)>;
 
-async fn look(rooms: &Rooms, lookup: &Lookup) -> (Found, Option<Arc<[f32]>>) {
-    let Some(cache) = &rooms.cache else {
+async fn look(context: &CallContext, lookup: &Lookup) -> (Found, Option<Arc<[f32]>>) {
+    let Some(cache) = &context.cache else {
         return (None, None);
     };
     if let Some(answer) = cache.exact(&lookup.key) {
@@ -120,7 +124,7 @@ async fn look(rooms: &Rooms, lookup: &Lookup) -> (Found, Option<Arc<[f32]>>) {
     (None, vector)
 }
 
-/// A call that nobody else can share.
+/// A call that is not shared with others.
 fn direct(
     plan: Plan,
     request: ChatRequest,
@@ -153,8 +157,8 @@ fn direct(
 
 /// A call that others may read along, and whose answer is kept. When nobody
 /// answers, an old answer is better than none.
-fn led(
-    rooms: Rooms,
+fn shared(
+    context: CallContext,
     plan: Plan,
     request: ChatRequest,
     call: Call,
@@ -163,7 +167,7 @@ fn led(
     vector: Option<Arc<[f32]>>,
 ) -> ChatStream {
     async_stream::stream! {
-        let (Some(mut metered), Some(cache)) = (metered, rooms.cache) else {
+        let (Some(mut metered), Some(cache)) = (metered, context.cache) else {
             return;
         };
         // Readers come and go; the call ends when the last one is gone.

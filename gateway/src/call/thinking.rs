@@ -1,5 +1,5 @@
 //! Reasoning that a model writes into its answer, between tags such as `<think>` and
-//! `</think>`, taken out of it: it is no answer, and nothing in it is cited.
+//! `</think>`, taken out of it: it is not an answer, and nothing in it is cited.
 //!
 //! A block begins where an answer or a line of it does, or after a space; inside code a
 //! tag is text. One that is never closed was cut and is reasoning to its end, unless it
@@ -61,7 +61,7 @@ pub(super) struct Splitter {
     tag: String,
     /// The block that is open, where it may turn out to be text.
     held: String,
-    /// Spaces before the first letter: nobody wants them before a block.
+    /// Spaces before the first letter: not wanted before a block.
     lead: String,
     /// A letter or a block came.
     begun: bool,

@@ -38,7 +38,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// Nobody answers at its address.
+    /// There is no answer from its address.
     Unreachable = "unreachable", retry true, next true, blame true;
     /// Its certificate is not one that this machine trusts.
     Untrusted = "untrusted", retry false, next true, blame true;
@@ -78,7 +78,7 @@ kinds! {
 pub struct ProviderError {
     /// What a caller can act on.
     pub kind: ProviderErrorKind,
-    /// The provider's name; empty where it is nobody's failure.
+    /// The provider's name; empty if no provider failed.
     pub provider: String,
     /// What happened and what to do, without keys or question text.
     pub message: String,

@@ -18,7 +18,7 @@ pub enum ProviderEvent {
     Done {
         /// Why it ended.
         finish: Finish,
-        /// What it took; none where the provider does not say.
+        /// What it took; `None` if the provider does not say.
         usage: Option<Usage>,
         /// The model that answered.
         model: String,

@@ -57,7 +57,7 @@ pub enum ChatRole {
 pub struct ChatMessage {
     /// Who says it.
     pub role: ChatRole,
-    /// What is said; may be empty beside tool calls.
+    /// What is said; may be empty alongside tool calls.
     pub content: String,
     /// Functions that the assistant asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -12,7 +12,7 @@ use super::super::chat::{ChatMessage, ChatRequest, ChatRole, Finish, ProviderEve
 use super::super::{GatewayError, Secret};
 use super::address::{base_url, sensitive};
 use super::counts::{self, list};
-use super::dialect::{Call, Dialect, Ending, Fault, Reader, parse};
+use super::dialect::{Dialect, Ending, Fault, HttpCall, Reader, parse};
 use super::tool_calls::{ToolCalls, arguments_object};
 use cairn_settings::config::ProviderConfig;
 
@@ -48,8 +48,8 @@ struct Anthropic {
 }
 
 impl Dialect for Anthropic {
-    fn call(&self, request: &ChatRequest, model: &str, stream: bool) -> Call {
-        Call {
+    fn call(&self, request: &ChatRequest, model: &str, stream: bool) -> HttpCall {
+        HttpCall {
             url: self.url.clone(),
             headers: self.headers.clone(),
             body: body(request, model, stream),
@@ -199,7 +199,7 @@ impl Reader for AnthropicReader {
                     let piece = partial_json.unwrap_or_default();
                     self.calls.at(index)?.arguments.push_str(&piece);
                 }
-                // Reasoning is no answer, but a sign of life.
+                // Reasoning is not an answer, but a sign of life.
                 BlockDelta::Thinking => out.push(ProviderEvent::Delta(String::new())),
                 BlockDelta::Other => {}
             },

@@ -30,7 +30,7 @@ enum Kind {
     Other,
 }
 
-/// The kind of a body that begins with `bytes`; none while that is not decided.
+/// The kind of a body that begins with `bytes`; `None` while that is not decided.
 fn kind(bytes: &[u8], whole: bool) -> Option<Kind> {
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = text.trim_ascii_start();
@@ -73,7 +73,7 @@ pub(super) fn read<'a, B: AsRef<[u8]> + Send + 'a>(
                 let body = rest(name, begun, pieces).await?;
                 take_whole(&body, reader, &mut events).map_err(|fault| failure::fault(name, fault))?;
             }
-            // What says that it is JSON or a page and is neither is no stream either.
+            // What says that it is JSON or a page and is neither is not a stream.
             Kind::Other if claimed.contains("html") => Err(failure::garbled(name, "a web page"))?,
             Kind::Other if claimed.contains("json") && !begun.is_empty() => {
                 take_whole(&rest(name, begun, pieces).await?, reader, &mut events)

@@ -1,10 +1,10 @@
 //! Counts of tokens as providers write them: whole numbers, floats, texts, or
-//! nothing at all. What is no count is none, and never ends an answer.
+//! nothing at all. What is not a count is none, and never ends an answer.
 
 use serde::Deserialize as _;
 use serde_json::Value;
 
-/// The count in `value`; none where it is missing, negative, or no number. One that is
+/// The count in `value`; `None` if it is missing, negative, or no number. One that is
 /// larger than any count is the largest.
 pub(super) fn count(value: &Value) -> Option<usize> {
     let number = match value {

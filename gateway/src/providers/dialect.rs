@@ -9,7 +9,7 @@ use super::counts::Counts;
 
 /// One HTTP request, ready to be sent.
 #[derive(Debug)]
-pub(super) struct Call {
+pub(super) struct HttpCall {
     pub(super) url: Url,
     /// Keys among them: values are marked as sensitive.
     pub(super) headers: HeaderMap,
@@ -19,7 +19,7 @@ pub(super) struct Call {
 /// A wire format.
 pub(super) trait Dialect: Send + Sync {
     /// The request for a chat with `model`, streamed or in one piece.
-    fn call(&self, request: &ChatRequest, model: &str, stream: bool) -> Call;
+    fn call(&self, request: &ChatRequest, model: &str, stream: bool) -> HttpCall;
 
     /// The first parameter of `request` that this format has no words for.
     fn refuses<'a>(&self, request: &'a ChatRequest) -> Option<&'a str>;
@@ -55,7 +55,7 @@ pub(super) struct Ending {
     pub(super) model: Option<String>,
 }
 
-/// Why the data of an event is no part of an answer.
+/// Why the data of an event is not part of an answer.
 #[derive(Debug)]
 pub(super) enum Fault {
     /// It is not what the format allows.
@@ -74,7 +74,7 @@ pub(super) fn parse<'a, T: serde::Deserialize<'a>>(data: &'a str) -> Result<T, F
     serde_json::from_str(data).map_err(|error| {
         // serde's message quotes the data, which may be an answer's text.
         Fault::Garbled(format!(
-            "JSON that is no part of an answer ({:?} at column {})",
+            "JSON that is not part of an answer ({:?} at column {})",
             error.classify(),
             error.column()
         ))

@@ -53,7 +53,7 @@ pub(super) fn status(
     }
 }
 
-/// An event that is no part of an answer.
+/// An event that is not part of an answer.
 pub(super) fn fault(name: &str, fault: Fault) -> ProviderError {
     match fault {
         Fault::Garbled(what) => garbled(name, &what),
@@ -133,13 +133,13 @@ fn cut(name: &str) -> ProviderError {
     ProviderError::new(Kind::Cut, name, message)
 }
 
-/// Something came that is no answer.
+/// Something came that is not an answer.
 pub(super) fn garbled(name: &str, what: &str) -> ProviderError {
     let message = format!("{name} sent {what}; are its base_url and kind right?");
     ProviderError::new(Kind::Garbled, name, message)
 }
 
-/// A model that calls functions in words wrote something that is no call.
+/// A model that calls functions in words wrote something that is not a call.
 pub(super) fn garbled_call(name: &str, what: &str) -> ProviderError {
     let message = format!("{name} wrote {what}; try again, or ask a model that knows tools");
     ProviderError::new(Kind::Garbled, name, message)

@@ -14,7 +14,7 @@ use super::super::chat::{ChatMessage, ChatRequest, ChatRole, Finish, ProviderEve
 use super::super::{GatewayError, Secret};
 use super::address::{base_url, sensitive};
 use super::counts::{self, list};
-use super::dialect::{Call, Dialect, Ending, Fault, Reader, parse};
+use super::dialect::{Dialect, Ending, Fault, HttpCall, Reader, parse};
 use super::tool_calls::{ToolCalls, arguments_object};
 use cairn_settings::config::ProviderConfig;
 
@@ -45,7 +45,7 @@ struct Gemini {
 }
 
 impl Dialect for Gemini {
-    fn call(&self, request: &ChatRequest, model: &str, stream: bool) -> Call {
+    fn call(&self, request: &ChatRequest, model: &str, stream: bool) -> HttpCall {
         let mut url = self.base.clone();
         let method = match stream {
             true => "streamGenerateContent",
@@ -58,7 +58,7 @@ impl Dialect for Gemini {
         if stream {
             url.query_pairs_mut().append_pair("alt", "sse");
         }
-        Call {
+        HttpCall {
             url,
             headers: self.headers.clone(),
             body: body(request),
@@ -186,7 +186,7 @@ struct GeminiReader {
 
 impl Reader for GeminiReader {
     fn take(&mut self, data: &str, out: &mut Vec<ProviderEvent>) -> Result<(), Fault> {
-        let chunk: Chunk = parse(data)?;
+        let chunk: StreamChunk = parse(data)?;
         if let Some(error) = chunk.error {
             return Err(Fault::Reported { error });
         }
@@ -212,7 +212,7 @@ impl Reader for GeminiReader {
                 joined.arguments = call.args.map(|args| args.to_string()).unwrap_or_default();
                 joined.signature = part.thought_signature;
             } else if part.thought == Some(true) {
-                // Reasoning is no answer, but a sign of life.
+                // Reasoning is not an answer, but a sign of life.
                 out.push(ProviderEvent::Delta(String::new()));
             } else if let Some(text) = part.text.filter(|text| !text.is_empty()) {
                 out.push(ProviderEvent::Delta(text));
@@ -253,7 +253,7 @@ impl Reader for GeminiReader {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Chunk {
+struct StreamChunk {
     #[serde(default, deserialize_with = "list")]
     candidates: Vec<Candidate>,
     #[serde(default)]

@@ -11,8 +11,8 @@ use reqwest::redirect;
 use super::super::chat::{
     ChatRequest, Provider, ProviderError, ProviderErrorKind as Kind, ProviderEvent, ProviderStream,
 };
-use super::super::{GatewayError, Secret, cancelled};
-use super::dialect::{Call, Dialect, Reader};
+use super::super::{GatewayError, Secret};
+use super::dialect::{Dialect, HttpCall, Reader};
 use super::tally::Tally;
 use super::{body, failure};
 use cairn_settings::config::ProviderConfig;
@@ -29,7 +29,7 @@ pub(super) struct HttpProvider {
 }
 
 impl HttpProvider {
-    /// Connects to nobody yet.
+    /// Does not connect yet.
     pub(super) fn new(
         config: &ProviderConfig,
         key: Option<Secret>,
@@ -74,7 +74,8 @@ impl Provider for HttpProvider {
             return futures::stream::iter([Err(error)]).boxed();
         }
         let model = request.model.as_ref().unwrap_or(&self.config.model).clone();
-        let Call { url, headers, body } = self.dialect.call(&request, &model, self.config.stream);
+        let HttpCall { url, headers, body } =
+            self.dialect.call(&request, &model, self.config.stream);
         let call = self.client.post(url).headers(headers).json(&body);
         let tally = Tally::new(&request);
         let mut answer = Box::pin(read(call, name, model, self.dialect.reader(), tally));
@@ -87,7 +88,7 @@ impl Provider for HttpProvider {
                         Some(event) => yield event,
                         None => return,
                     },
-                    () = cancelled(&cancel) => {
+                    () = cancel.cancelled() => {
                         yield Err(ProviderError::cancelled());
                         return;
                     }

@@ -8,17 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_models::{
-    Cancel, Error, ErrorKind, FinishReason, GenerateRequest, Generation, Generator, Grammar,
-    Message, Role, Worker,
+    Cancel, CancelOnDrop, Error, ErrorKind, FinishReason, GenerateRequest, Generation, Generator,
+    Grammar, Message, Role, Worker,
 };
 use futures::StreamExt as _;
 use tokio::sync::mpsc;
 
+use super::super::LOCAL;
 use super::super::chat::{
     ChatMessage, ChatRequest, ChatRole, Finish, Provider, ProviderError, ProviderErrorKind,
     ProviderEvent, ProviderStream, ToolChoice, Usage,
 };
-use super::super::{LOCAL, cancelled};
 use super::text_tools::{self, Calls, Style, as_text, offered};
 
 /// Pieces of text that may wait for a slow reader before the model waits too.
@@ -109,7 +109,7 @@ impl LocalProvider {
         let (out, mut pieces) = mpsc::channel::<String>(PIECES);
         // The stream's own token, so that dropping it ends this call alone.
         let own = Cancel::never();
-        let guard = CancelOnDrop(own.clone());
+        let guard = CancelOnDrop::new(own.clone());
         let model = Arc::clone(&self.generator);
         let pending = self.worker.submit(move || {
             model.generate(&request, &own, &mut |text| {
@@ -134,7 +134,7 @@ impl LocalProvider {
                         Some(text) => yield Ok(ProviderEvent::Delta(text)),
                         None => break,
                     },
-                    () = cancelled(&cancel) => {
+                    () = cancel.cancelled() => {
                         yield Err(ProviderError::cancelled());
                         return;
                     }
@@ -204,14 +204,6 @@ fn failed(error: &Error) -> ProviderError {
     ProviderError {
         retry_after: (kind == ProviderErrorKind::RateLimited).then_some(RETRY_AFTER),
         ..ProviderError::new(kind, LOCAL, message)
-    }
-}
-
-struct CancelOnDrop(Cancel);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.cancel();
     }
 }
 

@@ -39,7 +39,7 @@ const KINDS: &[(&str, Open)] = &[
     ("gemini", gemini::gemini),
 ];
 
-/// The provider of one `[[providers]]` entry. Connects to nobody.
+/// The provider of one `[[providers]]` entry. Does not connect.
 ///
 /// `key` is used where it is given; a `key_env` without a key makes every call
 /// fail as `Unauthorized`.

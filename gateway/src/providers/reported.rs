@@ -79,7 +79,7 @@ const OTHER_LIMITS: &[&str] = &[
     "too many requests",
 ];
 
-/// What `error` means; none where it says nothing that is known.
+/// What `error` means; `None` if it says nothing that is known.
 pub(super) fn kind(error: &Value) -> Option<Kind> {
     if says_too_long(error) {
         return Some(Kind::TooLong);

@@ -5,7 +5,7 @@
 /// that sends no line end must not fill the memory.
 const MAX_EVENT_BYTES: usize = 1 << 20;
 
-/// Why the bytes are no event stream.
+/// Why the bytes are not an event stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum SseError {
     #[error("an event longer than {MAX_EVENT_BYTES} bytes")]
@@ -19,7 +19,7 @@ pub(super) enum SseError {
 pub(super) struct SseParser {
     /// The line so far.
     line: Vec<u8>,
-    /// The event's data so far; none when no `data` line came.
+    /// The event's data so far; `None` if no `data` line came.
     data: Option<String>,
     /// The last byte was a CR: an LF right after it belongs to the same end.
     after_cr: bool,

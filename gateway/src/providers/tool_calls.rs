@@ -89,7 +89,7 @@ impl ToolCalls {
         Ok(())
     }
 
-    /// The call that a fragment goes on with; none when it begins one.
+    /// The call that a fragment goes on with; `None` if it begins one.
     fn place(&self, fragment: &Fragment<'_>) -> Option<usize> {
         let among = |begun: &Begun| fragment.index.is_none_or(|at| at == begun.index);
         let last = self.0.iter().rposition(among)?;
@@ -114,7 +114,7 @@ impl ToolCalls {
                 && fragment.index.is_none()
                 && fragment.id.is_empty()
                 && fragment.name != call.name;
-            // An id alone may be drawn anew for every piece.
+            // An id alone may be drawn again for every piece.
             (other_id && !fragment.name.is_empty()) || other_name
         } else {
             other_id && !fragment.name.is_empty() && fragment.name != call.name

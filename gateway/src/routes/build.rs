@@ -127,7 +127,7 @@ impl Routes {
         });
     }
 
-    /// Whether nobody can be asked.
+    /// Whether there is no provider.
     pub(crate) fn is_empty(&self) -> bool {
         self.providers.is_empty()
     }
@@ -219,8 +219,8 @@ impl Routes {
         })
     }
 
-    /// A target of a chain; none where it is the local model and that is not
-    /// there, which is no fault of the configuration.
+    /// A target of a chain; `None` if it is the local model and that is not
+    /// there, which is not a fault of the configuration.
     fn configured(&self, settings: &TargetConfig) -> Result<Option<Target>, String> {
         let name = &settings.provider;
         let Some(known) = self.find(name) else {

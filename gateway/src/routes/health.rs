@@ -39,8 +39,8 @@ struct State {
 }
 
 impl Health {
-    /// The right to make one call, or how long nobody is sent there.
-    pub(crate) fn admit(self: &Arc<Self>, now: Instant) -> Result<Permit, Duration> {
+    /// The right to make one call, or how long no call is sent there.
+    pub(crate) fn admit(self: &Arc<Self>, now: Instant) -> Result<TargetPermit, Duration> {
         let mut state = self.lock();
         let mut probe = false;
         if let Some(until) = state.open_until {
@@ -53,14 +53,14 @@ impl Health {
             state.probing = true;
             probe = true;
         }
-        Ok(Permit {
+        Ok(TargetPermit {
             health: Arc::clone(self),
             probe,
             decided: false,
         })
     }
 
-    /// Usual time to the first text; none when it was not seen lately.
+    /// Usual time to the first text; `None` if it was not seen lately.
     pub(crate) fn latency(&self, now: Instant) -> Option<Duration> {
         let (seconds, seen) = self.lock().latency?;
         (now.saturating_duration_since(seen) < FRESH).then(|| Duration::from_secs_f64(seconds))
@@ -75,13 +75,13 @@ impl Health {
 /// One call to a target. Says how it went exactly once; dropped without a
 /// verdict, because the client went away, it says nothing about the target.
 #[derive(Debug)]
-pub(crate) struct Permit {
+pub(crate) struct TargetPermit {
     health: Arc<Health>,
     probe: bool,
     decided: bool,
 }
 
-impl Permit {
+impl TargetPermit {
     /// The first text came after this time.
     pub(crate) fn first_token(&self, after: Duration, now: Instant) {
         let mut state = self.health.lock();
@@ -124,7 +124,7 @@ impl Permit {
     }
 }
 
-impl Drop for Permit {
+impl Drop for TargetPermit {
     fn drop(&mut self) {
         if self.probe && !self.decided {
             self.health.lock().probing = false;
@@ -167,7 +167,7 @@ mod tests {
     fn late_failures_do_not_prolong_the_pause() {
         let health = Arc::new(Health::default());
         let now = Instant::now();
-        let permits: Vec<Permit> = (0..8).map(|_| health.admit(now).unwrap()).collect();
+        let permits: Vec<TargetPermit> = (0..8).map(|_| health.admit(now).unwrap()).collect();
         for permit in permits {
             permit.failed(None, now);
         }

@@ -12,10 +12,10 @@ mod select;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use select::Writer;
+pub use select::AnswerBackend;
 
 pub(super) use build::Routes;
-pub(super) use health::{Health, Permit};
+pub(super) use health::{Health, TargetPermit};
 pub(super) use order::{Need, Skipped, fraction, order};
 
 use super::chat::Provider;
@@ -89,7 +89,7 @@ impl Target {
     }
 }
 
-/// Who is asked, in which order, under which limits.
+/// Which targets are asked, in which order, under which limits.
 #[derive(Clone)]
 pub struct Plan {
     pub(super) route: Arc<Route>,

@@ -1,4 +1,4 @@
-//! The order in which a plan's targets are asked for one call. Pure, apart from
+//! The order in which a plan's targets are asked for one call. Pure, except for
 //! what is known of the targets' health.
 
 use tokio::time::Instant;

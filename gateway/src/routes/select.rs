@@ -7,40 +7,46 @@ use super::{Plan, Target};
 use crate::chat::{ProviderError, ProviderErrorKind};
 use crate::{EXTRACTIVE, LOCAL};
 
-/// Who writes an answer.
+/// What writes an answer.
 #[derive(Clone)]
-pub enum Writer {
-    /// Nobody: sentences of the sources are shown.
+pub enum AnswerBackend {
+    /// No model: sentences of the sources are quoted.
     Extractive,
     /// A language model.
     Model(Plan),
 }
 
 impl Routes {
-    /// Who answers a call on `route` for `model`: a provider's name,
+    /// What answers a call on `route` for `model`: a provider's name,
     /// `provider/model`, a configured model's name, a route's name,
-    /// `extractive`, or none for the route's own targets.
+    /// `extractive`, or `None` for the route's own targets.
     ///
     /// An unknown name is `NoModel`; `local` on a machine without a generator is
     /// `Unreachable`.
-    pub(crate) fn select(&self, route: &str, model: Option<&str>) -> Result<Writer, ProviderError> {
+    pub(crate) fn select(
+        &self,
+        route: &str,
+        model: Option<&str>,
+    ) -> Result<AnswerBackend, ProviderError> {
         let Some(wanted) = model else {
             let chain = self.chain_of(route);
             return match chain.targets.is_empty() {
                 true => self.named(route, &self.default),
-                false => Ok(Writer::Model(self.plan(route, Arc::clone(&chain.targets)))),
+                false => Ok(AnswerBackend::Model(
+                    self.plan(route, Arc::clone(&chain.targets)),
+                )),
             };
         };
         self.named(route, wanted)
     }
 
-    fn named(&self, route: &str, wanted: &str) -> Result<Writer, ProviderError> {
+    fn named(&self, route: &str, wanted: &str) -> Result<AnswerBackend, ProviderError> {
         if wanted == EXTRACTIVE {
-            return Ok(Writer::Extractive);
+            return Ok(AnswerBackend::Extractive);
         }
         if let Some(known) = self.find(wanted) {
             let target = self.target(known, &known.model);
-            return Ok(Writer::Model(self.plan(route, [target].into())));
+            return Ok(AnswerBackend::Model(self.plan(route, [target].into())));
         }
         if wanted == LOCAL {
             return Err(ProviderError::new(
@@ -51,7 +57,7 @@ impl Routes {
         }
         if self.route_names().any(|name| name == wanted) {
             let targets = Arc::clone(&self.chain_of(wanted).targets);
-            return Ok(Writer::Model(self.plan(wanted, targets)));
+            return Ok(AnswerBackend::Model(self.plan(wanted, targets)));
         }
         // Several providers may have one model: they are a chain.
         let having: Vec<Target> = self
@@ -61,14 +67,14 @@ impl Routes {
             .map(|known| self.target(known, wanted))
             .collect();
         if !having.is_empty() {
-            return Ok(Writer::Model(self.plan(route, having.into())));
+            return Ok(AnswerBackend::Model(self.plan(route, having.into())));
         }
         if let Some((name, model)) = wanted.split_once('/')
             && let Some(known) = self.find(name)
         {
             if known.allows(model) {
                 let target = self.target(known, model);
-                return Ok(Writer::Model(self.plan(route, [target].into())));
+                return Ok(AnswerBackend::Model(self.plan(route, [target].into())));
             }
             let mut models = vec![known.model.clone()];
             models.extend(known.models.iter().cloned());

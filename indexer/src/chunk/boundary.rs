@@ -35,7 +35,7 @@ impl<'a> Boundaries<'a> {
         Self { grid, headings }
     }
 
-    /// The kind of the cut in front of `token`; none where there can be no cut.
+    /// The kind of the cut in front of `token`; `None` if there can be no cut.
     fn at(&self, token: usize) -> Option<Boundary> {
         if !self.grid.divides(token) {
             return None;
@@ -73,7 +73,7 @@ impl<'a> Boundaries<'a> {
     /// The end of a chunk that starts with `start`: the token in front of which
     /// it is cut.
     ///
-    /// The cut lies in `from..=to` where it can: the best kind of boundary
+    /// The cut is in `from..=to` where it can: the best kind of boundary
     /// wins, then the last one. The next chunk starts `overlap` tokens before
     /// the cut, so a cut counts only if a word starts there too; that keeps the
     /// overlap exact and the tokens of the next chunk what they are in the

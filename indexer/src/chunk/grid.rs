@@ -91,7 +91,7 @@ impl<'a> Grid<'a> {
         self.spans.partition_point(|span| span.start < byte)
     }
 
-    /// What lies between the token before `token` and `token`.
+    /// What is between the token before `token` and `token`.
     pub(crate) fn gap(&self, token: usize) -> &'a str {
         let (end, start) = (self.spans[token - 1].end, self.spans[token].start);
         self.text.get(end..start).unwrap_or("")

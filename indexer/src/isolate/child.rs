@@ -29,7 +29,7 @@ const STDERR_NUM_BYTES: usize = 4096;
 pub(super) enum Lost {
     /// It took longer than it may.
     Time,
-    /// Nobody waits for the document any more.
+    /// The document is no longer waited for.
     Cancelled,
     /// It could not get the memory that it asked for.
     Memory,

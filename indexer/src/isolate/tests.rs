@@ -215,7 +215,7 @@ fn children_are_kept_warm_and_serve_many() {
     assert!(pool.idle_ids().is_empty(), "no document was parsed yet");
     let first = parse(b"PROCESS").unwrap().text;
     assert_eq!(parse(b"PROCESS").unwrap().text, first);
-    // Noise of libraries is no reply, and more of it than fits holds nobody up.
+    // Noise of libraries is not a reply, and more of it than fits blocks nothing.
     assert!(parse(b"PRINT").unwrap().text.contains("PRINT"));
     assert_eq!(parse(b"PROCESS").unwrap().text, first);
     // One that ended meanwhile is not the next document's fault.
@@ -294,7 +294,7 @@ fn children_die_with_a_parent_that_is_killed() {
     assert!(!is_alive(&child), "the child outlives its parent");
 }
 
-/// Whether a process runs; one that has ended and that nobody asked about does not.
+/// Whether a process runs; one that has ended and was not waited for does not.
 fn is_alive(process: &str) -> bool {
     let states = Command::new("ps")
         .args(["-o", "stat=", "-p", process])

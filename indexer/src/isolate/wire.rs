@@ -52,7 +52,7 @@ pub(super) fn write(to: &mut impl Write, head: &impl Serialize, body: &[u8]) -> 
     to.flush()
 }
 
-/// Reads one frame of at most so many bytes; none where the other side has gone.
+/// Reads one frame of at most so many bytes; `None` if the other side has gone.
 ///
 /// # Errors
 /// `InvalidData` for what is not a frame, `UnexpectedEof` for half of one.

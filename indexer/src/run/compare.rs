@@ -26,7 +26,7 @@ pub(super) fn is_untouched(known: &Fingerprint, indexed_at: i64, file: &WalkedFi
         && known.modified_ns < i128::from(indexed_at) * 1_000_000_000 - CLOCK_SLACK_NS
 }
 
-/// Nanoseconds since 1970 of the last change; none where that is not known.
+/// Nanoseconds since 1970 of the last change; `None` if that is not known.
 pub(super) fn modified_ns(file: &WalkedFile) -> Option<i128> {
     file.modified.and_then(nanoseconds)
 }

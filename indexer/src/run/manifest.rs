@@ -103,7 +103,7 @@ impl Manifest {
         }
         let read = serde_json::from_reader(std::io::BufReader::new(file));
         let manifest: Self =
-            read.map_err(|error| wrong(format!("this is no manifest of a run: {error}")))?;
+            read.map_err(|error| wrong(format!("this is not a manifest of a run: {error}")))?;
         match manifest.format == FORMAT {
             true => Ok(manifest),
             false => Err(wrong(format!(

@@ -38,7 +38,7 @@ pub use watch::watch;
 /// What a run adds to every document, and its bounds.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
-    /// Labels of every document, beside its own.
+    /// Labels of every document, alongside its own.
     pub labels: BTreeSet<String>,
     /// Metadata of every document; the document's own value wins.
     pub metadata: Metadata,
@@ -92,7 +92,7 @@ impl Default for RunOptions {
 /// version the parser did not survive ([`crate::ErrorKind::ParserStopped`]).
 ///
 /// A run waits for another writer of the collection, and lets one in that waits: uploads
-/// and other runs go on beside a long one.
+/// and other runs go on alongside a long one.
 ///
 /// Cancelling commits what is whole and returns the report with
 /// [`RunReport::cancelled`].

@@ -37,14 +37,14 @@ impl Scope {
     }
 }
 
-/// Whether `uri` is `prefix` or lies below it.
+/// Whether `uri` is `prefix` or is below it.
 pub(super) fn is_within(uri: &str, prefix: &str) -> bool {
     uri.strip_prefix(prefix)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The scopes of a run. Enters new roots into `roots`, and takes out those
-/// that lie inside a new one: their keys are the second result.
+/// that are inside a new one: their keys are the second result.
 pub(super) fn resolve(
     paths: &[PathBuf],
     roots: &mut BTreeMap<String, Root>,

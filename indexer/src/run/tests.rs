@@ -242,7 +242,7 @@ fn bad_files_are_reported_and_do_not_stop_the_run() {
     again.sort_by(|a, b| a.path.cmp(&b.path));
     before.sort_by(|a, b| a.path.cmp(&b.path));
     assert_eq!(again, before);
-    // A good file that turns bad takes its document with it; mended, it is back.
+    // A good file that turns bad takes its document with it; fixed, it is back.
     place.write("docs/good.docx", "also not a zip archive");
     fs::rename(place.path("docs/good.docx"), place.path("docs/good.txt")).unwrap();
     fs::write(place.path("docs/good.txt"), [0_u8, 1, 2, 255, 0, 0, 7]).unwrap();
@@ -250,9 +250,9 @@ fn bad_files_are_reported_and_do_not_stop_the_run() {
     assert_eq!(counts(&bad), [0, 0, 0, 1], "{bad:?}");
     place.write("docs/good.txt", "good again");
     place.write("docs/broken.docx", "");
-    let mended = place.run_with(&["docs"], &options);
-    assert_eq!(counts(&mended), [1, 0, 0, 0]);
-    assert_eq!(mended.failed.len(), 1);
+    let fixed = place.run_with(&["docs"], &options);
+    assert_eq!(counts(&fixed), [1, 0, 0, 0]);
+    assert_eq!(fixed.failed.len(), 1);
 }
 
 #[test]
@@ -394,7 +394,7 @@ fn watching_follows_changes_and_ends_when_cancelled() {
         std::slice::from_ref(&root),
         &place.index,
         &embedder,
-        // The data folder may lie inside the folder that is watched.
+        // The data folder may be  inside the folder that is watched.
         &RunOptions {
             exclude: vec![root.join(".cairn")],
             ..RunOptions::default()
@@ -415,7 +415,7 @@ fn watching_follows_changes_and_ends_when_cancelled() {
                 1 => {
                     assert!(found("alpha"));
                     fs::create_dir_all(root.join("new/deep")).unwrap();
-                    // As an editor saves: beside it, then over it.
+                    // As an editor saves: alongside it, then over it.
                     fs::write(root.join("a.tmp"), "beta").unwrap();
                     fs::rename(root.join("a.tmp"), root.join("a.txt")).unwrap();
                     fs::write(root.join("new/deep/b.txt"), "gamma").unwrap();
@@ -464,7 +464,7 @@ fn a_file_that_its_parser_does_not_survive_keeps_its_earlier_version() {
     let again = place.run_with(&["docs"], &options);
     assert_eq!(again.failed.len(), 2);
     assert_eq!(failed(&again, "other.txt"), other);
-    // Other bounds are another chance: in this process nobody crashes over the word.
+    // Other bounds are another chance: in this process no parser crashes over the word.
     let report = place.run(&["docs"]);
     assert_eq!(counts(&report), [1, 1, 1, 0], "{report:?}");
     assert!(place.text("docs/other.txt").starts_with("second"));

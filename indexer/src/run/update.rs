@@ -31,10 +31,10 @@ const BATCH_DOCUMENTS: usize = 128;
 const LOOK: Duration = Duration::from_millis(200);
 
 /// The state of a run.
-struct Run<'a> {
+struct FolderRun<'a> {
     index: &'a Index,
     embedder: Arc<dyn Embedder>,
-    /// Open while nobody else wants to write.
+    /// Open while no other writer waits.
     writer: Option<Writer>,
     options: &'a RunOptions,
     progress: &'a dyn RunProgress,
@@ -70,7 +70,7 @@ pub(super) fn update(
     };
     let mut roots = writer.roots().clone();
     let (scopes, absorbed) = resolve(paths, &mut roots)?;
-    let mut run = Run {
+    let mut run = FolderRun {
         base: index.snapshot(),
         inputs: inputs(options),
         named: Named::of(paths),
@@ -117,7 +117,7 @@ pub(super) fn inputs(options: &RunOptions) -> String {
     hasher.finalize().to_hex()[..16].to_owned()
 }
 
-/// What a failure depends on, beside the file, where `inputs` are those of a document: where
+/// What a failure depends on, alongside the file, where `inputs` are those of a document: where
 /// the parser was stopped, its bounds too.
 pub(super) fn inputs_of(inputs: &str, options: &RunOptions, kind: ErrorKind) -> String {
     match kind {
@@ -126,7 +126,7 @@ pub(super) fn inputs_of(inputs: &str, options: &RunOptions, kind: ErrorKind) -> 
     }
 }
 
-impl Run<'_> {
+impl FolderRun<'_> {
     fn scan(&mut self, scopes: Vec<Scope>, index: &Index) -> Result<Vec<Listing>> {
         self.progress.update(&self.state);
         let mut exclude = self.options.exclude.clone();
@@ -512,7 +512,7 @@ impl Run<'_> {
             .as_ref()
             .map(|manifest| manifest.removed());
         let mut kept = Vec::new();
-        // Who has a manifest has looked at what goes.
+        // The owner of a manifest has seen what goes.
         if !self.options.remove_most && removed.is_none() {
             let uris: Vec<&str> = base.files().map(|(_, uri)| uri).collect();
             for (scope, lost, of) in gone.most_of(&uris) {

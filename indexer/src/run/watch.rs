@@ -93,7 +93,7 @@ fn listen(
         move |event: notify::Result<notify::Event>| {
             // An error may stand for lost events: look.
             if event.map_or(true, |event| matters(&event, &ignored)) {
-                // Nobody listens any more when the watch has ended.
+                // The receiver is gone when the watch has ended.
                 sender.send(()).ok();
             }
         }

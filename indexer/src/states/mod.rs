@@ -4,7 +4,7 @@
 //! States follow from the text of a chunk and from the model: they may be missing,
 //! damaged or deleted at any time, and are read again. So no commit names them, and they
 //! name the chunk: by its vector id, which never stands for another text within one
-//! collection. Files are immutable, written beside the commits and not with them, by
+//! collection. Files are immutable, written alongside the commits and not with them, by
 //! whoever holds the lock of their folder; small ones are merged, and what belongs to no
 //! live chunk is left out then.
 

@@ -132,7 +132,7 @@ fn a_damaged_row_is_noticed_when_it_is_read() {
     damage(dir.path(), &name, |bytes| *bytes.last_mut().unwrap() ^= 1);
     assert_eq!(states.get(49), Some(row(49)));
     assert_eq!(states.get(98), None);
-    // All of the file is read again: who knows what else is wrong with it.
+    // All of the file is read again: more may be wrong with it.
     assert_eq!(states.missing([49, 98].into_iter()), [49, 98]);
     add(&states, [49, 98], &ALL);
     assert_eq!(states.get(98), Some(row(98)));
@@ -216,7 +216,7 @@ fn fifty_killed_writers_leave_whole_files() {
         }
         // Nothing was found damaged.
         assert!(states.damaged().is_empty(), "kill {kill}");
-        // A merge that was cut off leaves its sources beside what it wrote.
+        // A merge that was cut off leaves its sources alongside what it wrote.
         let segments = states.segments.load();
         let ids = segments.iter().flat_map(|segment| segment.ids());
         let live: BTreeSet<&u64> = ids.filter(|id| id.is_multiple_of(3)).collect();

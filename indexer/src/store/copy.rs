@@ -57,7 +57,7 @@ pub fn copy_commit(
                 commit.finish(target)?;
                 return Ok(Some(commit.generation));
             }
-            // A writer removed it after another commit; or nobody did, and it is lost.
+            // A writer removed it after another commit; or none did, and it is lost.
             Some(missing) if last_missing.as_ref() == Some(&missing) => {
                 let message = "a file of the last commit is missing; run `cairn doctor`";
                 return Err(Error::new(ErrorKind::Corrupt, message).at(missing));

@@ -150,7 +150,7 @@ fn follow(
     let reader = std::thread::spawn(move || {
         let said = lines.inspect(|line| {
             if line.starts_with("ack") {
-                // Nobody counts them after the kill.
+                // They are not counted after the kill.
                 sender.send(()).ok();
             }
         });

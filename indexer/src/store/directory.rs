@@ -20,7 +20,7 @@ pub(super) const MANAGED_FILE: &str = ".managed.json";
 ///
 /// - It renames `meta.json`, which is the commit, without flushing the folder: a power cut
 ///   after the commit could bring the last one back, whose files may be deleted already.
-/// - A reader takes a lock by creating a file: what nobody may write to could not be
+/// - A reader takes a lock by creating a file: a folder that is read-only could not be
 ///   searched.
 /// - Its files may be read by everybody on the machine.
 /// - It opens nothing if the list of its own files is damaged, which can be told from the
@@ -82,7 +82,7 @@ impl Directory for WordsDirectory {
     fn atomic_read(&self, path: &Path) -> Result<Vec<u8>, OpenReadError> {
         let bytes = self.files.atomic_read(path)?;
         if path == Path::new(MANAGED_FILE) && !is_managed_list(&bytes) {
-            // The next writer writes it anew.
+            // The next writer writes it again.
             return Ok(self.managed_files());
         }
         Ok(bytes)

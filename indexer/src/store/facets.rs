@@ -92,7 +92,7 @@ impl Facets {
         }
     }
 
-    /// The documents that `filter` and `access` leave, as bits; none when that
+    /// The documents that `filter` and `access` leave, as bits; `None` if that
     /// is every document.
     pub(super) fn select(&self, filter: Option<&Filter>, access: &Access) -> Result<Option<Bits>> {
         let readable = self.readable(access);

@@ -2,7 +2,7 @@
 //! says what to do.
 //!
 //! `tests/fixtures/collection-1` was written by [`freeze`] when format 1 was released. A
-//! change of the format gets a folder of its own beside it.
+//! change of the format gets a folder of its own alongside it.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -51,7 +51,7 @@ pub(super) struct Shared {
     pub(super) settings: IndexSettings,
     current: ArcSwap<Snapshot>,
     /// The word index, once it is on disk. Held while a snapshot is opened.
-    words: Mutex<Option<Words>>,
+    words: Mutex<Option<WordIndex>>,
     /// Those that were asked for last.
     states: Mutex<Option<Arc<States>>>,
     /// Set by [`Index::remove`].
@@ -60,7 +60,7 @@ pub(super) struct Shared {
 
 /// The word index of a collection.
 #[derive(Clone)]
-pub(super) struct Words {
+pub(super) struct WordIndex {
     pub(super) index: tantivy::Index,
     pub(super) fields: Fields,
     reader: IndexReader,
@@ -204,7 +204,7 @@ impl Shared {
             }
             let index = WordsDirectory::open(&words_dir).and_then(tantivy::Index::open);
             let index = locate(index, &words_dir)?;
-            let open = || Words::new(index.clone(), &self.settings.language);
+            let open = || WordIndex::new(index.clone(), &self.settings.language);
             let words = fault::guarded(&words_dir, open);
             *slot = Some(words.map_err(|error| name_damage(error, &index, &words_dir))?);
         }
@@ -247,7 +247,7 @@ impl Shared {
     }
 
     /// The word index, made if it is not there. Call with the writer lock.
-    pub(super) fn create_words(&self) -> Result<Words> {
+    pub(super) fn create_words(&self) -> Result<WordIndex> {
         let mut slot = self.words.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(words) = slot.as_ref() {
             return Ok(words.clone());
@@ -256,13 +256,13 @@ impl Shared {
         private::folder(&dir).map_err(|error| Error::from(error).at(&dir))?;
         let directory = locate(WordsDirectory::open(&dir), &dir)?;
         let index = locate(tantivy::Index::open_or_create(directory, schema().0), &dir)?;
-        let words = Words::new(index, &self.settings.language)?;
+        let words = WordIndex::new(index, &self.settings.language)?;
         *slot = Some(words.clone());
         Ok(words)
     }
 }
 
-impl Words {
+impl WordIndex {
     fn new(index: tantivy::Index, language: &str) -> Result<Self> {
         let (expected, fields) = schema();
         if index.schema() != expected {

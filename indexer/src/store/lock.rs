@@ -13,9 +13,9 @@ use cairn_models::Cancel;
 pub(super) const LOCK_FILE: &str = "lock";
 
 /// How long `acquire` waits for `holder`, which has the lock while it looks.
-const A_LOOK: Duration = Duration::from_millis(50);
+const PROBE_TIMEOUT: Duration = Duration::from_millis(50);
 
-const BETWEEN_TRIES: Duration = Duration::from_millis(5);
+const RETRY_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Calls `take` until it gives anything but `Locked`, for as long as `most`.
 pub(crate) fn wait<T>(most: Duration, mut take: impl FnMut() -> Result<T>) -> Result<T> {
@@ -23,7 +23,7 @@ pub(crate) fn wait<T>(most: Duration, mut take: impl FnMut() -> Result<T>) -> Re
     loop {
         match take() {
             Err(error) if error.kind() == ErrorKind::Locked && begun.elapsed() < most => {
-                std::thread::sleep(BETWEEN_TRIES);
+                std::thread::sleep(RETRY_INTERVAL);
             }
             result => return result,
         }
@@ -81,9 +81,9 @@ fn waiting(dir: &Path) -> std::io::Result<File> {
 pub(super) struct WriterLock(File);
 
 impl WriterLock {
-    /// Takes the lock of the collection in `dir`, or says who has it.
+    /// Takes the lock of the collection in `dir`, or says which process has it.
     pub(super) fn acquire(dir: &Path) -> Result<Self> {
-        wait(A_LOOK, || Self::try_acquire(dir))
+        wait(PROBE_TIMEOUT, || Self::try_acquire(dir))
     }
 
     fn try_acquire(dir: &Path) -> Result<Self> {
@@ -181,7 +181,7 @@ mod tests {
         let look = File::open(dir.path().join(LOCK_FILE)).unwrap();
         look.try_lock_shared().unwrap();
         let looking = std::thread::spawn(move || {
-            std::thread::sleep(BETWEEN_TRIES);
+            std::thread::sleep(RETRY_INTERVAL);
             drop(look);
         });
         let _lock = wait(Duration::MAX, || WriterLock::try_acquire(dir.path())).unwrap();

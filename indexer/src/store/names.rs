@@ -22,7 +22,7 @@ const MIN_LETTERS: usize = 4;
 /// larger collection beyond it are not mentioned by any text.
 const MAX_DOCUMENTS: usize = 200_000;
 
-/// Documents with one name; more of them are no name, but a kind, such as `Introduction`.
+/// Documents with one name; more of them are not a name, but a kind, such as `Introduction`.
 const MAX_NAMESAKES: usize = 3;
 
 /// A document that a text mentions.

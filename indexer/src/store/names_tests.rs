@@ -61,7 +61,7 @@ fn titles_are_found_as_whole_words_and_the_longest_counts() {
         ("He wrote for the New York Times.", vec!["2"]),
         ("He left New York, for the Times.", vec!["1"]),
         ("New\nYork and Toto", vec!["1", "3"]),
-        // Part of a word, a word that is no name, a name that is too short.
+        // Part of a word, a word that is not a name, a name that is too short.
         ("New Yorkers", vec![]),
         ("toto", vec![]),
         ("Rio", vec![]),

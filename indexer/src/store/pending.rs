@@ -30,7 +30,7 @@ impl Pending {
         self.documents.is_empty()
     }
 
-    /// The document's state since the last commit: none if untouched.
+    /// The document's state since the last commit: `None` if untouched.
     pub(super) fn document(&self, id: DocumentId) -> Option<&Option<Vec<(Hash, u64)>>> {
         self.documents.get(&id)
     }

@@ -2,7 +2,6 @@
 //! Changes nothing, so that a put that fails or is cancelled has not happened.
 
 use std::collections::{HashMap, HashSet};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use cairn_models::Cancel;
 
@@ -12,10 +11,11 @@ use crate::{DocumentId, Error, ErrorKind, Result};
 use super::pending::{Hash, Pending};
 use super::ready::{Cut, Ready, Unknown};
 use super::schema::Record;
+use super::writer::since_epoch;
 use super::{PutReport, Snapshot};
 
 /// Where the vector of a chunk comes from.
-pub(super) enum Source {
+pub(super) enum VectorSource {
     /// The document's own row of before.
     Own(u64),
     /// A row that has the same input.
@@ -30,7 +30,7 @@ pub(super) struct Prepared {
     pub(super) id: DocumentId,
     pub(super) pieces: Vec<Piece>,
     /// One for each piece.
-    pub(super) sources: Vec<Source>,
+    pub(super) sources: Vec<VectorSource>,
     pub(super) report: PutReport,
 }
 
@@ -69,9 +69,7 @@ impl Planner<'_> {
             .enumerate()
             .map(|(at, cut)| (cut.document.id(), at))
             .collect();
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let now = since_epoch();
         let mut plan = Plan {
             documents: Vec::with_capacity(documents.len()),
             new: Vec::new(),
@@ -100,9 +98,9 @@ impl Planner<'_> {
                 let known = self.known(piece, &mut own)?;
                 let source = known.unwrap_or_else(|| {
                     let next = plan.new.len();
-                    Source::New(*planned.entry(piece.hash).or_insert(next))
+                    VectorSource::New(*planned.entry(piece.hash).or_insert(next))
                 });
-                if matches!(source, Source::New(at) if at == plan.new.len()) {
+                if matches!(source, VectorSource::New(at) if at == plan.new.len()) {
                     report.embedded += 1;
                     plan.new.push(match vectors.remove(&piece.hash) {
                         Some(vector) => New::Vector(vector),
@@ -170,15 +168,19 @@ impl Planner<'_> {
     }
 
     /// Where the collection has a vector for `piece`.
-    fn known(&self, piece: &Piece, own: &mut HashMap<Hash, Vec<u64>>) -> Result<Option<Source>> {
+    fn known(
+        &self,
+        piece: &Piece,
+        own: &mut HashMap<Hash, Vec<u64>>,
+    ) -> Result<Option<VectorSource>> {
         if let Some(row) = own.get_mut(&piece.hash).and_then(Vec::pop) {
-            return Ok(Some(Source::Own(row)));
+            return Ok(Some(VectorSource::Own(row)));
         }
         if let Some(vector) = self.pending.vector(&piece.hash)? {
-            return Ok(Some(Source::Copy(vector)));
+            return Ok(Some(VectorSource::Copy(vector)));
         }
         match self.base.with_hash(&piece.hash)?.first() {
-            Some(&chunk) => Ok(Some(Source::Copy(self.base.vector(chunk)?))),
+            Some(&chunk) => Ok(Some(VectorSource::Copy(self.base.vector(chunk)?))),
             None => Ok(None),
         }
     }

@@ -41,7 +41,7 @@ fn remove_unlisted(writer: &IndexWriter) -> tantivy::Result<()> {
 /// operation after it. A merge of committed segments applies deletions up to and with
 /// that number to those of them that the commit changed nothing in, and thinks that the
 /// others have them: there, the first deletion would be lost, and a document that was
-/// put anew would be there twice.
+/// put again would be there twice.
 fn step_past_commit(writer: &IndexWriter) -> tantivy::Result<()> {
     writer.run(Vec::new())?;
     Ok(())

@@ -4,7 +4,7 @@
 //! the bytes of a file once it was flushed, its name once the folder was. After each such
 //! step the collection is opened from the mirror as it was before the step and as it is
 //! after it; and once more without the files that are deleted meanwhile, because deletions
-//! that nobody flushed may be on the disk or not.
+//! that was not flushed may be on the disk or not.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};

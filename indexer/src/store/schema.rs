@@ -64,7 +64,7 @@ pub(super) fn schema() -> (Schema, Fields) {
     (builder.build(), fields)
 }
 
-/// What is stored of a document beside its chunks.
+/// What is stored of a document alongside its chunks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) uri: String,

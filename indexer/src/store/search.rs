@@ -153,7 +153,7 @@ impl Snapshot {
         })
     }
 
-    /// The chunks that `filter` and `access` leave; none when that is all of
+    /// The chunks that `filter` and `access` leave; `None` if that is all of
     /// them. A field that no readable document has is an error of kind
     /// `InvalidInput` that lists the fields there are.
     pub fn select(&self, filter: Option<&Filter>, access: &Access) -> Result<Option<Selection>> {

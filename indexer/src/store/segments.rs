@@ -59,7 +59,7 @@ fn flat(segments: &[Load]) -> (Vec<usize>, usize) {
     })
 }
 
-/// The segments that should become one, beside the work: building a graph
+/// The segments that should become one, alongside the work: building a graph
 /// takes its time. Empty when all is well.
 pub(super) fn plan(segments: &[Load], graph_min_rows: usize) -> Vec<usize> {
     let (flat, flat_rows) = flat(segments);

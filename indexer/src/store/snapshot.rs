@@ -107,7 +107,7 @@ impl Snapshot {
         self.payload().map_or(0, |payload| payload.generation)
     }
 
-    /// Id of the embedder whose vectors are inside; none when empty.
+    /// Id of the embedder whose vectors are inside; `None` if empty.
     pub fn embedder_id(&self) -> Option<&str> {
         Some(&self.payload()?.embedder.id)
     }

@@ -82,7 +82,7 @@ impl Twins {
         self.group_of.get(&chunk).copied()
     }
 
-    /// All chunks with the text of `chunk`, in their order; none where it is the only one.
+    /// All chunks with the text of `chunk`, in their order; empty if it is the only one.
     pub(super) fn of(&self, chunk: ChunkRef) -> &[ChunkRef] {
         let group = self.group(chunk);
         group.map_or(&[], |group| &self.members[group as usize])

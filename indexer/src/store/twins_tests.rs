@@ -177,7 +177,7 @@ fn words_of_another_version_are_read_again_by_the_next_writer() {
             "{question}"
         );
     }
-    // Rows are still known by their hash: nothing is embedded anew.
+    // Rows are still known by their hash: nothing is embedded again.
     let same = document(
         "other",
         "Winches",

@@ -51,7 +51,7 @@ pub struct StoredDocument {
     pub title: String,
     /// Facts for filters.
     pub metadata: Metadata,
-    /// Who may read it; none means everyone.
+    /// Labels of its readers; empty for everyone.
     pub labels: BTreeSet<String>,
     /// Chunks it was cut into.
     pub chunk_count: u32,

@@ -18,11 +18,11 @@ use crate::vectors::{BuildSettings, Segment, SegmentMeta, write_segment};
 use crate::words::ANALYSIS;
 use crate::{Chunk, Document, DocumentId, Error, ErrorKind, Result};
 
-use super::index::{Shared, WORDS_DIR, Words};
+use super::index::{Shared, WORDS_DIR, WordIndex};
 use super::lock::{self, WriterLock};
 use super::payload::{EmbedderEntry, FORMAT, Payload};
 use super::pending::{Hash, Pending};
-use super::plan::{Planner, Prepared, Source};
+use super::plan::{Planner, Prepared, VectorSource};
 use super::postings::PostingsWriter;
 use super::ready::{Ready, Unknown, vectors_of};
 use super::schema::{ChunkRow, record_row};
@@ -35,7 +35,7 @@ use cairn_files::private;
 const WORDS_BUFFER_NUM_BYTES: usize = 64 << 20;
 
 /// More than a process takes to start, on a busy machine too.
-const A_START: Duration = Duration::from_secs(5);
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Vectors in memory beyond which they go into a segment before the commit.
 const VECTORS_BUFFER_NUM_BYTES: usize = 64 << 20;
@@ -48,7 +48,7 @@ const VECTORS_BUFFER_NUM_BYTES: usize = 64 << 20;
 pub struct Writer {
     // Dropped in this order: the lock goes last.
     words: PostingsWriter,
-    handle: Words,
+    handle: WordIndex,
     shared: Arc<Shared>,
     embedder: Arc<dyn Embedder>,
     base: Arc<Snapshot>,
@@ -97,7 +97,7 @@ impl Writer {
         let words_dir = shared.dir.join(WORDS_DIR);
         // Tantivy has a lock of its own. Whoever has ours can only find it taken by a
         // process that is just starting, with a copy of the last writer's handles.
-        let words = lock::wait(A_START, || {
+        let words = lock::wait(STARTUP_TIMEOUT, || {
             handle
                 .index
                 .writer_with_num_threads(1, WORDS_BUFFER_NUM_BYTES)
@@ -181,7 +181,7 @@ impl Writer {
     /// # Errors
     /// As [`Writer::put`].
     pub fn put_ready(&mut self, ready: Ready, cancel: &Cancel) -> Result<Vec<PutReport>> {
-        self.mend()?;
+        self.recover()?;
         if self.pending.num_bytes() >= VECTORS_BUFFER_NUM_BYTES {
             self.flush_vectors()?;
         }
@@ -215,9 +215,9 @@ impl Writer {
         let mut record = Some(document.record.to_parts().map_err(internal)?);
         for (piece, source) in document.pieces.iter().zip(&document.sources) {
             let vector_id = match source {
-                Source::Own(id) => *id,
-                Source::Copy(vector) => self.add_vector(piece.hash, vector),
-                Source::New(at) => self.add_vector(piece.hash, &vectors[*at]),
+                VectorSource::Own(id) => *id,
+                VectorSource::Copy(vector) => self.add_vector(piece.hash, vector),
+                VectorSource::New(at) => self.add_vector(piece.hash, &vectors[*at]),
             };
             rows.push((piece.hash, vector_id));
             let Piece { context, chunk, .. } = piece;
@@ -281,7 +281,7 @@ impl Writer {
 
     /// Removes a document; false when there is none.
     pub fn delete(&mut self, id: DocumentId) -> Result<bool> {
-        self.mend()?;
+        self.recover()?;
         let there = match self.pending.document(id) {
             Some(state) => state.is_some(),
             None => self.base.record(id).is_some(),
@@ -296,7 +296,7 @@ impl Writer {
     /// Makes everything since the last commit durable and visible at once.
     /// Returns the new generation, or the old one when nothing has changed.
     pub fn commit(&mut self) -> Result<u64> {
-        self.mend()?;
+        self.recover()?;
         let merged = self.merge.as_ref().is_some_and(Merge::is_done);
         if self.pending.is_empty() && !self.roots_changed() && !merged {
             return Ok(self.base.generation());
@@ -438,7 +438,7 @@ impl Writer {
             return Ok(());
         }
         let dir = self.shared.vectors_dir();
-        // A graph is built by a merge, beside the work, not inside a commit.
+        // A graph is built by a merge, alongside the work, not inside a commit.
         let settings = BuildSettings {
             graph_min_rows: usize::MAX,
             ..self.build_settings()
@@ -455,7 +455,7 @@ impl Writer {
         lock::is_wanted(&self.shared.dir)
     }
 
-    /// Whether vector segments are being merged beside this writer. The result
+    /// Whether vector segments are being merged alongside this writer. The result
     /// is taken over by a `commit` once it is done, and lost with the writer.
     pub fn is_merging(&self) -> bool {
         self.merge.is_some()
@@ -486,7 +486,7 @@ impl Writer {
     }
 
     /// Goes back to the last commit after a failure.
-    fn mend(&mut self) -> Result<()> {
+    fn recover(&mut self) -> Result<()> {
         if self.broken {
             let words_dir = self.shared.dir.join(WORDS_DIR);
             self.words
@@ -515,8 +515,11 @@ fn internal(error: serde_json::Error) -> Error {
 }
 
 pub(super) fn now_ns() -> u64 {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    now.as_nanos() as u64
+    since_epoch().as_nanos() as u64
+}
+
+/// The time since 1970, now.
+pub(super) fn since_epoch() -> Duration {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default()
 }

@@ -70,7 +70,7 @@ struct Header {
 
 const _: () = assert!(size_of::<Header>() == HEADER_BYTES);
 
-/// Where one level of a graph lies in the file.
+/// Where one level of a graph is in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LevelLayout {
     /// Empty on level 0, whose places are the rows themselves.
@@ -210,7 +210,7 @@ impl Layout {
     }
 }
 
-/// The bytes of a section, if it lies inside the file, is aligned, and holds
+/// The bytes of a section, if it is inside the file, is aligned, and holds
 /// whole units (and `count` of them, where that is known).
 fn locate(
     section: Section,

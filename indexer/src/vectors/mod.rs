@@ -2,7 +2,7 @@
 //! product.
 //!
 //! A segment holds unit vectors sorted by their id. Small ones are *flat* and
-//! scanned exactly; large ones carry an HNSW *graph* beside the same rows, so
+//! scanned exactly; large ones carry an HNSW *graph* alongside the same rows, so
 //! that the exact scan stays available as a fallback and as the oracle that the
 //! graph is tested against. Nothing in a file changes after it was written:
 //! deletions and filters come in from outside as a [`RowSet`].

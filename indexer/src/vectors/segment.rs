@@ -95,9 +95,9 @@ impl Segment {
             let what = format!("it has {bytes} bytes and was written with {}", meta.bytes);
             return Err(corrupt(&path, &what));
         }
-        // SAFETY: the map is read-only, and a segment file is never written
-        // again after it was renamed into place; whoever cuts it off while it
-        // is open breaks the process, as for every mapped index.
+        // SAFETY: the map is read-only, and Cairn never writes to a segment file again once it
+        // was renamed into place. Another program that writes to or truncates it while it is
+        // open breaks the process; this is accepted, as for every memory-mapped index.
         #[allow(unsafe_code)]
         let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::from(e).at(&path))?;
         let (layout, checksum) = Layout::decode(&map).map_err(|what| corrupt(&path, &what))?;

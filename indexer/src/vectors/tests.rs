@@ -319,7 +319,7 @@ fn a_graph_obeys_filters_of_any_size() {
     let dir = tempfile::tempdir().unwrap();
     let (segment, queries) = graph(dir.path(), 6000);
     for percent in [100, 99, 50, 10, 1, 0] {
-        // Rows by turns, and one block of rows that may lie far from the query.
+        // Rows by turns, and one block of rows that may be  far from the query.
         let spread = RowSet::from_fn(6000, |row| row.wrapping_mul(2_654_435_761) % 100 < percent);
         let block = RowSet::from_fn(6000, |row| row < 60 * percent);
         for set in [spread, block] {

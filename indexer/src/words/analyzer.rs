@@ -22,7 +22,7 @@ pub const MAX_QUERY_TERMS: usize = 256;
 /// Turns text into terms. The same analyzer must read documents and questions.
 ///
 /// A term is lower-cased and without accents. Words are stemmed; identifiers,
-/// versions, paths and addresses are kept whole beside their parts. A number in groups
+/// versions, paths and addresses are kept whole alongside their parts. A number in groups
 /// is there without separators too, and a word with an umlaut also as it is written
 /// out: only on the side that has the groups or the umlaut, so that no other word
 /// becomes another one.
@@ -313,7 +313,7 @@ mod tests {
             ["connect", "fail", "err_conn_4012", "err", "conn", "4012"]
         );
         assert_eq!(terms("none", "Connections"), ["connections"]);
-        // The spelling without umlauts is a word beside the one with them.
+        // The spelling without umlauts is a word alongside the one with them.
         assert_eq!(
             terms("german", "Häuser Straße"),
             ["haeus", "haus", "strass"]

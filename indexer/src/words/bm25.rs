@@ -150,7 +150,7 @@ impl WordSearch<'_> {
 }
 
 thread_local! {
-    /// One score for each document of the segment at hand, kept between
+    /// One score for each document of the current segment, kept between
     /// questions so that none has to ask for the memory again.
     static SCORES: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }

@@ -1,6 +1,6 @@
 //! The languages that words can be stemmed in.
 
-use rust_stemmers::Algorithm;
+use rust_stemmers::{Algorithm, Stemmer};
 
 use crate::{Error, ErrorKind, Result};
 
@@ -30,6 +30,12 @@ const ALGORITHMS: [(&str, Algorithm); 18] = [
     ("tamil", Algorithm::Tamil),
     ("turkish", Algorithm::Turkish),
 ];
+
+/// Snowball's stemmer for the language `name`, in any case; `None` if there is none.
+pub fn stemmer(name: &str) -> Option<Stemmer> {
+    let language = Language::parse(name).ok()?;
+    language.algorithm().map(Stemmer::create)
+}
 
 impl Language {
     /// The language with this name, in any case; `none` turns stemming off.

@@ -20,3 +20,4 @@ pub(crate) const ANALYSIS: u32 = 2;
 
 pub use analyzer::{Analyzer, MAX_QUERY_TERMS, QueryTerm};
 pub use bm25::WordSearch;
+pub use language::stemmer;

@@ -221,7 +221,7 @@ fn thousands(groups: &[Group<'_>]) -> Option<usize> {
     if !is_thousands_mark(one) || !is_digits(first.text) || first.len() > 3 {
         return None;
     }
-    // A number does not begin with 0, and `0.123` is no thousand.
+    // A number does not begin with 0, and `0.123` is not a thousand.
     if digit(first.text.chars().next()?) == Some(0) {
         return None;
     }

@@ -53,7 +53,7 @@ impl Piece {
     }
 }
 
-/// Finds the next run at or after `from`, or none when the text ends.
+/// Finds the next run at or after `from`, or `None` if the text ends.
 pub(super) fn next_run(text: &str, from: usize) -> Option<Range<usize>> {
     let rest = &text[from..];
     let (offset, first) = rest.char_indices().find(|(_, c)| is_word(*c))?;

@@ -148,7 +148,7 @@ impl Table {
         Ok(())
     }
 
-    /// What became of a touched row; none when it is as it was.
+    /// What became of a touched row; `None` if it is as it was.
     fn change(&self, row: &Row<'_>) -> rusqlite::Result<Option<Change>> {
         let (mask, is_there): (i64, bool) = (row.get(0)?, row.get(1)?);
         let keys = 0..self.key.len();

@@ -118,7 +118,7 @@ impl Changes {
         for group in &read.groups {
             let mut names = std::iter::once(&group.table).chain(&group.columns);
             if !names.all(is_name) || group.keys > group.columns.len() {
-                return Err(unreadable(format!("`{}` is no table", group.table)));
+                return Err(unreadable(format!("`{}` is not a table", group.table)));
             }
             let width = group.columns.len();
             if group.rows.iter().any(|row| row.len() != width) {
@@ -194,7 +194,7 @@ fn to_json(value: Value) -> Json {
 }
 
 fn from_json(value: &Json) -> Result<Value, ChangesError> {
-    let odd = || ChangesError::Unreadable(format!("`{value}` is no value"));
+    let odd = || ChangesError::Unreadable(format!("`{value}` is not a value"));
     Ok(match value {
         Json::Null => Value::Null,
         Json::String(text) => Value::Text(text.clone()),

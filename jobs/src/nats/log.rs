@@ -285,7 +285,7 @@ async fn listen(server: &Server, heard: Arc<AtomicU64>) -> Result<()> {
 struct Entry {
     /// The number of its last message.
     last: u64,
-    /// Its bytes; none when it is not ours.
+    /// Its bytes; `None` if it is not ours.
     bytes: Option<Vec<u8>>,
 }
 

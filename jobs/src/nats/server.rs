@@ -69,7 +69,7 @@ enum Tried {
 pub(super) struct Piece {
     /// Where it is.
     pub(super) seq: u64,
-    /// Of which entry; none when it is not ours.
+    /// Of which entry; `None` if it is not ours.
     pub(super) entry: Option<String>,
     /// Which part, from 1, and of how many.
     pub(super) part: (usize, usize),
@@ -119,7 +119,7 @@ impl Server {
         let servers = servers.map_err(|error| {
             let example = "write them like nats://host:4222";
             Error::Invalid(format!(
-                "{shown} is no address of NATS servers: {error}; {example}"
+                "{shown} is not an address of NATS servers: {error}; {example}"
             ))
         })?;
         let connecting = options(settings)?.connect(servers);
@@ -217,7 +217,7 @@ impl Server {
     }
 
     /// Appends `entry` as one, behind the message number `after`; returns the number of its
-    /// last message, or none if something else is there.
+    /// last message, or `None` if something else is there.
     pub(super) async fn append(
         &self,
         after: u64,
@@ -265,7 +265,7 @@ impl Server {
             return Ok(None);
         };
         if read.is_cut {
-            // It was ours or not, and both lie behind a snapshot.
+            // It was ours or not, and both are behind a snapshot.
             return Err(self.unreachable("the log was cut while it elected a leader"));
         }
         let first = read.pieces.into_iter().next();

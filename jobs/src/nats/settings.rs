@@ -57,7 +57,7 @@ pub struct NatsSettings {
     pub replicas: usize,
     /// Who says that it is who it is.
     pub credentials: Credentials,
-    /// A file with the certificates of authorities that are trusted beside the machine's.
+    /// A file with the certificates of authorities that are trusted alongside the machine's.
     pub authorities: Option<PathBuf>,
     /// How long a change is tried while the servers do not answer. An election takes some
     /// seconds.

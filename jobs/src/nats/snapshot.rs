@@ -104,7 +104,7 @@ impl Snapshots {
     }
 
     /// Stores `file`, which goes up to message `seq`, and cuts the log, but for the last
-    /// `keep` messages of it: whoever is a little behind need not begin anew.
+    /// `keep` messages of it: whoever is a little behind need not begin again.
     async fn store(&self, file: &Path, seq: u64, keep: u64) -> Result<()> {
         let failed = |error: String| self.server.unreachable(error);
         let mut bytes = tokio::fs::File::open(file)
@@ -134,7 +134,7 @@ fn name(seq: u64) -> String {
     format!("{seq:020}")
 }
 
-/// Makes snapshots beside the queue, one at a time. Dropped, it breaks off.
+/// Makes snapshots alongside the queue, one at a time. Dropped, it breaks off.
 pub(super) struct Maker {
     work: Work,
     thread: Option<JoinHandle<()>>,
@@ -226,7 +226,7 @@ impl Work {
         Ok(())
     }
 
-    /// What `future` gives; none when it is to stop first.
+    /// What `future` gives; `None` if it is to stop first.
     fn unless<T>(
         &self,
         stop: &mut watch::Receiver<bool>,

@@ -71,7 +71,7 @@ pub struct Delivery {
     pub state: DeliveryState,
     /// Attempts begun.
     pub attempts: u32,
-    /// When the next one is due; none when it has ended.
+    /// When the next one is due; `None` if it has ended.
     pub next_at: Option<Timestamp>,
     /// The status of the last reply.
     pub last_status: Option<u16>,
@@ -211,7 +211,7 @@ pub(super) fn settle(
     Ok(())
 }
 
-/// What is wrong with `status`; none when nothing is.
+/// What is wrong with `status`; `None` if nothing is.
 fn explain(status: u16) -> Option<String> {
     match status {
         200..=299 => None,

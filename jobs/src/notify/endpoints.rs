@@ -89,7 +89,7 @@ pub struct Endpoint {
 #[derive(Serialize, Deserialize)]
 struct Kept {
     secret: String,
-    /// Until when it signs, in milliseconds since 1970; none for the newest.
+    /// Until when it signs, in milliseconds since 1970; `None` for the newest.
     until: Option<i64>,
 }
 
@@ -218,7 +218,7 @@ pub(super) fn delete(tx: &Tx<'_>, id: EndpointId) -> rusqlite::Result<bool> {
         > 0)
 }
 
-/// Puts `secret` in front; those before it sign beside it for `overlap`.
+/// Puts `secret` in front; those before it sign alongside it for `overlap`.
 pub(super) fn rotate(
     tx: &Tx<'_>,
     id: EndpointId,

@@ -60,7 +60,7 @@ impl Webhooks {
         Ok((made, shown))
     }
 
-    /// The endpoint `id`; none where there is none.
+    /// The endpoint `id`; `None` if there is none.
     ///
     /// # Errors
     /// Those of the disk, here and below.
@@ -101,7 +101,7 @@ impl Webhooks {
             .await
     }
 
-    /// Gives an endpoint a new secret, which is shown this once; the ones before sign beside
+    /// Gives an endpoint a new secret, which is shown this once; the ones before sign alongside
     /// it for `overlap`.
     ///
     /// # Errors
@@ -162,7 +162,7 @@ impl Webhooks {
     }
 
     /// Sends what is due now; returns how long there is nothing more to do. Each endpoint gets
-    /// one message at a time, and a slow one delays nobody else.
+    /// one message at a time, and a slow one does not delay the others.
     ///
     /// # Errors
     /// Those of the disk.

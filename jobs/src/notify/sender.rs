@@ -1,4 +1,4 @@
-//! The seam to the network: who sends knows which addresses are allowed.
+//! The seam to the network: the sender knows which addresses are allowed.
 
 use std::time::Duration;
 

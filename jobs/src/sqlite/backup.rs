@@ -34,7 +34,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
         cause: Arc::new(cause),
     };
     cairn_files::private::file(&target).map_err(cannot_write)?;
-    // Reading needs no right to write, but for the shared memory beside the file.
+    // Reading needs no right to write, but for the shared memory alongside the file.
     let source = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_WRITE)
         .map_err(|cause| open::failed(from, cause))?;
     let step = || {

@@ -9,7 +9,7 @@ use crate::options::millis;
 /// Jobs that are held or let go at once; the others follow when they are met.
 const MAX_MOVED: usize = 256;
 
-/// Until when job `n` of `source` is to wait; none where it may run. The first one that
+/// Until when job `n` of `source` is to wait; `None` if it may run. The first one that
 /// asks after the pause tries for all.
 pub(super) fn hold_until(tx: &Tx<'_>, source: &str, n: i64) -> rusqlite::Result<Option<i64>> {
     let sql = "SELECT open_until, probe FROM breakers WHERE source = ?1 AND open_until IS NOT NULL";

@@ -25,7 +25,7 @@ pub(super) fn end(tx: &mut Tx<'_>, n: i64, phase: Phase) -> rusqlite::Result<()>
     tx.sql
         .prepare_cached(sql)?
         .execute(params![n, phase as i64, tx.now])?;
-    // One that ends while it waits for its turn gives it to nobody.
+    // One that ends while it waits for its turn passes it to no other.
     if let Some(key) = key.filter(|_| before != Phase::Behind as i64) {
         submit::advance(tx, &key)?;
     }
@@ -132,7 +132,7 @@ pub(super) fn purge(tx: &mut Tx<'_>, purge: &Purge) -> Result<(u64, bool), Fail>
     }
 }
 
-/// Why the queue is paused; none when it is not.
+/// Why the queue is paused; `None` if it runs.
 pub(super) fn paused(sql: &Connection) -> rusqlite::Result<Option<String>> {
     let text = "SELECT value FROM settings WHERE name = 'paused'";
     let mut statement = sql.prepare_cached(text)?;

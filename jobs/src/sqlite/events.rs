@@ -62,7 +62,7 @@ pub(super) fn add(tx: &mut Tx<'_>, n: i64, kind: Kind) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// The kept events of job `id` after `seq`, and whether the job has ended; none where there
+/// The kept events of job `id` after `seq`, and whether the job has ended; `None` if there
 /// is no such job.
 pub(super) fn after(
     sql: &Connection,

@@ -21,7 +21,7 @@ const MIGRATIONS: &[&str] = &[
 
 /// SQL that puts right, in a database some of whose rows were lost, what was counted of them
 /// and the rows that there is always one of.
-pub const MEND: &str = "
+pub const REPAIR_SQL: &str = "
     INSERT INTO turn SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM turn);
     UPDATE jobs SET phase = 0 WHERE phase = 2 AND n IN (
         SELECT min(n) FROM jobs WHERE ordering_key IS NOT NULL AND phase < 5
@@ -41,7 +41,7 @@ pub(crate) const KNOWN: u32 = MIGRATIONS.len() as u32;
 /// Makes folder and file where they are missing, and brings the file to the newest format.
 pub(crate) fn open(folder: &Path, options: &Options) -> Result<(Connection, PathBuf)> {
     let path = folder.join(FILE);
-    // Payloads and results are nobody else's to read. The files that SQLite makes beside
+    // Only the owner may read payloads and results. The files that SQLite makes alongside
     // this one get its permissions.
     cairn_files::private::data_folder(folder)
         .and_then(|()| cairn_files::private::file(&path))
@@ -70,7 +70,7 @@ pub(crate) fn connect(path: &Path, options: &Options) -> Result<Connection> {
     let connect = || {
         let connection = Connection::open(path)?;
         connection.busy_timeout(options.busy)?;
-        // One writer and any number of readers beside it; a commit is on the disk when it
+        // One writer and any number of readers alongside it; a commit is on the disk when it
         // returns.
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
@@ -96,7 +96,7 @@ pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
     if version(connection).map_err(failed)? == KNOWN {
         return Ok(());
     }
-    // Another process may migrate at the same time: the version is read again once nobody
+    // Another process may migrate at the same time: the version is read again once nothing
     // else can write.
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)

@@ -122,23 +122,23 @@ trait Work: Send {
     /// Does it, perhaps not for the first time. After an error nothing that it wrote is
     /// kept.
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<()>;
-    /// Replies; returns what is to be done where nobody listens any more.
+    /// Replies; returns what is to be done if the receiver is gone.
     fn reply(self: Box<Self>, commit: Result<()>) -> Option<Box<dyn Work>>;
-    /// Whether nobody waits for the reply.
+    /// Whether the receiver of the reply is gone.
     fn is_abandoned(&self) -> bool;
 }
 
 type Undo<T> = fn(&T, &mut Tx<'_>) -> Result<(), Fail>;
 
-struct Call<T, F> {
+struct Request<T, F> {
     run: F,
     result: Option<Result<T>>,
     reply: Option<oneshot::Sender<Result<T>>>,
-    /// Takes back what nobody received.
+    /// Takes back a result that was not received.
     undo: Option<Undo<T>>,
 }
 
-impl<T, F> Work for Call<T, F>
+impl<T, F> Work for Request<T, F>
 where
     T: Send + 'static,
     F: FnMut(&mut Tx<'_>) -> Result<T, Fail> + Send + 'static,
@@ -189,7 +189,7 @@ impl<T: Send> Work for TakeBack<T> {
 
 /// What the thread does by itself.
 fn unasked(run: impl FnMut(&mut Tx<'_>) -> Result<(), Fail> + Send + 'static) -> Box<dyn Work> {
-    Box::new(Call {
+    Box::new(Request {
         run,
         result: None,
         reply: None,
@@ -246,7 +246,7 @@ impl Writer {
         self.send(run, None).await
     }
 
-    /// As [`Self::call`]; `undo` takes back the result where nobody waits for it any more.
+    /// As [`Self::call`]; `undo` takes back the result if its receiver is gone.
     pub(crate) async fn call_or_undo<T: Send + 'static>(
         &self,
         run: impl FnMut(&mut Tx<'_>) -> Result<T, Fail> + Send + 'static,
@@ -261,7 +261,7 @@ impl Writer {
         undo: Option<Undo<T>>,
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        let call = Call {
+        let call = Request {
             run,
             result: None,
             reply: Some(reply),

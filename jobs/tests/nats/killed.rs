@@ -28,7 +28,7 @@ const BAD: usize = 10;
 
 fn options() -> Options {
     Options {
-        // Nobody knows which workers are gone, so that their leases must run out.
+        // It is not known which workers are gone, so their leases must run out.
         lease: Duration::from_secs(4),
         reap_every: Duration::from_secs(1),
         backoff_min: Duration::from_millis(100),

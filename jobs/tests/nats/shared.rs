@@ -178,7 +178,7 @@ async fn a_restart_finds_everything_also_behind_a_snapshot() {
         let kept = queue.get(large[7].job.id).await.unwrap().unwrap();
         assert_eq!(kept.payload, large[7].job.payload);
     }
-    // The log has an order: who has seen the completion has seen what came before it.
+    // The log is ordered: a reader of the completion has seen what came before it.
     again.resume().await.unwrap();
     again.complete(lease.token, Value::Null).await.unwrap();
     until(&late, State::Done, 1).await;

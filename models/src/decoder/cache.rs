@@ -63,7 +63,7 @@ impl Cache {
         (head * self.room + token) * self.width
     }
 
-    /// Where a feature of a token's value is; the next token's is beside it.
+    /// Where a feature of a token's value is; the next token's is alongside it.
     pub(super) fn value_at(&self, head: usize, feature: usize, token: usize) -> usize {
         (head * self.width + feature) * self.room + token
     }

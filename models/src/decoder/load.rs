@@ -60,7 +60,7 @@ impl Reader<'_> {
         self.content.tensor_infos.contains_key(name)
     }
 
-    /// The tensor as it lies in the file, and its shape, the longest stride first.
+    /// The tensor as it is in the file, and its shape, the longest stride first.
     fn bytes(&self, name: &str) -> Result<(std::ops::Range<usize>, GgmlDType, &[usize])> {
         let info = self
             .content
@@ -285,8 +285,8 @@ fn map(path: &Path) -> Result<Arc<Mmap>> {
         Error::new(kind, format!("cannot {what} {}", path.display())).because(error)
     };
     let file = File::open(path).map_err(|e| failed(ErrorKind::NotFound, "open", e))?;
-    // SAFETY: the file is one of our verified artifacts, which are replaced by
-    // renaming and never written in place, so the mapping does not change.
+    // SAFETY: as in `encoder::weights::Weights::open`, with the same exception of files in
+    // folders that the operator names.
     #[allow(unsafe_code)]
     let file = unsafe { Mmap::map(&file) }.map_err(|e| failed(ErrorKind::Machine, "map", e))?;
     // The first pass needs all of it; reading ahead is only a hint.

@@ -131,7 +131,7 @@ impl Decoder {
         let Some((_, but_last)) = prompt.split_last() else {
             return Err(Error::new(ErrorKind::InvalidInput, "the prompt is empty"));
         };
-        // The last token is always read anew: its logits are the result.
+        // The last token is always read again: its logits are the result.
         let same = but_last
             .iter()
             .zip(&self.read[..self.as_prompt])

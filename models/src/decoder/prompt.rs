@@ -1,7 +1,7 @@
 //! Reading a prompt: one pass of up to [`super::TOKENS_PER_PASS`] tokens through
 //! all layers.
 //!
-//! Activations lie in panels of a few tokens, see [`crate::kernels::spread`].
+//! Activations are in panels of a few tokens, see [`crate::kernels::spread`].
 //! Every step is a loop over independent tasks on all threads; all memory is
 //! that of the pass before.
 

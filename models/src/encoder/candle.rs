@@ -9,7 +9,7 @@ use candle_nn::VarBuilder;
 use candle_transformers::models::bert::{self, BertModel, HiddenAct};
 
 use super::config::Activation;
-use super::source::Source;
+use super::source::CandleTensors;
 use super::{Config, Encoder, Pooling, Tensors};
 use crate::{Cancel, Error, ErrorKind, Result, device};
 
@@ -48,7 +48,7 @@ impl CandleEncoder {
             layer_norm_eps: config.layer_norm_eps,
             ..bert::Config::default()
         };
-        let source = Source::new(weights);
+        let source = CandleTensors::new(weights);
         let backend = Box::new(source.clone());
         let weights = VarBuilder::from_backend(backend, DType::F32, device.clone());
         // An error of the weights says more than candle's, which holds its text.

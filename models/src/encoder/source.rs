@@ -11,12 +11,12 @@ use super::Tensors;
 /// Hands tensors to candle, and remembers the first error of ours, of which candle
 /// keeps only the text.
 #[derive(Clone)]
-pub(super) struct Source<'a> {
+pub(super) struct CandleTensors<'a> {
     weights: &'a dyn Tensors,
     error: Arc<Mutex<Option<crate::Error>>>,
 }
 
-impl<'a> Source<'a> {
+impl<'a> CandleTensors<'a> {
     pub(super) fn new(weights: &'a dyn Tensors) -> Self {
         Self {
             weights,
@@ -33,7 +33,7 @@ impl<'a> Source<'a> {
     }
 }
 
-impl SimpleBackend for Source<'_> {
+impl SimpleBackend for CandleTensors<'_> {
     fn get(
         &self,
         shape: Shape,

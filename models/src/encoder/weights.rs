@@ -38,8 +38,11 @@ impl Weights {
             let message = format!("cannot read {}; pull the model", path.display());
             Error::new(ErrorKind::NotFound, message).because(error)
         })?;
-        // SAFETY: the file is one of our verified artifacts, which are replaced
-        // by renaming and never written in place, so the mapping does not change.
+        // SAFETY: nothing in Cairn writes to a model's file in place: pulled ones are replaced
+        // by renaming. A folder that the operator names may hold a file that another program
+        // writes or truncates while it is mapped, which is undefined behaviour or ends the
+        // process; docs/inference.md says so, and reading into memory instead would double the
+        // memory of every model.
         #[allow(unsafe_code)]
         let file = unsafe { Mmap::map(&file) }.map_err(|error| {
             let message = format!("cannot map {}", path.display());
@@ -61,12 +64,11 @@ impl Weights {
         Ok(weights)
     }
 
-    /// Lets go of the pages that were read, for when the weights were packed:
-    /// otherwise they stay in memory twice. What is kept in the mapping is read
-    /// again when it is used.
+    /// Lets go of the pages that were read, once the weights are packed: otherwise they
+    /// stay in memory twice. What is kept in the mapping is read again when it is used.
     pub(crate) fn release(&self) {
-        // SAFETY: the mapping is of a file and nobody writes to it, so pages that
-        // are let go come back as they were.
+        // SAFETY: the mapping is of a file and read-only, so pages that are let go come back
+        // from the file, which does not change while it is mapped (see `Weights::open`).
         #[cfg(unix)]
         #[allow(unsafe_code)]
         // It is a hint: without it, only memory is lost.

@@ -265,7 +265,7 @@ mod tests {
             let first = [b'{', b'T'][seed as usize % 8 / 4];
             let (text, tokens, _) = write(&grammar, most, 0.0, seed, Some(first));
             assert!((1..=most).contains(&tokens), "{tokens} of {most}");
-            // Where no call fits, its bracket is no choice.
+            // Where no call fits, its bracket is not a choice.
             let is_call = first == b'{' && most == 120;
             assert!(text[0] == b'{' || !is_call, "{}", text.escape_ascii());
             if text[0] == b'{' {

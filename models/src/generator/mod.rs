@@ -179,7 +179,7 @@ impl Generator for GgufGenerator {
             if stream.push(vocabulary.bytes(token), on_text).is_stopped() || is_whole {
                 break FinishReason::Stop;
             }
-            // Nobody asks what would come after the last one.
+            // What would come after the last one is not needed.
             step = match written.len() == most {
                 true => Ok(()),
                 false => decoder.append(token, cancel),

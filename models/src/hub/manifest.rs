@@ -48,7 +48,7 @@ pub struct Artifact {
     pub files: Vec<ArtifactFile>,
     /// Where to fetch it, best first.
     #[serde(default)]
-    pub sources: Vec<Source>,
+    pub sources: Vec<ArtifactSource>,
 }
 
 /// One file and what its bytes must be.
@@ -66,7 +66,7 @@ pub struct ArtifactFile {
 /// One place that has the files.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Source {
+pub enum ArtifactSource {
     /// A repository of the Hugging Face hub.
     Hf(HfRepo),
     /// A folder inside a Python wheel.
@@ -132,7 +132,7 @@ impl Artifact {
     }
 }
 
-impl Source {
+impl ArtifactSource {
     /// How a message names it.
     pub(super) fn name(&self) -> String {
         match self {
@@ -236,7 +236,7 @@ impl Artifact {
                     && file.sha256.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
             })
             && self.sources.iter().all(|source| {
-                !matches!(source, Source::WheelParts(parts) if parts.is_empty() || self.files.len() != 1)
+                !matches!(source, ArtifactSource::WheelParts(parts) if parts.is_empty() || self.files.len() != 1)
             });
         if sound {
             return Ok(());

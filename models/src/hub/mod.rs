@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use self::fetch::Fetchers;
-use self::manifest::Source;
+use self::manifest::ArtifactSource;
 use crate::{Error, ErrorKind, Result};
 
 pub use self::manifest::{Artifact, ArtifactFile, ArtifactKind, Manifest};
@@ -217,7 +217,7 @@ impl Hub {
 
     fn fetch_from(
         &self,
-        source: &Source,
+        source: &ArtifactSource,
         files: &[&ArtifactFile],
         folder: &Path,
         report: &(dyn Fn(PullEvent<'_>) + Sync),

@@ -33,7 +33,7 @@ pub trait Progress: Send + Sync {
     fn report(&self, artifact: &str, event: PullEvent<'_>);
 }
 
-/// Tells nobody.
+/// Reports nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Quiet;
 

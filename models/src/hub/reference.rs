@@ -1,12 +1,12 @@
 //! What the configuration may name as a model: an artifact of the list, a
 //! local folder, or a repository of the Hugging Face hub.
 //!
-//! Nobody has said what the bytes of a repository should be, so they are
-//! trusted on first use: their checksums are recorded beside them.
+//! There is no record of what the bytes of a repository should be, so they are
+//! trusted on first use: their checksums are recorded alongside them.
 
 use std::path::{Path, PathBuf};
 
-use super::manifest::{ArtifactFile, ArtifactKind, HfRepo, Source};
+use super::manifest::{ArtifactFile, ArtifactKind, ArtifactSource, HfRepo};
 use super::{Hub, Progress, PullEvent, store};
 use crate::{Error, ErrorKind, Result};
 
@@ -126,7 +126,7 @@ impl Hub {
                 format!("`{reference}` could not be fetched: {error}; {advice}"),
             )
         };
-        let source = Source::Hf(repository.repo.clone());
+        let source = ArtifactSource::Hf(repository.repo.clone());
         report(PullEvent::Source(&source.name()));
         let names = self
             .fetchers

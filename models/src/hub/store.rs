@@ -104,7 +104,7 @@ pub(super) fn publish(partial: NamedTempFile, target: &Path) -> Result<()> {
     cairn_files::publish(partial, target).map_err(here)
 }
 
-/// A temporary file beside `target`, so that moving it there is one rename.
+/// A temporary file alongside `target`, so that moving it there is one rename.
 pub(super) fn partial_beside(target: &Path) -> Result<NamedTempFile> {
     let folder = target.parent().unwrap_or(Path::new("."));
     tempfile::Builder::new()

@@ -101,7 +101,7 @@ impl Kernel for WithBuffers<'_, '_> {
 
         resize(scores, S::ROWS * padded);
         for block in even_parts(tokens, S::ROWS) {
-            // SAFETY: `left`, `panel` and `out` of each tile lie inside
+            // SAFETY: `left`, `panel` and `out` of each tile are inside
             // `projected`, `keys`, `values` and `scores`, whose lengths are set
             // above, or in the rows of `out` that the caller promised.
             #[allow(unsafe_code)]

@@ -1,7 +1,7 @@
 //! Causal attention with cached keys and values: for one head and one panel of
 //! tokens, or for one token.
 //!
-//! The keys lie as `[tokens, width]` and the values as `[width, tokens]`, so
+//! The keys are laid out as `[tokens, width]` and the values as `[width, tokens]`, so
 //! that both are left sides of products whose right side is a panel: the scores
 //! are keys times queries, `[keys, S::PANEL]`, and the result is values times
 //! the scores' softmax, `[width, S::PANEL]`. Scores, softmax and result of one

@@ -6,8 +6,8 @@ use rayon::prelude::*;
 
 use super::attention::Head;
 use super::gemm::{Finish, Packed, Product, Right, even_parts};
-use super::rounded::bytes::Bytes;
-use super::rounded::words::Words;
+use super::rounded::bytes::Int8;
+use super::rounded::words::Int16;
 use super::rounded::{PackedInts, is_sound};
 use super::rows::{AddNorm, Norm};
 use super::simd::Level;
@@ -33,11 +33,11 @@ impl Matrix {
         entry: impl Fn(usize, usize) -> f32,
     ) -> Self {
         Self(match precision {
-            Precision::Int8 if is_sound::<Bytes>(level) => {
-                Box::new(PackedInts::<Bytes>::new(level, depth, columns, entry))
+            Precision::Int8 if is_sound::<Int8>(level) => {
+                Box::new(PackedInts::<Int8>::new(level, depth, columns, entry))
             }
-            Precision::Auto if level.multiplies_words() && is_sound::<Words>(level) => {
-                Box::new(PackedInts::<Words>::new(level, depth, columns, entry))
+            Precision::Auto if level.multiplies_words() && is_sound::<Int16>(level) => {
+                Box::new(PackedInts::<Int16>::new(level, depth, columns, entry))
             }
             _ => Box::new(Packed::new(level, depth, columns, entry)),
         })

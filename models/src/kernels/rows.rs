@@ -26,6 +26,11 @@ pub(crate) fn scale<S: Simd>(simd: S, row: &mut [f32], factor: f32) {
     simd.store_part(rest, simd.mul(simd.load_part(rest, 0.0), factor));
 }
 
+/// Σ a[k] · b[k], summed in order: the same on every machine.
+pub(crate) fn dot_in_order(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
 /// Σ a[k] · b[k] of rows of one length, in four sums that do not wait for each other.
 #[inline(always)]
 pub(crate) fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {

@@ -1,7 +1,7 @@
 //! Products of quantised weights with the activations of many tokens, for
 //! reading a prompt.
 //!
-//! Activations lie in *panels* of a few tokens: feature by feature, one float
+//! Activations are in *panels* of a few tokens: feature by feature, one float
 //! for each token of the panel. This is the packed right side of a product (see
 //! [`super::gemm`]) and also the form of its result, so one product's result is
 //! the next one's right side and nothing is ever transposed or copied.

@@ -40,7 +40,7 @@ struct Job<'a> {
 
 #[derive(Default)]
 struct Shared {
-    /// Number of the loop in the upper half, its tasks that nobody has taken in
+    /// Number of the loop in the upper half, its tasks that are not taken yet in
     /// the lower one.
     left: AtomicU64,
     job: AtomicPtr<()>,

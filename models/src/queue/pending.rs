@@ -1,10 +1,10 @@
 //! The result of queued work, for those who block and those who await.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 
@@ -13,7 +13,7 @@ use crate::{Cancel, Error, ErrorKind, Result};
 /// A result that is being worked on. Dropping it takes the work out of the
 /// queue if it has not begun; work that has begun ends by its own
 /// [`crate::Cancel`].
-#[must_use = "the work is skipped when nobody waits for its result"]
+#[must_use = "the work is skipped if its result is not waited for"]
 #[derive(Debug)]
 pub struct Pending<T>(oneshot::Receiver<Result<T>>);
 
@@ -41,22 +41,24 @@ impl<T> Pending<T> {
     pub fn wait_until(mut self, cancel: &Cancel) -> Result<T> {
         let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
         let mut context = Context::from_waker(&waker);
+        let mut cancelled = pin!(cancel.subscribe());
         loop {
             if let Poll::Ready(result) = Pin::new(&mut self).poll(&mut context) {
                 return result;
             }
             cancel.check()?;
-            // The flag of a token wakes nobody, so it is looked at.
-            let left = cancel
-                .deadline()
-                .map(|at| at.saturating_duration_since(Instant::now()));
-            std::thread::park_timeout(left.map_or(LOOK, |left| left.min(LOOK)));
+            if cancelled.as_mut().poll(&mut context).is_ready() {
+                continue;
+            }
+            match cancel.deadline() {
+                Some(at) => {
+                    std::thread::park_timeout(at.saturating_duration_since(Instant::now()));
+                }
+                None => std::thread::park(),
+            }
         }
     }
 }
-
-/// How often a waiting thread looks whether its client has gone.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// Wakes the thread that waits.
 struct Unpark(Thread);

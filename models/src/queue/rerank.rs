@@ -43,8 +43,8 @@ impl Reranker for RerankQueue {
         self.reranker.readable_share(text)
     }
 
-    fn worth(&self, score: f32) -> f32 {
-        self.reranker.worth(score)
+    fn calibrated(&self, score: f32) -> f32 {
+        self.reranker.calibrated(score)
     }
 
     fn device(&self) -> &str {

@@ -6,6 +6,7 @@
 
 use crate::Result;
 use crate::encoder::Tensors;
+use crate::kernels::rows::dot_in_order;
 
 pub(super) struct Head {
     width: usize,
@@ -30,11 +31,14 @@ impl Head {
     /// One score for each of `count` segments; `of` says which a token belongs to. A
     /// segment that has no token cannot be told from nothing: minus infinity.
     pub(super) fn scores(&self, states: &[f32], of: &[Option<usize>], count: usize) -> Vec<f32> {
-        let nothing = dot(&states[..self.width], &self.nothing);
+        let nothing = dot_in_order(&states[..self.width], &self.nothing);
         let mut sums = vec![(f32::NEG_INFINITY, 0.0, 0.0); count];
         for (state, segment) in states.chunks_exact(self.width).zip(of) {
             let Some(segment) = *segment else { continue };
-            let (attend, value) = (dot(state, &self.attend), dot(state, &self.value));
+            let (attend, value) = (
+                dot_in_order(state, &self.attend),
+                dot_in_order(state, &self.value),
+            );
             // Softmax in one pass: what was summed is scaled when a larger one comes.
             let (most, weights, values) = &mut sums[segment];
             let larger = most.max(attend);
@@ -50,10 +54,6 @@ impl Head {
             })
             .collect()
     }
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 #[cfg(test)]

@@ -74,7 +74,11 @@ impl SegmentReader {
         let encoder = pool
             .install(|| BertEncoder::open(&weights, &shape, Pooling::First, builtin_precision()))?;
         let head = Head::open(&weights, shape.hidden_size)?;
-        memory::release(WEIGHTS);
+        // SAFETY: `include_bytes!` made them, and nothing writes to them.
+        #[allow(unsafe_code)]
+        unsafe {
+            memory::release(WEIGHTS);
+        }
         let tokenizer = without_limits(parse_tokenizer(TOKENIZER)?)?;
         let special = |token| {
             tokenizer.token_to_id(token).ok_or_else(|| {

@@ -1,5 +1,5 @@
 //! The built-in reader's weights: a safetensors file of bytes with a scale for each
-//! output, `x` and `x_scale`, beside plain floats. What it lacks, the table of words
+//! output, `x` and `x_scale`, alongside plain floats. What it lacks, the table of words
 //! and positions, is the re-ranker's, which was not trained further.
 
 use std::borrow::Cow;

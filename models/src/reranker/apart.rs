@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::builtin::Builtin;
-use super::own::OwnSession;
+use super::late_interaction::LateInteractionSession;
 use super::pairs::{Pairs, PassageWindow};
 use super::states::{Packing, Window};
 use crate::{Cancel, Effort, LateInteraction, MIN_READABLE_SHARE, Result};
@@ -15,7 +15,7 @@ const COMPARED_TOGETHER: usize = 8;
 
 pub(super) struct Apart {
     model: &'static Builtin,
-    pub(super) session: OwnSession,
+    pub(super) session: LateInteractionSession,
     pairs: Arc<Pairs>,
     packing: Packing,
 }
@@ -23,7 +23,7 @@ pub(super) struct Apart {
 impl Apart {
     pub(super) fn new(
         model: &'static Builtin,
-        session: OwnSession,
+        session: LateInteractionSession,
         pairs: Arc<Pairs>,
     ) -> Result<Self> {
         Ok(Self {

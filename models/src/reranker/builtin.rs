@@ -10,7 +10,7 @@ pub(crate) struct Builtin {
     pub(crate) id: &'static str,
     /// Most tokens of question and passage together, at most those of its training.
     pub(super) window: usize,
-    /// Of its log-odds in [`crate::Reranker::worth`]; measured, docs/notes/retrieval.md has the figures.
+    /// Of its log-odds in [`crate::Reranker::calibrated`]; measured, docs/notes/retrieval.md has the figures.
     pub(super) weight: f32,
     /// The graph over pairs, in int8.
     pub(super) model: &'static [u8],

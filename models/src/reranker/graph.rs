@@ -64,7 +64,7 @@ impl Fields {
         Some(taken)
     }
 
-    /// Number and value of the next field; none where the bytes end or are no
+    /// Number and value of the next field; `None` if the bytes end or are no
     /// message.
     fn next(&mut self) -> Option<(u64, Field)> {
         let key = self.number()?;

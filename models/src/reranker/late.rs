@@ -19,6 +19,7 @@ use crate::Result;
 use crate::encoder::Tensors;
 use crate::kernels::likeness::{BestSpan, MaxSim, Normalize};
 use crate::kernels::rows::SumRows;
+use crate::kernels::rows::dot_in_order;
 use crate::kernels::simd::Level;
 
 /// Tokens of a span.
@@ -71,7 +72,7 @@ impl Head {
         let mut weights: Vec<f32> = ids[1..last]
             .iter()
             .zip(rows.chunks_exact(self.width))
-            .map(|(&id, row)| self.log_idf[id as usize] + dot(row, &self.weigh))
+            .map(|(&id, row)| self.log_idf[id as usize] + dot_in_order(row, &self.weigh))
             .collect();
         softmax(&mut weights);
         self.normalize(&mut rows);
@@ -85,7 +86,7 @@ impl Head {
     /// How well a passage of these states answers. Its rows are used up.
     pub(super) fn score(&self, question: &Question, states: &mut [f32]) -> f32 {
         let mean = self.mean(states);
-        let whole = dot(&question.mean, &mean);
+        let whole = dot_in_order(&question.mean, &mean);
         let span = self.level.run(BestSpan {
             direction: &question.mean,
             rows: states,
@@ -97,12 +98,12 @@ impl Head {
             passage: states,
             width: self.width,
         });
-        self.mix([whole, dot(&best, &question.weights), span])
+        self.mix([whole, dot_in_order(&best, &question.weights), span])
     }
 
     /// The score of its three parts.
     pub(super) fn mix(&self, parts: [f32; 3]) -> f32 {
-        dot(&self.mix, &parts) + self.bias
+        dot_in_order(&self.mix, &parts) + self.bias
     }
 
     fn mean(&self, states: &[f32]) -> Vec<f32> {
@@ -119,10 +120,6 @@ impl Head {
         let width = self.width;
         self.level.run(Normalize { rows, width });
     }
-}
-
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 /// To weights that sum to 1; none stay none.

@@ -5,7 +5,7 @@ mod apart;
 mod builtin;
 mod graph;
 mod late;
-mod own;
+mod late_interaction;
 mod pairs;
 mod passages;
 mod session;
@@ -22,10 +22,10 @@ use std::sync::Arc;
 use candle_core::Device;
 
 use self::apart::Apart;
-use self::own::OwnSession;
+use self::late_interaction::LateInteractionSession;
 use self::pairs::{Pair, Pairs};
 use self::session::OnnxSession;
-use crate::contract::{LOG_ODDS_WEIGHT, worth_of_log_odds};
+use crate::contract::{LOG_ODDS_WEIGHT, calibrated_log_odds};
 use crate::hub::choose_onnx;
 use crate::{
     Cancel, Error, ErrorKind, LateInteraction, LoadOptions, Precision, Reranker, Result,
@@ -34,7 +34,7 @@ use crate::{
 
 pub use self::apart::Unpacked;
 pub(crate) use self::builtin::{Builtin, TABLE_OF_WORDS, TOKENIZER, files as builtin_files};
-pub(crate) use self::own::{builtin_precision, builtin_shape};
+pub(crate) use self::late_interaction::{builtin_precision, builtin_shape};
 pub(crate) use self::pairs::{parse_tokenizer, unusable, without_limits};
 
 /// Most tokens of one batch on a CPU, padding included: four pairs of 192. Larger
@@ -91,7 +91,7 @@ impl CrossEncoder {
         let threads = options.threads;
         let mut opened = match options.device.gpu()? {
             Some(gpu) => Self::on_candle(model, threads, &gpu),
-            None => Self::on_kernels(model, threads, own::builtin_precision()),
+            None => Self::on_kernels(model, threads, late_interaction::builtin_precision()),
         }?;
         if let Session::Own(apart) = &mut opened.session {
             apart
@@ -102,12 +102,12 @@ impl CrossEncoder {
     }
 
     fn on_kernels(model: &'static Builtin, threads: usize, precision: Precision) -> Result<Self> {
-        let session = OwnSession::builtin(model, threads, precision)?;
+        let session = LateInteractionSession::builtin(model, threads, precision)?;
         Self::apart(model, session)
     }
 
     fn on_candle(model: &'static Builtin, threads: usize, device: &Device) -> Result<Self> {
-        let session = OwnSession::on_device(model, threads, device)?;
+        let session = LateInteractionSession::on_device(model, threads, device)?;
         Ok(Self {
             device: device::name(device),
             ..Self::apart(model, session)?
@@ -125,7 +125,7 @@ impl CrossEncoder {
         Ok(Self::of(model, Arc::new(pairs), Session::Onnx(session)))
     }
 
-    fn apart(model: &'static Builtin, session: OwnSession) -> Result<Self> {
+    fn apart(model: &'static Builtin, session: LateInteractionSession) -> Result<Self> {
         let pairs = Arc::new(Pairs::from_bytes(builtin::TOKENIZER, model.window)?);
         let apart = Apart::new(model, session, Arc::clone(&pairs))?;
         Ok(Self::of(model, pairs, Session::Own(Box::new(apart))))
@@ -203,8 +203,8 @@ impl Reranker for CrossEncoder {
         self.pairs.readable_share(text)
     }
 
-    fn worth(&self, score: f32) -> f32 {
-        worth_of_log_odds(score, self.weight)
+    fn calibrated(&self, score: f32) -> f32 {
+        calibrated_log_odds(score, self.weight)
     }
 
     fn device(&self) -> &str {

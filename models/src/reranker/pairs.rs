@@ -11,7 +11,7 @@ use crate::{Error, ErrorKind, Result, TokenSpans};
 /// Tokens of a title in front of a window.
 const MAX_TITLE_TOKENS: usize = 40;
 
-/// Tokens of a text that are read together: what a pair leaves to a passage beside a title
+/// Tokens of a text that are read together: what a pair leaves to a passage alongside a title
 /// and a question.
 const WINDOW_TOKENS: usize = 160;
 

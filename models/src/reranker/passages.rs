@@ -1,6 +1,6 @@
 //! What was read of passages, for the next question that finds them.
 //!
-//! Late interaction reads a passage apart from its question, and reading is nearly all
+//! Late interaction reads a passage without its question, and reading is nearly all
 //! of its time. So a passage that is found again, by a question about the same subject
 //! or by the same one, costs next to nothing. States are kept in bytes, each token's
 //! with a scale of its own; a passage that was just read is rounded too, so that it
@@ -13,7 +13,7 @@ use lru::LruCache;
 /// Largest magnitude of a byte.
 const MOST: f32 = 127.0;
 
-/// What an entry takes beside its numbers: the nodes of map and list.
+/// What an entry takes alongside its numbers: the nodes of map and list.
 const ENTRY_NUM_BYTES: usize = 128;
 
 /// States of a passage's tokens, rounded.
@@ -83,7 +83,7 @@ impl Passages {
         self.held().states.get(ids).map(Arc::clone)
     }
 
-    /// Remembers a passage, and forgets those that nobody asked for longest.
+    /// Remembers a passage, and evicts the least recently used ones.
     pub(super) fn put(&self, ids: &[u32], states: &Arc<States>) {
         let num_bytes = cost(ids, states);
         if num_bytes > self.most_num_bytes {

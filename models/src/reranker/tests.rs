@@ -215,7 +215,7 @@ fn agree_with_onnx_runtime(model: &'static Builtin) {
         "x",
         long.as_str(),
     ];
-    // Scores lie between -20 and 20. ONNX Runtime rounds activations to 8 bits
+    // Scores are between -20 and 20. ONNX Runtime rounds activations to 8 bits
     // with one scale for the whole batch, our bytes with one for each token.
     let engines = [Precision::F32, Precision::Auto, Precision::Int8]
         .map(|precision| CrossEncoder::on_kernels(model, 2, precision).unwrap());
@@ -321,7 +321,7 @@ fn candles_operations_give_the_scores_of_our_kernels() {
         let wanted = ours.score(query, &passages, &never).unwrap();
         let got = candle.score(query, &passages, &never).unwrap();
         for (at, (got, wanted)) in got.iter().zip(&wanted).enumerate() {
-            // Scores lie between -20 and 20.
+            // Scores are between -20 and 20.
             assert!((got - wanted).abs() < 1e-3, "{query} {at}: {got} {wanted}");
         }
     }

@@ -3,6 +3,7 @@
 
 use std::sync::Mutex;
 
+use crate::dot;
 use crate::{
     Cancel, Embedder, ErrorKind, FinishReason, GenerateRequest, Generator, Message, Reranker, Role,
     TokenSpans,
@@ -201,10 +202,6 @@ fn fired() -> Cancel {
     let cancel = Cancel::never();
     cancel.cancel();
     cancel
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 #[cfg(test)]

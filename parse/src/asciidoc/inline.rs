@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 
-use crate::lines::{Words, until};
+use crate::lines::{InlineText, until};
 use crate::{links, work};
 
 /// Characters that have names.
@@ -123,11 +123,11 @@ impl Names {
     /// As [`Names::clean`], of text whose attributes are expanded: a value that names itself
     /// must not be expanded for ever.
     fn marked(&mut self, text: &str) -> String {
-        Words::read(text, |rest, words| self.piece(rest, words)).finish("*_#^~", true)
+        InlineText::read(text, |rest, words| self.piece(rest, words)).finish("*_#^~", true)
     }
 
     /// Reads what begins at the start of `rest`, if it is markup; returns what follows.
-    fn piece<'a>(&mut self, rest: &'a str, words: &mut Words) -> Option<&'a str> {
+    fn piece<'a>(&mut self, rest: &'a str, words: &mut InlineText) -> Option<&'a str> {
         for (mark, is_code) in [("+++", false), ("++", false), ("``", true)] {
             if let Some(found) = rest.strip_prefix(mark).and_then(|rest| until(rest, mark)) {
                 words.push_literal(strip_pass(found.0, is_code));
@@ -184,7 +184,7 @@ impl Names {
     }
 
     /// `<<id,text>>` and `<https://…>`.
-    fn reference<'a>(&mut self, rest: &'a str, words: &mut Words) -> Option<&'a str> {
+    fn reference<'a>(&mut self, rest: &'a str, words: &mut InlineText) -> Option<&'a str> {
         if let Some((target, after)) = rest.strip_prefix("<<").and_then(|rest| until(rest, ">>")) {
             words.push(&reference_text(
                 target.split_once(',').map(|pair| pair.1),
@@ -199,7 +199,7 @@ impl Names {
     }
 
     /// A macro, `name:target[text]`, or an address.
-    fn named<'a>(&mut self, rest: &'a str, words: &mut Words) -> Option<&'a str> {
+    fn named<'a>(&mut self, rest: &'a str, words: &mut InlineText) -> Option<&'a str> {
         let name_len = rest.find(|c: char| !c.is_ascii_alphanumeric())?;
         work::add(name_len);
         let (name, tail) = rest.split_at(name_len);

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::draft::Draft;
 use super::format::Format;
 use super::lines::{self, code, indent_of, item, paragraph};
-use super::{Source, front_matter};
+use super::{Input, front_matter};
 use crate::Result;
 use inline::Names;
 use marks::{
@@ -47,7 +47,7 @@ const MAX_DEPTH: usize = 16;
 const MAX_WARNINGS: usize = 20;
 const ADMONITIONS: [&str; 5] = ["NOTE", "TIP", "IMPORTANT", "WARNING", "CAUTION"];
 
-fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+fn parse(source: &Input<'_>, draft: &mut Draft) -> Result<()> {
     let text = source.text();
     let body = front_matter::take(&text, draft);
     let lines: Vec<&str> = body.lines().map(str::trim_end).collect();
@@ -225,7 +225,7 @@ impl Reader<'_> {
         }
     }
 
-    /// `ifdef::name[]` and its kin: none where the line is nothing of the kind, the inner
+    /// `ifdef::name[]` and its kin: `None` if the line is nothing of the kind, the inner
     /// none where a condition ends.
     fn condition(&self, line: &str) -> Option<Option<bool>> {
         let (kind, rest) = line.split_once("::")?;

@@ -102,7 +102,7 @@ fn finish(cells: &mut Vec<String>, times: usize) {
 }
 
 /// What stands before a mark such as `2+`, `.2+^.>s`, `3*`, and over how many cells the
-/// mark reaches; none where there is no mark.
+/// mark reaches; `None` if there is no mark.
 fn split_mark(text: &str) -> (&str, Option<usize>) {
     let start = text.rfind(' ').map_or(0, |space| space + 1);
     let mark = &text[start..];

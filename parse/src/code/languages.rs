@@ -16,7 +16,7 @@ pub(super) struct Language {
     pub(super) name: &'static str,
     /// Extensions and whole file names in lower case.
     pub(super) names: &'static [&'static str],
-    /// How a definition looks; none where there is none.
+    /// How a definition looks; `None` if there is none.
     pub(super) definition: LazyLock<Option<Regex>>,
 }
 

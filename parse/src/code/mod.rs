@@ -5,7 +5,7 @@
 
 mod languages;
 
-use super::Source;
+use super::Input;
 use super::draft::Draft;
 use super::format::Format;
 use crate::{Error, ErrorKind, Result};
@@ -28,7 +28,7 @@ pub(super) const FORMAT: Format = Format {
 const MAX_LINE_BYTES: usize = 400;
 /// A file of at least this size whose lines are longer than that on average is a
 /// bundle or a search index that a machine wrote: it would fill the results with
-/// noise, and a documentation site has one beside every few pages.
+/// noise, and a documentation site has one alongside every few pages.
 const MIN_GENERATED_BYTES: usize = 16 * 1024;
 /// Lines above a definition that may be its comment.
 const MAX_COMMENT_LINES: usize = 200;
@@ -72,7 +72,7 @@ pub(super) fn is_source_name(name: &str) -> bool {
     languages::by_name(name).is_some()
 }
 
-fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+fn parse(source: &Input<'_>, draft: &mut Draft) -> Result<()> {
     let text = source.text();
     let lines: Vec<&str> = text.lines().collect();
     if text.len() >= MIN_GENERATED_BYTES && text.len() / lines.len().max(1) > MAX_LINE_BYTES {

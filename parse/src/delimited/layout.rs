@@ -171,7 +171,7 @@ fn names_columns(first: &Row<'_>, data: &[&Row<'_>], width: usize) -> bool {
             Some(below) if below != kind => 1,
             Some(_) if is_excused && !is_year_column(data, column) => 0,
             Some(_) => -1,
-            // A value of its own column is no name.
+            // A value of its own column is not a name.
             None if occurs(data, column, name) => -1,
             None => match column_shape(data, column) {
                 Some(below) if Some(&below) == shape(name).as_ref() => -1,
@@ -231,7 +231,7 @@ fn is_series(names: &[&str]) -> bool {
         && (numbers.len() > 2 || numbers.iter().all(|number| is_year(&number.to_string())))
 }
 
-/// Whether numbers may be names: beside a name in words, as years, or counted
+/// Whether numbers may be names: alongside a name in words, as years, or counted
 /// from 0, as programs do.
 fn may_be_names(names: &[&str]) -> bool {
     names.iter().any(|name| Kind::of(name) == Kind::Text)

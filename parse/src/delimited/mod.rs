@@ -11,7 +11,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-use super::Source;
+use super::Input;
 use super::draft::{Draft, one_line};
 use super::format::Format;
 use crate::Result;
@@ -30,7 +30,7 @@ pub(super) const FORMAT: Format = Format {
 /// Rows by which the layout of a table is judged.
 const HEAD_ROWS: usize = 100;
 
-fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+fn parse(source: &Input<'_>, draft: &mut Draft) -> Result<()> {
     let text = source.text();
     let mut text = text.trim_start_matches('\u{feff}');
     let mut delimiter = None;
@@ -143,7 +143,7 @@ impl<'a> Table<'a> {
         self.draft.blank_line();
     }
 
-    /// A line that is no row of the table.
+    /// A line that is not a row of the table.
     fn text(&mut self, row: &Row<'_>) {
         if row.blank_above {
             self.draft.blank_line();

@@ -1,6 +1,6 @@
 //! Rows of cells, in a given dialect.
 //!
-//! RFC 4180 and what programs write beside it. No row is refused: a quote that
+//! RFC 4180 and what programs write alongside it. No row is refused: a quote that
 //! is not closed, or stands where none should, is a character like others.
 
 use std::borrow::Cow;
@@ -19,7 +19,7 @@ pub(super) struct Dialect {
     pub(super) delimiter: u8,
     /// What stands around a cell that holds delimiters or line ends.
     pub(super) quote: Option<u8>,
-    /// Whether `\"` is a quote inside of quotes, beside `""`.
+    /// Whether `\"` is a quote inside of quotes, alongside `""`.
     pub(super) backslash: bool,
 }
 
@@ -139,7 +139,7 @@ impl<'a> Reader<'a> {
         {
             match self.quoted(start + indent, quote) {
                 // A word in quotes at the start of a sentence, or a cell that
-                // would run into the next row, is no cell in quotes.
+                // would run into the next row, is not a cell in quotes.
                 Some(cell) if cell.faults == 0 || (indent == 0 && cell.lines == 0) => {
                     self.at = cell.end + self.spaces(cell.end);
                     row.faults += cell.faults;

@@ -16,7 +16,7 @@ use super::draft::Draft;
 use super::format::Format;
 use super::ooxml::{self, Relations};
 use super::xml::{self, Xml};
-use super::{Source, malformed, running};
+use super::{Input, malformed, running};
 use crate::Result;
 use notes::Notes;
 use story::Shared;
@@ -39,7 +39,7 @@ const BODY: &str = "word/document.xml";
 const MAX_PREFIX: usize = 32;
 const MAX_TAG: usize = 1000;
 
-fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+fn parse(source: &Input<'_>, draft: &mut Draft) -> Result<()> {
     let mut archive = Archive::open(source.bytes, "DOCX", source.limits)?;
     ooxml::properties(&mut archive, "DOCX", draft)?;
     let package = Relations::read(&mut archive, "", "DOCX")?;
@@ -81,7 +81,7 @@ impl<'a, 'b> Reader<'a, 'b> {
     fn open(
         archive: &'a mut Archive<'b>,
         relations: &'a Relations,
-        source: &Source<'_>,
+        source: &Input<'_>,
     ) -> Result<Self> {
         let numbering = part(archive, relations, "numbering")?;
         let numbering = numbering::Numbering::read(&numbering)?;

@@ -96,7 +96,7 @@ impl Notes {
         Ok(notes)
     }
 
-    /// The mark of a reference that the text shows; none where the author wrote
+    /// The mark of a reference that the text shows; `None` if the author wrote
     /// one.
     pub(super) fn refer(&mut self, name: &str, attributes: &Attributes<'_>) -> Option<String> {
         let (count, references) = if name == "footnoteReference" {

@@ -1,7 +1,7 @@
 //! Lists: how each level is numbered, and which number comes next.
 //!
 //! Paragraphs name a list; lists share what an abstract one says, numbers
-//! included, and may override levels or begin anew.
+//! included, and may override levels or begin again.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,11 +19,11 @@ const MAX_PATTERN_CHARS: usize = 100;
 struct Level {
     start: u64,
     numerals: Numerals,
-    /// `%1.%2` and the like; none where the file does not say.
+    /// `%1.%2` and the like; `None` if the file does not say.
     pattern: Option<String>,
     /// What stands between number and text.
     gap: &'static str,
-    /// It begins anew after a level above this one (counted from 1).
+    /// It begins again after a level above this one (counted from 1).
     restart: Option<usize>,
     /// Whether the levels above show as decimal numbers.
     legal: bool,

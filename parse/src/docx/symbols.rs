@@ -4,9 +4,9 @@
 const GREEK_UPPER: &str = "ΑΒΧΔΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ";
 const GREEK_LOWER: &str = "αβχδεφγηιϕκλμνοπθρστυϖωξψζ";
 
-/// The character that `code` stands for in `font`; none where nobody knows.
+/// The character that `code` stands for in `font`; `None` if unknown.
 pub(super) fn character(font: &str, code: u32) -> Option<char> {
-    // Symbol fonts lie in the private area; some files leave that out.
+    // Symbol fonts are in the private area; some files leave that out.
     let low = match code {
         0xf000..=0xf0ff => code - 0xf000,
         0..=0xff => code,

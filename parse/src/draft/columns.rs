@@ -74,10 +74,10 @@ fn shortened(columns: &str) -> &str {
 mod tests {
     use crate::document::Table;
     use crate::draft::Draft;
-    use crate::format;
+    use crate::formats;
 
     fn tables(draft: Draft) -> Vec<(String, String)> {
-        let document = draft.finish("a", "a.txt", &format::PLAIN).unwrap();
+        let document = draft.finish("a", "a.txt", &formats::PLAIN).unwrap();
         let pair = |table: Table| (table.columns, document.text[table.span].to_owned());
         document.tables.into_iter().map(pair).collect()
     }

@@ -5,13 +5,13 @@ use std::collections::HashSet;
 use mail_parser::{Message, MessagePart, PartType};
 
 use super::super::draft::Draft;
-use super::super::{Source, html};
+use super::super::{Input, html};
 use super::flowed;
 use crate::Result;
 
 /// Writes the plain text where there is one that says as much as the HTML
-/// beside it; the HTML otherwise.
-pub(super) fn write(source: &Source<'_>, message: &Message<'_>, draft: &mut Draft) -> Result<()> {
+/// alongside it; the HTML otherwise.
+pub(super) fn write(source: &Input<'_>, message: &Message<'_>, draft: &mut Draft) -> Result<()> {
     if is_plain_enough(message) {
         return render(message.text_bodies(), draft);
     }
@@ -87,7 +87,7 @@ fn words_of_text(text: &str) -> impl Iterator<Item = &str> {
         .map(trim)
 }
 
-/// The words of a page, roughly: what is no tag, style, script or comment.
+/// The words of a page, roughly: what is not a tag, style, script or comment.
 fn words_of_page(page: &str) -> impl Iterator<Item = &str> {
     Texts { rest: page }
         .flat_map(str::split_whitespace)

@@ -8,7 +8,7 @@ pub(super) struct Flow {
     delete_space: bool,
 }
 
-/// How `part` was wrapped; none when its lines are what they are.
+/// How `part` was wrapped; `None` if its lines are what they are.
 pub(super) fn of(part: &MessagePart<'_>) -> Option<Flow> {
     let kind = part.content_type()?;
     let says = |name: &str, value: &str| {

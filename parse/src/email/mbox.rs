@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::super::Source;
+use super::super::Input;
 use super::super::draft::Draft;
 use super::super::format::Format;
 use crate::Result;
@@ -23,7 +23,7 @@ pub(crate) const FORMAT: Format = Format {
 /// Days as they stand in the line above a mail.
 const DAYS: [&[u8]; 7] = [b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun"];
 
-fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+fn parse(source: &Input<'_>, draft: &mut Draft) -> Result<()> {
     let mails = split(source.bytes);
     if mails.is_empty() {
         return Err(malformed(

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::draft::{Draft, one_line};
 use super::format::Format;
-use super::{Source, front_matter, malformed, nested};
+use super::{Input, front_matter, malformed, nested};
 use crate::Result;
 
 /// One mail, as mail programs save it.
@@ -29,7 +29,7 @@ const MAX_DEPTH: u8 = 3;
 /// Attachments that are read; more are only named.
 const MAX_ATTACHMENTS: usize = 50;
 
-fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+fn parse(source: &Input<'_>, draft: &mut Draft) -> Result<()> {
     let message = read(mbox::without_envelope(source.bytes))?;
     facts(&message, draft);
     write(source, &message, draft)
@@ -63,7 +63,7 @@ fn facts(message: &Message<'_>, draft: &mut Draft) {
     draft.fact("attachments", Value::Array(names));
 }
 
-/// Names with addresses; one alone is no list.
+/// Names with addresses; one alone is not a list.
 fn list(addresses: Option<&Address<'_>>) -> Value {
     let mut all: Vec<Value> = people(addresses).into_iter().map(Value::from).collect();
     if all.len() == 1 {
@@ -82,7 +82,7 @@ fn people(addresses: Option<&Address<'_>>) -> Vec<String> {
     .collect()
 }
 
-fn write(source: &Source<'_>, message: &Message<'_>, draft: &mut Draft) -> Result<()> {
+fn write(source: &Input<'_>, message: &Message<'_>, draft: &mut Draft) -> Result<()> {
     let date = message.date().map(|date| date.to_rfc3339());
     let header = [
         ("Subject", message.subject().map(str::to_owned)),
@@ -115,7 +115,7 @@ fn write(source: &Source<'_>, message: &Message<'_>, draft: &mut Draft) -> Resul
 /// Reads an attachment if Cairn reads its format; one that is broken or of
 /// another kind stays a name.
 fn attachment(
-    source: &Source<'_>,
+    source: &Input<'_>,
     part: &MessagePart<'_>,
     name: &str,
     draft: &mut Draft,
@@ -127,7 +127,7 @@ fn attachment(
     let inner = match &part.body {
         PartType::Message(message) => {
             let mut inner = Draft::new(source.limits.max_text_bytes);
-            let deeper = Source {
+            let deeper = Input {
                 depth: source.depth + 1,
                 ..*source
             };

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-/// The facts of a block; none when it does not look like facts.
+/// The facts of a block; `None` if it does not look like facts.
 pub(super) fn read(block: &str) -> Option<Map<String, Value>> {
     let block = block.trim_end();
     let mut lines = block.lines().filter(|line| !is_blank(line));

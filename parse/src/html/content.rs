@@ -231,7 +231,7 @@ pub(super) fn weights(tree: &Tree, skipped: &[bool]) -> Vec<Weight> {
             let text = tree.text(range);
             weight.text = text.bytes().filter(|b| !b.is_ascii_whitespace()).count() as u32;
         }
-        // Controls are no text, but tell what they stand in.
+        // Controls are not text, but tell what they stand in.
         match node.name() {
             Some(&local_name!("a")) if node.attribute(&local_name!("href")).is_some() => {
                 weight.linked = weight.text;

@@ -33,7 +33,7 @@ impl View<'_> {
         line.out
     }
 
-    /// How a superscript or subscript behind `before` is written; none when it is to be
+    /// How a superscript or subscript behind `before` is written; `None` if it is to be
     /// written as what it is made of.
     pub(super) fn raised(
         &self,
@@ -67,7 +67,7 @@ impl View<'_> {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Gap {
     None,
-    /// Only in front of a word: a link or button stands beside it.
+    /// Only in front of a word: a link or button stands alongside it.
     Word,
     Space,
     Cell,

@@ -15,7 +15,7 @@ use super::visible::label;
 
 /// Longer addresses lose their query: it tracks readers rather than naming a page.
 const MAX_ADDRESS: usize = 200;
-/// What is longer even then is no address that a person can use, in bytes.
+/// What is longer even then is not an address that a person can use, in bytes.
 const MAX_PATH: usize = 400;
 /// A host that has more links than this on a page is the page's own site.
 const MAX_OF_HOST: usize = 12;
@@ -93,7 +93,7 @@ fn link(tree: &Tree, selection: &Selection, index: usize, node: &Node) -> Option
     })
 }
 
-/// The address as a person would write it down; none for what leads around the page or
+/// The address as a person would write it down; `None` for what leads around the page or
 /// its site, or does something.
 fn address(href: &str) -> Option<String> {
     let href: String = href.chars().filter(|c| !c.is_control()).collect();

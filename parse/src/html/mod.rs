@@ -23,7 +23,7 @@ use serde_json::Value;
 use super::draft::Draft;
 use super::format::Format;
 use super::front_matter;
-use super::{Source, encoding};
+use super::{Input, encoding};
 use crate::{Error, ErrorKind, Result};
 pub(super) use outline::Place;
 use tree::Tree;
@@ -31,7 +31,7 @@ use tree::Tree;
 /// Bytes at the start in which an encoding may be declared.
 const DECLARATION_BYTES: usize = 4096;
 
-/// A page that leads elsewhere and has less text of its own is no document.
+/// A page that leads elsewhere and has less text of its own is not a document.
 const MAX_REDIRECT_BYTES: u32 = 300;
 
 /// Longest `<br />` that is looked for.
@@ -54,7 +54,7 @@ pub(super) const FORMAT: Format = Format {
     ..Format::new(parse)
 };
 
-fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+fn parse(source: &Input<'_>, draft: &mut Draft) -> Result<()> {
     let declared = source.charset.or_else(|| declared_charset(source.bytes));
     let text = encoding::decode(source.bytes, declared);
     page(&text, draft)

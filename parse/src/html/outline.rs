@@ -11,7 +11,7 @@ use crate::draft::Draft;
 /// A place of a page that a table of contents names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// The id at which it begins; none for the beginning of the page.
+    /// The id at which it begins; `None` for the beginning of the page.
     pub(crate) id: Option<String>,
     /// Its depth in the table of contents, from 1.
     pub(crate) level: u8,

@@ -36,11 +36,11 @@ struct Renderer<'a> {
     view: &'a View<'a>,
     draft: &'a mut Draft,
     outline: Outline<'a>,
-    /// Open lists: the next number, or none for bullets.
+    /// Open lists: the next number, or `None` for bullets.
     lists: Vec<Option<u64>>,
     /// A list marker that is written before the next text.
     waiting: String,
-    /// Whether a word that follows must stand apart: beside a button or an address.
+    /// Whether a word that follows must stand apart: alongside a button or an address.
     apart: bool,
     /// Depth of elements that keep white space.
     pre: usize,

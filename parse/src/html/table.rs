@@ -14,7 +14,7 @@ const MAX_COLUMNS: usize = 1000;
 /// many times the table's text.
 const MIN_REPEATED: usize = 64 * 1024;
 const MAX_REPEATED: usize = 4;
-/// What a cell costs beside its text.
+/// What a cell costs alongside its text.
 const CELL_BYTES: usize = 24;
 /// Text of a cell from which it is a part of a page rather than a value.
 const LONG_CELL: u32 = 1000;

@@ -42,7 +42,7 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// The element's name; none for text.
+    /// The element's name; `None` for text.
     pub(super) fn name(&self) -> Option<&LocalName> {
         match &self.data {
             Data::Element(name, _) => Some(name),

@@ -18,10 +18,10 @@ use serde::de::IgnoredAny;
 
 use super::draft::Draft;
 use super::format::Format;
-use super::{Source, malformed};
+use super::{Input, malformed};
 use crate::Result;
 use reader::{Fault, Reader};
-use writer::Writer;
+use writer::TextWriter;
 
 pub(super) use tree::{read_damaged, read_first};
 
@@ -59,16 +59,16 @@ pub(super) const LINES: Format = Format {
     ..Format::new(parse_lines)
 };
 
-fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+fn parse(source: &Input<'_>, draft: &mut Draft) -> Result<()> {
     let text = source.text();
     let text = text.trim_start_matches('\u{feff}');
     let mut reader = Reader::new(text, 0);
-    let read = reader.value(&mut Writer::document(draft));
+    let read = reader.value(&mut TextWriter::document(draft));
     let is_whole = read.is_ok() && reader.position() == text.len() && reader.is_clean();
     if draft.is_full() || is_whole {
         return Ok(());
     }
-    // What was written is no whole document: once more, with care.
+    // What was written is not a whole document: once more, with care.
     *draft = Draft::new(source.limits.max_text_bytes);
     let faults = match read.is_ok() || records::are_lines(text) {
         true => records::write(text, draft),
@@ -77,7 +77,7 @@ fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
     report("JSON", text, &faults, draft)
 }
 
-fn parse_lines(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+fn parse_lines(source: &Input<'_>, draft: &mut Draft) -> Result<()> {
     let text = source.text();
     let text = text.trim_start_matches('\u{feff}');
     let faults = records::write(text, draft);
@@ -90,7 +90,7 @@ fn recover(text: &str, draft: &mut Draft) -> Vec<Fault> {
     // What follows a bracket too many belongs to the document too.
     while reader.position() < text.len() && !draft.is_full() {
         let start = reader.end();
-        if reader.value(&mut Writer::document(draft)).is_err() && reader.end() == start {
+        if reader.value(&mut TextWriter::document(draft)).is_err() && reader.end() == start {
             reader.step_over();
         }
     }

@@ -2,7 +2,7 @@
 //! single quotes, names without quotes, NaN, line breaks inside of texts.
 //!
 //! It tells a [`Sink`] what it reads, value by value. Where it meets something
-//! that is no value it stops; or, when it is to recover, it notes a [`Fault`] and
+//! that is not a value it stops; or, when it is to recover, it notes a [`Fault`] and
 //! goes on with what follows.
 
 use std::borrow::Cow;
@@ -158,7 +158,7 @@ impl<'a> Reader<'a> {
         self.faults
     }
 
-    /// Reads one value. A full sink is no fault.
+    /// Reads one value. A full sink is not a fault.
     pub(crate) fn value(&mut self, sink: &mut impl Sink) -> Result<(), Fault> {
         self.open.clear();
         match self.any(sink) {

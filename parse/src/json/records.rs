@@ -3,7 +3,7 @@
 
 use super::super::draft::Draft;
 use super::reader::{Fault, Reader};
-use super::writer::Writer;
+use super::writer::TextWriter;
 
 /// Lines by which [`are_lines`] judges.
 const LINES_TO_JUDGE_BY: usize = 50;
@@ -46,7 +46,7 @@ pub(super) fn write(text: &str, draft: &mut Draft) -> Vec<Fault> {
             Ok(end) => {
                 draft.blank_line();
                 // It was read a moment ago.
-                let _ = reader(text, start).value(&mut Writer::record(draft));
+                let _ = reader(text, start).value(&mut TextWriter::record(draft));
                 draft.blank_line();
                 end
             }

@@ -1,6 +1,6 @@
 //! What stands inside of quotes, and what is a number.
 
-/// A text without its escapes. What is no escape, as in a Windows path, stays.
+/// A text without its escapes. What is not an escape, as in a Windows path, stays.
 pub(super) fn unescape(raw: &str) -> String {
     let mut text = String::with_capacity(raw.len());
     let mut rest = raw;

@@ -21,7 +21,7 @@ const FACTS: &[&str] = &[
 ];
 
 /// Writes one value and what is inside it.
-pub(super) struct Writer<'a> {
+pub(super) struct TextWriter<'a> {
     draft: &'a mut Draft,
     /// Where the value stands, as `servers[0].port`.
     path: String,
@@ -34,7 +34,7 @@ pub(super) struct Writer<'a> {
     fact: Option<(&'static str, Tree)>,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> TextWriter<'a> {
     /// For a value that is a document.
     pub(super) fn document(draft: &'a mut Draft) -> Self {
         Self {
@@ -84,7 +84,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-impl Sink for Writer<'_> {
+impl Sink for TextWriter<'_> {
     fn open(&mut self, container: Container) {
         if let Some((_, tree)) = &mut self.fact {
             tree.open(container);

@@ -7,8 +7,9 @@ mod tables;
 
 use super::draft::Draft;
 use super::format::Format;
-use super::{Source, plain};
+use super::{Input, plain};
 use crate::Result;
+use crate::spaces::single_spaced;
 use escapes::Strings;
 
 /// Manual pages. Their names end in the number of a section, as those of old logs do, so
@@ -44,7 +45,7 @@ fn looks_like(text: &str) -> bool {
     first.is_some_and(is_remark) && lines.any(is_head)
 }
 
-fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+fn parse(source: &Input<'_>, draft: &mut Draft) -> Result<()> {
     let text = source.text();
     if !looks_like(text.trim_start()) {
         plain::push_underlined(&text, draft);
@@ -295,7 +296,7 @@ impl<'a> Page<'a> {
         if let Some((_, brief)) = found
             && self.brief.is_empty()
         {
-            self.brief = brief.split_whitespace().collect::<Vec<_>>().join(" ");
+            self.brief = single_spaced(brief);
         }
     }
 

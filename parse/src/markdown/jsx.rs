@@ -176,7 +176,7 @@ impl Jsx {
     }
 }
 
-/// The tag that `rest` begins with; none for addresses in angle brackets, and for
+/// The tag that `rest` begins with; `None` for addresses in angle brackets, and for
 /// signs of comparison.
 fn tag(rest: &str) -> Option<Tag<'_>> {
     let body = rest.strip_prefix('<')?;

@@ -10,7 +10,7 @@ pub(super) struct Link {
     pub(super) label: String,
     /// Whether its text is the name of a page, as in `[[Page#Part]]`.
     pub(super) is_page_name: bool,
-    /// Whether it is no link at all, but a matrix or a list of lists: its brackets stay.
+    /// Whether it is not a link at all, but a matrix or a list of lists: its brackets stay.
     pub(super) is_nested_brackets: bool,
     address: Option<String>,
 }

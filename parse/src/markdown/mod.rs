@@ -1,7 +1,7 @@
 //! Markdown (CommonMark and the usual extensions): words without markup, code as
 //! it stands, front matter as facts.
 //!
-//! What dialects write beside it ([`blocks`], [`mdx`]) is made into plain Markdown
+//! What dialects write alongside it ([`blocks`], [`mdx`]) is made into plain Markdown
 //! first.
 
 mod blocks;
@@ -14,7 +14,7 @@ use pulldown_cmark::{Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd
 
 use super::draft::Draft;
 use super::format::Format;
-use super::{Source, front_matter, html, is_known_binary_name};
+use super::{Input, front_matter, html, is_known_binary_name};
 use crate::Result;
 use links::Link;
 
@@ -33,7 +33,7 @@ pub(super) const FORMAT: Format = Format {
 /// Deepest list indentation that is shown.
 const MAX_INDENT: usize = 16;
 
-fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+fn parse(source: &Input<'_>, draft: &mut Draft) -> Result<()> {
     let text = source.text();
     let body = front_matter::take(&text, draft);
     match mdx::is_mdx(source.name, body) {
@@ -52,7 +52,7 @@ pub(super) fn push(markdown: &str, draft: &mut Draft) -> Result<()> {
         | Options::ENABLE_DEFINITION_LIST
         | Options::ENABLE_WIKILINKS;
     let markdown = blocks::to_markdown(markdown);
-    let mut writer = Writer::new(draft);
+    let mut writer = Renderer::new(draft);
     for event in Parser::new_ext(&markdown, options) {
         writer.event(event)?;
         if writer.draft.is_full() {
@@ -62,9 +62,9 @@ pub(super) fn push(markdown: &str, draft: &mut Draft) -> Result<()> {
     Ok(())
 }
 
-struct Writer<'a> {
+struct Renderer<'a> {
     draft: &'a mut Draft,
-    /// Open lists: the next number, or none for bullets.
+    /// Open lists: the next number, or `None` for bullets.
     lists: Vec<Option<u64>>,
     /// A list marker that is written before the next text.
     marker: String,
@@ -82,12 +82,12 @@ struct Writer<'a> {
     /// Open images without words: those inside of links are badges and buttons,
     /// whose description says nothing about the subject.
     badges: usize,
-    /// What of an open image is no badge.
+    /// What of an open image is not a badge.
     images: Vec<bool>,
     in_code: bool,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> Renderer<'a> {
     fn new(draft: &'a mut Draft) -> Self {
         Self {
             draft,

@@ -73,7 +73,7 @@ fn read(
     limit: usize,
     root: &str,
 ) -> Result<()> {
-    let mut writer = Writer {
+    let mut writer = BodyWriter {
         styles,
         notes,
         draft,
@@ -123,7 +123,7 @@ struct List {
     start: Option<u64>,
 }
 
-/// What is read apart from the text around it.
+/// What is read separately from the text around it.
 struct Aside {
     draft: Draft,
     lists: Vec<List>,
@@ -136,7 +136,7 @@ struct Aside {
 #[derive(Default)]
 struct Counters(std::collections::HashMap<String, [Option<u64>; LEVELS]>);
 
-struct Writer<'a> {
+struct BodyWriter<'a> {
     styles: &'a Styles,
     notes: &'a mut Notes,
     draft: &'a mut Draft,
@@ -174,7 +174,7 @@ fn is_skipped(name: &str, attributes: &Attributes<'_>) -> bool {
     }
 }
 
-impl Writer<'_> {
+impl BodyWriter<'_> {
     fn event(&mut self, event: Xml<'_>) {
         match event {
             Xml::Start(..) if self.skip > 0 => self.skip += 1,
@@ -305,7 +305,7 @@ impl Writer<'_> {
             .push(std::mem::replace(&mut self.paragraph, next));
     }
 
-    /// A note or comment is read apart.
+    /// A note or comment is read separately.
     fn begin_aside(&mut self) {
         self.aside.push(Aside {
             draft: std::mem::replace(self.draft, Draft::new(self.limit)),

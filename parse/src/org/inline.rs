@@ -1,6 +1,6 @@
 //! Org inside of paragraphs: links, notes, verbatim words, marks.
 
-use crate::lines::{Words, until};
+use crate::lines::{InlineText, until};
 use crate::{links, work};
 
 /// Longest name of a way to an address, with what follows it.
@@ -8,11 +8,11 @@ const MAX_SCHEME_BYTES: usize = 32;
 
 /// The words of a paragraph as a reader sees them.
 pub(super) fn clean(text: &str) -> String {
-    Words::read(text, piece).finish("*/_+", false)
+    InlineText::read(text, piece).finish("*/_+", false)
 }
 
 /// Reads what begins at the start of `rest`, if it is markup; returns what follows.
-fn piece<'a>(rest: &'a str, words: &mut Words) -> Option<&'a str> {
+fn piece<'a>(rest: &'a str, words: &mut InlineText) -> Option<&'a str> {
     match rest.chars().next()? {
         '[' => bracket(rest, words),
         mark @ ('=' | '~') if words.at_word_start() => {
@@ -68,7 +68,7 @@ fn piece<'a>(rest: &'a str, words: &mut Words) -> Option<&'a str> {
     }
 }
 
-fn bracket<'a>(rest: &'a str, words: &mut Words) -> Option<&'a str> {
+fn bracket<'a>(rest: &'a str, words: &mut InlineText) -> Option<&'a str> {
     if let Some((link, after)) = rest.strip_prefix("[[").and_then(|rest| until(rest, "]]")) {
         let (target, label) = link.split_once("][").unwrap_or((link, ""));
         let is_file = target.starts_with("file:") || target.starts_with("./");

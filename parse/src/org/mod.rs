@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::draft::Draft;
 use super::format::Format;
 use super::lines::{code, indent_of, item, paragraph, table};
-use super::{Source, front_matter, html, work};
+use super::{Input, front_matter, html, work};
 use crate::Result;
 use inline::clean;
 
@@ -33,7 +33,7 @@ const MAX_WARNINGS: usize = 20;
 /// Most lines of a drawer.
 const MAX_DRAWER_LINES: usize = 1000;
 
-fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+fn parse(source: &Input<'_>, draft: &mut Draft) -> Result<()> {
     let text = source.text();
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
     let mut reader = Reader {
@@ -57,7 +57,7 @@ struct Reader<'a> {
     ends: Ends,
     /// Indents of the open lists.
     lists: Vec<usize>,
-    /// Keywords of headings that the file names beside the usual ones.
+    /// Keywords of headings that the file names alongside the usual ones.
     states: HashSet<&'a str>,
     /// Tags of the whole file.
     tags: Vec<&'a str>,
@@ -217,7 +217,7 @@ impl<'a> Reader<'a> {
 
     /// `#+begin_src` to `#+end_src`.
     fn block(&mut self, at: usize, kind: &str) -> usize {
-        // What is never closed is no block.
+        // What is never closed is not a block.
         let Some(end) = self.ends.of_block(kind, at) else {
             return at + 1;
         };
@@ -251,7 +251,7 @@ impl<'a> Reader<'a> {
         end + 1
     }
 
-    /// A drawer: what programs keep in it is no text.
+    /// A drawer: what programs keep in it is not text.
     fn drawer(&mut self, at: usize, name: &str) -> usize {
         let end = self.ends.of_drawer(at);
         let Some(end) = end.filter(|end| end - at <= MAX_DRAWER_LINES) else {

@@ -1,6 +1,7 @@
 //! What stands on a page without being drawn with it: values of form fields,
 //! notes, and the addresses behind links.
 
+use crate::spaces::single_spaced;
 use pdfium_render::prelude::{
     PdfFormField, PdfFormFieldCommon, PdfPage, PdfPageAnnotation, PdfPageAnnotationCommon,
 };
@@ -108,7 +109,7 @@ pub(super) fn read(page: &PdfPage<'_>) -> Annotations {
     found
 }
 
-/// What the field holds; none where it is empty, secret, or holds nothing.
+/// What the field holds; `None` if it is empty, secret, or holds nothing.
 fn value(field: &PdfFormField<'_>) -> Option<Value> {
     let text = match field {
         PdfFormField::Text(field) if !field.is_password() => field.value(),
@@ -132,7 +133,7 @@ fn value(field: &PdfFormField<'_>) -> Option<Value> {
         _ => None,
     };
     let text = text?;
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = single_spaced(&text);
     (!text.is_empty()).then_some(Value::Text(text))
 }
 

@@ -61,7 +61,7 @@ pub(super) fn in_reading_order(fragments: &[Fragment], texts: &[String]) -> Vec<
     lines
 }
 
-/// The longest run of fragments from `start` on that stand in columns beside
+/// The longest run of fragments from `start` on that stand in columns alongside
 /// each other; at least one fragment.
 fn block(fragments: &[Fragment], start: usize) -> Block {
     let first = &fragments[start];

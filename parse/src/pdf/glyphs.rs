@@ -47,7 +47,7 @@ impl Area {
         }
     }
 
-    /// Whether the middle of `other` lies inside.
+    /// Whether the middle of `other` is inside.
     pub(super) fn holds(&self, other: &Self) -> bool {
         let (x, y) = (
             (other.left + other.right) / 2.0,
@@ -119,7 +119,7 @@ pub(super) struct Glyphs {
     pub(super) fragments: Vec<Fragment>,
 }
 
-/// Reads the characters of a page that lie on it. Only with `places` does every letter
+/// Reads the characters of a page that are on it. Only with `places` does every letter
 /// get an area; else the first and the last of a word, since each is a call.
 pub(super) fn read(page: &PdfPage<'_>, text: &PdfPageText<'_>, places: bool) -> Glyphs {
     // What is cut off is not seen; boxes that leave nothing are a mistake.
@@ -239,7 +239,7 @@ impl Cutter {
         }
     }
 
-    /// Ends the fragment where the next word does not stand beside it.
+    /// Ends the fragment where the next word does not stand alongside it.
     fn divide(&mut self, area: &Area, char: &PdfPageTextChar<'_>) {
         let Some(fragment) = &self.open else { return };
         let seen = fragment.turn.see(area);

@@ -213,7 +213,7 @@ fn says(text: &str, address: &str) -> bool {
     text.contains(&address)
 }
 
-/// Writes a field's value beside its label; gives it back as a line of its own
+/// Writes a field's value alongside its label; gives it back as a line of its own
 /// where there is no label.
 fn fill_in(glyphs: &Glyphs, field: &Field, inserts: &mut Inserts) -> Option<String> {
     let place = Place::of(glyphs, &field.area);

@@ -31,7 +31,7 @@ use layout::Page;
 
 use super::draft::Draft;
 use super::format::Format;
-use super::{Source, front_matter, malformed};
+use super::{Input, front_matter, malformed};
 use crate::{Error, ErrorKind, Result};
 
 /// Portable Document Format.
@@ -64,7 +64,7 @@ struct Contents {
     outline: Vec<(u8, String, usize)>,
 }
 
-fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
+fn parse(source: &Input<'_>, draft: &mut Draft) -> Result<()> {
     let mut contents = read_on_thread(source)?;
     clean::pages(&mut contents.pages);
     for (name, value) in contents.facts {
@@ -100,7 +100,7 @@ fn parse(source: &Source<'_>, draft: &mut Draft) -> Result<()> {
     Ok(())
 }
 
-fn read_on_thread(source: &Source<'_>) -> Result<Contents> {
+fn read_on_thread(source: &Input<'_>) -> Result<Contents> {
     let Some(library) = source.limits.pdfium.clone() else {
         // The machine's lack, not the file's: the next run tries again.
         return Err(Error::new(
@@ -109,7 +109,7 @@ fn read_on_thread(source: &Source<'_>) -> Result<Contents> {
         ));
     };
     if let Some(found) = bomb::find(source.bytes) {
-        let message = format!("{found}; print the PDF anew or split it");
+        let message = format!("{found}; print the PDF again or split it");
         return Err(Error::new(ErrorKind::TooLarge, message));
     }
     let (sender, receiver) = sync_channel(1);
@@ -134,7 +134,7 @@ fn read_on_thread(source: &Source<'_>) -> Result<Contents> {
             Err(Error::new(
                 ErrorKind::TimedOut,
                 format!(
-                    "reading the PDF takes more than {} seconds; split it or print it anew",
+                    "reading the PDF takes more than {} seconds; split it or print it again",
                     source.limits.max_time.as_secs()
                 ),
             ))

@@ -5,6 +5,7 @@
 //! pages. A line that differs from page to page only in its digits is neither:
 //! `Invoice no. 4103`, `Room 12` and `3. Step` are what the page is about.
 
+use crate::spaces::single_spaced;
 use std::collections::HashMap;
 
 use super::layout::{GAP, Line, Page};
@@ -104,7 +105,7 @@ fn edges(number: usize, page: &Page) -> Vec<Edge> {
                 row,
                 is_apart,
                 is_large: *own > HEADING * size,
-                text: text.split_whitespace().collect::<Vec<_>>().join(" "),
+                text: single_spaced(text),
                 number: numbers::whole(text),
                 titled: numbers::beside_title(text),
             });

@@ -11,7 +11,7 @@ const MAX_LINES: usize = 4;
 const MAX_CHARS: usize = 200;
 /// Pages that tell how large the text is.
 const TEXT_PAGES: usize = 6;
-/// What programs write where nobody gave a title.
+/// What programs write where the author gave no title.
 const EMPTY: [&str; 25] = [
     "untitled",
     "untitled document",

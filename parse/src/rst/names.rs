@@ -82,7 +82,7 @@ impl Names {
         }
     }
 
-    /// The text of a substitution; none when the file does not define it.
+    /// The text of a substitution; `None` if the file does not define it.
     pub(super) fn substitution(&self, name: &str) -> Option<String> {
         let text = self.substitutions.get(&normal(name))?;
         Some(self.expand(text, MAX_DEPTH))

@@ -1,10 +1,11 @@
 //! The four ways to write a table: each row comes out as one line.
 
 use super::Reader;
+use crate::spaces::single_spaced;
 
 /// Deepest tables whose cells may hold tables.
 const MAX_DEPTH: usize = 4;
-/// Most columns of a drawn table; more are no table.
+/// Most columns of a drawn table; more are not a table.
 const MAX_COLUMNS: usize = 200;
 
 /// A cell's lines.
@@ -28,9 +29,9 @@ impl Reader<'_> {
         }
         if filled.next().is_none() || self.depth >= MAX_DEPTH {
             let text: Vec<&str> = lines.iter().map(|line| line.trim()).collect();
-            return super::one_line(&self.clean(text.join(" ").trim()));
+            return single_spaced(&self.clean(text.join(" ").trim()));
         }
-        super::one_line(self.inner(lines).text())
+        single_spaced(self.inner(lines).text())
     }
 
     /// `* - cell` for the first cell of a row, `  - cell` for the others.
@@ -86,7 +87,7 @@ impl Reader<'_> {
             let text = without_initial_space(&text, delimiter.into(), quote.into());
             let mut reader = builder.from_reader(text.as_bytes());
             let mut record = csv::StringRecord::new();
-            // A line that is no record ends the table.
+            // A line that is not a record ends the table.
             while reader.read_record(&mut record).unwrap_or(false) && !self.draft.is_full() {
                 let cells: Vec<Cell> = record
                     .iter()

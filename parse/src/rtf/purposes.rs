@@ -1,4 +1,4 @@
-//! Which words name parts that are no text, and which stand for characters.
+//! Which words name parts that are not text, and which stand for characters.
 
 /// What the text of a group is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(super) enum Purpose {
     Author,
 }
 
-/// What the group that begins with `word` is for; none where the word says
+/// What the group that begins with `word` is for; `None` if the word says
 /// nothing about that.
 pub(super) fn purpose(word: &str) -> Option<Purpose> {
     Some(match word {

@@ -291,7 +291,7 @@ impl Reader {
         true
     }
 
-    /// Numbers are signed or not; what lies beyond 16 bits comes in two parts.
+    /// Numbers are signed or not; what is beyond 16 bits comes in two parts.
     fn code_point(&mut self, number: i32) {
         self.skip = self.group().fallback;
         let unit = number as u16;

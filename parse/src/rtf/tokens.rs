@@ -101,7 +101,7 @@ pub(super) fn code_page(number: i32) -> &'static Encoding {
     Encoding::for_label(label.as_bytes()).unwrap_or(encoding_rs::WINDOWS_1252)
 }
 
-/// The code page of a font's character set; none where that is the document's.
+/// The code page of a font's character set; `None` if that is the document's.
 pub(super) fn page_of_charset(charset: i32) -> Option<i32> {
     Some(match charset {
         77 => 10000,

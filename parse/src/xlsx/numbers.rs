@@ -67,7 +67,7 @@ impl Formats {
         })
     }
 
-    /// `value` as the style shows it; as it stands where it is no number.
+    /// `value` as the style shows it; as it stands where it is not a number.
     pub(super) fn show(&self, value: &str, style: usize) -> String {
         let value = value.trim();
         let Some(number) = value.parse().ok().filter(|n: &f64| n.is_finite()) else {

@@ -1,5 +1,6 @@
 //! One sheet: its filled cells, and the tables that they form.
 
+use crate::spaces::single_spaced;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::cells::Cells;
@@ -19,7 +20,7 @@ const MAX_REPEATED: usize = 200;
 /// out, but never the first columns.
 const MAX_FIELDS: usize = 1 << 25;
 const MIN_WIDTH: usize = 64;
-/// Most columns that are marked as hidden, counted anew for each mark.
+/// Most columns that are marked as hidden, counted again for each mark.
 const MAX_HIDDEN: usize = 1 << 20;
 
 /// A filled cell: its text, and whether it is a number or a date.
@@ -285,7 +286,7 @@ impl Group {
             self.rows.len()
         };
         let lines = self.rows.drain(..above).flat_map(Row::into_values);
-        let lines = lines.map(|cell| words(&cell.text)).collect();
+        let lines = lines.map(|cell| single_spaced(&cell.text)).collect();
         let first = self.rows.iter().filter_map(|row| row.keys().next()).min();
         let last = self.rows.iter().filter_map(|row| row.keys().next_back());
         let first = first.copied().unwrap_or(0);
@@ -322,9 +323,4 @@ impl Block {
             fields
         })
     }
-}
-
-/// `text` on one line.
-fn words(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -25,7 +25,7 @@ pub enum Ignored {
     Untrusted,
     /// It is not what somebody vouched for.
     Changed,
-    /// It is no file, or cannot be read, or is too large to be one of ours.
+    /// It is not a file, or cannot be read, or is too large to be one of ours.
     Unreadable,
 }
 
@@ -137,7 +137,7 @@ pub(super) fn local_file(here: &Path, store: Option<&TrustStore>) -> (FileLayer,
     (FileLayer::Ignored { path, why, keys }, None)
 }
 
-/// The canonical path and the text of a configuration file. What is no plain file, a
+/// The canonical path and the text of a configuration file. What is not a plain file, a
 /// pipe for example, is not opened.
 ///
 /// # Errors
@@ -212,7 +212,7 @@ mod tests {
         let here = dir.path().join("here/below");
         std::fs::create_dir_all(&here).unwrap();
         let text = "[answer]\nprovider = \"p\"\n[[providers]]\nname = \"p\"\n";
-        // One in the folder above is nobody's.
+        // One in the folder above does not count.
         std::fs::write(dir.path().join("here/cairn.toml"), text).unwrap();
         assert_eq!(local_file(&here, Some(&store)), (FileLayer::None, None));
 

@@ -206,7 +206,7 @@ impl Server {
     /// Ranges of the bounds on connections and bodies.
     fn rules(&self) -> [(&'static str, bool); 13] {
         let seconds = 1..=86_400;
-        // Beside the requests that are worked on, somebody must be able to knock.
+        // Alongside the requests that are worked on, somebody must be able to knock.
         let knocking = self.max_concurrency.saturating_add(16);
         [
             (

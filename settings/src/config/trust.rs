@@ -5,7 +5,7 @@
 //! "key" of a provider, or documents to a collector of traces. So it is used once its
 //! reader has said so, for the very bytes that were read.
 //!
-//! The records lie in the user's own state folder and not in the data folder, which the
+//! The records are in the user's own state folder and not in the data folder, which the
 //! file itself could name. One record is one file, named by the hash of the path, so that
 //! two processes never write the same one in parts.
 
@@ -47,7 +47,7 @@ pub struct TrustStore {
 }
 
 impl TrustStore {
-    /// The records of the user who runs this process; none where there is no home to
+    /// The records of the user who runs this process; `None` if there is no home to
     /// keep them in.
     ///
     /// Only absolute folders count: a relative one would be where the file itself is.
@@ -108,7 +108,7 @@ impl TrustStore {
         write().with_context(|| format!("trust cannot be recorded in {}", self.folder.display()))
     }
 
-    /// Vouches no longer for the file at the canonical `path`; false where nobody did.
+    /// Vouches no longer for the file at the canonical `path`; false if it was not vouched for.
     ///
     /// # Errors
     /// When the record cannot be removed.

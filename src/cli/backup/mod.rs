@@ -40,7 +40,7 @@ fn check_is_free(folder: &Path, what: &str) -> anyhow::Result<()> {
     .into())
 }
 
-/// Where a folder that is to become `target` is made: beside it, so that one rename puts
+/// Where a folder that is to become `target` is made: alongside it, so that one rename puts
 /// it into place.
 fn scratch(target: &Path) -> anyhow::Result<tempfile::TempDir> {
     let parent = match target.parent() {

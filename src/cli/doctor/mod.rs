@@ -45,7 +45,7 @@ struct Diagnosis {
     findings: Vec<Finding>,
 }
 
-/// What to do beside looking.
+/// What to do alongside looking.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Save what is whole of damaged collections and databases; without it, doctor says what
@@ -143,12 +143,12 @@ fn check_configuration(context: &Context, findings: &mut Vec<Finding>) {
     note(findings, severity, "configuration", message);
 }
 
-/// Whether who needs a key is still known.
+/// Whether it is still known that keys are required.
 fn check_keys(data_dir: &Path, findings: &mut Vec<Finding>) {
     let (severity, message) = match Keys::state(data_dir) {
         KeysState::Open => (
             Severity::Ok,
-            "none is required: whoever reaches the service may do everything".to_owned(),
+            "none is required: anyone who reaches the service may do everything".to_owned(),
         ),
         KeysState::Required { active: 0 } => (
             Severity::Warning,

@@ -38,11 +38,11 @@ pub(super) fn run(
 
 fn repair_databases(context: &Context, findings: &mut Vec<Finding>) {
     let folder = &context.config.storage.data_dir;
-    let mut done = cairn_gateway::mend_databases(folder);
+    let mut done = cairn_gateway::repair_databases(folder);
     let jobs = folder.join(cairn_jobs::FILE);
     if super::databases::jobs(folder).is_some_and(|checked| checked.fault.is_some()) {
-        let mended = cairn_gateway::salvage(&jobs, cairn_jobs::MEND).map(Some);
-        done.push((jobs, mended));
+        let repaired = cairn_gateway::salvage(&jobs, cairn_jobs::REPAIR_SQL).map(Some);
+        done.push((jobs, repaired));
     }
     for (file, outcome) in done {
         let subject = format!("database {}", file.display());

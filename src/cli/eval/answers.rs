@@ -16,7 +16,7 @@ use cairn_engine::answer::{AnswerRequest, Answerer, Done, Whole, checks, whole};
 use cairn_engine::retrieve::{SearchRequest, Source};
 use cairn_settings::config::Config;
 
-/// Asks, and judges by `judge`: a provider's name, or none for the local one.
+/// Asks, and judges by `judge`: a provider's name, or `None` for the local one.
 pub(super) fn judged(
     context: &Context,
     config: &Config,

@@ -66,10 +66,5 @@ fn document_text(snapshot: &Snapshot, uri: &str) -> anyhow::Result<Option<String
 
 /// The first letters, on one line.
 fn start(text: &str) -> String {
-    let line: Vec<&str> = text.split_whitespace().collect();
-    let line = line.join(" ");
-    match line.char_indices().nth(CHARS) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
+    cairn_engine::text::one_line_within(text, CHARS)
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use cairn_engine::answer::checks::without_marks;
-use cairn_eval::own::{Answers, Library, OwnQuestion, Relevant};
+use cairn_eval::custom::{Answers, CustomQuestion, Library, Relevant};
 use cairn_gateway::accounts::feedback::{Cited, FeedbackRow, FeedbackStore, Rating};
 use cairn_gateway::accounts::usage::Period;
 
@@ -19,7 +19,7 @@ pub(super) fn questions(
     context: &Context,
     library: &impl Library,
     count: usize,
-) -> anyhow::Result<Vec<OwnQuestion>> {
+) -> anyhow::Result<Vec<CustomQuestion>> {
     let store = FeedbackStore::open(&context.config.storage.data_dir)?;
     let rows = store.list(usize::MAX, Period::default(), None, None)?;
     let mut seen = BTreeSet::new();
@@ -32,7 +32,7 @@ pub(super) fn questions(
 
 /// A line of the file. What was cited is looked up, since documents change: the exact text
 /// where it still stands, else its document.
-fn question(row: FeedbackRow, library: &impl Library) -> OwnQuestion {
+fn question(row: FeedbackRow, library: &impl Library) -> CustomQuestion {
     let said = row.feedback;
     let mut relevant: Vec<Relevant> = Vec::new();
     for cited in said.cited {
@@ -53,12 +53,12 @@ fn question(row: FeedbackRow, library: &impl Library) -> OwnQuestion {
     // Only an answer that helped is a right one.
     let answer = Some(without_marks(&said.answer).trim().to_owned())
         .filter(|answer| said.rating == Rating::Up && !answer.is_empty());
-    OwnQuestion {
+    CustomQuestion {
         question: said.question.trim().to_owned(),
         relevant,
         answer: answer.map(Answers::One),
         note: Some(note),
-        ..OwnQuestion::default()
+        ..CustomQuestion::default()
     }
 }
 

@@ -11,7 +11,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use cairn_eval::own::{Answers, OwnQuestion, Relevant};
+use cairn_eval::custom::{Answers, CustomQuestion, Relevant};
 use cairn_indexer::{Access, DocumentId, Snapshot};
 use cairn_models::Cancel;
 use futures::StreamExt as _;
@@ -24,7 +24,7 @@ use crate::cli::ticker::Ticker;
 use crate::cli::{Outcome, interrupt};
 use crate::ingest::judging::library::Shelf;
 use cairn_engine::retrieve::drafting;
-use cairn_gateway::{Call, ChatEvent, ChatMessage, ChatRequest, ChatRole, Writer, routes};
+use cairn_gateway::{AnswerBackend, Call, ChatEvent, ChatMessage, ChatRequest, ChatRole, routes};
 
 /// What to draft, and where to.
 #[derive(Debug, clap::Args)]
@@ -95,7 +95,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
     if lines.is_empty() {
         let (why, how) = match args.feedback {
             true => (
-                "nobody has said anything about an answer from",
+                "there is no feedback about answers from",
                 "ask in the page of `cairn serve`, and say below the answer whether it helped",
             ),
             false => (
@@ -125,8 +125,8 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn line(draft: &Draft) -> OwnQuestion {
-    OwnQuestion {
+fn line(draft: &Draft) -> CustomQuestion {
+    CustomQuestion {
         question: draft.question.clone(),
         relevant: vec![Relevant::Text {
             uri: Some(draft.uri.clone()),
@@ -134,7 +134,7 @@ fn line(draft: &Draft) -> OwnQuestion {
         }],
         answer: draft.answer.clone().map(Answers::One),
         note: Some(draft.note.to_owned()),
-        ..OwnQuestion::default()
+        ..CustomQuestion::default()
     }
 }
 
@@ -208,8 +208,8 @@ fn generate(
     let local = loading::writes_locally(context, Some(provider));
     let answerer = loading::answerer(context, engine, local)?;
     let gateway = answerer.gateway();
-    let Writer::Model(model) = gateway.select(routes::ANSWER, Some(provider))? else {
-        anyhow::bail!("`{provider}` is no language model: it cannot ask");
+    let AnswerBackend::Model(model) = gateway.select(routes::ANSWER, Some(provider))? else {
+        anyhow::bail!("`{provider}` is not a language model: it cannot ask");
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

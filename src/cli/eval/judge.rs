@@ -7,11 +7,11 @@ use std::sync::PoisonError;
 
 use anyhow::Context as _;
 use cairn_eval::answers::{JudgeReport, is_supported};
-use cairn_models::{Cancel, Embedder};
+use cairn_models::{Cancel, Embedder, dot};
 use futures::StreamExt as _;
 
 use cairn_gateway::{
-    Call, ChatEvent, ChatMessage, ChatRequest, ChatRole, Gateway, Plan, Writer, routes,
+    AnswerBackend, Call, ChatEvent, ChatMessage, ChatRequest, ChatRole, Gateway, Plan, routes,
 };
 
 /// Sentences of a source that are compared with a claim at once.
@@ -50,7 +50,7 @@ impl<'a> LocalJudge<'a> {
         let mut texts = vec![text];
         texts.extend(others.iter().map(String::as_str));
         let vectors = self.embedder.embed(&texts, self.cancel)?;
-        let cosine = |other: &Vec<f32>| vectors[0].iter().zip(other).map(|(a, b)| a * b).sum();
+        let cosine = |other: &Vec<f32>| dot(&vectors[0], other);
         Ok(vectors[1..].iter().map(cosine).fold(0.0, f32::max))
     }
 
@@ -119,8 +119,8 @@ impl<'a> ModelJudge<'a> {
         name: &str,
         cancel: &'a Cancel,
     ) -> anyhow::Result<Self> {
-        let Writer::Model(model) = gateway.select(routes::JUDGE, Some(name))? else {
-            anyhow::bail!("`{name}` is no language model: it cannot judge");
+        let AnswerBackend::Model(model) = gateway.select(routes::JUDGE, Some(name))? else {
+            anyhow::bail!("`{name}` is not a language model: it cannot judge");
         };
         let took = JudgeReport {
             name: format!("{} ({})", model.provider(), model.model()),

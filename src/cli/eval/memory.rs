@@ -1,6 +1,6 @@
 //! How much memory this process held at most.
 
-/// Bytes that were resident at the most (`VmHWM` of Linux); none where the
+/// Bytes that were resident at the most (`VmHWM` of Linux); `None` if the
 /// system does not say.
 pub(super) fn peak_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

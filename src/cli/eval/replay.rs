@@ -219,8 +219,8 @@ impl<'a> Replay<'a> {
             reading = read.took_ms;
             timings.insert("rerank".to_owned(), reading);
             let scores: Vec<f32> = ranked.iter().map(|(_, score)| *score).collect();
-            let worth = |score: f32| options.rerank.weight * reranker.worth(score);
-            ranked = blend(&scores, &shares, &read.verdicts, worth)
+            let calibrated = |score: f32| options.rerank.weight * reranker.calibrated(score);
+            ranked = blend(&scores, &shares, &read.verdicts, calibrated)
                 .into_iter()
                 .map(|(at, score)| (ranked[at].0, score))
                 .collect();
@@ -249,7 +249,7 @@ impl<'a> Replay<'a> {
         })
     }
 
-    /// What the re-ranker says about the first candidates; none where the
+    /// What the re-ranker says about the first candidates; `None` if the
     /// product would not ask it.
     fn reread(
         &mut self,
@@ -290,10 +290,10 @@ impl<'a> Replay<'a> {
         let windows = options.rerank.windows;
         let verdicts = stages::read(reranker, &text, &passages, windows, self.cancel)?;
         let all = milliseconds(start);
-        let (computed, worth_ms) = reranker.take();
+        let (computed, uncached_ms) = reranker.take();
         let read = Read {
             verdicts,
-            took_ms: all - computed.as_secs_f64() * 1e3 + worth_ms,
+            took_ms: all - computed.as_secs_f64() * 1e3 + uncached_ms,
         };
         self.read.insert(key, read.clone());
         Ok(Some(read))

@@ -269,7 +269,7 @@ fn origin(context: &Context, args: &Args) -> anyhow::Result<Origin> {
 
 fn origins(context: &Context, args: &Args) -> anyhow::Result<Vec<Origin>> {
     match &args.questions {
-        Some(path) => Ok(vec![Origin::OwnQuestions(path.clone())]),
+        Some(path) => Ok(vec![Origin::CustomQuestions(path.clone())]),
         None => {
             let named = args.dataset.iter();
             named

@@ -36,7 +36,7 @@ struct Memory {
     /// Time that the model itself ran since the last [`Remembering::take`].
     computed: Duration,
     /// Time that all answers since then took when they were first computed.
-    worth_ms: f64,
+    uncached_ms: f64,
 }
 
 /// A re-ranker behind a memory.
@@ -67,8 +67,8 @@ impl Remembering {
     /// was asked since then takes without a memory.
     pub(super) fn take(&self) -> (Duration, f64) {
         let mut memory = self.lock();
-        let worth = std::mem::take(&mut memory.worth_ms);
-        (std::mem::take(&mut memory.computed), worth)
+        let uncached_ms = std::mem::take(&mut memory.uncached_ms);
+        (std::mem::take(&mut memory.computed), uncached_ms)
     }
 
     /// Writes down what is new. Losing it costs time alone, so a disk that does
@@ -167,8 +167,8 @@ impl Reranker for Remembering {
         self.inner.readable_share(text)
     }
 
-    fn worth(&self, score: f32) -> f32 {
-        self.inner.worth(score)
+    fn calibrated(&self, score: f32) -> f32 {
+        self.inner.calibrated(score)
     }
 
     /// Comparing takes less time than remembering.
@@ -198,7 +198,7 @@ impl Reranker for Remembering {
         }
         let mut memory = self.lock();
         let said: Vec<Said> = keys.iter().map(|key| memory.said[key]).collect();
-        memory.worth_ms += said.iter().map(|said| f64::from(said.took_ms)).sum::<f64>();
+        memory.uncached_ms += said.iter().map(|said| f64::from(said.took_ms)).sum::<f64>();
         Ok(said.into_iter().map(|said| said.score).collect())
     }
 }

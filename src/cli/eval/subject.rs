@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use cairn_eval::{CorpusCheck, Dataset, EvalDocument, own};
+use cairn_eval::{CorpusCheck, Dataset, EvalDocument, custom};
 use cairn_indexer::{Access, Document, DocumentId, Writer};
 use cairn_models::{Cancel, Embedder};
 
@@ -42,9 +42,9 @@ pub(super) enum Origin {
     /// A folder with judgements: BEIR's layout or Chroma's.
     Folder(PathBuf),
     /// A folder with documents and `questions.jsonl`.
-    OwnFolder(PathBuf),
+    CustomFolder(PathBuf),
     /// Questions about a collection of the user.
-    OwnQuestions(PathBuf),
+    CustomQuestions(PathBuf),
 }
 
 impl Origin {
@@ -60,7 +60,7 @@ impl Origin {
             && !dir.join("queries.jsonl.gz").exists()
             && !dir.join("corpora").is_dir();
         Ok(match is_own {
-            true => Self::OwnFolder(dir),
+            true => Self::CustomFolder(dir),
             false => Self::Folder(dir),
         })
     }
@@ -102,7 +102,7 @@ impl Subject {
 pub(super) fn read(origin: &Origin, split: &str) -> anyhow::Result<Option<Dataset>> {
     match origin {
         Origin::Folder(dir) => Ok(Some(Dataset::load(dir, split)?)),
-        Origin::OwnFolder(_) | Origin::OwnQuestions(_) => Ok(None),
+        Origin::CustomFolder(_) | Origin::CustomQuestions(_) => Ok(None),
     }
 }
 
@@ -117,7 +117,7 @@ pub(super) fn open(
     cancel: &Cancel,
 ) -> anyhow::Result<Subject> {
     let mut config = config.clone();
-    if !matches!(origin, Origin::OwnQuestions(_)) {
+    if !matches!(origin, Origin::CustomQuestions(_)) {
         // Indexes of their own, apart from the user's.
         config.storage.data_dir = config.storage.data_dir.join("eval");
     }
@@ -136,7 +136,7 @@ pub(super) fn open(
             (dataset, collection)
         }
         (Origin::Folder(dir), None) => anyhow::bail!("{} was not read", dir.display()),
-        (Origin::OwnFolder(dir), dataset) => {
+        (Origin::CustomFolder(dir), dataset) => {
             let collection = folder(context, &config, &engine, dir, embedder, cancel)?;
             let dataset = match dataset {
                 Some(dataset) => dataset,
@@ -144,7 +144,7 @@ pub(super) fn open(
             };
             (dataset, collection)
         }
-        (Origin::OwnQuestions(path), dataset) => {
+        (Origin::CustomQuestions(path), dataset) => {
             let name = config.storage.collection.clone();
             engine.collection(&name)?;
             let dataset = match dataset {
@@ -183,7 +183,7 @@ fn own_questions(path: &Path, engine: &Engine, collection: &str) -> anyhow::Resu
         let message = format!("the collection `{collection}` is empty: index some documents first");
         return Err(BadUsage::new(message).into());
     }
-    Ok(own::read(path, &Shelf::new(&snapshot)?)?)
+    Ok(custom::read(path, &Shelf::new(&snapshot)?)?)
 }
 
 /// The collection of a folder of documents, brought up to date.

@@ -139,9 +139,9 @@ pub(super) fn set(config: &Config, key: &str, value: &str) -> anyhow::Result<Con
         Value::String(_) => Some(json!(value)),
         _ => None,
     };
-    *slot = typed.with_context(|| format!("`{value}` is no value of `{key}`"))?;
+    *slot = typed.with_context(|| format!("`{value}` is not a value of `{key}`"))?;
     let config: Config = serde_json::from_value(whole)
-        .with_context(|| format!("`{value}` is no value of `{key}`"))?;
+        .with_context(|| format!("`{value}` is not a value of `{key}`"))?;
     config.check()?;
     Ok(config)
 }
@@ -190,10 +190,10 @@ mod tests {
                 "5",
                 "no setting `retrieval.candidate`",
             ),
-            ("retrieval.candidates", "many", "`many` is no value"),
-            ("retrieval.fusion.method", "sum", "`sum` is no value"),
+            ("retrieval.candidates", "many", "`many` is not a value"),
+            ("retrieval.fusion.method", "sum", "`sum` is not a value"),
             ("retrieval.bm25_b", "7", "retrieval.bm25_b must lie in"),
-            ("retrieval.fusion", "x", "`x` is no value"),
+            ("retrieval.fusion", "x", "`x` is not a value"),
         ] {
             let error = format!("{:#}", set(&base, key, value).unwrap_err());
             assert!(error.contains(expected), "{error}");

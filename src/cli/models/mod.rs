@@ -170,7 +170,7 @@ fn verify(context: &Context, hub: &Hub, ids: &[String]) -> anyhow::Result<Outcom
     finish(context, rows, failed)
 }
 
-/// Folders and Hugging Face ids are no artifacts of the list.
+/// Folders and Hugging Face ids are not artifacts of the list.
 fn named(hub: &Hub, ids: impl Iterator<Item = String>) -> Vec<String> {
     let known = hub.list();
     ids.filter(|id| known.iter().any(|status| status.id == *id))

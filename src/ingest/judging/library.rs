@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_eval::Span;
-use cairn_eval::own::Library;
+use cairn_eval::custom::Library;
 use cairn_eval::spans::places;
 use cairn_indexer::{Access, DocumentId, Snapshot};
 

@@ -102,7 +102,7 @@ impl Kind for Ask {
                     steps.append(&mut answered.steps);
                     return Ok(result(*answered, steps));
                 }
-                // Nobody sits by to allow calls: the agent goes on without them.
+                // No person is there to allow calls: the agent goes on without them.
                 Whole::Waits(required, done) => {
                     steps.extend(done);
                     let (id, calls) = (&required.run_id, CallIds::default());
@@ -133,7 +133,7 @@ fn show(event: &AnswerEvent, task: &Task) {
     }
 }
 
-/// Who asks: whose rights and budget count, as they are now.
+/// The caller, whose rights and budget count, as they are now.
 fn caller(payload: &Payload, task: &Task) -> Result<Caller, Stop> {
     let accounts = &task.tools().accounts;
     match payload.caller(accounts)? {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Checks, Kind, Marks, Plan, input, read_marked};
 use crate::ingest::bucket::Store;
-use crate::ingest::mirror::{Mirror, Source, Unread};
+use crate::ingest::mirror::{Mirror, MirrorSource, Unread};
 use crate::ingest::task::{Stop, Task};
 use crate::ingest::{Payload, Refusal, bounds};
 
@@ -80,7 +80,7 @@ impl Kind for Objects {
         let mut store = Store::open(bucket, timeout)?;
         let items = task.wait(store.list(&input.prefix))??;
         let root = format!("bucket:{}/", input.name);
-        let source = Source {
+        let source = MirrorSource {
             scope: format!("{root}{}{}", bucket.prefix, input.prefix),
             root,
             fact: MADE_OF,

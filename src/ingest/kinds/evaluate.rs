@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cairn_eval::{Error, Evaluation, Family, Measure, evaluate, own};
+use cairn_eval::{Error, Evaluation, Family, Measure, custom, evaluate};
 use cairn_jobs::Progress;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -108,7 +108,7 @@ impl Kind for Evaluate {
             .snapshot();
         let shelf = Shelf::new(&snapshot)?;
         // A wrong line stays wrong.
-        let dataset = own::read(&input.path, &shelf);
+        let dataset = custom::read(&input.path, &shelf);
         let mut dataset = dataset.map_err(|error| Stop::permanent(error.to_string()))?;
         dataset.limit(input.limit);
         let families = [Family::Ndcg, Family::Recall, Family::Mrr, Family::Hit];

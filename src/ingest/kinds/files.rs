@@ -34,7 +34,7 @@ pub(crate) struct Named {
 #[derive(Debug, Serialize, Deserialize)]
 struct Input {
     files: Vec<Named>,
-    /// Who uploaded them: nobody stores the files of others.
+    /// Who uploaded them: a caller may only store its own files.
     key: Option<String>,
 }
 

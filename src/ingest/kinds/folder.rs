@@ -142,7 +142,7 @@ pub(super) fn permitted(path: &Path, checks: &Checks<'_>) -> Result<PathBuf, Ref
             let message = format!("there is no file or folder {}", path.display());
             return Refusal::invalid("path", message);
         }
-        // Not whether it exists: that is nobody's business outside the roots.
+        // Not whether it exists: that must not be revealed outside the roots.
         let message = "this path is not a file or folder inside jobs.roots";
         Refusal::forbidden("path", message)
     })

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::folder::permitted;
 use super::{Checks, Kind, Marks, Plan, input, read_marked};
 use crate::ingest::git::{Blob, MAX_REVISION_BYTES, Repository};
-use crate::ingest::mirror::{Contents, Item, Mirror, Source, Unread};
+use crate::ingest::mirror::{Contents, Item, Mirror, MirrorSource, Unread};
 use crate::ingest::task::{Stop, Task};
 use crate::ingest::{Payload, Refusal, bounds};
 
@@ -39,7 +39,7 @@ struct Input {
     revision: String,
     /// The first part of the documents' URIs.
     name: String,
-    /// Folders in which all of the repository must lie; none for any.
+    /// Folders in which all of the repository must lie; `None` for any.
     roots: Option<Vec<PathBuf>>,
     remove_most: bool,
     #[serde(flatten)]
@@ -120,7 +120,7 @@ impl Kind for Git {
         }
         let shown = files.into_iter().filter(|file| !is_hidden(&file.path));
         let items: Vec<Item> = shown.map(item).collect();
-        let source = Source {
+        let source = MirrorSource {
             root: format!("git:{}/", input.name),
             scope: format!("git:{}/", input.name),
             fact: MADE_OF,

@@ -74,7 +74,7 @@ pub(crate) fn find(name: &str) -> Option<&'static dyn Kind> {
 
 /// What a request is checked against.
 pub(crate) struct Checks<'a> {
-    /// Who asks.
+    /// The caller.
     pub asker: &'a Asker,
     /// What jobs may reach.
     pub settings: &'a Jobs,

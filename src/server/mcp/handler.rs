@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cairn_models::CancelOnDrop;
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock,
@@ -17,7 +18,6 @@ use serde_json::{Map, Value};
 use super::{ask, documents};
 use crate::server::auth;
 use crate::server::error::{ApiError, Code};
-use crate::server::limits::CancelOnDrop;
 use crate::server::state::Service;
 use cairn_gateway::accounts::{Caller, Scope};
 
@@ -34,7 +34,7 @@ const INSTRUCTIONS: &str = "Search over a collection of documents. `search` find
 #[derive(Clone)]
 pub(super) struct Handler {
     service: Arc<Service>,
-    /// Who asks, where requests do not say.
+    /// The caller, if requests do not say.
     caller: Option<Caller>,
 }
 

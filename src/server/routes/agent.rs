@@ -7,15 +7,16 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::{Extension, Json};
 use cairn_agent::{ResumeError, Trace};
+use cairn_models::CancelOnDrop;
 use futures::StreamExt as _;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::query::{self, Waits};
-use crate::server::answering::{self, Judge, Observed};
+use crate::server::answering::{self, Observed, OutcomeRecorder};
 use crate::server::error::{ApiError, Code, ErrorBody};
 use crate::server::extract::JsonBody;
-use crate::server::limits::{CancelOnDrop, Permit};
+use crate::server::limits::Permit;
 use crate::server::state::Service;
 use cairn_engine::answer::Answered;
 use cairn_gateway::accounts::{CallIds, Caller};
@@ -69,8 +70,8 @@ pub(crate) async fn input(
         ResumeError::Unknown => ApiError::new(Code::NotFound, error.to_string()),
         ResumeError::RightsChanged => ApiError::new(Code::Forbidden, error.to_string()),
     })?;
-    let judge = Judge::new(&service, &caller, &calls);
-    let events = Observed::new(events.boxed(), judge);
+    let recorder = OutcomeRecorder::new(&service, &caller, &calls);
+    let events = Observed::new(events.boxed(), recorder);
     match decision.stream.unwrap_or(true) {
         true => Ok(answering::respond(events, cancel, permit, &service)),
         false => query::in_one_piece(events).await,

@@ -229,10 +229,10 @@ pub(crate) fn executor(service: Arc<Service>) -> Arc<Execute> {
                 Err((error, wait)) => match (error.code, wait) {
                     // A limit of the key; without a time, waiting does not help.
                     (Code::RateLimited, Some(wait)) => {
-                        ItemOutcome::Later(wait.min(MAX_WAIT), json!(error))
+                        ItemOutcome::RetryAfter(wait.min(MAX_WAIT), json!(error))
                     }
                     (Code::Overloaded, wait) => {
-                        ItemOutcome::Later(wait.unwrap_or(WAIT).min(MAX_WAIT), json!(error))
+                        ItemOutcome::RetryAfter(wait.unwrap_or(WAIT).min(MAX_WAIT), json!(error))
                     }
                     _ => ItemOutcome::Failed(json!(error)),
                 },

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::{Extension, Json};
+use cairn_models::CancelOnDrop;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -12,7 +13,6 @@ use super::openai::search::{attributes_of, score};
 use super::query::QueryBody;
 use crate::server::error::{ApiError, ErrorBody, Result};
 use crate::server::extract::JsonBody;
-use crate::server::limits::CancelOnDrop;
 use crate::server::links::link;
 use crate::server::state::Service;
 use cairn_gateway::accounts::Caller;
@@ -153,7 +153,7 @@ impl Comparison {
 }
 
 impl Condition {
-    /// In Cairn's words; none for no condition.
+    /// In Cairn's words; `None` for no condition.
     fn filter(&self) -> Result<Option<Value>> {
         let joint = match self.logical_operator.as_deref() {
             None | Some("and") => "and",
@@ -190,7 +190,7 @@ pub(crate) async fn retrieve(
 ) -> Result<Json<Retrieved>> {
     let least = body.retrieval_setting.score_threshold.unwrap_or(0.0);
     if !(0.0..=1.0).contains(&least) {
-        let message = "`score_threshold` lies between 0 and 1";
+        let message = "`score_threshold` must be between 0 and 1";
         return Err(ApiError::invalid(
             "retrieval_setting.score_threshold",
             message,

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use cairn_indexer::{Access, Document, DocumentId, Metadata, Ready, StoredDocument};
+use cairn_models::CancelOnDrop;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -23,7 +24,7 @@ use crate::server::auth::access_of;
 use crate::server::error::{ApiError, Code, ErrorBody, Result};
 use crate::server::extract::QueryString;
 use crate::server::job_rights::asker_of;
-use crate::server::limits::{CancelOnDrop, blocking};
+use crate::server::limits::blocking;
 use crate::server::owners::Most;
 use crate::server::state::{Core, Service};
 use crate::server::upload::{self, UploadBody};
@@ -46,7 +47,7 @@ pub(crate) struct DocumentInfo {
     /// Facts for filters.
     #[schema(value_type = Object)]
     pub metadata: Metadata,
-    /// Who may read it; none means everyone.
+    /// Labels of its readers; empty for everyone.
     pub labels: BTreeSet<String>,
     /// Chunks it was cut into.
     pub chunks: u32,
@@ -114,7 +115,7 @@ pub(crate) struct DocumentDetail {
     /// Its whole text, with `?text=true`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Where its chunks lie in the text, with `?text=true`.
+    /// Where its chunks are in the text, with `?text=true`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spans: Option<Vec<ChunkSpan>>,
 }
@@ -291,7 +292,7 @@ pub(crate) async fn show(
 }
 
 /// Opens the collection of an upload, or makes it where `caller` may. Here and not by the
-/// writer, which all collections share: one that opens slowly holds up nobody else.
+/// writer, which all collections share: one that opens slowly does not hold up others.
 pub(super) async fn open_collection(
     service: &Arc<Service>,
     name: &str,
@@ -334,7 +335,7 @@ async fn prepare(core: &Core, collection: &str, documents: Vec<Document>) -> Res
 }
 
 /// Stores documents: one as JSON, or files as `multipart/form-data` (parts
-/// named `file`, beside optional `collection`, `labels`, `metadata` and `replace`).
+/// named `file`, alongside optional `collection`, `labels`, `metadata` and `replace`).
 ///
 /// The response comes after the commit: what it lists is durable. A document
 /// with the same URI and the same text is stored again, with the labels and facts of the
@@ -386,7 +387,7 @@ pub(crate) async fn upload(
         return Err(no_file());
     }
     let is_large = upload.bytes() > service.config().jobs.upload_mb.saturating_mul(1 << 20);
-    // Who could not look at the job, or where nobody takes jobs, gets its documents stored.
+    // If the caller could not see the job, or no worker takes jobs, the documents are stored at once.
     let may_wait = (caller.key().is_none() || caller.scopes().allow(Scope::Jobs))
         && service.job_room().is_ok();
     if may_wait && (is_large || prefers_async(&headers)) {

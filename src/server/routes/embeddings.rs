@@ -6,12 +6,13 @@ use axum::Json;
 use axum::extract::State;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use cairn_models::CancelOnDrop;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::server::error::{ApiError, ErrorBody};
 use crate::server::extract::JsonBody;
-use crate::server::limits::{CancelOnDrop, blocking};
+use crate::server::limits::blocking;
 use crate::server::own_models::{Input, Kind, MAX_VALUES};
 use crate::server::state::Service;
 use cairn_engine::retrieve::Embedded;

@@ -73,7 +73,7 @@ pub(crate) async fn events(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct SocketParams {
-    /// The last event that was seen; none for all that are kept.
+    /// The last event that was seen; `None` for all that are kept.
     after: Option<u64>,
 }
 
@@ -130,7 +130,7 @@ async fn send(
         let change = tokio::select! {
             change = changes.next() => change,
             said = heard.next() => match said {
-                // Pongs, and what nobody asked for.
+                // Pongs, and unexpected frames.
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return close_code::AWAY,
                 Some(Ok(_)) => continue,
             },
@@ -140,7 +140,7 @@ async fn send(
             Some(None) => Message::Ping(Default::default()),
             None => break,
         };
-        // Who does not read is let go.
+        // A client that does not read is disconnected.
         if !matches!(
             tokio::time::timeout(patience, out.send(message)).await,
             Ok(Ok(()))
@@ -163,7 +163,7 @@ async fn send(
     code
 }
 
-/// The events of a job after `seq`, until it has ended or the service stops; none where there
+/// The events of a job after `seq`, until it has ended or the service stops; `None` if there
 /// was nothing to say for a while.
 fn changes(
     queue: Arc<dyn Queue>,

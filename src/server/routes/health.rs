@@ -42,7 +42,7 @@ pub(crate) async fn ready(
     caller: Option<Extension<Caller>>,
 ) -> (StatusCode, Json<Readiness>) {
     let mut readiness = service.lifecycle().readiness();
-    // How much there is, is the business of who may read all of it.
+    // How much there is may be known by those who may read all of it.
     if caller.is_none_or(|Extension(caller)| caller.labels().is_some()) {
         readiness.indexing = None;
     }

@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
-use cairn_models::{Message, Role};
+use cairn_models::{CancelOnDrop, Message, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -20,7 +20,7 @@ use crate::server::auth::access_of;
 use crate::server::error::{ApiError, ErrorBody};
 use crate::server::extract::{JsonBody, QueryString};
 use crate::server::json;
-use crate::server::limits::{CancelOnDrop, Permit, check_model_name};
+use crate::server::limits::{Permit, check_model_name};
 use crate::server::observe;
 use crate::server::state::Service;
 use cairn_engine::answer::{AnswerRequest, Answered, InputRequired, Step, Whole, whole};
@@ -286,7 +286,7 @@ impl QueryBody {
 /// With `stream` (the default) the response is a stream of server-sent events:
 /// `sources`, then `delta` and `citation`, then `done` or `error`; with `agent`, `step`
 /// comes before them, and `input_required` may end it. Without, it
-/// is the data of `done` with the sources beside it.
+/// is the data of `done` with the sources alongside it.
 ///
 /// # Errors
 /// `invalid_request`, `not_ready`, `overloaded`, `timeout`; once the stream has

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use cairn_models::CancelOnDrop;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::server::error::{ApiError, ErrorBody};
 use crate::server::extract::JsonBody;
-use crate::server::limits::{CancelOnDrop, blocking};
+use crate::server::limits::blocking;
 use crate::server::own_models::{Kind, MAX_DOCUMENTS, check_texts, probability, ranking};
 use crate::server::state::Service;
 use cairn_engine::retrieve::Judged;
@@ -36,7 +37,7 @@ pub(crate) struct RerankBody {
     /// Tokens of a document that count; all if not given.
     #[schema(minimum = 1)]
     pub max_tokens_per_doc: Option<usize>,
-    /// Has no effect: who comes first is served first.
+    /// Has no effect: requests are served in the order in which they arrive.
     #[serde(rename = "priority")]
     #[schema(value_type = Option<i64>)]
     pub _priority: Option<i64>,

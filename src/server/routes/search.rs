@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::{Extension, Json};
+use cairn_models::CancelOnDrop;
 
 use super::query::QueryBody;
 use crate::server::error::{ApiError, ErrorBody};
 use crate::server::extract::JsonBody;
-use crate::server::limits::CancelOnDrop;
 use crate::server::state::Service;
 use cairn_engine::retrieve::{Expand, SearchResponse};
 use cairn_gateway::accounts::Caller;

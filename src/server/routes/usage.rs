@@ -98,7 +98,7 @@ pub(crate) async fn usage(
     .await
 }
 
-/// The key whose figures the caller may see; none when they are those of all.
+/// The key whose figures the caller may see; `None` if they are those of all.
 pub(super) fn own_key(caller: &Caller) -> Option<KeyId> {
     let key = caller.key().cloned();
     key.filter(|_| !caller.scopes().allow(Scope::Admin))
@@ -107,7 +107,7 @@ pub(super) fn own_key(caller: &Caller) -> Option<KeyId> {
 /// The days from `since` to `until`, which are days of the calendar in UTC.
 ///
 /// # Errors
-/// `invalid_request` for what is no day, and when the first is after the last.
+/// `invalid_request` for what is not a day, and when the first is after the last.
 pub(super) fn period(since: Option<&str>, until: Option<&str>) -> Result<Period> {
     let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
     let day = |param: &str, text: &str| {

@@ -1,4 +1,4 @@
-//! `/webhooks`: who is told when jobs end.
+//! `/webhooks`: endpoints that are told when jobs end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ const MAX_ENDPOINTS: usize = 100;
 /// Deliveries of a list that does not say how many, and most of one.
 const LIST: usize = 100;
 const MAX_LIST: usize = 1000;
-/// Seconds for which the old secret signs beside the new one, if the caller does not say.
+/// Seconds for which the old secret signs alongside the new one, if the caller does not say.
 const OVERLAP: u64 = 86_400;
 const MAX_OVERLAP: u64 = 30 * 86_400;
 
@@ -93,7 +93,7 @@ pub(crate) struct EndpointList {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RotateBody {
-    /// Seconds for which the old secret signs beside the new one; a day if not given.
+    /// Seconds for which the old secret signs alongside the new one; a day if not given.
     overlap_seconds: Option<u64>,
 }
 

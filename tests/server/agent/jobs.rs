@@ -36,7 +36,7 @@ async fn a_question_is_answered_in_its_own_time() {
     assert_eq!(result["answer"], "The Hansen company [1].");
     assert_eq!(result["citations"][0]["n"], 1);
     assert_eq!(tools_of(result).len(), 2, "{job}");
-    // Nobody was there to allow it.
+    // There was no person to allow it.
     assert!(
         model.results()[1].contains("has not allowed"),
         "{:?}",

@@ -200,7 +200,7 @@ async fn what_rests_on_nothing_is_not_shown() {
     fill(&bench).await;
     let answer = run(&bench, "react").await;
     assert!(answer["sources"].as_array().unwrap().len() == 2, "{answer}");
-    // A number that no result has is no citation.
+    // A number that no result has is not a citation.
     let model = Model::new([
         Call(vec![search("Albatross")]),
         Say("Hansen [1], Atlantis [9]."),
@@ -240,7 +240,7 @@ async fn the_shape_of_the_question_decides() {
     ask(&bench, compare).await;
     let said = format!("{:?}", model.asked()[1].messages);
     assert!(said.contains("Before any tool is called"), "{said}");
-    // Nobody asked for an agent: the configuration says off.
+    // No agent was asked for: the configuration says off.
     let asked = model.asked().len();
     let none = json!({"query": "Compare the Albatross and the Hansen company", "stream": false});
     ask(&bench, none).await;

@@ -116,7 +116,7 @@ async fn a_model_that_obeys_a_document_gains_nothing() {
         let id = reply.json()["query_id"].as_str().unwrap().to_owned();
         hides(closed.get(&key, &format!("/traces/{id}")).await.text());
     }
-    // Who may, gets it.
+    // A caller that may, gets it.
     model.turns.lock().unwrap().clone_from(&greedy().into());
     let key = closed
         .key(&["boss"], &[Scope::Search, Scope::Query, Scope::Tools])

@@ -1,4 +1,4 @@
-//! What the formats of other programs cost beside the call beneath them.
+//! What the formats of other programs cost alongside the call beneath them.
 
 use std::time::{Duration, Instant};
 

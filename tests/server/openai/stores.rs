@@ -190,7 +190,7 @@ async fn a_batch_is_a_job_whose_files_fail_alone() {
 
 #[tokio::test]
 async fn a_batch_is_called_off() {
-    // Nobody works here, so that it waits.
+    // No worker runs here, so that it waits.
     let bench = Bench::new();
     cairn::server::open_jobs(&bench.service).await;
     make(&bench, "faq").await;
@@ -393,7 +393,7 @@ async fn a_key_has_its_own_files_and_rights() {
     while closed.get(&own, &stored).await.json()["status"] != "completed" {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    // Who does not hold its label sees neither the document nor that it is there.
+    // A caller without its label sees neither the document nor that it exists.
     assert_eq!(
         closed.get(&other, &stored).await.status,
         StatusCode::NOT_FOUND
@@ -414,7 +414,7 @@ async fn a_key_has_its_own_files_and_rights() {
         .send(&own, "DELETE", "/v1/vector_stores/main", &Value::Null)
         .await;
     assert_eq!(reply.error().0, "forbidden");
-    // What it made is its own, as long as nobody else has put something there.
+    // What it made is its own, as long as no other caller has put something there.
     for (hidden, status) in [(false, StatusCode::OK), (true, StatusCode::FORBIDDEN)] {
         let store = closed
             .post(&own, "/v1/vector_stores", &json!({"name": "own"}))

@@ -187,7 +187,7 @@ fn word(seen: &[char]) -> Before {
     }
 }
 
-/// What follows a bracket, with which the line begins when `begins`; none while that is
+/// What follows a bracket, with which the line begins when `begins`; `None` while that is
 /// not decided, which it is at the `end` of the text.
 pub(super) fn after(rest: &[char], begins: bool, end: bool) -> Option<After> {
     let mut found = After::default();

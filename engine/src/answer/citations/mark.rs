@@ -112,7 +112,7 @@ pub(super) struct Mark {
     pub(super) numbers: Vec<u32>,
 }
 
-/// The bracket that closes what `c` opens; none when `c` opens no mark.
+/// The bracket that closes what `c` opens; `None` if `c` opens no mark.
 pub(super) fn closing(c: char) -> Option<char> {
     Some(match c {
         '[' => ']',
@@ -149,7 +149,7 @@ pub(super) fn may_hold(open: char, c: char) -> bool {
         )
 }
 
-/// Reads what stands between the brackets; none when it is ordinary text. Years and
+/// Reads what stands between the brackets; `None` if it is ordinary text. Years and
 /// other long numbers are text.
 pub(super) fn read(open: char, inside: &str) -> Option<Mark> {
     let inside = narrow(inside);
@@ -293,7 +293,7 @@ fn titled(item: &str) -> Option<u32> {
     number(digits).filter(|_| ends)
 }
 
-/// The ends of a range; none when it is no range, and none inside when it is none that
+/// The ends of a range; `None` if it is not a range, and `None` inside if it is not one that
 /// a mark has.
 #[allow(clippy::option_option)]
 fn range(item: &str) -> Option<Option<(u32, u32)>> {

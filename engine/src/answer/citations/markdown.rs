@@ -74,7 +74,7 @@ impl Default for Blocks {
 }
 
 impl Blocks {
-    /// What `rest` begins with; none while that depends on what follows, which it does
+    /// What `rest` begins with; `None` while that depends on what follows, which it does
     /// not at the `end` of the text.
     pub(super) fn next(&mut self, rest: &[char], end: bool) -> Option<Step> {
         if let Some(indented) = self.code_line {

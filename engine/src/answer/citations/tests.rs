@@ -191,7 +191,7 @@ fn links_and_notes_are_text() {
     let text = "It is greased.[^1] And so[^2].";
     assert_eq!(answer(text), text);
     assert_eq!(cited(text), [1, 2]);
-    // Prices are no formula.
+    // Prices are not a formula.
     assert_eq!(cited("It costs $5 [1] and $6 [2]."), [1, 2]);
 }
 
@@ -339,7 +339,7 @@ proptest! {
         prop_assert_eq!(answer, text.trim_end_matches([' ', '\t']));
     }
 
-    /// Every citation lies where it says, and cites a source that exists.
+    /// Every citation is where it says, and cites a source that exists.
     #[test]
     fn citations_lie_on_their_marks(text in "[ a\\[\\]0-9,.`\n^]{0,60}") {
         let (answer, citations) = check(&text, &three());

@@ -17,7 +17,7 @@ use self::phrases::{SmallTalk, recognise};
 use self::reply::reply;
 use super::events::AnswerEvent;
 use super::request::{AnswerRequest, Failure};
-use super::run::{Run, send};
+use super::run::{AnswerRun, send};
 use super::stream::Parts;
 use crate::retrieve::{Expand, Mode, SearchRequest, Source};
 
@@ -59,7 +59,7 @@ impl Parts {
         }
         found.sources.clear();
         send(out, AnswerEvent::Sources(found.clone())).await;
-        let mut run = Run::new(&found, start, out.clone());
+        let mut run = AnswerRun::new(&found, start, out.clone());
         // It rests on the collection's own figures.
         run.answerability = 1.0;
         run.say(&reply(talk, &found.collection, &overview)).await;
@@ -69,7 +69,7 @@ impl Parts {
     }
 }
 
-/// Whether documents have the message for their subject. Nobody asks what thanks are, and
+/// Whether documents have the message for their subject. Thanks are not asked about, and
 /// many pages end with a heading for them.
 fn is_subject(talk: SmallTalk, message: &str, sources: &[Source]) -> bool {
     let plain = |text: &str| {

@@ -1,6 +1,6 @@
 //! Which messages are small talk: whole ones from closed lists.
 
-/// What a message is when it is no question to the documents.
+/// What a message is when it is not a question to the documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SmallTalk {
     Greeting,
@@ -86,7 +86,7 @@ pub(super) fn recognise(message: &str) -> Option<SmallTalk> {
         .then_some(SmallTalk::Collection)
 }
 
-/// The message in lower case, without the marks that end words and sentences; none if it
+/// The message in lower case, without the marks that end words and sentences; `None` if it
 /// is too long. Whatever else is in it stays, so that `hello.c` is no greeting.
 fn said(message: &str) -> Option<String> {
     if message.chars().nth(MAX_CHARS).is_some() {

@@ -17,7 +17,7 @@ use crate::answer::words::{is_number, is_part};
 
 /// Share of a claim's words that may be a paraphrase.
 const PARAPHRASED: f32 = 0.3;
-/// Held words beside which one verb may be a paraphrase, whatever its share.
+/// Held words alongside which one verb may be a paraphrase, whatever its share.
 const VERB_NEEDS: usize = 3;
 /// Keys that hardly say more than "is": they may be a paraphrase although other
 /// statements have them.
@@ -62,7 +62,7 @@ pub(super) fn judge(claim: &[Term], statement: &Statement) -> Verdict {
     }
 }
 
-/// A claim beside a statement.
+/// A claim alongside a statement.
 pub(super) struct Pair<'a> {
     pub(super) claim: &'a [Term],
     pub(super) own: &'a [Term],
@@ -99,7 +99,7 @@ impl<'a> Pair<'a> {
         self.same.iter().any(|same| same.contains(&own))
     }
 
-    /// Share of the claim's words that are held; none when too few are, or one that no
+    /// Share of the claim's words that are held; `None` if too few are, or one that no
     /// paraphrase replaces is not.
     fn share(&self) -> Option<f32> {
         let (mut held, mut own, mut missing, mut verbs) = (0, 0, 0, 0);
@@ -148,7 +148,7 @@ impl<'a> Pair<'a> {
             .any(|own| !self.own[own].is_frame && !self.is_told(own))
     }
 
-    /// Whether the missing word at `at` is no paraphrase: a fact, a word of other
+    /// Whether the missing word at `at` is not a paraphrase: a fact, a word of other
     /// statements, or one in whose place the statement has another.
     fn is_wrong(&self, at: usize) -> bool {
         let term = &self.claim[at];
@@ -166,7 +166,7 @@ impl<'a> Pair<'a> {
     }
 
     /// Whether the missing word at `at` is the subject or object of a verb that has
-    /// another one here: "compares videos" beside "compares pictures".
+    /// another one here: "compares videos" alongside "compares pictures".
     fn is_replaced(&self, at: usize) -> bool {
         let missing = &self.claim[at];
         let replaces = |verb: Option<usize>, step: isize| {

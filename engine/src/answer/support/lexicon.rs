@@ -231,7 +231,7 @@ static FRAMES: LazyLock<HashSet<String>> = LazyLock::new(|| {
     FRAME.split_whitespace().map(stem).collect()
 });
 
-/// The measure that `word` names. Short forms count beside a number alone: an `s` or an
+/// The measure that `word` names. Short forms count alongside a number alone: an `s` or an
 /// `m` elsewhere is something else.
 pub(super) fn measure(word: &str, beside_number: bool) -> Option<&'static str> {
     let name = MEASURE_NAMES.get(word).copied();

@@ -5,10 +5,10 @@ use super::terms::{Kind, Reader, Term};
 use super::tokens::parts_clauses;
 use crate::answer::words::{is_number, is_stop_word, normal_exact};
 
-/// What makes a limit of the number beside it.
+/// What makes a limit of the number alongside it.
 const AT_LEAST: &str = "above beyond exceed exceeds exceeding over least more minimum min";
 const AT_MOST: &str = "below under most less fewer maximum max";
-/// Limits that need no number beside them: "below which".
+/// Limits that need no number alongside them: "below which".
 const SIDES: &str = "above below under beyond";
 /// Comparatives that say less.
 const SMALLER: &str = "shorter smaller lower younger earlier";

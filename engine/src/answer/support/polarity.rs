@@ -9,7 +9,7 @@ use super::terms::{Kind, Term};
 const NOT_REACHES: usize = 3;
 
 /// What the "not"s of one side deny: the term, and whether the word right after the "not"
-/// was passed over, as in "is not protected by a password" beside "has no password".
+/// was passed over, as in "is not protected by a password" alongside "has no password".
 type Denied = BTreeMap<usize, bool>;
 
 impl Pair<'_> {

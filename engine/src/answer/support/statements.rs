@@ -61,7 +61,7 @@ impl Statement {
     }
 
     /// Whether the title alone supplies a key, though the text says it of other things: it
-    /// is no name then that goes for all of the text.
+    /// is not a name then that goes for all of the text.
     pub(super) fn is_weak(&self, key: &str) -> bool {
         !self.near.contains(key)
             && self.source.title.contains(key)

@@ -69,7 +69,7 @@ pub(super) enum Voice {
     Passive,
     /// A form in -ed without a helping verb: "it replaced" or "and replaced by".
     Past,
-    /// A word after "is" that is no participle.
+    /// A word after "is" that is not a participle.
     State,
 }
 
@@ -281,7 +281,7 @@ impl Reader<'_> {
         let part = part.strip_suffix("'s").unwrap_or(part);
         let (text, before) = (self.raw[at].text, self.before(at));
         let is_time = matches!(part, "before" | "after" | "once" | "twice");
-        // The month is no auxiliary verb, and GET no stop word.
+        // The month is not an auxiliary verb, and GET is not a stop word.
         let is_shouted = text.len() > 1 && text.chars().all(char::is_uppercase);
         let has_content = is_time || is_shouted || (at > 0 && text == "May") || !is_stop_word(part);
         if part.is_empty() || !has_content || EMPTY_LETTERS.contains(&part) {

@@ -6,7 +6,7 @@ use crate::answer::words::{is_number, tokens};
 pub(super) struct Raw<'t> {
     pub(super) text: &'t str,
     pub(super) lower: String,
-    /// What lies between it and the token before it.
+    /// What is between it and the token before it.
     pub(super) gap: &'t str,
     /// The two characters after it.
     pub(super) after: &'t str,

@@ -87,10 +87,6 @@ fn quoted(text: &str) -> String {
     start[..cut.unwrap_or(end)].to_owned()
 }
 
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,8 @@
 //! means, how long, how often, which port.
 
 use super::words::{self, List, PREPOSITIONS};
-use super::{Drafted, one_line, quoted};
+use super::{Drafted, quoted};
+use crate::text::one_line;
 
 /// Most words of a thing that one asks about.
 const MAX_SUBJECT_WORDS: usize = 5;

@@ -2,7 +2,8 @@
 //! what does it do?
 
 use super::words::{is_identifier, purpose_of};
-use super::{Drafted, one_line, quoted};
+use super::{Drafted, quoted};
+use crate::text::one_line;
 
 /// Questions from one table.
 const MAX_ROWS: usize = 4;
@@ -208,7 +209,7 @@ mod tests {
             asked(table, ""),
             pairs(&[("What does GET /documents do?", "lists all of them")])
         );
-        // Figures are no settings.
+        // Figures are not settings.
         let table = "set | default | mean\nnq-utd | .80 | .69";
         assert_eq!(asked(table, ""), []);
     }

@@ -12,7 +12,7 @@ use super::super::ahead::missing;
 use super::super::{Engine, ReadAhead, SearchError};
 use super::{Setup, TEXTS, request, search, setup_with, uris};
 
-/// Counts the passages that are read beside a question.
+/// Counts the passages that are read alongside a question.
 #[derive(Default)]
 struct Counting(AtomicUsize);
 
@@ -20,7 +20,7 @@ impl Reranker for Counting {
     fn id(&self) -> &str {
         "counting"
     }
-    fn worth(&self, score: f32) -> f32 {
+    fn calibrated(&self, score: f32) -> f32 {
         score
     }
     fn window(&self) -> usize {

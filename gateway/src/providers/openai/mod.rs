@@ -14,7 +14,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use super::super::chat::ChatRequest;
 use super::super::{GatewayError, Secret};
 use super::address::{base_url, sensitive};
-use super::dialect::{Call, Dialect, Reader};
+use super::dialect::{Dialect, HttpCall, Reader};
 use cairn_settings::config::ProviderConfig;
 
 /// Version of Azure's API that is asked for when the configuration names none:
@@ -95,8 +95,8 @@ fn extend(url: &mut Url, segments: &[&str]) {
 }
 
 impl Dialect for OpenAi {
-    fn call(&self, request: &ChatRequest, model: &str, stream: bool) -> Call {
-        Call {
+    fn call(&self, request: &ChatRequest, model: &str, stream: bool) -> HttpCall {
+        HttpCall {
             url: self.place.url(model),
             headers: self.headers.clone(),
             body: write::body(request, model, stream),

@@ -57,7 +57,7 @@ impl Reader for OpenAiReader {
             Value::String(text) if PINGS.iter().any(|ping| text.eq_ignore_ascii_case(ping)) => {
                 Ok(())
             }
-            _ => Err(Fault::Garbled("JSON that is no object".to_owned())),
+            _ => Err(Fault::Garbled("JSON that is not an object".to_owned())),
         }
     }
 
@@ -116,7 +116,7 @@ impl OpenAiReader {
                 self.strange |= !usage.is_object();
                 return Ok(());
             }
-            _ => return Err(Fault::Garbled("choices that are no list".to_owned())),
+            _ => return Err(Fault::Garbled("choices that are not a list".to_owned())),
         };
         self.known = true;
         // Only one was asked for; a server that sends more numbers them.

@@ -81,7 +81,7 @@ fn values(text: &str) -> Option<Vec<Value>> {
     }
 }
 
-/// Appends the calls of one value; `None` if it is no call.
+/// Appends the calls of one value; `None` if it is not a call.
 fn collect(value: Value, lenient: bool, found: &mut Vec<Found>) -> Option<()> {
     let mut fields = match value {
         Value::Object(fields) => fields,

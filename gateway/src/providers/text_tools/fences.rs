@@ -150,7 +150,7 @@ struct Json {
 impl Json {
     fn follow(&mut self, byte: u8) {
         match byte {
-            // No string goes over a line; one that seems to was no string.
+            // No string goes over a line; one that seems to was not a string.
             b'\n' => (self.in_text, self.escaped) = (false, false),
             _ if self.escaped => self.escaped = false,
             b'\\' if self.in_text => self.escaped = true,

@@ -57,7 +57,7 @@ impl Provider for TextTools {
         without.parameters.shift_remove(PARALLEL);
         let refused = self.0.refuses(&without)?;
         let mut names = request.parameters.keys().map(String::as_str);
-        // What is no parameter is refused whatever the parameters are.
+        // What is not a parameter is refused whatever the parameters are.
         names
             .find(|name| *name == refused)
             .or_else(|| self.0.refuses(request))

@@ -3,7 +3,7 @@
 //! A call stands in a fenced block, between `<tool_call>` and its end, or bare at the
 //! beginning of a line. A block with a label of ours is meant as a call; one of plain JSON,
 //! or bare JSON, is one only if it looks like one. Everything else is text and goes out as
-//! it comes. What follows the first call is no answer: models go on with results that they
+//! it comes. What follows the first call is not an answer: models go on with results that they
 //! made up. The text may be cut into pieces anywhere.
 
 use super::block::{Found, broken, calls};
@@ -40,7 +40,7 @@ pub(in super::super) struct Reader {
 #[derive(Clone, Copy, Debug)]
 enum Place {
     Text,
-    /// In a block that is no call, after so many backticks.
+    /// In a block that is not a call, after so many backticks.
     Code(usize),
     /// In what may be a call: `held` has it from `start` on.
     Block {

@@ -282,7 +282,7 @@ async fn calls_and_results_go_back_as_text() {
             ..ChatMessage::text(ChatRole::Assistant, "I look.")
         },
         ChatMessage::tool_result(&calls[0], "3 m"),
-        ChatMessage::tool_result(&calls[1], "`arguments` is no object"),
+        ChatMessage::tool_result(&calls[1], "`arguments` is not an object"),
     ]);
     let inner = script(&[KIEL]);
     let outcome = ask(inner.clone(), request.clone()).await;
@@ -299,7 +299,7 @@ async fn calls_and_results_go_back_as_text() {
     );
     assert_eq!(
         asked[3].content,
-        "Result of `tide`:\n3 m\n\nResult of `tide`:\n`arguments` is no object"
+        "Result of `tide`:\n3 m\n\nResult of `tide`:\n`arguments` is not an object"
     );
     assert!(
         asked

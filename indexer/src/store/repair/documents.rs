@@ -37,7 +37,7 @@ pub(super) struct Documents {
     pub(super) lost: Vec<LostDocument>,
 }
 
-/// Puts documents together; all of them are read again where `anew`.
+/// Puts documents together; all of them are read again where `again`.
 pub(super) fn assemble(parts: &[Part], fields: Fields, anew: bool) -> Documents {
     let mut places = BTreeMap::new();
     let is_known = |part: &&Part| part.unknown_deletions.is_none();
@@ -130,7 +130,7 @@ impl Version {
 }
 
 /// The version of a document that is complete. Where there are several, which is so only
-/// where nobody says which segments count, the last one.
+/// where nothing says which segments count, the last one.
 fn version(parts: &[Part], places: &[Place]) -> Option<Version> {
     let record = |place: &Place| parts[place.part].rows[place.row].record.as_ref();
     let mut records: Vec<Place> = places

@@ -10,7 +10,7 @@
 //!   unless all that were deleted are known to be replaced: a deletion is never taken back.
 //! - Without the description of the last commit what the folder holds is read again.
 //!
-//! Files that are whole are not written to. The new commit is put together beside the
+//! Files that are whole are not written to. The new commit is put together alongside the
 //! collection (`stage`) and named last, by one rename.
 
 mod documents;
@@ -40,7 +40,7 @@ use crate::{DocumentId, Error, ErrorKind, Result};
 use documents::{Documents, assemble};
 use parts::{Listed, Part};
 use stage::Stage;
-use vectors::{Missing, Source, Vectors};
+use vectors::{Missing, VectorInputs, Vectors};
 
 /// How long a repair waits for another writer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -201,7 +201,7 @@ impl State {
             None => self.guess(means)?,
         };
         let stage = Stage::new(dir)?;
-        let source = Source {
+        let source = VectorInputs {
             parts: &self.parts,
             kept: &self.documents.kept,
             vectors: &self.vectors,
@@ -248,7 +248,7 @@ impl State {
     /// The payload of a collection whose own is lost, as the configuration has it.
     fn guess(&self, means: &mut Means<'_>) -> Result<Payload> {
         let embedder = (means.embedder)()?;
-        let source = Source {
+        let source = VectorInputs {
             parts: &self.parts,
             kept: &self.documents.kept,
             vectors: &self.vectors,

@@ -1,4 +1,4 @@
-//! The repaired commit is made beside the collection, examined, and then put into its place
+//! The repaired commit is made alongside the collection, examined, and then put into its place
 //! by one rename: a kill before that leaves what was there.
 
 use std::path::{Path, PathBuf};
@@ -69,7 +69,7 @@ impl Stage {
         self.folder.path().join(VECTORS_DIR)
     }
 
-    /// Takes a file of the collection over as it is. It is not written to: nobody writes to
+    /// Takes a file of the collection over as it is. It is not written to: nothing writes to
     /// a file again that a commit has named.
     pub(super) fn take(&self, folder: &str, file: &Path) -> Result<()> {
         let from = self.collection.join(folder).join(file);

@@ -145,7 +145,7 @@ fn mend_with(dir: &Path, embedder: Arc<dyn Embedder>) -> Result<Option<Repaired>
 }
 
 /// Says what a repair would do, makes it, and examines what came of it.
-fn mend(dir: &Path) -> Prognosis {
+fn repaired(dir: &Path) -> Prognosis {
     assert!(!doctor::check(dir).unwrap().is_healthy());
     let said = prognosis(dir).unwrap().expect("there is damage");
     let before = bytes(dir);
@@ -235,7 +235,7 @@ fn words_and_vectors_are_made_again_and_nothing_is_lost() {
                 let mut files = files(dir.path(), folder, ending);
                 files.sort();
                 damage(&files[number]);
-                let said = mend(dir.path());
+                let said = repaired(dir.path());
                 let what = format!("{way}: {} {number}", ending);
                 assert!(said.loses_nothing(), "{what}: {said:?}");
                 assert_eq!(said.kept(), ALL, "{what}: {said:?}");
@@ -272,7 +272,7 @@ fn lost_texts_and_records_cost_their_documents_and_no_other() {
             build(dir.path());
             let before = Contents::of(dir.path());
             damage(&files(dir.path(), "words", ending)[0]);
-            let said = mend(dir.path());
+            let said = repaired(dir.path());
             let kept = ALL - FIRST.len();
             assert_eq!((said.kept(), said.read_again), (kept, 0), "{way}: {said:?}");
             if named {
@@ -314,7 +314,7 @@ fn deletions_are_never_taken_back() {
     let lists = files(dir.path(), "words", ".del");
     assert_eq!(lists.len(), 1, "{lists:?}");
     fs::remove_file(&lists[0]).unwrap();
-    let said = mend(dir.path());
+    let said = repaired(dir.path());
     assert!(
         said.loses_nothing() && said.read_again == FIRST.len(),
         "{said:?}"
@@ -332,7 +332,7 @@ fn deletions_are_never_taken_back() {
     writer.commit().unwrap();
     drop(writer);
     fs::remove_file(&files(dir.path(), "words", ".del")[0]).unwrap();
-    let said = mend(dir.path());
+    let said = repaired(dir.path());
     let lost = [
         "notes/ant",
         "notes/cat",
@@ -360,7 +360,7 @@ fn a_lost_description_is_told_from_the_folder() {
             .unwrap(),
             _ => damage(&meta),
         }
-        let said = mend(dir.path());
+        let said = repaired(dir.path());
         assert!(said.without_description && said.loses_nothing(), "{said:?}");
         assert_eq!((said.kept(), said.vectors_lost), (ALL, 0), "{said:?}");
         assert_eq!(Contents::of(dir.path()).documents, before.documents);
@@ -383,7 +383,7 @@ fn a_lost_description_is_told_from_the_folder() {
         None => format!("0{}", &dashed[1..]),
     };
     fs::write(&meta, description.replace(&dashed, &other)).unwrap();
-    let said = mend(dir.path());
+    let said = repaired(dir.path());
     assert!(said.loses_nothing() && said.read_again > 0, "{said:?}");
     assert_eq!(Contents::of(dir.path()).documents, before.documents);
 }
@@ -398,7 +398,7 @@ fn several_losses_at_once_are_added_up() {
     for file in files(dir.path(), "vectors", ".vec") {
         fs::remove_file(file).unwrap();
     }
-    let said = mend(dir.path());
+    let said = repaired(dir.path());
     assert_eq!(uris(&said), ["notes/bee", "notes/twin"]);
     // The text of one that has none cannot be lost.
     assert_eq!((said.untouched, said.read_again), (4, 3), "{said:?}");
@@ -519,7 +519,7 @@ fn a_repair_that_ends_half_way_leaves_what_was_there() {
     let mut left = bytes(dir.path());
     left.retain(|path, _| !path.to_string_lossy().contains(".repair-left"));
     assert_eq!(left, damaged);
-    mend(dir.path());
+    repaired(dir.path());
     assert_eq!(Contents::of(dir.path()).documents, before.documents);
     assert!(!dir.path().join(".repair-left").exists());
 }

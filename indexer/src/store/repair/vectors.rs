@@ -145,7 +145,7 @@ pub(super) fn vector_id(parts: &[Part], place: Place) -> Option<u64> {
 }
 
 /// What vectors are made again from.
-pub(super) struct Source<'a> {
+pub(super) struct VectorInputs<'a> {
     pub(super) parts: &'a [Part],
     pub(super) kept: &'a [Kept],
     pub(super) vectors: &'a Vectors,
@@ -153,7 +153,7 @@ pub(super) struct Source<'a> {
     pub(super) fields: Fields,
 }
 
-impl Source<'_> {
+impl VectorInputs<'_> {
     /// Writes vectors for the `missing` chunks into `dir`, under the ids that the chunks
     /// name. `embedder` is asked for when a chunk has no equal one; `on_done` is told how
     /// many more vectors there are.

@@ -1,4 +1,4 @@
-//! Writes what is live into as few files as there can be. Merges beside the work keep a collection
+//! Writes what is live into as few files as there can be. Merges alongside the work keep a collection
 //! fit all by themselves; this is for one that changes no more, or gave up much.
 
 use std::time::{Duration, Instant};
@@ -141,7 +141,7 @@ mod tests {
             "{done:?}"
         );
         assert_eq!(search(&index), expected);
-        // Whoever reads the commit before goes on, and whoever opens it anew finds the same.
+        // Whoever reads the commit before goes on, and whoever opens it again finds the same.
         let hits = before.lexical("kettle", 20, Bm25::default(), None).unwrap();
         assert_eq!(hits.len(), 6);
         let again = Index::open(dir.path(), IndexSettings::default()).unwrap();

@@ -1,4 +1,4 @@
-//! Another model's vectors for what is there. They are made beside the collection while it
+//! Another model's vectors for what is there. They are made alongside the collection while it
 //! is searched and written; then one commit names them and their model. A kill before that
 //! leaves the old vectors, whole.
 
@@ -97,7 +97,7 @@ impl Index {
             now.created_ns == payload.created_ns && now.embedder == payload.embedder
         });
         if !same {
-            let message = "the collection was made anew or embedded again meanwhile";
+            let message = "the collection was recreated or embedded again meanwhile";
             return Err(Error::new(ErrorKind::Locked, message).at(self.dir()));
         }
         let missing = made.missing(&base);
@@ -149,7 +149,7 @@ fn take(collection: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// New vectors, beside the collection.
+/// New vectors, alongside the collection.
 struct Made {
     folder: TempDir,
     segments: Vec<SegmentMeta>,
@@ -193,7 +193,7 @@ impl Made {
         on_done: &mut dyn FnMut(&Self, &Snapshot),
     ) -> Result<()> {
         self.dimension = embedder.dimension();
-        // Ids of a segment ascend, and those of this round may lie before the last one's.
+        // Ids of a segment ascend, and those of this round may be  before the last one's.
         if !missing.is_empty() {
             self.flush(cancel)?;
         }

@@ -47,7 +47,7 @@ impl Distance<u32> for Rows<'_> {
     }
 }
 
-/// The levels of a graph over `vectors`, lowest first; none for no vectors.
+/// The levels of a graph over `vectors`, lowest first; empty if there are no vectors.
 pub(in super::super) fn build(
     vectors: &[f32],
     dimension: usize,

@@ -17,7 +17,7 @@ use crate::Result;
 pub(super) const ENTRY: u32 = 0;
 
 /// The refined lists, nearest first, of at most `most` neighbours each, save
-/// for the few links that reach what nobody else links to.
+/// for the few links that reach what nothing else links to.
 pub(super) fn refine(
     rows: Rows<'_>,
     members: &[u32],
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn links_in_different_directions_stay() {
-        // From 0: 10 and 20 lie in one direction, -30 in the other.
+        // From 0: 10 and 20 are in one direction, -30 in the other.
         let lists = refined(&[0.0, 10.0, 20.0, -30.0], vec![vec![1, 2, 3]; 4], 2);
         assert_eq!(lists[0], [1, 3]);
     }

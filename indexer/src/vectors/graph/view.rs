@@ -1,4 +1,4 @@
-//! A graph as it lies in a mapped file.
+//! A graph as it is in a mapped file.
 
 use crate::vectors::format::{Layout, LevelLayout};
 
@@ -20,7 +20,7 @@ impl<'a> LevelView<'a> {
         }
     }
 
-    /// The neighbours of a place; none where the file does not say any.
+    /// The neighbours of a place; empty if the file names none.
     #[inline]
     pub(super) fn neighbours(&self, place: u32) -> &'a [u32] {
         let place = place as usize;
@@ -49,7 +49,7 @@ impl<'a> LevelView<'a> {
         self.rows.binary_search(&row).ok().map(|place| place as u32)
     }
 
-    /// Whether every list lies in the file and names only places of the level,
+    /// Whether every list is in the file and names only places of the level,
     /// and the rows ascend and exist.
     fn is_sound(&self, rows: usize) -> bool {
         let places = self.offsets.len().saturating_sub(1);

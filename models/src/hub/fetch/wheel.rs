@@ -163,7 +163,7 @@ fn run(mut command: Command, folder: &Path, bytes: &dyn Fn(u64)) -> Result<(), S
         // `python -m` looks for modules in the current folder first, and uv for its
         // settings: neither may come with a folder that somebody else wrote.
         .current_dir(folder)
-        // Half-fetched files then lie on the disk that has the room, and their
+        // Half-fetched files then are on the disk that has the room, and their
         // size tells the progress.
         .env("TMPDIR", folder)
         .stdin(Stdio::null())

@@ -7,7 +7,7 @@
 //! Σ (s·(c − z) + l) · t·v  =  s·t · Σ c·v  +  (l − s·z) · Σ t·v
 //!
 //! where Σ c·v is one instruction on bytes, and Σ t·v was computed once for all
-//! rows. So the weights are read once, as they lie in the file, which is all
+//! rows. So the weights are read once, as they are in the file, which is all
 //! that one token costs.
 
 use super::blocks::{Q4_0, Q4_1, Q4K, Q6K, Q8_0};

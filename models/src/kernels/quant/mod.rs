@@ -1,4 +1,4 @@
-//! Weights of GGUF files as they lie in the file: blocks of small integers with
+//! Weights of GGUF files as they are in the file: blocks of small integers with
 //! common factors. They are multiplied without unpacking ([`dot`]) when one
 //! token is written, and unpacked a few rows at a time ([`unpack`]) when a
 //! prompt is read.

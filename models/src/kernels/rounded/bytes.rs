@@ -2,7 +2,7 @@
 //! bytes and adds four products at a time, so the left side is stored plus 128.
 //!
 //! A row of activations is moved to the middle of its range before it is rounded: after
-//! GELU nearly all are positive, and after normalisation one or two lie far out on one
+//! GELU nearly all are positive, and after normalisation one or two are far out on one
 //! side. Texts keep their vectors to a cosine of .9989 that way, and of .9977 without.
 
 use std::cell::RefCell;
@@ -12,13 +12,13 @@ use super::{Digits, Tile, finite};
 use crate::kernels::simd::Simd;
 
 thread_local! {
-    static BUFFER: RefCell<Rounded<Bytes>> = RefCell::default();
+    static BUFFER: RefCell<Rounded<Int8>> = RefCell::default();
 }
 
 /// Numbers of eight bits.
-pub(crate) struct Bytes;
+pub(crate) struct Int8;
 
-impl Digits for Bytes {
+impl Digits for Int8 {
     type Left = u8;
     type Right = i8;
     const NAME: &'static str = "int8";

@@ -1,6 +1,6 @@
 //! A small product on this machine against the same in plain arithmetic.
 //!
-//! Tiles differ between processors, and not all processors are at hand where they are
+//! Tiles differ between processors, and not all processors are available where they are
 //! tested. So before integers take the place of floats, a product that takes
 //! microseconds shows that they are multiplied right here.
 
@@ -66,7 +66,7 @@ fn multiplied<D: Digits>(level: Level, columns: usize) -> Vec<f32> {
         out: out.as_mut_ptr(),
         out_stride: columns,
     };
-    // SAFETY: `out` has all rows and columns, and nobody else looks at it.
+    // SAFETY: `out` has all rows and columns, and nothing else accesses it.
     #[allow(unsafe_code)]
     unsafe {
         product.run(level);
@@ -85,37 +85,37 @@ fn number(vector: usize, at: usize) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::bytes::Bytes;
+    use super::super::bytes::Int8;
     use super::super::left::Rounded;
-    use super::super::words::Words;
+    use super::super::words::Int16;
     use super::super::{Tile, plain_tile};
     use super::*;
     use crate::kernels::simd::Simd;
 
-    /// Bytes, but for one sum that vectors get wrong.
+    /// As `Int8`, but for one sum that vectors get wrong.
     struct Wrong;
 
     impl Digits for Wrong {
         type Left = u8;
         type Right = i8;
         const NAME: &'static str = "wrong";
-        const STEP: usize = Bytes::STEP;
-        const SHIFT: i32 = Bytes::SHIFT;
+        const STEP: usize = Int8::STEP;
+        const SHIFT: i32 = Int8::SHIFT;
 
         fn factor(largest: f32, length: f32) -> f32 {
-            Bytes::factor(largest, length)
+            Int8::factor(largest, length)
         }
 
         fn range(low: f32, high: f32, length: f32) -> (f32, f32) {
-            Bytes::range(low, high, length)
+            Int8::range(low, high, length)
         }
 
         fn left(low_bits: u32) -> u8 {
-            Bytes::left(low_bits)
+            Int8::left(low_bits)
         }
 
         fn right(number: i32) -> i8 {
-            Bytes::right(number)
+            Int8::right(number)
         }
 
         #[allow(unsafe_code)]
@@ -154,8 +154,8 @@ mod tests {
         for level in Level::available() {
             let is_plain = level.name() == Level::scalar().name();
             assert_eq!(is_sound::<Wrong>(level), is_plain, "{level:?}");
-            assert!(is_sound::<Bytes>(level), "{level:?}");
-            assert!(is_sound::<Words>(level), "{level:?}");
+            assert!(is_sound::<Int8>(level), "{level:?}");
+            assert!(is_sound::<Int16>(level), "{level:?}");
         }
     }
 }

@@ -94,7 +94,7 @@ fn size<S: Simd>(simd: S, row: &[f32]) -> (f32, f32, f32) {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::bytes::Bytes;
+    use super::super::bytes::Int8;
     use super::*;
     use crate::kernels::simd::{Kernel, Level};
 
@@ -105,7 +105,7 @@ mod tests {
         type Output = (Vec<f32>, f32);
 
         fn run<S: Simd>(self, simd: S) -> (Vec<f32>, f32) {
-            let mut rounded = Rounded::<Bytes>::default();
+            let mut rounded = Rounded::<Int8>::default();
             round(
                 simd,
                 self.0,

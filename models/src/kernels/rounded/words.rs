@@ -19,13 +19,13 @@ use crate::kernels::simd::Simd;
 const MOST_LENGTH: f32 = 46_000.0;
 
 thread_local! {
-    static BUFFER: RefCell<Rounded<Words>> = RefCell::default();
+    static BUFFER: RefCell<Rounded<Int16>> = RefCell::default();
 }
 
 /// Numbers of sixteen bits.
-pub(crate) struct Words;
+pub(crate) struct Int16;
 
-impl Digits for Words {
+impl Digits for Int16 {
     type Left = i16;
     type Right = i16;
     const NAME: &'static str = "int16";

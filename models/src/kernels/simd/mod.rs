@@ -10,7 +10,7 @@ mod tiles;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-use super::rounded::{self, bytes::Bytes, words::Words};
+use super::rounded::{self, bytes::Int8, words::Int16};
 
 /// Lanes of the widest vector.
 pub(crate) const MOST_LANES: usize = 16;
@@ -84,7 +84,7 @@ pub(crate) trait Simd: Copy {
     /// at most [`Simd::ROWS`].
     #[inline(always)]
     #[allow(unsafe_code)]
-    unsafe fn byte_tile(self, rows: usize, tile: rounded::Tile<'_, Bytes>) {
+    unsafe fn byte_tile(self, rows: usize, tile: rounded::Tile<'_, Int8>) {
         // SAFETY: the caller's promise.
         unsafe { rounded::plain_tile(rows, Self::PANEL, tile) }
     }
@@ -95,7 +95,7 @@ pub(crate) trait Simd: Copy {
     /// As for [`Simd::byte_tile`].
     #[inline(always)]
     #[allow(unsafe_code)]
-    unsafe fn word_tile(self, rows: usize, tile: rounded::Tile<'_, Words>) {
+    unsafe fn word_tile(self, rows: usize, tile: rounded::Tile<'_, Int16>) {
         // SAFETY: the caller's promise.
         unsafe { rounded::plain_tile(rows, Self::PANEL, tile) }
     }

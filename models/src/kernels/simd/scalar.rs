@@ -65,7 +65,7 @@ impl Simd for Scalar {
     }
     #[inline(always)]
     fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {
-        // `f32::mul_add` is a slow library call where it is no instruction.
+        // `f32::mul_add` is a slow library call where it is not an instruction.
         a * b + c
     }
     #[inline(always)]

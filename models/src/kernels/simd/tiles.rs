@@ -1,5 +1,5 @@
 //! Tiles of integers (see [`rounded`]) on x86: with VNNI, in vectors of 512 or 256
-//! bits, one instruction multiplies and adds up; AVX2 multiplies and adds words apart,
+//! bits, one instruction multiplies and adds up; AVX2 multiplies and adds words in two steps,
 //! on units of their own.
 //!
 //! The intrinsics need their instruction set, which is what the callers, methods of
@@ -11,8 +11,8 @@
 
 use std::arch::x86_64::*;
 
-use crate::kernels::rounded::bytes::Bytes;
-use crate::kernels::rounded::words::Words;
+use crate::kernels::rounded::bytes::Int8;
+use crate::kernels::rounded::words::Int16;
 use crate::kernels::rounded::{Digits, Tile};
 
 /// A tile whose 2 · rows sums stay in registers. A step is 32 bits of each column.
@@ -103,20 +103,15 @@ macro_rules! tile_256 {
     };
 }
 
-tile_512!(bytes_512, Bytes, _mm512_dpbusd_epi32);
-tile_512!(words_512, Words, _mm512_dpwssd_epi32);
-tile_256!(
-    bytes_256,
-    Bytes,
-    "avxvnni,avx2,fma",
-    _mm256_dpbusd_avx_epi32
-);
+tile_512!(bytes_512, Int8, _mm512_dpbusd_epi32);
+tile_512!(words_512, Int16, _mm512_dpwssd_epi32);
+tile_256!(bytes_256, Int8, "avxvnni,avx2,fma", _mm256_dpbusd_avx_epi32);
 tile_256!(
     words_256,
-    Words,
+    Int16,
     "avxvnni,avx2,fma",
     _mm256_dpwssd_avx_epi32
 );
-tile_256!(words_avx2, Words, "avx2,fma", |sum, factors, right| {
+tile_256!(words_avx2, Int16, "avx2,fma", |sum, factors, right| {
     _mm256_add_epi32(sum, _mm256_madd_epi16(factors, right))
 });

@@ -10,7 +10,7 @@ use std::arch::x86_64::*;
 
 use super::{Kernel, Simd, tiles};
 use crate::kernels::gemm::{self, Tile, tile_of_rows};
-use crate::kernels::rounded::{self, bytes::Bytes, words::Words};
+use crate::kernels::rounded::{self, bytes::Int8, words::Int16};
 
 /// AVX-512 F: 16 lanes, 32 registers; and whether there is VNNI too.
 #[derive(Clone, Copy, Debug)]
@@ -151,7 +151,7 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn byte_tile(self, rows: usize, tile: rounded::Tile<'_, Bytes>) {
+    unsafe fn byte_tile(self, rows: usize, tile: rounded::Tile<'_, Int8>) {
         match self.vnni {
             true => unsafe { tiles::bytes_512(rows, tile) },
             false => unsafe { rounded::plain_tile(rows, Self::PANEL, tile) },
@@ -159,7 +159,7 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn word_tile(self, rows: usize, tile: rounded::Tile<'_, Words>) {
+    unsafe fn word_tile(self, rows: usize, tile: rounded::Tile<'_, Int16>) {
         match self.vnni {
             true => unsafe { tiles::words_512(rows, tile) },
             false => unsafe { rounded::plain_tile(rows, Self::PANEL, tile) },
@@ -259,7 +259,7 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn byte_tile(self, rows: usize, tile: rounded::Tile<'_, Bytes>) {
+    unsafe fn byte_tile(self, rows: usize, tile: rounded::Tile<'_, Int8>) {
         match self.vnni {
             true => unsafe { tiles::bytes_256(rows, tile) },
             false => unsafe { rounded::plain_tile(rows, Self::PANEL, tile) },
@@ -267,7 +267,7 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn word_tile(self, rows: usize, tile: rounded::Tile<'_, Words>) {
+    unsafe fn word_tile(self, rows: usize, tile: rounded::Tile<'_, Int16>) {
         match self.vnni {
             true => unsafe { tiles::words_256(rows, tile) },
             false => unsafe { tiles::words_avx2(rows, tile) },

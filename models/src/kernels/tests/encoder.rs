@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use super::{assert_near, noise};
 use crate::kernels::attention::Head;
 use crate::kernels::gemm::{Finish, Packed, Product, Right, even_parts};
-use crate::kernels::rounded::bytes::Bytes;
-use crate::kernels::rounded::words::Words;
+use crate::kernels::rounded::bytes::Int8;
+use crate::kernels::rounded::words::Int16;
 use crate::kernels::rounded::{Digits, PackedInts};
 use crate::kernels::rows::{AddNorm, Norm, SumRows};
 use crate::kernels::simd::{Kernel, Level, Simd};
@@ -269,10 +269,10 @@ proptest! {
         let sizes = (rows, depth, columns);
         // Half a step on each side, of numbers up to one. Words have steps of their
         // vector's length over 46,000, and lengths are at most √depth.
-        integers::<Bytes>(sizes, biased, seed, depth as f64 / 127.0, 1e-5);
+        integers::<Int8>(sizes, biased, seed, depth as f64 / 127.0, 1e-5);
         // The order in which squares are summed can move one by a step.
         let step = depth as f64 * (depth as f64).sqrt() / 46_000.0;
-        integers::<Words>(sizes, biased, seed, step, step);
+        integers::<Int16>(sizes, biased, seed, step, step);
     }
 
     #[test]
@@ -281,7 +281,7 @@ proptest! {
         let sign = |k: usize| if flips >> (k % 64) & 1 == 0 { 1.0 } else { -1.0_f32 };
         let left: Vec<f32> = (0..depth).map(|k| 0.7 * sign(k)).collect();
         for level in Level::available() {
-            let packed = PackedInts::<Words>::new(level, depth, 2, |k, j| {
+            let packed = PackedInts::<Int16>::new(level, depth, 2, |k, j| {
                 if j == 0 { 3.0 * sign(k) } else { -3.0 * sign(k) }
             });
             let out = product(level, &left, &packed, Finish::Plain);

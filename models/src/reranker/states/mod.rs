@@ -24,11 +24,12 @@ use tokenizers::Tokenizer;
 use self::bits::{FOUR_BITS, ONE_BIT};
 use self::weights::Weights;
 use super::builtin::Builtin;
-use super::late::{Question, SPAN, dot};
+use super::late::{Question, SPAN};
 use crate::Result;
 use crate::kernels::likeness::{MaxSim, Normalize};
 use crate::kernels::project::Project;
 use crate::kernels::rows::SumRows;
+use crate::kernels::rows::dot_in_order;
 use crate::kernels::simd::Level;
 
 /// Dimensions of a packed state.
@@ -160,7 +161,7 @@ impl Packing {
         Asked {
             rows: scaled(project(&question.rows), &self.weights.row_scales),
             token_weights: question.weights.clone(),
-            common: dot(&mean, &self.weights.sum_means),
+            common: dot_in_order(&mean, &self.weights.sum_means),
             mean: scaled(mean, &self.weights.sum_scales),
         }
     }
@@ -178,7 +179,7 @@ impl Packing {
         let sums = FOUR_BITS.unpack(sums);
         let mut cosines = sums
             .chunks_exact(DIMENSIONS)
-            .map(|sum| asked.common + dot(sum, &asked.mean));
+            .map(|sum| asked.common + dot_in_order(sum, &asked.mean));
         let whole = cosines.next()?;
         let span = cosines.fold(f32::NEG_INFINITY, f32::max);
         let best = self.level.run(MaxSim {
@@ -188,7 +189,7 @@ impl Packing {
         });
         let tokens = match num_rows {
             0 => 0.0,
-            _ => dot(&best, &asked.token_weights),
+            _ => dot_in_order(&best, &asked.token_weights),
         };
         let [a, b, c] = self.weights.lines;
         let on = |[slope, offset]: [f32; 2], part: f32| slope * part + offset;

@@ -97,7 +97,7 @@ fn lists_begin_where_they_are_told_to() {
          <w:num w:numId='3'><w:abstractNumId w:val='1'/><w:lvlOverride w:ilvl='0'><w:startOverride w:val='4'/></w:lvlOverride></w:num>\
          <w:num w:numId='4'><w:abstractNumId w:val='1'/><w:lvlOverride w:ilvl='0'><w:lvl w:ilvl='0'><w:start w:val='2'/>\
          <w:numFmt w:val='lowerLetter'/><w:suff w:val='nothing'/><w:lvlText w:val='(%1)'/></w:lvl></w:lvlOverride></w:num>";
-    // The second list goes on with the first, the third begins anew.
+    // The second list goes on with the first, the third begins again.
     let body = [
         li(1, 0, "a"),
         li(2, 0, "b"),

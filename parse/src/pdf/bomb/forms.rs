@@ -46,7 +46,7 @@ pub(super) fn expand_past(file: &[u8], streams: &[Stream], limit: u64) -> bool {
     past
 }
 
-/// What objects that are no streams say, by number; of streams, the dictionary.
+/// What objects that are not streams say, by number; of streams, the dictionary.
 fn objects<'a>(file: &'a [u8], streams: &[Stream], limit: u64) -> HashMap<u32, Cow<'a, [u8]>> {
     static OBJECT: LazyLock<Regex> =
         LazyLock::new(|| streams::compiled(r"(\d{1,10})\s+\d{1,10}\s+obj"));

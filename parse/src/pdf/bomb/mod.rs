@@ -17,9 +17,9 @@ use streams::Stream;
 /// Most bytes of one image or attached file.
 const MAX_STREAM_BYTES: u64 = 256 << 20;
 /// Most bytes of one page's content, with all that it calls, and of any stream that
-/// is no image. pdfium makes of each some ten bytes, and the longest maps are below.
+/// is not an image. pdfium makes of each some ten bytes, and the longest maps are below.
 const MAX_CONTENT_BYTES: u64 = 64 << 20;
-/// Most bytes of all streams that are no images.
+/// Most bytes of all streams that are not images.
 const MAX_TOTAL_BYTES: u64 = 512 << 20;
 
 /// Limits in bytes.

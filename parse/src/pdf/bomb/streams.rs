@@ -155,7 +155,7 @@ fn end(open: &Open<'_>, start: usize, dictionary: &[u8]) -> usize {
     })
 }
 
-/// The filters that a dictionary names; none where it names them in a way that
+/// The filters that a dictionary names; `None` if it names them in a way that
 /// is not understood.
 fn filters(open: &Open<'_>, dictionary: &[u8]) -> Option<Vec<Filter>> {
     let mut longest = Vec::new();
@@ -275,7 +275,7 @@ pub(super) fn parse(digits: &[u8]) -> Option<u32> {
 }
 
 pub(super) fn compiled(pattern: &str) -> Regex {
-    // Bytes, not characters: a file is no text.
+    // Bytes, not characters: a file is not text.
     Regex::new(&format!("(?-u){pattern}")).expect("a constant that the tests compile")
 }
 

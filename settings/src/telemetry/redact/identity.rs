@@ -95,7 +95,7 @@ pub(super) fn find(text: &str, found: &mut Vec<Finding>) {
     }
 }
 
-/// Whether it is no part of a longer number or name.
+/// Whether it is not part of a longer number or name.
 fn is_whole(text: &str, span: &std::ops::Range<usize>) -> bool {
     let glued = |near: Option<char>, far: Option<char>| {
         near.is_some_and(|near| "-_./".contains(near)) && far.is_some_and(char::is_alphanumeric)

@@ -11,13 +11,13 @@ use regex::Regex;
 
 use super::{Finding, Kind};
 
-type Words = HashSet<&'static str>;
+type NameSet = HashSet<&'static str>;
 
-static GIVEN: LazyLock<Words> = LazyLock::new(|| list(include_str!("given_names.txt")));
-static AMBIGUOUS: LazyLock<Words> = LazyLock::new(|| list(include_str!("ambiguous_names.txt")));
-static SURNAMES: LazyLock<Words> = LazyLock::new(|| list(include_str!("surnames.txt")));
+static GIVEN: LazyLock<NameSet> = LazyLock::new(|| list(include_str!("given_names.txt")));
+static AMBIGUOUS: LazyLock<NameSet> = LazyLock::new(|| list(include_str!("ambiguous_names.txt")));
+static SURNAMES: LazyLock<NameSet> = LazyLock::new(|| list(include_str!("surnames.txt")));
 
-fn list(text: &'static str) -> Words {
+fn list(text: &'static str) -> NameSet {
     text.split_whitespace().collect()
 }
 

@@ -59,7 +59,7 @@ pub(super) fn find(text: &str, found: &mut Vec<Finding>) {
     }
 }
 
-/// Whether nothing of the same token lies around `start..end`: no letter, no
+/// Whether nothing of the same token is around `start..end`: no letter, no
 /// digit, none of `joints` with something behind it.
 fn is_free(text: &str, start: usize, end: usize, joints: &str) -> bool {
     let glued = |near: Option<char>, far: Option<char>| {

@@ -58,7 +58,7 @@ static OPAQUE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"[0-9A-Za-z_+/=-]{24,}").expect("a constant expression"));
 
 /// Bits of a character from which letters and digits look drawn by lot: words
-/// and identifiers lie below, Base64 of random bytes above.
+/// and identifiers are below, Base64 of random bytes above.
 const RANDOM_BITS: f64 = 4.0;
 
 pub(super) fn find(text: &str, found: &mut Vec<Finding>) {

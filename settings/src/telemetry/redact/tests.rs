@@ -18,7 +18,7 @@ fn findings_are_masked_in_their_places() {
 
 #[test]
 fn of_two_that_overlap_the_surer_one_counts() {
-    // The digits of an IBAN are no card and no telephone number.
+    // The digits of an IBAN are neither a card nor a telephone number.
     assert_eq!(
         redact("to DE89 3704 0044 0532 0130 00 today"),
         "to [IBAN] today"

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
+use cairn_models::CancelOnDrop;
 use futures::{Stream, StreamExt as _};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -17,7 +18,7 @@ use super::response::{self, Ending, Head};
 use crate::server::answering::{self, Observed};
 use crate::server::auth::require;
 use crate::server::error::{ApiError, Code, Result};
-use crate::server::limits::{CancelOnDrop, Permit, check_model_name, shutting_down};
+use crate::server::limits::{Permit, check_model_name, shutting_down};
 use crate::server::links::link;
 use crate::server::routes::query::{MAX_HISTORY_TURNS, QueryBody, Turn, TurnRole};
 use crate::server::state::Service;
@@ -77,7 +78,7 @@ impl Named {
     /// The question that a conversation ends with, to be answered from these documents.
     ///
     /// # Errors
-    /// `invalid_request` for `model` where nobody has that name.
+    /// `invalid_request` for an unknown `model`.
     pub(in crate::server) fn ask(
         self,
         conversation: Conversation,

@@ -12,6 +12,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
+use cairn_models::CancelOnDrop;
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 
@@ -23,14 +24,14 @@ use self::response::{Ending, Head};
 use crate::server::auth::require;
 use crate::server::error::{ApiError, ErrorBody};
 use crate::server::extract::{JsonBody, parse_json};
-use crate::server::limits::{CancelOnDrop, Permit, check_model_name, shutting_down};
+use crate::server::limits::{Permit, check_model_name, shutting_down};
 use crate::server::observe;
 use crate::server::state::Service;
 use crate::server::{auth, event_stream};
 use cairn_gateway::accounts::{Caller, Scope};
 use cairn_gateway::{
-    Call, ChatEvent, ChatStream, Gateway, LimitsCell, Plan, ProviderErrorKind, Reuse, Writer,
-    routes,
+    AnswerBackend, Call, ChatEvent, ChatStream, Gateway, LimitsCell, Plan, ProviderErrorKind,
+    Reuse, routes,
 };
 
 /// Completes a chat with a language model behind the gateway.
@@ -196,8 +197,8 @@ async fn collect(head: &Head, mut events: ChatStream) -> Result<Value, Failed> {
 fn plan(gateway: &Gateway, route: &str, model: &str) -> Result<Plan, ApiError> {
     check_model_name(model)?;
     match gateway.select(route, Some(model)) {
-        Ok(Writer::Model(plan)) => Ok(plan),
-        Ok(Writer::Extractive) => {
+        Ok(AnswerBackend::Model(plan)) => Ok(plan),
+        Ok(AnswerBackend::Extractive) => {
             let message = "`extractive` answers are made from documents; ask `cairn@extractive`";
             Err(ApiError::invalid("model", message))
         }

@@ -4,6 +4,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::ingest::uploads::now;
 use crate::server::error::ApiError;
 use cairn_gateway::{ProviderError, Served, ToolCall, Usage};
 
@@ -50,10 +51,9 @@ pub(super) fn message(text: &str, calls: &[ToolCall]) -> Value {
 
 impl Head {
     pub(super) fn new(model: String) -> Self {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         Self {
             id: format!("chatcmpl-{}", uuid::Uuid::now_v7().simple()),
-            created: since.map_or(0, |since| since.as_secs()),
+            created: now().unsigned_abs(),
             model,
         }
     }

@@ -29,7 +29,7 @@ pub(crate) struct BatchBody {
     /// Facts of all files of `file_ids`.
     #[schema(value_type = Option<Object>)]
     attributes: Option<Map<String, Value>>,
-    /// Who may read them; none means everyone. Cairn's own field.
+    /// Labels of their readers; empty for everyone. Cairn's own field.
     labels: Labels,
     /// `auto` only.
     #[schema(value_type = Option<Object>)]

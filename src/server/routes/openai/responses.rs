@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
+use cairn_models::CancelOnDrop;
 use futures::{Stream, StreamExt as _};
 use serde_json::{Value, json};
 
@@ -21,7 +22,7 @@ use super::search::attributes_of;
 use crate::server::answering;
 use crate::server::error::{ApiError, ErrorBody, Result};
 use crate::server::extract::JsonBody;
-use crate::server::limits::{CancelOnDrop, Permit, shutting_down};
+use crate::server::limits::{Permit, shutting_down};
 use crate::server::routes::chat::documents::{About, Begun, Told};
 use crate::server::state::Service;
 use crate::server::{event_stream, observe};

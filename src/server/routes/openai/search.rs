@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use cairn_indexer::DocumentId;
+use cairn_models::CancelOnDrop;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -14,7 +15,7 @@ use super::{attributes, file_id, file_name, refuse};
 use crate::server::auth::access_of;
 use crate::server::error::{ApiError, Code, ErrorBody, Result};
 use crate::server::extract::JsonBody;
-use crate::server::limits::{CancelOnDrop, blocking};
+use crate::server::limits::blocking;
 use crate::server::routes::query::QueryBody;
 use crate::server::state::Service;
 use cairn_engine::retrieve::{Mode, Source};
@@ -93,7 +94,7 @@ impl Ranking {
             .score_threshold
             .is_some_and(|least| !unit.contains(&least))
         {
-            let message = "`score_threshold` lies between 0 and 1";
+            let message = "`score_threshold` must be between 0 and 1";
             return Err(ApiError::invalid(at("score_threshold"), message));
         }
         if let Some(weights) = self.hybrid_search {

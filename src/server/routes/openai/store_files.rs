@@ -36,7 +36,7 @@ pub(crate) struct NewFile {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub(super) attributes: Option<Map<String, Value>>,
-    /// Who may read it; none means everyone. Cairn's own field.
+    /// Labels of its readers; empty for everyone. Cairn's own field.
     #[serde(default)]
     pub(super) labels: Labels,
     /// `auto` only.

@@ -121,7 +121,7 @@ impl VectorStore {
     }
 }
 
-/// When the folder of a collection was made, in seconds since 1970; 0 where nobody knows.
+/// When the folder of a collection was made, in seconds since 1970; 0 if unknown.
 fn created_at(engine: &Engine, name: &str) -> u64 {
     let metadata = engine
         .collection_folder(name)

@@ -42,7 +42,7 @@ pub trait Library {
 /// A line of the file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct OwnQuestion {
+pub struct CustomQuestion {
     /// Its id; the number of the line if none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
@@ -77,7 +77,7 @@ pub enum Relevant {
         /// The byte after the last one.
         end: usize,
     },
-    /// A text as it stands in the documents, white space apart.
+    /// A text as it stands in the documents, ignoring white space.
     Text {
         /// The document; every one if none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -120,7 +120,7 @@ pub fn read(path: &Path, library: &impl Library) -> Result<Dataset> {
     let mut qrels = Qrels::default();
     let mut seen = BTreeMap::new();
     while let Some(line) = lines.next() {
-        let own: OwnQuestion = dataset::parse(&line?, &lines)?;
+        let own: CustomQuestion = dataset::parse(&line?, &lines)?;
         let number = lines.number();
         let id = own.id.clone().unwrap_or_else(|| format!("line-{number}"));
         if let Some(earlier) = seen.insert(id.clone(), number) {
@@ -171,7 +171,7 @@ fn plain(mut question: Question) -> Question {
     question
 }
 
-fn targets(own: &OwnQuestion, library: &impl Library) -> Result<Vec<Target>, String> {
+fn targets(own: &CustomQuestion, library: &impl Library) -> Result<Vec<Target>, String> {
     if own.unanswerable {
         return match own.relevant.is_empty() {
             true => Ok(Vec::new()),
@@ -222,7 +222,7 @@ fn bytes(uri: &str, start: usize, end: usize, library: &impl Library) -> Result<
     let length = library.text(&uri).map_or(0, |text| text.len());
     if start >= end || end > length {
         return Err(format!(
-            "{start}..{end} is no part of {uri}, which has {length} bytes"
+            "{start}..{end} is not part of {uri}, which has {length} bytes"
         ));
     }
     Ok(Target::Span(Span { uri, start, end }))
@@ -305,7 +305,7 @@ mod tests {
             ),
             (
                 r#"{"question": "x", "relevant": [{"uri": "docs/a.md", "start": 9, "end": 900}]}"#,
-                "9..900 is no part",
+                "9..900 is not part",
             ),
             (
                 r#"{"question": "x", "relevant": [{"text": "forty"}]}"#,

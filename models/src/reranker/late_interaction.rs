@@ -4,7 +4,7 @@
 //!
 //! The same weights run through ONNX Runtime in [`super::session`], as pairs whose
 //! sides do not see each other; a test holds all to the same scores. Here a passage's
-//! score does not depend on the passages beside it.
+//! score does not depend on the passages alongside it.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
@@ -26,7 +26,7 @@ use crate::{Cancel, Effort, Precision, Result, memory, threads};
 const WINDOWS_PER_BATCH: usize = 4;
 
 /// The encoder, and the head that compares what it makes of two texts.
-pub(super) struct OwnSession {
+pub(super) struct LateInteractionSession {
     encoder: Box<dyn Encoder>,
     pub(super) head: Head,
     pub(super) pool: ThreadPool,
@@ -68,7 +68,7 @@ pub(crate) fn builtin_shape(layers: usize) -> Config {
     }
 }
 
-impl OwnSession {
+impl LateInteractionSession {
     /// A built-in model on our own kernels; `threads` work on one call, 0 takes
     /// all cores.
     pub(super) fn builtin(model: &Builtin, threads: usize, precision: Precision) -> Result<Self> {
@@ -81,7 +81,11 @@ impl OwnSession {
             )?))
         });
         // Packed by now, all but the table of words, of which few are used.
-        memory::release(model.model);
+        // SAFETY: every `Builtin` is a constant of the binary, made by `include_bytes!`.
+        #[allow(unsafe_code)]
+        unsafe {
+            memory::release(model.model);
+        }
         session
     }
 

@@ -1,5 +1,5 @@
-//! Mends what a small local model writes, sentence by sentence, before anybody
-//! sees it: it cites badly, invents, and falls into loops.
+//! Revises what a small local model writes, sentence by sentence, before it is
+//! shown: it cites badly, invents, and falls into loops.
 //!
 //! A sentence with a right mark keeps it; one without, or with a wrong one, gets
 //! the mark of the source that supports it best; one that no source supports is
@@ -23,7 +23,7 @@ const MAX_SENTENCE_CHARS: usize = 1200;
 const BARE_LEAD: &str = "As the source has it:";
 
 /// Collects deltas and gives back sentences that may be shown.
-pub(super) struct Mender<'a> {
+pub(super) struct Reviser<'a> {
     evidence: &'a [Evidence],
     words: &'a Words,
     asked: String,
@@ -39,8 +39,8 @@ pub(super) struct Mender<'a> {
     dropped: usize,
 }
 
-impl<'a> Mender<'a> {
-    /// A mender of answers to `question` that knows these sources.
+impl<'a> Reviser<'a> {
+    /// A reviser of answers to `question` that knows these sources.
     pub(super) fn new(question: &str, evidence: &'a [Evidence], words: &'a Words) -> Self {
         Self {
             evidence,
@@ -70,7 +70,7 @@ impl<'a> Mender<'a> {
         self.buffer.drain(..rest);
         sentences
             .iter()
-            .flat_map(|sentence| self.mend(sentence))
+            .flat_map(|sentence| self.revise(sentence))
             .collect()
     }
 
@@ -90,7 +90,7 @@ impl<'a> Mender<'a> {
                 self.dropped += 1;
                 continue;
             }
-            shown.extend(self.mend(sentence));
+            shown.extend(self.revise(sentence));
         }
         shown.extend(self.close_lead());
         shown
@@ -106,7 +106,7 @@ impl<'a> Mender<'a> {
         self.dropped
     }
 
-    fn mend(&mut self, sentence: &str) -> Vec<String> {
+    fn revise(&mut self, sentence: &str) -> Vec<String> {
         let (prose, code) = match sentence.find("```") {
             Some(at) => sentence.split_at(at),
             None => (sentence, ""),
@@ -225,7 +225,7 @@ mod tests {
     use super::super::testing::source;
     use super::*;
 
-    fn mend(text: &str, cut_off: bool) -> (String, usize) {
+    fn revise(text: &str, cut_off: bool) -> (String, usize) {
         let words = Words::new("english");
         let evidence = [
             Evidence::of(
@@ -240,37 +240,37 @@ mod tests {
                 &words,
             ),
         ];
-        let mut mender = Mender::new("Which port is it?", &evidence, &words);
+        let mut reviser = Reviser::new("Which port is it?", &evidence, &words);
         let mut answer = String::new();
         for c in text.chars() {
-            answer.extend(mender.push(&c.to_string()));
-            if mender.loops() {
+            answer.extend(reviser.push(&c.to_string()));
+            if reviser.loops() {
                 break;
             }
         }
-        answer.extend(mender.finish(cut_off));
-        (answer, mender.dropped())
+        answer.extend(reviser.finish(cut_off));
+        (answer, reviser.dropped())
     }
 
     #[test]
     fn marks_are_added_corrected_and_kept() {
         assert_eq!(
-            mend("Cairn listens on port 8620.", false),
+            revise("Cairn listens on port 8620.", false),
             ("Cairn listens on port 8620 [1].".to_owned(), 0)
         );
         assert_eq!(
-            mend("Values are dropped at the end of scope [1].", false).0,
+            revise("Values are dropped at the end of scope [1].", false).0,
             "Values are dropped at the end of scope [2]."
         );
         assert_eq!(
-            mend("Cairn listens on port 8620 [1][2]. [9]", false).0,
+            revise("Cairn listens on port 8620 [1][2]. [9]", false).0,
             "Cairn listens on port 8620 [1]."
         );
     }
 
     #[test]
     fn the_question_is_no_answer() {
-        let (answer, dropped) = mend(
+        let (answer, dropped) = revise(
             "The answer to this question is [1]. Question: Which port is it? It is port 8620.",
             false,
         );
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn inventions_are_dropped() {
-        let (answer, dropped) = mend(
+        let (answer, dropped) = revise(
             "Cairn listens on port 9000. The moon is made of cheese. The data lies in the folder.",
             false,
         );
@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn loops_are_cut() {
-        let (answer, dropped) = mend(&"Cairn listens on port 8620. ".repeat(50), true);
+        let (answer, dropped) = revise(&"Cairn listens on port 8620. ".repeat(50), true);
         assert_eq!(answer, "Cairn listens on port 8620 [1].");
         assert!(dropped < 5, "{dropped}");
     }
@@ -297,7 +297,7 @@ mod tests {
     #[test]
     fn half_sentences_are_dropped() {
         assert_eq!(
-            mend("Cairn listens on port 8620. The data lies in the", true).0,
+            revise("Cairn listens on port 8620. The data lies in the", true).0,
             "Cairn listens on port 8620 [1]."
         );
     }
@@ -312,24 +312,24 @@ mod tests {
             ),
             &words,
         )];
-        let mend = |text: &str| {
-            let mut mender = Mender::new("How do I restart it?", &evidence, &words);
-            let mut answer: String = mender.push(text).concat();
-            answer.extend(mender.finish(false));
-            (answer.trim_end().to_owned(), mender.dropped())
+        let revise = |text: &str| {
+            let mut reviser = Reviser::new("How do I restart it?", &evidence, &words);
+            let mut answer: String = reviser.push(text).concat();
+            answer.extend(reviser.finish(false));
+            (answer.trim_end().to_owned(), reviser.dropped())
         };
         let code = "```sh\ncairn serve --port 8620\n```";
         assert_eq!(
-            mend(&format!("To start the service again, run:\n{code}")),
+            revise(&format!("To start the service again, run:\n{code}")),
             (format!("To start the service again, run [1]:\n\n{code}"), 0)
         );
         assert_eq!(
-            mend(code),
+            revise(code),
             (format!("As the source has it [1]:\n\n{code}"), 0)
         );
         // Invented code is left out, and what led to it says what it says.
         let (answer, dropped) =
-            mend("To start the service again, run:\n```\ncairn stop --all\n```");
+            revise("To start the service again, run:\n```\ncairn stop --all\n```");
         assert!(!answer.contains("```") && dropped == 1, "{answer}");
     }
 }
