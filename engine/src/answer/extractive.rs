@@ -20,7 +20,7 @@ const ENOUGH_CHARS: usize = 320;
 /// Letters up to which sentences are added to the units.
 const MAX_CHARS: usize = 480;
 /// A further unit must be as good as the first but for so much.
-const NEAR_BEST: f32 = 1.2;
+const NEAR_BEST: f32 = 0.8;
 /// Units that are compared with the question.
 const MAX_CANDIDATES: usize = 32;
 // What follows is added to the reader's log-odds. The weights were fitted on questions over

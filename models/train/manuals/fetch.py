@@ -4,7 +4,8 @@
 
 Needs `apt-get`, `dpkg-deb`, `man` and pip. manuals.jsonl.gz names the packages with the versions that
 were read, and the files of each manual; another version is taken where that one is gone, and
-what it no longer says is left out of training. Manual pages are rendered at 90 columns.
+what it no longer says is left out of training. Manual pages are rendered at 90 columns. The
+manuals of held_out.jsonl.gz lie in a folder of their own.
 """
 
 import argparse
@@ -92,7 +93,8 @@ def main():
                 if not path.is_file():
                     missing += 1
                     continue
-                target = Path(args.out) / manual["manual"] / name
+                part = "held-out" if manual.get("held_out") else "train"
+                target = Path(args.out) / part / manual["manual"] / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(text(path))
         print(f"{at} of {len(manuals)}: {manual['manual']}", flush=True)

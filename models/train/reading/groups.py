@@ -1,7 +1,8 @@
 """Questions over manuals, with what a running service finds for them, to what the reader
 is trained on: one group for each question, of the parts of all passages found.
 
-    python -m train.reading.groups --questions train/manuals --url http://127.0.0.1:8620 --out train/out/groups.npz
+    python -m train.reading.groups --questions train/manuals/questions.jsonl.gz \
+        --url http://127.0.0.1:8620 --out train/out/groups.npz
 
 A row gives `manual`, `question` and `quotes`, the segments that answer; none where the
 manual does not. `also` are segments that answer nearly as well, which count for nothing.
@@ -186,15 +187,14 @@ def save(groups, names, path):
     )
 
 
-def read(folder):
-    for path in sorted(Path(folder).glob("*.jsonl*")):
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
-            yield from (json.loads(line) for line in file if line.strip())
+def read(path):
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file if line.strip()]
 
 
 def main():
     it = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    it.add_argument("--questions", required=True, help="folder of *.jsonl or *.jsonl.gz")
+    it.add_argument("--questions", required=True, help="*.jsonl.gz")
     it.add_argument("--url", required=True, help="a service that has indexed the manuals")
     it.add_argument("--tokenizer", default="builtin/late-interaction-v2/tokenizer.json")
     it.add_argument("--out", required=True)
@@ -204,7 +204,7 @@ def main():
     tokenizer.no_truncation()
     tokenizer.no_padding()
     encoder = Encoder(tokenizer)
-    rows = list(read(args.questions))
+    rows = read(args.questions)
     random.Random(args.seed).shuffle(rows)
     cache = Path(args.out).with_suffix(".found.jsonl.gz")
     known = {}
