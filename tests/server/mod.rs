@@ -23,6 +23,7 @@ mod mcp;
 mod model_clients;
 mod openai;
 mod openapi;
+mod own_clients;
 mod page;
 mod query;
 mod re_embedding;
