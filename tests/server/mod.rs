@@ -29,6 +29,7 @@ mod query;
 mod re_embedding;
 mod rerank;
 mod schedules;
+mod tls;
 mod traces;
 mod uploads;
 mod uploads_killed;
