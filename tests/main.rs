@@ -7,6 +7,7 @@ mod backup;
 mod chunking;
 mod cli;
 mod command;
+mod configuration;
 mod corpora;
 mod evaluation;
 mod findability;

@@ -1,8 +1,7 @@
-//! Packages of other people that tests talk to, from PyPI.
+//! Packages of other people that tests talk to, from PyPI and npm.
 //!
-//! A Python without a package makes a test print that it skips, unless
-//! `CAIRN_PEERS=require`: then the package is installed into a virtual environment of the build
-//! folder, and cannot be missing.
+//! A package that is missing makes a test print that it skips, unless `CAIRN_PEERS=require`: then
+//! it is installed into the build folder, and cannot be missing.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -51,4 +50,28 @@ pub(crate) fn python(folder: &str, packages: &[&str], check: &str) -> Option<Pat
         "{packages:?} cannot be imported"
     );
     Some(python)
+}
+
+/// A folder from which Node finds `package` (`name@version`); `None` if it may be missing and is.
+pub(crate) fn node_modules(package: &str) -> Option<PathBuf> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let (name, _) = package.rsplit_once('@').unwrap();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let folder = folder.join(format!("node-{}", package.replace('/', "-")));
+    let manifest = folder.join("node_modules").join(name).join("package.json");
+    if manifest.is_file() {
+        return Some(folder);
+    }
+    if !are_required() {
+        println!("skipped: Node lacks {package}; CAIRN_PEERS=require installs it");
+        return None;
+    }
+    std::fs::create_dir_all(&folder).unwrap();
+    let prefix = folder.to_str().unwrap();
+    let quiet = ["--silent", "--no-audit", "--no-fund", "--ignore-scripts"];
+    let install = [&["install", "--prefix", prefix], &quiet[..], &[package]].concat();
+    let installed = run(Path::new("npm"), &install);
+    assert!(installed, "npm does not install {package}");
+    Some(folder)
 }

@@ -51,8 +51,10 @@ pub(super) fn run(context: Context) -> anyhow::Result<Outcome> {
 /// there must be a key, or somebody who wants it open.
 ///
 /// # Errors
-/// When there is neither, or keys were required and are lost.
+/// When there is neither, or keys were required and are lost; when it is to speak TLS and has no
+/// certificate for that.
 pub(super) fn service(context: &Context, listener: &TcpListener) -> anyhow::Result<Arc<Service>> {
+    server::check_tls(&context.config.server)?;
     let accounts = Accounts::open(&context.config)?;
     let address = listener.local_addr()?;
     if !accounts.requires_keys() && !is_loopback(address) {
@@ -138,7 +140,13 @@ pub(super) fn stop_on_interrupt(service: &Arc<Service>) -> anyhow::Result<()> {
 
 /// Says where the service is: as text, or as one JSON document.
 pub(super) fn announce(context: &Context, listener: &TcpListener) -> anyhow::Result<String> {
-    let url = url(listener.local_addr()?);
+    let scheme = context
+        .config
+        .server
+        .tls
+        .as_ref()
+        .map_or("http", |_| "https");
+    let url = url(scheme, listener.local_addr()?);
     if context.json {
         output::json(&json!({ "url": url }))?;
     } else {
@@ -148,7 +156,7 @@ pub(super) fn announce(context: &Context, listener: &TcpListener) -> anyhow::Res
 }
 
 /// Where a browser on this machine finds the page.
-fn url(address: SocketAddr) -> String {
+fn url(scheme: &str, address: SocketAddr) -> String {
     let mut shown = address;
     if address.ip().is_unspecified() {
         shown.set_ip(match address {
@@ -156,7 +164,7 @@ fn url(address: SocketAddr) -> String {
             SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
         });
     }
-    format!("http://{shown}")
+    format!("{scheme}://{shown}")
 }
 
 /// Loads the models and lets the service answer. A failure stops it.

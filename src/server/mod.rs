@@ -33,9 +33,10 @@ mod state;
 pub(crate) mod tools;
 mod upload;
 
+pub use connection::tls::TlsError;
 pub use lifecycle::{IndexingProgress, Lifecycle, Phase, Readiness};
 pub use mcp::serve_stdio;
 pub use router::router;
 pub use routes::openapi::document as openapi_document;
-pub use run::{bind, open_jobs, serve, work_jobs};
+pub use run::{bind, check_tls, open_jobs, serve, work_jobs};
 pub use state::{Core, Service};

@@ -8,12 +8,14 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 
 use super::connection::accept;
+use super::connection::tls::{Tls, TlsError};
 use super::router::router;
 use super::routes::batches;
 use super::state::Service;
 use crate::ingest::task::Asking;
 use crate::ingest::worker::Worker;
 use crate::ingest::{notify, setup as jobs};
+use cairn_settings::config::Server;
 use cairn_settings::telemetry::metrics::recorder;
 
 /// How long connections may take to close once their streams were ended.
@@ -30,21 +32,34 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
+/// Checks what [`serve`] needs to speak TLS, if it is to.
+///
+/// # Errors
+/// When the files of `server.tls` cannot be read, or are no certificate with its key.
+pub fn check_tls(server: &Server) -> Result<(), TlsError> {
+    server
+        .tls
+        .as_ref()
+        .map_or(Ok(()), |tls| Tls::load(tls).map(drop))
+}
+
 /// Serves until [`super::Lifecycle::stop`]. Then no connection is accepted, and
 /// open requests and streams have `server.drain_seconds` to end; what is left
 /// gets an `error` event.
 ///
 /// # Errors
-/// When metrics cannot be recorded in this process.
+/// When metrics cannot be recorded in this process, and those of [`check_tls`].
 pub async fn serve(listener: TcpListener, service: Arc<Service>) -> anyhow::Result<()> {
     recorder()?;
+    let tls = service.config().server.tls.as_ref().map(Tls::load);
+    let tls = tls.transpose()?.map(Arc::new);
     let stopping = service.lifecycle().stopping().clone();
     let router = router(Arc::clone(&service));
     let batches = tokio::spawn(work_batches(Arc::clone(&service)));
     open_jobs(&service).await;
     let jobs = tokio::spawn(work_jobs(Arc::clone(&service)));
     let settings = &service.config().server;
-    let server = accept::serve(listener, router, settings, stopping.clone());
+    let server = accept::serve(listener, router, settings, tls, stopping.clone());
     let drain = async {
         stopping.cancelled().await;
         let patience = Duration::from_secs(service.config().server.drain_seconds);

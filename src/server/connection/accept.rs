@@ -12,6 +12,7 @@ use axum::http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,6 +20,7 @@ use tower::ServiceExt as _;
 
 use super::activity::Bounds;
 use super::registry::{Connection, Entered, Registry};
+use super::tls::{self, Tls};
 use super::watched::{Answering, Asking, Watched};
 use cairn_settings::config::Server;
 
@@ -40,12 +42,13 @@ const PING_PATIENCE: Duration = Duration::from_secs(10);
 /// place is worked for.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves `router` on the connections of `listener` until `stopping` fires and all
-/// connections have ended.
+/// Serves `router` on the connections of `listener`, which speak TLS if there is `tls`, until
+/// `stopping` fires and all connections have ended.
 pub(in crate::server) async fn serve(
     listener: TcpListener,
     router: Router,
     settings: &Server,
+    tls: Option<Arc<Tls>>,
     stopping: CancellationToken,
 ) {
     let registry = Arc::new(Registry::new(
@@ -63,19 +66,25 @@ pub(in crate::server) async fn serve(
                     None => tokio::time::sleep(PAUSE).await,
                 }
             };
-            let one = serve_one(
-                stream,
+            let one = Serving {
                 entered,
-                router.clone(),
-                Arc::clone(&builder),
-                stopping.clone(),
-            );
-            connections.spawn(one);
+                router: router.clone(),
+                builder: Arc::clone(&builder),
+                stopping: stopping.clone(),
+            };
+            connections.spawn(one.serve(stream, tls.clone()));
+        }
+    };
+    let renewing = async {
+        match &tls {
+            Some(tls) => tls.follow().await,
+            None => std::future::pending().await,
         }
     };
     tokio::select! {
         () = stopping.cancelled() => {}
         () = accepting => {}
+        () = renewing => {}
         () = registry.watch() => {}
     }
     // Nobody else gets in, while slow ones are still closed.
@@ -144,38 +153,65 @@ fn is_of_the_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Serves one connection until it ends, must go, or the service stops.
-async fn serve_one(
-    stream: TcpStream,
+/// What one connection is served with.
+struct Serving {
     entered: Entered,
     router: Router,
     builder: Arc<Builder<TokioExecutor>>,
     stopping: CancellationToken,
-) {
-    let connection = entered.connection();
-    let io = TokioIo::new(Watched::new(stream, Arc::clone(connection)));
-    let service = Requests {
-        router,
-        connection: Arc::clone(connection),
-    };
-    let mut serving = std::pin::pin!(builder.serve_connection_with_upgrades(io, service));
-    let ended = tokio::select! {
-        ended = serving.as_mut() => ended,
-        () = connection.closed().cancelled() => return,
-        () = stopping.cancelled() => {
-            // A connection without a request has nothing to end.
-            if !connection.activity().is_asking() {
-                return;
-            }
-            serving.as_mut().graceful_shutdown();
-            tokio::select! {
-                ended = serving => ended,
-                () = connection.closed().cancelled() => return,
+}
+
+impl Serving {
+    /// Serves one connection until it ends, must go, or the service stops.
+    async fn serve(self, stream: TcpStream, tls: Option<Arc<Tls>>) {
+        let connection = self.entered.connection();
+        let watched = Watched::new(stream, Arc::clone(connection));
+        let Some(tls) = tls else {
+            return self.requests(watched).await;
+        };
+        // To the bounds, a handshake is part of the first head.
+        let accepted = tokio::select! {
+            accepted = tls.acceptor().accept(watched) => accepted,
+            () = connection.closed().cancelled() => return,
+            () = self.stopping.cancelled() => return,
+        };
+        match accepted {
+            Ok(stream) => self.requests(stream).await,
+            Err(error) => {
+                let why = tls::failure(&error);
+                tracing::debug!(why, "a TLS handshake failed");
             }
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(error, "a connection ended in the middle");
+    }
+
+    /// Answers the requests that come over `stream`.
+    async fn requests(&self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
+        let connection = self.entered.connection();
+        let service = Requests {
+            router: self.router.clone(),
+            connection: Arc::clone(connection),
+        };
+        let io = TokioIo::new(stream);
+        let serving = self.builder.serve_connection_with_upgrades(io, service);
+        let mut serving = std::pin::pin!(serving);
+        let ended = tokio::select! {
+            ended = serving.as_mut() => ended,
+            () = connection.closed().cancelled() => return,
+            () = self.stopping.cancelled() => {
+                // A connection without a request has nothing to end.
+                if !connection.activity().is_asking() {
+                    return;
+                }
+                serving.as_mut().graceful_shutdown();
+                tokio::select! {
+                    ended = serving => ended,
+                    () = connection.closed().cancelled() => return,
+                }
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(error, "a connection ended in the middle");
+        }
     }
 }
 

@@ -44,7 +44,8 @@ pub(crate) struct Decision {
 #[utoipa::path(post, path = "/query/{id}/input", tag = "questions", request_body = Decision,
     params(("id" = String, Path, description = "The `run_id`")),
     responses(
-        (status = 200, description = "As of `POST /query`", body = Answered),
+        (status = 200, description = "As of `POST /query`",
+            content((Answered = "application/json"), (String = "text/event-stream"))),
         (status = 202, description = "With `stream: false`: it waits again", body = Waits),
         (status = 400, description = "The request is wrong", body = ErrorBody),
         (status = 404, description = "No such run waits", body = ErrorBody),

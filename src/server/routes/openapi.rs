@@ -1,7 +1,11 @@
 //! `GET /openapi.json`: every route and every shape, derived from the code.
 
+mod common;
+
 use axum::Json;
 use utoipa::OpenApi;
+
+use common::Common;
 
 use super::openai::{self, batches as file_batches, files, store_files, stores};
 use super::{
@@ -14,6 +18,7 @@ use cairn_engine::retrieve::SearchResponse;
 
 #[derive(OpenApi)]
 #[openapi(
+    modifiers(&Common),
     info(
         title = "Cairn",
         description = "Hybrid search over your documents, and answers with checked citations, \

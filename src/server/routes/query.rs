@@ -293,8 +293,8 @@ impl QueryBody {
 /// begun, failures are its `error` event.
 #[utoipa::path(post, path = "/query", tag = "questions", request_body = QueryBody,
     responses(
-        (status = 200, description = "With `stream: false`", body = Answered,
-            content_type = "application/json"),
+        (status = 200, description = "Server-sent events; with `stream: false` one object",
+            content((Answered = "application/json"), (String = "text/event-stream"))),
         (status = 202, description = "With `stream: false`: an agent waits for a person", body = Waits),
         (status = 400, description = "The request is wrong", body = ErrorBody),
         (status = 404, description = "No such collection", body = ErrorBody),
