@@ -11,6 +11,9 @@ other is in [operations.md](operations.md#configuration). This page is made of
 integration configuration::` writes it again.
 ";
 
+/// Settings, each with its default, and the comment above them.
+type Row<'a> = (Vec<(&'a str, &'a str)>, Vec<&'a str>);
+
 /// A table of the file.
 #[derive(Default)]
 struct Section<'a> {
@@ -18,7 +21,7 @@ struct Section<'a> {
     /// Comments above the table, with a comment sign before each line.
     above: Vec<&'a str>,
     /// Settings that follow one comment, with the comment.
-    rows: Vec<(Vec<(&'a str, &'a str)>, Vec<&'a str>)>,
+    rows: Vec<Row<'a>>,
     /// Comments that no setting follows.
     below: Vec<Vec<&'a str>>,
 }

@@ -53,6 +53,7 @@ pub(crate) fn python(folder: &str, packages: &[&str], check: &str) -> Option<Pat
 }
 
 /// A folder from which Node finds `package` (`name@version`); `None` if it may be missing and is.
+#[allow(dead_code, reason = "the tests of `jobs` need no Node")]
 pub(crate) fn node_modules(package: &str) -> Option<PathBuf> {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);

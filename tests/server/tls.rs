@@ -43,7 +43,7 @@ impl Running {
         let running = Self {
             files,
             address,
-            bench: bench,
+            bench,
         };
         running.put("first");
         let service = Arc::clone(&running.bench.service);
