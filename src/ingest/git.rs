@@ -278,7 +278,7 @@ mod tests {
             std::fs::create_dir_all(repository.join(name)).unwrap();
         }
         let open = |permits: bool| Repository::open(&repository, |_| permits);
-        assert!(open(true).unwrap_err().contains("no git repository"));
+        assert!(open(true).unwrap_err().contains("not a git repository"));
         std::fs::write(repository.join("HEAD"), "ref: refs/heads/main\n").unwrap();
         open(true).unwrap();
         assert!(open(false).unwrap_err().contains("outside"));

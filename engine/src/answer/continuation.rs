@@ -178,7 +178,7 @@ mod tests {
         let how = "How do I add a key?";
         assert_eq!(after(how, 0, 0.0), Some("$ keys add mine"));
         assert_eq!(after(how, 0, -9.0), None);
-        assert_eq!(after("What is a key?", 0, 0.0), None);
+        assert_eq!(after("Who adds them?", 0, 0.0), None);
         // What is typed answers itself.
         assert_eq!(after(how, 2, 0.0), None);
     }
