@@ -108,13 +108,23 @@ def measure(reader, data, held_out):
                 answered_rows += 1
                 right += int(labels[own][margin.argmax()] > 0)
     reader.train()
-    order = np.argsort(best)
-    ranks = np.empty(len(best))
-    ranks[order] = np.arange(1, len(best) + 1)
+    return right / answered_rows, area(best, truth)
+
+
+def area(scores, truth):
+    """Area under the curve of the true ones against the others."""
+    ranks = np.empty(len(scores))
+    ranks[np.argsort(scores)] = np.arange(1, len(scores) + 1)
     truth = np.array(truth)
     positives, negatives = truth.sum(), (~truth).sum()
-    area = (ranks[truth].sum() - positives * (positives + 1) / 2) / (positives * negatives)
-    return right / answered_rows, area
+    return (ranks[truth].sum() - positives * (positives + 1) / 2) / (positives * negatives)
+
+
+def optimiser_of(reader, lr, lr_head):
+    """AdamW; what is not of the encoder is trained at `lr_head` times the rate."""
+    head = [p for name, p in reader.named_parameters() if p.requires_grad and not name.startswith("encoder")]
+    body = [p for name, p in reader.named_parameters() if p.requires_grad and name.startswith("encoder")]
+    return torch.optim.AdamW([{"params": body, "times": 1.0}, {"params": head, "times": lr_head}], lr=lr, weight_decay=0.01)
 
 
 def main():
@@ -137,9 +147,7 @@ def main():
     held_out, order = np.arange(args.dev), np.arange(args.dev, len(data.lengths))
     layers = tuple(map(int, args.layers.split(","))) if args.layers else None
     reader = readers.start(args.start, layers)
-    head = [p for name, p in reader.named_parameters() if p.requires_grad and not name.startswith("encoder")]
-    body = [p for name, p in reader.named_parameters() if p.requires_grad and name.startswith("encoder")]
-    optimiser = torch.optim.AdamW([{"params": body, "times": 1.0}, {"params": head, "times": args.lr_head}], lr=args.lr, weight_decay=0.01)
+    optimiser = optimiser_of(reader, args.lr, args.lr_head)
     began, steps, tokens, told, seen = time.time(), 0, 0, time.time(), []
     end = args.minutes * 60
 

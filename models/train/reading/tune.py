@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from .. import model as models
 from ..loop import clock_rate
 from . import model as readers
-from .train import Data, batches, losses, measure
+from .train import Data, area, batches, losses, measure, optimiser_of
 
 REMOVED = 0.2  # of the answered groups lose the parts that answer
 ALONE = 0.5  # what the log-odds of each segment count beside the choice
@@ -34,9 +34,6 @@ class Groups:
         self.label_at = np.concatenate([[0], np.cumsum(self.counts)])
         self.part_at = np.concatenate([[0], np.cumsum(held["parts"])])
         self.manual = held["manual"]
-
-    def __len__(self):
-        return len(self.manual)
 
     def parts(self, group):
         return np.arange(self.part_at[group], self.part_at[group + 1])
@@ -97,7 +94,7 @@ def group_losses(reader, batch, count):
     # Those that answer and those that do not weigh the same in sum.
     weight = torch.where(labels == 1, 1.0, 0.15) * known
     alone = (each * weight).sum() / count
-    return choice + ALONE * alone, choice, odds, group, answered
+    return choice + ALONE * alone, choice, odds, answered
 
 
 @torch.no_grad()
@@ -109,7 +106,7 @@ def judge(reader, data, groups):
     best, truth = [], []
     for one in groups:
         batch = data.batch([data.parts(one)])
-        _, _, odds, _, has = group_losses(reader, batch, 1)
+        _, _, odds, has = group_losses(reader, batch, 1)
         ranks = torch.from_numpy(np.log1p(np.concatenate([np.full(data.counts[p], data.ranks[p]) for p in data.parts(one)])).astype(np.float32))
         ordered = (odds - 0.35 * ranks).argsort(descending=True)
         labels = batch[3]
@@ -119,12 +116,8 @@ def judge(reader, data, groups):
             answered += 1
             first += int(labels[ordered[0]] == 1)
             three += int((labels[ordered[:3]] == 1).any())
-    ranks = np.empty(len(best))
-    ranks[np.argsort(best)] = np.arange(1, len(best) + 1)
-    truth = np.array(truth)
-    yes, no = truth.sum(), (~truth).sum()
-    area = (ranks[truth].sum() - yes * (yes + 1) / 2) / (yes * no)
-    return f"first {first / answered:.3f}, of three {three / answered:.3f}, area {area:.3f} ({answered} answered, {no} not)"
+    shares = f"first {first / answered:.3f}, of three {three / answered:.3f}, area {area(best, truth):.3f}"
+    return f"{shares} ({answered} answered, {len(truth) - answered} not)"
 
 
 def main():
@@ -152,9 +145,7 @@ def main():
     singles = Data(args.data) if args.data else None
     reader = readers.start(args.start)
     print("start:", judge(reader, groups, dev), flush=True)
-    head = [p for name, p in reader.named_parameters() if p.requires_grad and not name.startswith("encoder")]
-    body = [p for name, p in reader.named_parameters() if p.requires_grad and name.startswith("encoder")]
-    optimiser = torch.optim.AdamW([{"params": body, "times": 1.0}, {"params": head, "times": args.lr_head}], lr=args.lr, weight_decay=0.01)
+    optimiser = optimiser_of(reader, args.lr, args.lr_head)
 
     def single_batches():
         while True:
