@@ -224,7 +224,7 @@ fn candidates(reading: &Reading, sources: &[Source], wanted: Wanted) -> Vec<Cand
             if unit.lead.is_some() {
                 score += LED;
             }
-            if unit.shape == Shape::Code && wanted.how() {
+            if unit.shape == Shape::Code && wanted.is_typed() {
                 score += SHOWS_HOW;
             }
             candidates.push(Candidate {
@@ -368,37 +368,31 @@ fn go_on(
             scores: &page.scores,
         };
         let added = continuation.of(&candidate.unit);
-        let is_quoted = |&at: &usize| quoted.contains(&(candidate.page, at));
-        let bytes: usize = added.iter().map(|&at| page.segments[at].range.len()).sum();
-        let rendered = if added.is_empty() || added.iter().any(is_quoted) || bytes > room {
-            candidate.rendered.clone()
-        } else {
-            room -= bytes;
-            let mut unit = candidate.unit.clone();
-            unit.body.extend(&added);
-            quoted.extend(added.iter().map(|&at| (candidate.page, at)));
-            show(&unit, source, &page.segments)
+        let rendered = match fresh_bytes(&added, candidate.page, page, &quoted) {
+            Some(bytes) if !added.is_empty() && bytes <= room => {
+                room -= bytes;
+                let mut unit = candidate.unit.clone();
+                unit.body.extend(&added);
+                quoted.extend(added.iter().map(|&at| (candidate.page, at)));
+                show(&unit, source, &page.segments)
+            }
+            _ => candidate.rendered.clone(),
         };
         extracts.push(Extract::of(rendered, candidate.page));
+        if extracts.len() > 1 {
+            continue;
+        }
         let code = continuation.code_after(&candidate.unit);
-        let code = code.filter(|_| extracts.len() == 1);
-        if let Some(at) = code.filter(|&at| !quoted.contains(&(candidate.page, at))) {
-            let unit = composer(source, page).unit(at, false);
-            let bytes: usize = unit
-                .body
-                .iter()
-                .map(|&at| page.segments[at].range.len())
-                .sum();
-            let is_new = unit
-                .body
-                .iter()
-                .all(|&at| !quoted.contains(&(candidate.page, at)));
-            if is_new && bytes <= room {
-                room -= bytes;
-                quoted.extend(unit.body.iter().map(|&at| (candidate.page, at)));
-                let shown = show(&unit, source, &page.segments);
-                extracts.push(Extract::of(shown, candidate.page));
-            }
+        let Some(unit) = code.map(|at| composer(source, page).unit(at, false)) else {
+            continue;
+        };
+        if let Some(bytes) = fresh_bytes(&unit.body, candidate.page, page, &quoted)
+            && bytes <= room
+        {
+            room -= bytes;
+            quoted.extend(unit.body.iter().map(|&at| (candidate.page, at)));
+            let shown = show(&unit, source, &page.segments);
+            extracts.push(Extract::of(shown, candidate.page));
         }
     }
     extracts
@@ -408,6 +402,18 @@ fn go_on(
 fn composer<'t>(source: &'t Source, page: &'t Page) -> Composer<'t> {
     Composer::new(&source.text, &page.segments, source.start > 0)
         .continuing(source.columns.is_some())
+}
+
+/// Bytes of the segments `body` of a page. `None` if one of them is quoted already.
+fn fresh_bytes(
+    body: &[usize],
+    number: usize,
+    page: &Page,
+    quoted: &[(usize, usize)],
+) -> Option<usize> {
+    let is_quoted = |&at: &usize| quoted.contains(&(number, at));
+    let bytes = body.iter().map(|&at| page.segments[at].range.len());
+    (!body.iter().any(is_quoted)).then(|| bytes.sum())
 }
 
 /// A unit of `source` as it stands in the answer.

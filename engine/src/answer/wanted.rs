@@ -110,9 +110,9 @@ impl Wanted {
         }
     }
 
-    /// Whether the question asks how something is done.
-    pub(super) fn how(self) -> bool {
-        self.how || self.code
+    /// Whether something to type may answer.
+    pub(super) fn is_typed(self) -> bool {
+        self.code || self.how
     }
 
     /// How many of the things wanted a text has that could be the answer.
@@ -122,14 +122,14 @@ impl Wanted {
 
     /// Whether something to type answers, and `quoted` has none.
     pub(super) fn lacks_code(self, quoted: &str) -> bool {
-        (self.code || self.how) && !has_code(quoted)
+        self.is_typed() && !has_code(quoted)
     }
 
     /// Whether `next` has something wanted that `quoted`, before it, has not.
     pub(super) fn is_brought_by(self, quoted: &str, next: &str) -> bool {
         let brings = |has: fn(&str) -> bool| has(next) && !has(quoted);
         (self.number && brings(has_number))
-            || ((self.code || self.how) && brings(has_code))
+            || (self.is_typed() && brings(has_code))
             || (self.default && brings(has_default))
     }
 }
