@@ -13,7 +13,8 @@ use super::{Reply, Scripted, request};
 
 /// What only the hidden documents say: in their text, name, title, facts and questions.
 const SECRETS: [&str; 7] = [
-    "4711",
+    // With letters: a sum of seconds in the metrics may hold any four digits.
+    "Q4711Z",
     "hidden.md",
     "hidden-too",
     "vault",
@@ -23,7 +24,7 @@ const SECRETS: [&str; 7] = [
 ];
 
 const HIDDEN: &str = "# The vault\n\nThe writer lock of the vault is held by one process at a \
-    time, and its code is 4711. Ask Mulberry.\n";
+    time, and its code is Q4711Z. Ask Mulberry.\n";
 
 /// Questions that the hidden documents answer best, in words that are not secrets.
 const QUESTIONS: [&str; 3] = [
