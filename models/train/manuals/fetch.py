@@ -1,11 +1,12 @@
-"""Fetches the manuals that questions.jsonl.gz asks about, from Debian and PyPI.
+"""Fetches the manuals that questions.jsonl.gz asks about, from Debian, PyPI and npm.
 
     python -m train.manuals.fetch --out train/out/manuals
 
-Needs `apt-get`, `dpkg-deb`, `man` and pip. manuals.jsonl.gz names the packages with the versions that
+Needs `apt-get`, `dpkg-deb`, `man`, pip and npm. manuals.jsonl.gz names the packages with the versions that
 were read, and the files of each manual; another version is taken where that one is gone, and
 what it no longer says is left out of training. Manual pages are rendered at 90 columns. The
-manuals of held_out.jsonl.gz lie in a folder of their own.
+manuals of the held-out sets lie in a folder of their own. written.jsonl.gz holds documents that
+were written for this purpose, as organisations have them; they are put there, too.
 """
 
 import argparse
@@ -48,7 +49,23 @@ def pypi(name, version, folder):
             break
         except subprocess.CalledProcessError:
             continue
-    for archive in folder.glob("*.tar.gz"):
+    unpack(folder, "*.tar.gz")
+
+
+def npm(name, version, folder):
+    """Unpacks a package of npm into `folder`, without its first directory."""
+    for wanted in (f"{name}@{version}", name):
+        try:
+            run("npm", "pack", "--silent", "--ignore-scripts", wanted, cwd=folder)
+            break
+        except subprocess.CalledProcessError:
+            continue
+    unpack(folder, "*.tgz")
+
+
+def unpack(folder, archives):
+    """Unpacks what is named by a pattern, without its first directory."""
+    for archive in folder.glob(archives):
         with tarfile.open(archive) as held:
             for member in held.getmembers():
                 inside = member.name.partition("/")[2]
@@ -69,15 +86,28 @@ def text(path):
     return raw
 
 
+def folder_of(out, manual):
+    return Path(out) / ("held-out" if manual.get("held_out") else "train") / manual["manual"]
+
+
+def rows(path):
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
 def main():
     it = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     it.add_argument("--out", required=True)
     it.add_argument("--list", default="train/manuals/manuals.jsonl.gz")
+    it.add_argument("--written", default="train/manuals/written.jsonl.gz")
     args = it.parse_args()
-    get = {"debian": debian, "pypi": pypi}
-    with gzip.open(args.list, "rt", encoding="utf-8") as file:
-        manuals = [json.loads(line) for line in file]
+    get = {"debian": debian, "pypi": pypi, "npm": npm}
+    manuals = rows(args.list)
     missing = 0
+    for document in rows(args.written):
+        target = folder_of(args.out, document) / document["file"]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(document["text"], encoding="utf-8")
     for at, manual in enumerate(manuals, 1):
         with tempfile.TemporaryDirectory() as held:
             for package in manual["packages"]:
@@ -93,8 +123,7 @@ def main():
                 if not path.is_file():
                     missing += 1
                     continue
-                part = "held-out" if manual.get("held_out") else "train"
-                target = Path(args.out) / part / manual["manual"] / name
+                target = folder_of(args.out, manual) / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(text(path))
         print(f"{at} of {len(manuals)}: {manual['manual']}", flush=True)

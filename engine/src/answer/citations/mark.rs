@@ -153,6 +153,8 @@ pub(super) fn may_hold(open: char, c: char) -> bool {
 /// other long numbers are text.
 pub(super) fn read(open: char, inside: &str) -> Option<Mark> {
     let inside = narrow(inside);
+    // In Markdown a footnote's `^` follows its bracket; `[ ^1]` is a class of characters.
+    let may_be_note = inside.starts_with('^');
     let mut inside = inside.trim();
     let mut labelled = open != '[';
     if let Some((number, _)) = inside.split_once('†') {
@@ -192,7 +194,7 @@ pub(super) fn read(open: char, inside: &str) -> Option<Mark> {
     }
     if labelled {
         form = Form::Labelled;
-    } else if notes == items {
+    } else if notes == items && may_be_note {
         form = Form::Footnote;
     } else if notes > 0 {
         return None;
@@ -397,6 +399,7 @@ mod tests {
             "^",
             "1, x",
             "^1, 2",
+            " ^1",
             "Source 1 of 3",
             "i",
             "see 1",
