@@ -164,6 +164,7 @@ fn computed(uri: String, title: String, text: String) -> Source {
         page: None,
         pages: Vec::new(),
         columns: None,
+        code_blocks: Vec::new(),
         start: 0,
         end: text.len(),
         text,

@@ -33,6 +33,9 @@ pub struct Chunk {
     /// Columns of the table that the chunk begins inside of, below its header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub columns: Option<String>,
+    /// Blocks of code: bytes of `text`, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub code_blocks: Vec<Range<usize>>,
     /// Tokens of `text` with the embedder's tokenizer, special tokens not
     /// counted.
     pub token_count: u32,

@@ -81,6 +81,10 @@ pub struct Document {
     pub pages: Vec<Page>,
     /// Tables whose columns have names, in order; none inside another.
     pub tables: Vec<Table>,
+    /// Blocks of code and other text that stands as it was typed, where the format marks
+    /// them, in order.
+    #[serde(default)]
+    pub code_blocks: Vec<Range<usize>>,
     /// Facts for filters: `language`, `date`, `author`, `format`, front matter.
     pub metadata: Metadata,
     /// Labels of its readers; empty for everyone. The index's `Access` decides.

@@ -4,6 +4,8 @@
 //! or invisible formatting characters, no spaces at line ends and at most two
 //! blank lines in a row; headings, pages and tables keep their offsets.
 
+#[cfg(test)]
+mod code_tests;
 mod columns;
 mod title;
 
@@ -32,6 +34,15 @@ const FORMAT: &str = "format";
 /// Comes before a file's facts whose names stand for something else.
 const FROM_FILE: &str = "file.";
 
+/// Whether a block of code is being written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Code {
+    Closed,
+    /// From the next visible character on.
+    Opening,
+    Open,
+}
+
 /// Collects the text, sections, pages and facts of one document.
 pub(super) struct Draft {
     /// The title, when the document names one itself.
@@ -48,6 +59,9 @@ pub(super) struct Draft {
     pages: Vec<Page>,
     /// Lines that name columns, in order.
     columns: Vec<Range<usize>>,
+    /// Blocks of code, in order; the last one may be open.
+    code_blocks: Vec<Range<usize>>,
+    code: Code,
     /// Sections and pages from these on begin at the next visible character.
     open_sections: usize,
     open_pages: usize,
@@ -68,6 +82,8 @@ impl Draft {
             sections: Vec::new(),
             pages: Vec::new(),
             columns: Vec::new(),
+            code_blocks: Vec::new(),
+            code: Code::Closed,
             open_sections: 0,
             open_pages: 0,
             metadata: Metadata::new(),
@@ -214,6 +230,22 @@ impl Draft {
         }
     }
 
+    /// Starts a block of code at the next visible character.
+    pub(super) fn open_code(&mut self) {
+        self.close_code();
+        self.code = Code::Opening;
+    }
+
+    /// Ends the block of code behind the last visible character.
+    pub(super) fn close_code(&mut self) {
+        if self.code == Code::Open
+            && let Some(last) = self.code_blocks.last_mut()
+        {
+            last.end = self.text.len();
+        }
+        self.code = Code::Closed;
+    }
+
     /// Starts a page at the next visible character.
     pub(super) fn start_page(&mut self, number: u32) {
         self.blank_line();
@@ -224,15 +256,27 @@ impl Draft {
     pub(super) fn append(&mut self, other: Draft, deeper: u8) {
         let mut sections = other.sections.iter().take(other.open_sections).peekable();
         let mut columns = other.columns.iter().peekable();
-        let mut at = 0;
+        let blocks = other.code_blocks.iter();
+        let mut edges = blocks.flat_map(|block| [block.start, block.end]).peekable();
+        let (mut at, mut in_code) = (0, false);
         loop {
             let section = sections.peek().map(|section| section.span.start);
             let line = columns.peek().map(|line| line.end);
-            let Some(next) = section.into_iter().chain(line).min() else {
+            let edge = edges.peek().copied();
+            let Some(next) = section.into_iter().chain(line).chain(edge).min() else {
                 break;
             };
             self.push(&other.text[at..next]);
             at = next;
+            if edge == Some(next) {
+                edges.next();
+                in_code = !in_code;
+                match in_code {
+                    true => self.open_code(),
+                    false => self.close_code(),
+                }
+                continue;
+            }
             // A line of columns ends before the section that begins there.
             if line == Some(next) {
                 let line = columns.next().map_or(0, |line| line.len());
@@ -288,6 +332,7 @@ impl Draft {
 
     /// The document, with spans closed and title and language settled.
     pub(super) fn finish(mut self, uri: &str, name: &str, format: &Format) -> Result<Document> {
+        self.close_code();
         if self.overflowed {
             return Err(Error::new(
                 ErrorKind::TooLarge,
@@ -327,6 +372,7 @@ impl Draft {
             sections: self.sections,
             pages: self.pages,
             tables,
+            code_blocks: self.code_blocks,
             metadata: self.metadata,
             labels: Default::default(),
             warnings: self.warnings,
@@ -364,6 +410,11 @@ impl Draft {
         }
         self.open_sections = self.sections.len();
         self.open_pages = self.pages.len();
+        if self.code == Code::Opening {
+            let start = self.text.len() + self.spaces.len();
+            self.code_blocks.push(start..start);
+            self.code = Code::Open;
+        }
         self.text.push_str(&self.spaces);
         self.spaces.clear();
         self.text.push_str(text);

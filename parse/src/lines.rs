@@ -143,10 +143,12 @@ pub(super) fn broken(draft: &mut Draft, text: &str) {
 /// Writes lines as they stand.
 pub(super) fn code<'a>(draft: &mut Draft, lines: impl IntoIterator<Item = &'a str>) {
     draft.blank_line();
+    draft.open_code();
     for line in lines {
         draft.push(line);
         draft.push("\n");
     }
+    draft.close_code();
     draft.blank_line();
 }
 

@@ -108,7 +108,9 @@ fn write(cell: &Value, draft: &mut Draft) -> Result<()> {
         }
         "html" => html::fragment(source, draft)?,
         "code" => {
+            draft.open_code();
             draft.push(source.trim_end());
+            draft.close_code();
             for output in cell["outputs"].as_array().into_iter().flatten() {
                 draft.blank_line();
                 write_output(output, draft)?;

@@ -74,6 +74,13 @@ fn check_spans(document: &Document) -> Result<(), &'static str> {
         holds(!table.columns.is_empty(), "a table without columns")?;
         end = table.span.end;
     }
+    let mut end = 0;
+    for block in &document.code_blocks {
+        let code = text.get(block.clone());
+        let is_inside = block.start >= end && code.is_some_and(|code| !code.trim().is_empty());
+        holds(is_inside, "blocks of code out of order")?;
+        end = block.end;
+    }
     Ok(())
 }
 

@@ -234,21 +234,25 @@ impl<'a> Reader<'a> {
     fn literal(&mut self, at: usize, indent: usize) -> usize {
         let end = self.block_end(at, indent);
         self.draft.blank_line();
+        self.draft.open_code();
         for line in at..end {
             self.draft.push(&self.lines[line]);
             self.draft.push("\n");
         }
+        self.draft.close_code();
         self.draft.blank_line();
         end
     }
 
     fn doctest(&mut self, at: usize) -> usize {
         let mut end = at;
+        self.draft.open_code();
         while !self.line(end).is_empty() {
             self.draft.push(&self.lines[end]);
             self.draft.push("\n");
             end += 1;
         }
+        self.draft.close_code();
         end
     }
 

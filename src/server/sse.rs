@@ -114,6 +114,7 @@ mod tests {
             page: None,
             pages: Vec::new(),
             columns: None,
+            code_blocks: Vec::new(),
             start: 0,
             end: 4,
             text: "text".into(),

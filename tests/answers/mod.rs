@@ -51,6 +51,7 @@ fn source(n: u32, text: &str) -> Source {
         page: None,
         pages: Vec::new(),
         columns: None,
+        code_blocks: Vec::new(),
         start: 0,
         end: text.len(),
         text: text.to_owned(),

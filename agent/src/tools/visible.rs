@@ -130,6 +130,7 @@ pub(super) fn source(stored: StoredChunk) -> Source {
         page: stored.chunk.page,
         pages: Vec::new(),
         columns: stored.chunk.columns,
+        code_blocks: stored.chunk.code_blocks,
         start: stored.chunk.span.start,
         end: stored.chunk.span.end,
         text: stored.chunk.text,

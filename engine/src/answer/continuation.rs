@@ -100,7 +100,7 @@ mod tests {
 
     /// What goes on with the first sentence of `text`, where the reader likes `read`.
     fn of(question: &str, text: &str, read: &str) -> Vec<String> {
-        let segments = segments(text);
+        let segments = segments(text, &[]);
         let said = |at: usize| text[segments[at].range.clone()].to_owned();
         let score = |at: usize| Some(if said(at) == read { 0.0 } else { -9.0 });
         let scores: Vec<Option<f32>> = (0..segments.len()).map(score).collect();
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn code_that_shows_how_follows() {
         let text = "Keys are added one by one. There may be eight.\n\n    $ keys add mine\n\nOther\n\n    $ no";
-        let segments = segments(text);
+        let segments = segments(text, &[]);
         let after = |question: &str, at: usize, score: f32| {
             let scores = vec![Some(score); segments.len()];
             let continuation = Continuation {

@@ -14,6 +14,7 @@ pub(super) fn source(n: u32, text: &str) -> Source {
         page: None,
         pages: Vec::new(),
         columns: None,
+        code_blocks: Vec::new(),
         start: 0,
         end: text.len(),
         text: text.to_owned(),

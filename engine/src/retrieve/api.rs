@@ -151,6 +151,9 @@ pub struct Source {
     /// Columns of the table that the chunk continues; its header is in an earlier chunk.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub columns: Option<String>,
+    /// Blocks of code, by bytes of `text`, in order; for what quotes it.
+    #[serde(skip)]
+    pub code_blocks: Vec<std::ops::Range<usize>>,
     /// Byte offset of the chunk in the parsed document.
     pub start: usize,
     /// Byte offset of its end.

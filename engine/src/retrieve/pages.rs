@@ -106,6 +106,7 @@ mod tests {
             page: Some(4),
             page_starts,
             columns: None,
+            code_blocks: Vec::new(),
             token_count: 1,
             hash: String::new(),
         }

@@ -302,6 +302,7 @@ fn source(
         page: pages::saying(question, &stored.chunk.text, &pages).or(stored.chunk.page),
         pages,
         columns: stored.chunk.columns,
+        code_blocks: stored.chunk.code_blocks,
         start: stored.chunk.span.start,
         end: stored.chunk.span.end,
         text: stored.chunk.text,

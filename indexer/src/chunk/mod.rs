@@ -161,6 +161,7 @@ pub(crate) fn chunk(
                 page: page(document, span.start),
                 page_starts: page_starts(document, &span),
                 columns: columns.map(str::to_owned),
+                code_blocks: code_blocks(document, &span),
                 span,
                 heading_path,
                 token_count: (end - start) as u32,
@@ -224,6 +225,18 @@ fn page(document: &Document, byte: usize) -> Option<u32> {
         .pages
         .partition_point(|page| page.span.start <= byte);
     Some(document.pages[after.checked_sub(1)?].number)
+}
+
+/// The blocks of code in a chunk, or the parts of them, by bytes of the chunk.
+fn code_blocks(document: &Document, span: &std::ops::Range<usize>) -> Vec<std::ops::Range<usize>> {
+    let blocks = &document.code_blocks;
+    let first = blocks.partition_point(|block| block.end <= span.start);
+    let inside = blocks[first..]
+        .iter()
+        .take_while(|block| block.start < span.end);
+    inside
+        .map(|block| block.start.max(span.start) - span.start..block.end.min(span.end) - span.start)
+        .collect()
 }
 
 /// The pages that begin inside `span`, behind its first byte.

@@ -316,6 +316,50 @@ fn a_long_context_is_cut_to_its_budget() {
 }
 
 #[test]
+fn chunks_know_the_code_in_them() {
+    let (before, code, after) = (words(0..600), words(600..1500), words(1500..1600));
+    let blocks = vec![
+        before.len()..before.len() + code.len(),
+        before.len() + code.len() + 7..before.len() + code.len() + 11,
+    ];
+    let document = Document {
+        title: "Code".into(),
+        text: before + &code + &after,
+        code_blocks: blocks.clone(),
+        ..Document::default()
+    };
+    let pieces = chunk(
+        &document,
+        &HashEmbedder,
+        &IndexSettings::default(),
+        &Cancel::never(),
+    )
+    .unwrap();
+    assert!(pieces.len() > 2);
+    for Piece { chunk, .. } in &pieces {
+        let whole = |block: &std::ops::Range<usize>| {
+            block.start + chunk.span.start..block.end + chunk.span.start
+        };
+        let found: Vec<_> = chunk.code_blocks.iter().map(whole).collect();
+        let common = |block: &std::ops::Range<usize>| {
+            block.start.max(chunk.span.start)..block.end.min(chunk.span.end)
+        };
+        let wanted: Vec<_> = blocks
+            .iter()
+            .map(common)
+            .filter(|b| !b.is_empty())
+            .collect();
+        assert_eq!(found, wanted);
+    }
+    assert!(pieces[0].chunk.code_blocks.is_empty());
+    assert!(
+        pieces[1..]
+            .iter()
+            .all(|piece| !piece.chunk.code_blocks.is_empty())
+    );
+}
+
+#[test]
 fn chunks_that_begin_inside_a_table_name_its_columns() {
     let rows: String = (0..60).map(|n| format!("k{n} | shed{n} | 3\n")).collect();
     let head = "Before.\n\nKey | Kept in | Copies\n";

@@ -110,6 +110,7 @@ pub(super) fn document(mut head: Document, text: Vec<u8>, uri: &str) -> Result<D
         && head.sections.iter().all(|section| is_inside(&section.span))
         && head.pages.iter().all(|page| is_inside(&page.span))
         && head.tables.iter().all(|table| is_inside(&table.span))
+        && head.code_blocks.iter().all(is_inside)
         && !head.metadata.keys().any(|name| is_reserved_name(name));
     if !sound {
         return Err(not_a_frame());

@@ -31,7 +31,7 @@ SOURCES = 8
 OTHERS = 2  # of them from other manuals
 DEPTH = 50  # where none of those answers, the first that does takes the place of one
 PART = 200  # tokens of a part, as in engine/src/answer/reading.rs
-READ = 1200  # tokens of all parts
+READ = 2000  # tokens of all parts, as there
 RANK = 0.5
 SHARED = 0.6  # of the shorter one: two texts are the same but for a cut
 SIGNS = re.compile(r"[\W_]+")
@@ -69,12 +69,37 @@ def answers(own, quote):
     return found >= 25 and found >= SHARED * min(len(own), len(quote))
 
 
-def search(url, question):
-    body = json.dumps({"query": question, "top_k": DEPTH, "rerank": False}).encode()
-    request = urllib.request.Request(url.rstrip("/") + "/search", body, {"content-type": "application/json"})
+def call(url, path, body=None):
+    data = json.dumps(body).encode() if body else None
+    request = urllib.request.Request(url.rstrip("/") + path, data, {"content-type": "application/json"})
     with urllib.request.urlopen(request, timeout=120) as reply:
-        found = json.load(reply)["sources"]
+        return json.load(reply)
+
+
+def uris(url):
+    """Of all documents that are indexed."""
+    held = []
+    while True:
+        page = call(url, f"/documents?limit=1000&offset={len(held)}")
+        held += [document["uri"] for document in page["documents"]]
+        if not page["documents"] or len(held) >= page["total"]:
+            return held
+
+
+def search(url, row, known):
+    """What is found in all manuals; behind it, where none of that holds a quote, what is
+    found in the row's own, since many questions do not name their subject."""
+    asked = {"query": row["question"], "top_k": DEPTH, "rerank": False}
+    found = call(url, "/search", asked)["sources"]
+    own = [uri for uri in known if is_of(uri, row["manual"])]
+    quotes = [bare(quote) for quote in row["quotes"]]
+    if own and not any(is_of(s["uri"], row["manual"]) and any(shares(bare(s["text"]), q) for q in quotes) for s in found):
+        found += call(url, "/search", asked | {"filter": {"uri": {"in": own}}})["sources"]
     return [{"place": place(source), "uri": source["uri"], "text": source["text"]} for source in found]
+
+
+def is_of(uri, manual):
+    return f"/{manual}/" in uri
 
 
 def place(source):
@@ -85,7 +110,7 @@ def place(source):
 def nearest(row, rng):
     """The first passages, most of them of the row's manual; among them one that holds a
     quote if any found one does."""
-    own = [at for at, source in enumerate(row["sources"]) if f"/{row['manual']}/" in source["uri"]]
+    own = [at for at, source in enumerate(row["sources"]) if is_of(source["uri"], row["manual"])]
     others = [at for at in range(len(row["sources"])) if at not in own]
     first = own[: SOURCES - OTHERS]
     quotes = [bare(quote) for quote in row["quotes"]]
@@ -211,8 +236,9 @@ def main():
     if cache.exists():
         with gzip.open(cache, "rt") as file:
             known = {row["question"]: row["sources"] for row in map(json.loads, file)}
+    indexed = uris(args.url) if len(known) < len(rows) else []
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        found = pool.map(lambda row: known.get(row["question"]) or search(args.url, row["question"]), rows)
+        found = pool.map(lambda row: known.get(row["question"]) or search(args.url, row, indexed), rows)
         for at, (row, sources) in enumerate(zip(rows, found)):
             row["sources"] = sources
             if at % 500 == 0:

@@ -1,7 +1,8 @@
 """Segments of a passage: the sentences of its prose, and the lines of everything else.
 
 The same cuts as the engine's (engine/src/answer/units), so that the reader is trained on
-what it will score. Small differences do no harm: a score belongs to a range of tokens.
+what it will score: a term beside its description is a segment of its own. Small
+differences do no harm: a score belongs to a range of tokens.
 """
 
 import re
@@ -11,9 +12,10 @@ ITEM = re.compile(r"\s*([-*+•]|\d{1,3}[.)])\s+\S")
 HEADING = re.compile(r"#{1,6}\s")
 ROW = re.compile(r"\s*\|| \| |\t\S+\t")
 RULE = re.compile(r"\s*([-=~^*_+.|: ])\1*\s*$|[\s|:+=-]+$")
-ASSIGNMENT = re.compile(r"\s*[#;]?\s*[\w.\"'$\[\]-]+\s*(:=|\+=|=>|==|=)\s*\S")
+ASSIGNMENT = re.compile(r"\s*[#;]?\s*(?!-)[\w.\"'$\[\]-]+\s*(:=|\+=|=>|==|=)\s*\S")
 CODE_END = re.compile(r"[;{}\\]$|\)\s*\{$")
 CODE_START = re.compile(r"\s*(\$ |>>> |//|/\*|<[/!a-zA-Z]|@\w|export \w|sudo )")
+PROMPT = re.compile(r"\s*(\$|>>>) ")
 TERM = re.compile(r"\s*(--?\w|\S+( \S+){0,2}\s{3,}\S)")
 ABBREVIATION = re.compile(r"\b(e\.g|i\.e|etc|vs|cf|approx|resp|incl|fig|no|vol|dr|mr|mrs|st|al|inc)\.$|(?<![\w-])[A-Z]\.$", re.I)
 END = re.compile(r"[.!?…。！？]+[\"'”’)\]*_`]*(?=\s)")
@@ -38,17 +40,29 @@ def gap_column(line):
     return found.end() if found else None
 
 
-def goes_on(line, paragraph, opens):
+def column_above(line, below):
+    """The same where a gap of two spaces is one: the line below begins right under what
+    follows the gap."""
+    found, column = gap_column(line), indent(below)
+    if found is not None or not below.strip() or column <= indent(line):
+        return found
+    term, text = line[:column], line[column:]
+    is_gap = term.endswith("  ") and text[:1].strip() and len(term.split()) <= 3
+    return column if is_gap else None
+
+
+def goes_on(line, paragraph, opens, column):
     """Whether a line of running text continues the paragraph of these lines; `opens`
-    where that paragraph opens the passage, perhaps in the middle of a line."""
+    where that paragraph opens the passage, perhaps in the middle of a line; `column`
+    where its text stands beside a term."""
     if ITEM.match(line):
         return False
     first, here = paragraph[0], indent(line)
     if opens and len(paragraph) == 1 and indent(first) == 0 and not ITEM.match(first):
         return not first.rstrip().endswith((".", ":")) and not TERM.match(first)
-    column = gap_column(first)
     if column is not None:
-        return abs(here - column) <= 1
+        below_term = here == indent(first) and not TERM.match(line) and not paragraph[-1].rstrip().endswith((".", "!", "?", ":"))
+        return abs(here - column) <= 1 or below_term
     if TERM.match(line) and (gap_column(line) is not None or TERM.match(first)):
         return False
     if len(paragraph) > 1:
@@ -77,6 +91,7 @@ def sentences(text):
 def segments(text):
     """[start, end] in characters of each segment, in order, without white space around it."""
     found, paragraph, began, at, fenced = [], [], 0, 0, False
+    column = prompt = None
 
     def push(start, end):
         part = text[start:end]
@@ -87,25 +102,37 @@ def segments(text):
 
     def close(end):
         if paragraph:
-            for start, stop in sentences(text[began:end]):
-                push(began + start, began + stop)
+            start = began
+            term = paragraph[0][:column].strip() if column is not None and not ITEM.match(paragraph[0]) else ""
+            if term and not term[0].isupper():
+                start += column
+                push(began, start)
+            for first, stop in sentences(text[start:end]):
+                push(start + first, start + stop)
             paragraph.clear()
 
-    for line in text.splitlines(keepends=True):
+    lines = text.splitlines(keepends=True)
+    for line, below in zip(lines, lines[1:] + [""]):
         bare = line.rstrip("\n")
+        # What a command prints stands below its prompt.
+        printed = prompt is not None and bare.strip() and indent(bare) == prompt
+        if PROMPT.match(bare) and indent(bare):
+            prompt = indent(bare)
+        elif not printed:
+            prompt = None
         if FENCE.match(line):
             close(at)
             fenced = not fenced
-        elif fenced or (bare.strip() and stands_alone(bare)):
+        elif fenced or printed or (bare.strip() and stands_alone(bare)):
             close(at)
             push(at, at + len(line))
         elif not bare.strip():
             close(at)
         else:
-            if paragraph and not goes_on(bare, paragraph, began == 0):
+            if paragraph and not goes_on(bare, paragraph, began == 0, column):
                 close(at)
             if not paragraph:
-                began = at
+                began, column = at, column_above(bare, below.rstrip("\n"))
             paragraph.append(bare)
         at += len(line)
     close(at)

@@ -27,6 +27,7 @@ pub(super) fn render(tree: &Tree, selection: &Selection, places: &[Place], draft
         waiting: String::new(),
         apart: false,
         pre: 0,
+        opens_code: false,
         link: 0,
     };
     renderer.node(selection.root);
@@ -44,6 +45,8 @@ struct Renderer<'a> {
     apart: bool,
     /// Depth of elements that keep white space.
     pre: usize,
+    /// Whether the next text begins a block of code.
+    opens_code: bool,
     /// Depth of links: images inside are buttons and logos.
     link: usize,
 }
@@ -78,6 +81,10 @@ impl Renderer<'_> {
         if !self.waiting.is_empty() {
             let waiting = std::mem::take(&mut self.waiting);
             self.draft.push(&waiting);
+        }
+        // Not before an item's marker, which is not a part of its code.
+        if std::mem::take(&mut self.opens_code) {
+            self.draft.open_code();
         }
         if std::mem::take(&mut self.apart) && text.starts_with(char::is_alphanumeric) {
             self.draft.space();
@@ -124,7 +131,10 @@ impl Renderer<'_> {
             "pre" | "listing" | "xmp" => {
                 self.blank_line();
                 self.pre += 1;
+                self.opens_code = true;
                 self.children(index);
+                self.opens_code = false;
+                self.draft.close_code();
                 self.pre -= 1;
                 self.blank_line();
             }

@@ -222,6 +222,10 @@ impl<'a> Renderer<'a> {
             }
             Tag::CodeBlock(_) => {
                 self.block();
+                // An item's marker is not a part of its code.
+                let marker = std::mem::take(&mut self.marker);
+                self.draft.push(&marker);
+                self.draft.open_code();
                 self.in_code = true;
             }
             Tag::Heading { level, .. } => self.heading = Some((depth(level), String::new())),
@@ -305,10 +309,12 @@ impl<'a> Renderer<'a> {
             TagEnd::TableCell => self.in_cell = false,
             TagEnd::Link => self.end_link(),
             TagEnd::Image => self.end_image(),
-            TagEnd::Paragraph | TagEnd::BlockQuote(_) | TagEnd::CodeBlock | TagEnd::Table => {
+            TagEnd::CodeBlock => {
+                self.draft.close_code();
                 self.in_code = false;
                 self.block();
             }
+            TagEnd::Paragraph | TagEnd::BlockQuote(_) | TagEnd::Table => self.block(),
             TagEnd::TableHead => {
                 self.draft.name_columns();
                 self.draft.break_line();

@@ -142,7 +142,9 @@ impl Reader<'_> {
                 self.draft.push(&caption);
                 self.draft.push("\n");
             }
+            self.draft.open_code();
             self.as_it_stands(at, end);
+            self.draft.close_code();
             return end;
         }
         if bare == "list-table" || bare == "csv-table" {

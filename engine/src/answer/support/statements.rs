@@ -82,7 +82,7 @@ pub(super) fn statements(source: &Source, words: &Words) -> Vec<Statement> {
     let columns = source.columns.as_deref().unwrap_or_default();
     let title = format!("{}. {columns}", place(source, ". "));
     let title = keys(&terms(&title, words)).collect();
-    let found = segments(&source.text);
+    let found = segments(&source.text, &source.code_blocks);
     let mut reader = Reader {
         text: &source.text,
         composer: Composer::new(&source.text, &found, source.start > 0)

@@ -4,7 +4,7 @@ use super::*;
 
 /// The unit of the first segment that holds `needle`, as its parts.
 fn unit<'t>(text: &'t str, needle: &str) -> (Shape, Vec<&'t str>, Option<&'t str>, Vec<&'t str>) {
-    let found = segments(text);
+    let found = segments(text, &[]);
     let unit = Composer::new(text, &found, false).unit(holding(text, &found, needle), false);
     let str = |&at: &usize| &text[found[at].range.clone()];
     (
@@ -105,7 +105,7 @@ fn a_list_with_its_beginning() {
         )
     );
     assert_eq!(unit(text, "two").3, ["* two"]);
-    let found = segments(text);
+    let found = segments(text, &[]);
     let whole = Composer::new(text, &found, false).unit(3, true);
     assert_eq!(whole.body.len(), 3);
     let names = "The escapings are:\n\n@text:\n\n@json:\n\n@html:\n\nThis goes on for long.";

@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     fn write(text: &str, needle: &str) -> String {
-        let found = segments(text);
+        let found = segments(text, &[]);
         let unit = Composer::new(text, &found, false).unit(holding(text, &found, needle), false);
         render(&unit, text, &found, 2, "Page B", None).text
     }
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn a_row_of_a_continued_table_gets_its_columns() {
         let text = "K-1 | shed | 2\nK-2 | loft | 3\nK-3 | hall | 4\n";
-        let found = segments(text);
+        let found = segments(text, &[]);
         let composer = Composer::new(text, &found, true).continuing(true);
         let unit = composer.unit(holding(text, &found, "K-2"), false);
         let shown = render(&unit, text, &found, 2, "Keys", Some("Key | Place | Copies"));

@@ -39,8 +39,9 @@ pub(in crate::answer) struct Segment {
     pub(in crate::answer) indent: usize,
 }
 
-/// The segments of `text`, in order.
-pub(in crate::answer) fn segments(text: &str) -> Vec<Segment> {
+/// The segments of `text`, in order. `code_blocks` are the bytes of the blocks of code that
+/// are known, in order; other lines are code if they look like it.
+pub(in crate::answer) fn segments(text: &str, code_blocks: &[Range<usize>]) -> Vec<Segment> {
     let mut cutter = Cutter {
         text,
         found: Vec::new(),
@@ -51,13 +52,21 @@ pub(in crate::answer) fn segments(text: &str) -> Vec<Segment> {
     let (mut at, mut fenced, mut before) = (0, false, Form::Blank);
     // Columns before a command at a prompt: what it prints stands below it.
     let mut prompt = None;
+    let (mut blocks, mut block_before) = (code_blocks.iter().peekable(), None);
     for line in text.split_inclusive('\n') {
         let range = at..at + line.trim_end_matches(['\n', '\r']).len();
         at += line.len();
         let bare = &text[range.clone()];
+        while blocks.next_if(|block| block.end <= range.start).is_some() {}
+        let block = blocks
+            .peek()
+            .filter(|block| block.start < range.end.max(range.start + 1));
+        let begins = block != block_before.as_ref();
+        block_before = block.copied();
         let here = match form(bare) {
+            Form::Blank if fenced || block.is_some() => continue,
+            _ if block.is_some() => Form::Code,
             Form::Fence => Form::Fence,
-            Form::Blank if fenced => continue,
             _ if fenced => Form::Code,
             Form::Text if prompt == Some(indent(bare)) => Form::Code,
             form => form,
@@ -81,7 +90,7 @@ pub(in crate::answer) fn segments(text: &str) -> Vec<Segment> {
                 } else {
                     Kind::Code
                 };
-                if before != here {
+                if before != here || begins {
                     cutter.block += 1;
                 }
                 cutter.push(range, kind, indent(bare));
@@ -226,7 +235,7 @@ mod tests {
     use super::*;
 
     fn cut(text: &str) -> Vec<(Kind, &str)> {
-        segments(text)
+        segments(text, &[])
             .into_iter()
             .map(|segment| (segment.kind, &text[segment.range]))
             .collect()
@@ -280,6 +289,22 @@ mod tests {
     }
 
     #[test]
+    fn known_code_is_code_whatever_it_looks_like() {
+        let code =
+            "with open(path) as file:\n    - for line in file:\n\n        print(line)\na | b";
+        let text = format!("Read it:\n\n{code}\n\nrun it now\n\nThen look at the lines.\n");
+        let blocks = [10..10 + code.len(), 12 + code.len()..22 + code.len()];
+        let found = segments(&text, &blocks);
+        let kinds: Vec<Kind> = found.iter().map(|segment| segment.kind).collect();
+        use Kind::{Code, Sentence};
+        assert_eq!(kinds, [Sentence, Code, Code, Code, Code, Code, Sentence]);
+        let blocks: Vec<usize> = found.iter().map(|segment| segment.block).collect();
+        assert!(blocks[1..5].iter().all(|block| *block == blocks[1]));
+        assert_ne!(blocks[4], blocks[5]);
+        assert_eq!(&text[found[5].range.clone()], "run it now");
+    }
+
+    #[test]
     fn code_rows_items_and_headings() {
         let text = "Retries\n\nTwo settings exist:\n\n- the first. It counts.\n- the second\n\n# most\nmax = 5\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```\nrun it\n\nagain.\n```\n";
         let kinds: Vec<Kind> = cut(text).into_iter().map(|(kind, _)| kind).collect();
@@ -290,7 +315,7 @@ mod tests {
                 Label, Sentence, Item, Sentence, Item, Code, Code, Row, Row, Code, Code
             ]
         );
-        let blocks: Vec<usize> = segments(text).iter().map(|s| s.block).collect();
+        let blocks: Vec<usize> = segments(text, &[]).iter().map(|s| s.block).collect();
         assert_eq!(blocks[5], blocks[6]);
         assert_eq!(blocks[7], blocks[8]);
         assert_eq!(blocks[9], blocks[10]);
@@ -301,7 +326,7 @@ mod tests {
     proptest! {
         #[test]
         fn segments_are_apart_and_hold_every_word(text in "[ a-c.#|`=$\n-]{0,120}") {
-            let found = segments(&text);
+            let found = segments(&text, &[]);
             let mut end = 0;
             for segment in &found {
                 prop_assert!(segment.range.start >= end && !segment.range.is_empty());
