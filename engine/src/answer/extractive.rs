@@ -171,6 +171,7 @@ fn candidates(reading: &Reading, sources: &[Source], wanted: Wanted) -> Vec<Cand
     for (page, read) in reading.pages.iter().enumerate() {
         let text = &sources[page].text;
         let headed = reading.headed(read);
+        let composer = composer(&sources[page], read);
         for (segment, score) in read.scores.iter().enumerate() {
             let Some(score) = *score else { continue };
             let ranked = score - RANK * (1.0 + page as f32).ln();
@@ -183,6 +184,9 @@ fn candidates(reading: &Reading, sources: &[Source], wanted: Wanted) -> Vec<Cand
             }
             if found.kind == Kind::Label || text.ends_with('?') || refers(text) {
                 shown -= LABEL;
+            }
+            if composer.names_columns(segment) {
+                shown -= CUT_OFF;
             }
             shown += HEADING * headed[segment];
             if is_synopsis(text) {

@@ -374,9 +374,7 @@ impl<'t> Composer<'t> {
 
     /// A row and the names of its columns, where the first row looks like names.
     fn rows(&self, start: usize, at: usize) -> Vec<usize> {
-        let first = self.str(start);
-        let mut cells = first.trim_matches('|').split('|').map(str::trim);
-        let names = cells
+        let names = cells(self.str(start))
             .all(|cell| cell.len() <= MAX_NAME && !cell.starts_with('-') && !cell.ends_with('.'));
         let headless = self.continues && start == 0;
         if at == start || headless || !names {
@@ -384,6 +382,27 @@ impl<'t> Composer<'t> {
         } else {
             vec![start, at]
         }
+    }
+
+    /// Whether a segment is the row of names above the rows of a table: every cell is a word
+    /// or two that begin with a capital.
+    pub(in crate::answer) fn names_columns(&self, at: usize) -> bool {
+        let row = &self.segments[at];
+        let is_in_table = |other: usize| {
+            let other = self.segments.get(other);
+            other.is_some_and(|other| other.kind == Kind::Row && other.block == row.block)
+        };
+        let is_first = at == 0 || !is_in_table(at - 1);
+        let is_name = |cell: &str| {
+            cell.starts_with(char::is_uppercase)
+                && cell.chars().all(|c| c.is_alphabetic() || c == ' ')
+                && cell.split(' ').count() <= 3
+        };
+        row.kind == Kind::Row
+            && is_first
+            && is_in_table(at + 1)
+            && !(self.continues && at == 0)
+            && cells(self.str(at)).all(is_name)
     }
 
     /// A line of a long block: the comment above it, and what it opens.
@@ -493,6 +512,11 @@ impl<'t> Composer<'t> {
             || (one_word && text.contains(['_', '.', '-', '=', '/', '$', '@', ':']))
             || (!one_word && text.contains(['[', '<', '=']))
     }
+}
+
+/// The cells of a row.
+fn cells(row: &str) -> impl Iterator<Item = &str> {
+    row.trim_matches('|').split('|').map(str::trim)
 }
 
 #[cfg(test)]

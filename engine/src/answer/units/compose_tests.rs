@@ -111,3 +111,16 @@ fn a_list_with_its_beginning() {
     let names = "The escapings are:\n\n@text:\n\n@json:\n\n@html:\n\nThis goes on for long.";
     assert_eq!(unit(names, "escapings").3.len(), 3);
 }
+
+#[test]
+fn the_names_of_columns_are_known() {
+    let text = "Two variables:\n\nVariable | What it holds\nBB_TOKEN | the token\nBB_USER | the user\n\n\
+                start | the server begins\nstop | it ends\n\nOne | Two\n\nEnd.";
+    let found = segments(text, &[]);
+    let composer = Composer::new(text, &found, false);
+    let names: Vec<&str> = (0..found.len())
+        .filter(|&at| composer.names_columns(at))
+        .map(|at| &text[found[at].range.clone()])
+        .collect();
+    assert_eq!(names, ["Variable | What it holds"]);
+}
