@@ -5,7 +5,7 @@
 Needs `apt-get`, `dpkg-deb`, `man`, pip and npm. manuals.jsonl.gz names the packages with the versions that
 were read, and the files of each manual; another version is taken where that one is gone, and
 what it no longer says is left out of training. Manual pages are rendered at 90 columns. The
-manuals of the held-out sets lie in a folder of their own. written.jsonl.gz holds documents that
+manuals of each held-out set are in a folder of their own. written.jsonl.gz holds documents that
 were written for this purpose, as organisations have them; they are put there, too.
 """
 
@@ -87,7 +87,9 @@ def text(path):
 
 
 def folder_of(out, manual):
-    return Path(out) / ("held-out" if manual.get("held_out") else "train") / manual["manual"]
+    """`train`, or `held-out-1` and `held-out-2` for the manuals of those sets."""
+    number = manual.get("held_out")
+    return Path(out) / (f"held-out-{number}" if number else "train") / manual["manual"]
 
 
 def rows(path):
