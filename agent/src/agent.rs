@@ -81,7 +81,7 @@ impl Agent {
     ) -> BoxStream<'static, AnswerEvent> {
         let parts = &self.0;
         let asked = mode.unwrap_or(parts.settings.default);
-        let mode = shape::choose(asked, &request.search.query);
+        let mode = shape::choose(asked, &request.search().query);
         let targets = match mode {
             AgentMode::Off => Ok(None),
             _ => parts.targets(&request),
@@ -262,8 +262,8 @@ impl Parts {
         }
         let found = SearchResponse {
             query_id: session.id,
-            collection: request.search.collection.clone(),
-            generation: self.generation(&request.search.collection),
+            collection: request.search().collection.clone(),
+            generation: self.generation(&request.search().collection),
             sources: session.ledger.sources().to_vec(),
             timings_ms: [("agent".to_owned(), milliseconds(start))].into(),
             degraded: session.notes,
@@ -286,7 +286,7 @@ impl Parts {
     fn remember(&self, session: &Session, start: Instant, outcome: &str) {
         let trace = Trace {
             id: session.id.clone(),
-            question: session.request.search.query.clone(),
+            question: session.request.search().query.clone(),
             agent: session.mode,
             started_at: (jiff::Timestamp::now() - start.elapsed()).as_second(),
             milliseconds: milliseconds(start),
@@ -297,7 +297,7 @@ impl Parts {
             outcome: outcome.to_owned(),
             notes: session.notes.clone(),
         };
-        self.traces.put(trace, &session.request.caller);
+        self.traces.put(trace, session.request.caller());
     }
 }
 

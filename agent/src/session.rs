@@ -70,16 +70,17 @@ impl Session {
         settings: &Settings,
         tools: Registry,
     ) -> Self {
-        let meter = Meter::start(settings, request.search.deadline);
-        // What comes after the tools obeys the limit, too.
-        request.search.deadline = Some(meter.until);
+        let meter = Meter::start(settings, request.search().deadline);
+        // What comes after the tools obeys the limit, too. A run may be long, so each of its
+        // searches sees the documents of its time.
+        request.search_mut().deadline = Some(meter.until);
         let boundary = boundary();
         let mut messages = vec![ChatMessage::text(
             ChatRole::System,
             prompt::rules(&boundary),
         )];
         messages.extend(prompt::history(&request.history));
-        let question = request.search.query.clone();
+        let question = request.search().query.clone();
         let mut session = Self {
             id: uuid::Uuid::new_v4().to_string(),
             request,
@@ -115,10 +116,10 @@ impl Session {
     pub(crate) fn context(&self, cancel: &Cancel) -> ToolContext {
         let deadline = self.meter.tools_until;
         ToolContext {
-            caller: self.request.caller.clone(),
+            caller: self.request.caller().clone(),
             search: SearchRequest {
                 deadline: Some(deadline),
-                ..self.request.search.clone()
+                ..SearchRequest::clone(self.request.search())
             },
             cancel: cancel.with_deadline(deadline),
         }

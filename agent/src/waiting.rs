@@ -58,7 +58,7 @@ impl Waiting {
     pub(crate) fn take(&self, id: &str, caller: &Caller) -> Result<Session, ResumeError> {
         let mut all = self.lock();
         let waiter = all.get(id).ok_or(ResumeError::Unknown)?;
-        let asked = &waiter.session.request.caller;
+        let asked = waiter.session.request.caller();
         if waiter.until <= Instant::now()
             || asked.key() != caller.key()
             || asked.tenant() != caller.tenant()
@@ -73,8 +73,8 @@ impl Waiting {
         }
         let mut session = waiter.session;
         session.meter.resume(waiter.since.elapsed());
-        session.request.search.deadline = Some(session.meter.until);
-        session.request.caller = caller.clone();
+        session.request.search_mut().deadline = Some(session.meter.until);
+        session.request.set_caller(caller.clone());
         Ok(session)
     }
 

@@ -54,18 +54,16 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
         reranker: search.rerank,
     };
     let engine = loading::engine(context, wanted)?;
-    engine.check(&search)?;
+    let search = engine.prepare_blocking(search)?;
     let local = !args.extractive && loading::writes_locally(context, args.model.as_deref());
     // Only calls to models have anything to book.
     let asks = local || !(args.extractive || context.config.providers.is_empty());
     let accounts = loading::accounts(context, asks)?;
     let answerer = loading::caching_answerer(context, engine.clone(), local, accounts.clone())?;
     let agent = tools::agent(&context.config, &engine, &answerer);
-    let request = AnswerRequest {
-        generate: !args.extractive,
-        model: args.model.clone(),
-        ..AnswerRequest::new(search)
-    };
+    let mut request = AnswerRequest::new(search);
+    request.generate = !args.extractive;
+    request.model.clone_from(&args.model);
     let cancel = Cancel::default();
     let token = cancel.clone();
     interrupt::on_interrupt(move || token.cancel())?;

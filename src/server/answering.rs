@@ -15,11 +15,10 @@ use tracing::Span;
 
 use super::error::{ApiError, Code};
 use super::event_stream;
-use super::limits::{Permit, blocking, shutting_down};
+use super::limits::{Permit, shutting_down};
 use super::sse;
 use super::state::Service;
 use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answered, Whole, whole};
-use cairn_engine::retrieve::SearchRequest;
 use cairn_gateway::accounts::{Accounts, AnswerOutcome, AnswerRecord, CallIds, Caller};
 use cairn_settings::config::{AgentMode, Config};
 use cairn_settings::telemetry::{Question, metrics as names};
@@ -27,12 +26,13 @@ use cairn_settings::telemetry::{Question, metrics as names};
 /// One line about a question: its shape, and its text only where that is
 /// allowed.
 fn log_question(config: &Config, request: &AnswerRequest) {
-    let question = Question::new(&request.search.query, config.telemetry.log_questions);
+    let search = request.search();
+    let question = Question::new(&search.query, config.telemetry.log_questions);
     tracing::info!(
         %question,
-        collection = request.search.collection,
-        top_k = request.search.top_k,
-        mode = ?request.search.mode,
+        collection = search.collection,
+        top_k = search.top_k,
+        mode = ?search.mode,
         turns = request.history.len(),
         "asked"
     );
@@ -200,27 +200,19 @@ impl Drop for Observed {
 /// be known to be wrong is refused before the search, so that it has a status.
 ///
 /// # Errors
-/// Those of [`check`]; `not_ready`.
+/// Those of [`cairn_engine::retrieve::Engine::prepare`]; `not_ready`.
 pub(super) async fn begin(
     service: &Service,
     request: AnswerRequest,
     mode: Option<AgentMode>,
     cancel: &CancelOnDrop,
 ) -> Result<Observed, ApiError> {
-    check(service, &request.search).await?;
+    let core = service.core()?;
+    let request = request.prepared(&core.engine).await?;
     log_question(service.config(), &request);
-    let recorder = OutcomeRecorder::new(service, &request.caller, &request.calls);
-    let events = service.core()?.agent.answer(request, mode, cancel.token());
+    let recorder = OutcomeRecorder::new(service, request.caller(), &request.calls);
+    let events = core.agent.answer(request, mode, cancel.token());
     Ok(Observed::new(events, recorder))
-}
-
-/// Checks what can be known to be wrong before the search.
-///
-/// # Errors
-/// Those of [`cairn_engine::retrieve::Engine::check`].
-async fn check(service: &Service, search: &SearchRequest) -> Result<(), ApiError> {
-    let (engine, search) = (service.core()?.engine.clone(), search.clone());
-    blocking(move || Ok(engine.check(&search)?)).await
 }
 
 /// Why there is no answer where no person can be asked to allow a call.

@@ -15,10 +15,8 @@ fn cached(provider: &Arc<Scripted>, search: FixedSearch) -> Answerer {
 }
 
 fn asked(answerer: &Answerer, question: &str) -> impl Stream<Item = AnswerEvent> + use<> {
-    let request = AnswerRequest {
-        model: Some("scripted".to_owned()),
-        ..request(question)
-    };
+    let mut request = request(question);
+    request.model = Some("scripted".to_owned());
     answerer.answer(request, Cancel::never())
 }
 

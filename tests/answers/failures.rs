@@ -77,7 +77,7 @@ async fn the_deadline_of_the_request_cuts_the_answer_short() {
     };
     let gateway = Gateway::new("scripted", limits(PATIENT)).with(Arc::new(provider), "m-1", false);
     let mut request = request(QUESTION);
-    request.search.deadline = Some(Instant::now() + Duration::from_millis(50));
+    request.search_mut().deadline = Some(Instant::now() + Duration::from_millis(50));
     let answerer = answerer(Arc::new(finds(&[PORT])), gateway);
     let done = finish(answerer.answer(request, Cancel::never()))
         .await

@@ -7,12 +7,14 @@ mod failures;
 mod follow_ups;
 mod small_talk;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answerer, Citation, Done, Failure, Search};
-use cairn_engine::retrieve::{Overview, Ranks, SearchRequest, SearchResponse, Source, Timings};
+use cairn_engine::retrieve::{
+    Overview, PreparedSearch, Ranks, SearchRequest, SearchResponse, Source, Timings,
+};
 use cairn_gateway::{
     ChatRequest, Finish, Gateway, Limits, LocalProvider, Provider, ProviderError,
     ProviderErrorKind, ProviderEvent, ProviderStream, Usage,
@@ -73,14 +75,14 @@ fn finds(texts: &[&str]) -> FixedSearch {
 impl Search for FixedSearch {
     fn search(
         &self,
-        request: SearchRequest,
+        search: PreparedSearch,
         _cancel: Cancel,
     ) -> BoxFuture<'_, Result<SearchResponse, Failure>> {
-        self.asked.lock().unwrap().push(request.query);
-        self.embedded.lock().unwrap().push(request.embedded);
+        self.asked.lock().unwrap().push(search.query.clone());
+        self.embedded.lock().unwrap().push(search.embedded.clone());
         let found = SearchResponse {
             query_id: "query-1".to_owned(),
-            collection: request.collection,
+            collection: search.collection.clone(),
             generation: self.generation,
             sources: self.sources.clone(),
             timings_ms: Timings::from([("lexical".to_owned(), 1.0)]),

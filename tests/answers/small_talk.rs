@@ -94,7 +94,7 @@ async fn what_the_documents_are_about_stays_a_question() {
     assert_eq!(sources, 2);
     // A filter chooses documents.
     let mut filtered = request("hello");
-    filtered.search.filter =
+    filtered.search_mut().filter =
         Some(cairn_indexer::Filter::parse(&serde_json::json!({"a": 1})).unwrap());
     assert_eq!(said(known(), filtered).await.1, 2);
     // What is in the collection is unknown.

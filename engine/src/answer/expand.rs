@@ -13,7 +13,7 @@ use super::asking::{LONGEST, ask};
 use super::request::{AnswerRequest, Failure, Search};
 use super::run::milliseconds;
 use super::stream::Parts;
-use crate::retrieve::{Expand, Mode, SearchRequest, SearchResponse, Source};
+use crate::retrieve::{Expand, Mode, PreparedSearch, SearchResponse, Source};
 use cairn_gateway::{AnswerBackend, ChatMessage, ChatRequest, ChatRole, Plan, routes};
 
 /// Questions that one is split into.
@@ -62,7 +62,7 @@ impl Parts {
     /// Those of the search for the question itself.
     pub(super) async fn find(
         &self,
-        search: &SearchRequest,
+        search: &PreparedSearch,
         request: &AnswerRequest,
         writer: &AnswerBackend,
         cancel: &Cancel,
@@ -100,7 +100,7 @@ impl Parts {
     async fn consult(
         &self,
         task: &Task,
-        search: &SearchRequest,
+        search: &PreparedSearch,
         request: &AnswerRequest,
         writer: &AnswerBackend,
         cancel: &Cancel,
@@ -132,7 +132,7 @@ impl Parts {
     /// The search with `passage` in place of the question's meaning.
     async fn search_embedded(
         &self,
-        search: &SearchRequest,
+        search: &PreparedSearch,
         passage: Result<String, Reason>,
         cancel: &Cancel,
     ) -> Result<SearchResponse, Failure> {
@@ -140,11 +140,7 @@ impl Parts {
             Ok(passage) => (Some(passage), None),
             Err(reason) => (None, Some(reason)),
         };
-        let search = SearchRequest {
-            embedded,
-            expand: Expand::None,
-            ..search.clone()
-        };
+        let search = search.alone(embedded);
         let mut found = self.search.search(search, cancel.clone()).await?;
         found.degraded.extend(reason);
         Ok(found)
@@ -169,7 +165,7 @@ fn patience(deadline: Option<Instant>) -> Duration {
     left.map_or(LONGEST, |left| left.min(LONGEST))
 }
 
-/// Searches the question of `request` while `oracle` splits it, then everything that it is
+/// Searches the question of `asked` while `oracle` splits it, then everything that it is
 /// split into at once, and merges what is found ([`merge`]). `timings_ms` holds `expand`,
 /// how long the oracle took. Without questions, the plain search stands; `degraded` tells
 /// why, and which question could not be searched.
@@ -179,15 +175,12 @@ fn patience(deadline: Option<Instant>) -> Duration {
 /// Those of the search for the question itself.
 pub(super) async fn search_all(
     search: &dyn Search,
-    request: &SearchRequest,
+    asked: &PreparedSearch,
     oracle: impl Future<Output = Result<Vec<String>, Reason>>,
     cancel: &Cancel,
 ) -> Result<SearchResponse, Failure> {
     let start = Instant::now();
-    let plain = SearchRequest {
-        expand: Expand::None,
-        ..request.clone()
-    };
+    let plain = asked.alone(None);
     let split = async {
         let questions = oracle.await;
         Ok::<_, Failure>((questions, milliseconds(start)))
@@ -211,17 +204,13 @@ pub(super) async fn search_all(
     };
     questions.truncate(MAX_QUESTIONS);
     // A question that needs no splitting comes back.
-    questions.retain(|question| !is_same(question, &request.query));
+    questions.retain(|question| !is_same(question, &asked.query));
     if questions.is_empty() {
         return Ok(found);
     }
-    let searches = questions.iter().map(|question| {
-        let request = SearchRequest {
-            query: question.clone(),
-            ..plain.clone()
-        };
-        search.search(request, cancel.clone())
-    });
+    let searches = questions
+        .iter()
+        .map(|question| search.search(plain.asking(question), cancel.clone()));
     let mut lists = Vec::with_capacity(questions.len());
     for other in join_all(searches).await {
         match other {
@@ -233,7 +222,7 @@ pub(super) async fn search_all(
             )),
         }
     }
-    let mut found = merge(found, lists, request.top_k);
+    let mut found = merge(found, lists, asked.top_k);
     found
         .timings_ms
         .insert("total".to_owned(), milliseconds(start));

@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 
 use super::*;
 use crate::answer::testing::source;
-use crate::retrieve::{Engine, Timings};
+use crate::retrieve::{Engine, SearchRequest, Timings};
 use cairn_settings::config::Config;
 
 /// Chunk `n` of the fixed lists below.
@@ -34,7 +34,7 @@ fn chunks(found: &SearchResponse) -> Vec<u32> {
 /// Finds a fixed list for each question; no list is a failure.
 struct Lists {
     lists: Vec<(&'static str, &'static [u32])>,
-    asked: Mutex<Vec<SearchRequest>>,
+    asked: Mutex<Vec<PreparedSearch>>,
 }
 
 impl Lists {
@@ -49,26 +49,27 @@ impl Lists {
 impl Search for Lists {
     fn search(
         &self,
-        request: SearchRequest,
+        search: PreparedSearch,
         _cancel: Cancel,
     ) -> BoxFuture<'_, Result<SearchResponse, Failure>> {
-        let list = self.lists.iter().find(|(asked, _)| *asked == request.query);
+        let list = self.lists.iter().find(|(asked, _)| *asked == search.query);
         let result = list.map(|(_, list)| found(list)).ok_or_else(|| Failure {
             code: "overloaded",
             message: "it is busy".to_owned(),
             retryable: true,
         });
-        self.asked.lock().unwrap().push(request);
+        self.asked.lock().unwrap().push(search);
         Box::pin(async move { result })
     }
 }
 
-fn request(top_k: usize) -> SearchRequest {
-    SearchRequest {
+fn request(top_k: usize) -> PreparedSearch {
+    let request = SearchRequest {
         top_k,
         expand: Expand::Queries,
         ..SearchRequest::new("whole?", "main")
-    }
+    };
+    request.into()
 }
 
 async fn split(search: &Lists, questions: &[&str]) -> Result<SearchResponse, Failure> {
@@ -237,6 +238,7 @@ async fn good_questions_find_both_documents_more_often_than_one_shot() {
             top_k: 6,
             ..SearchRequest::new(question, "main")
         };
+        let request = PreparedSearch::from(request);
         let oracle = async {
             Ok(vec![
                 format!("Who was the designer of the {bridge}?"),
@@ -258,4 +260,36 @@ async fn good_questions_find_both_documents_more_often_than_one_shot() {
     let gain = (split as f64 - once as f64) / CHAINS as f64;
     assert!(gain >= 0.10, "{once} and {split} of {CHAINS}");
     assert_eq!(split, CHAINS);
+}
+
+#[tokio::test]
+async fn every_question_is_searched_on_the_commit_that_was_checked() {
+    let (engine, _dir) = chains();
+    let asked = SearchRequest::new(format!("Who designed the {}?", bridge(0)), "main");
+    let prepared = engine.prepare(asked).await.unwrap();
+    let index = engine.collection("main").unwrap();
+    let late = Document {
+        uri: "late".to_owned(),
+        text: "The tallest lighthouse was designed by Ida.".to_owned(),
+        ..Document::default()
+    };
+    let oracle = async {
+        let mut writer = index.writer(Arc::new(HashEmbedder)).unwrap();
+        writer.put(vec![(late, None)], &Cancel::never()).unwrap();
+        writer.commit().unwrap();
+        Ok(vec!["Who designed the tallest lighthouse?".to_owned()])
+    };
+    let found = search_all(&engine, &prepared, oracle, &Cancel::never()).await;
+    let found = found.unwrap();
+    assert_eq!(found.generation, 1);
+    assert!(found.sources.iter().all(|source| source.uri != "late"));
+    let plain = engine.search(
+        prepared.asking("tallest lighthouse").change().clone(),
+        Cancel::never(),
+    );
+    let plain = plain.await.unwrap();
+    assert_eq!(
+        (plain.generation, plain.sources[0].uri.as_str()),
+        (2, "late")
+    );
 }

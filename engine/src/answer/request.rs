@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 
 use super::events::AnswerEvent;
 use crate::retrieve::{
-    Engine, Overview, SearchError, SearchErrorKind, SearchRequest, SearchResponse,
+    Engine, Overview, PreparedSearch, SearchError, SearchErrorKind, SearchRequest, SearchResponse,
 };
 use cairn_gateway::accounts::{CallIds, Caller};
 use cairn_gateway::{Call, ProviderError, ProviderErrorKind};
@@ -16,10 +16,9 @@ use cairn_gateway::{Call, ProviderError, ProviderErrorKind};
 /// One question to answer.
 #[derive(Clone, Debug)]
 pub struct AnswerRequest {
-    /// The search below the answer; its `query` is the question.
-    pub search: SearchRequest,
-    /// The caller, who pays for what models write.
-    pub caller: Caller,
+    /// What it may find is what the caller may read: both change together.
+    pub(super) search: PreparedSearch,
+    caller: Caller,
     /// The id of the request that the question came with; empty if none.
     pub request_id: String,
     /// Told which calls to models were made for the answer.
@@ -34,10 +33,11 @@ pub struct AnswerRequest {
 }
 
 impl AnswerRequest {
-    /// A question with the documented defaults.
-    pub fn new(search: SearchRequest) -> Self {
+    /// A question with the documented defaults, asked by the one who runs Cairn: what may be
+    /// read for it is what `search` says.
+    pub fn new(search: impl Into<PreparedSearch>) -> Self {
         Self {
-            search,
+            search: search.into(),
             caller: Caller::anonymous(),
             request_id: String::new(),
             calls: CallIds::default(),
@@ -45,6 +45,54 @@ impl AnswerRequest {
             model: None,
             history: Vec::new(),
         }
+    }
+
+    /// A question of `caller`, who reads what its labels allow, whatever `search` says, and
+    /// pays for what models write.
+    pub fn asked_by(caller: Caller, search: SearchRequest) -> Self {
+        let mut request = Self::new(search);
+        request.set_caller(caller);
+        request
+    }
+
+    /// The search below the answer; its `query` is the question.
+    pub fn search(&self) -> &PreparedSearch {
+        &self.search
+    }
+
+    /// The same, to be changed; it is prepared again afterwards.
+    pub fn search_mut(&mut self) -> &mut SearchRequest {
+        self.search.change()
+    }
+
+    /// The caller, who pays for what models write.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// From now on it is a question of `caller`, with the rights of now.
+    pub fn set_caller(&mut self, caller: Caller) {
+        self.search.change().access = Access::from(caller.labels());
+        self.caller = caller;
+    }
+
+    /// The same, whose search `engine` has checked.
+    ///
+    /// # Errors
+    /// Those of [`Engine::prepare`].
+    pub async fn prepared(self, engine: &Engine) -> Result<Self, SearchError> {
+        Ok(Self {
+            search: engine.prepare(self.search).await?,
+            ..self
+        })
+    }
+
+    /// The same, whose search was checked by what searches.
+    pub(super) async fn prepared_by(self, search: &dyn Search) -> Result<Self, Failure> {
+        Ok(Self {
+            search: search.prepare(self.search).await?,
+            ..self
+        })
     }
 
     /// A call to a model that the caller pays for.
@@ -117,10 +165,15 @@ impl From<ProviderError> for Failure {
 
 /// Something that finds sources: the engine, or a fixed list in tests.
 pub trait Search: Send + Sync {
+    /// Checks `search`, so that the searches that are derived from it see the same documents.
+    fn prepare(&self, search: PreparedSearch) -> BoxFuture<'_, Result<PreparedSearch, Failure>> {
+        Box::pin(std::future::ready(Ok(search)))
+    }
+
     /// Runs one search. `cancel` ends it early.
     fn search(
         &self,
-        request: SearchRequest,
+        search: PreparedSearch,
         cancel: Cancel,
     ) -> BoxFuture<'_, Result<SearchResponse, Failure>>;
 
@@ -136,12 +189,16 @@ pub trait Search: Send + Sync {
 }
 
 impl Search for Engine {
+    fn prepare(&self, search: PreparedSearch) -> BoxFuture<'_, Result<PreparedSearch, Failure>> {
+        Box::pin(async move { Ok(Self::prepare(self, search).await?) })
+    }
+
     fn search(
         &self,
-        request: SearchRequest,
+        search: PreparedSearch,
         cancel: Cancel,
     ) -> BoxFuture<'_, Result<SearchResponse, Failure>> {
-        Box::pin(async move { Ok(Self::search(self, request, cancel).await?) })
+        Box::pin(async move { Ok(Self::search(self, search, cancel).await?) })
     }
 
     fn overview(
@@ -189,5 +246,34 @@ impl From<SearchError> for Failure {
             message: error.to_string(),
             retryable,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use cairn_gateway::accounts::{KeyId, Scope, Scopes};
+
+    use super::*;
+
+    fn caller(label: &str) -> Caller {
+        let labels = BTreeSet::from([label.to_owned()]);
+        let scopes: Scopes = [Scope::Query].into_iter().collect();
+        Caller::new(KeyId::new("key"), "tenant".to_owned(), &labels, scopes)
+    }
+
+    #[test]
+    fn what_is_read_for_a_question_is_what_its_caller_may_read() {
+        let labels = |label: &str| Access::Labels([label.to_owned()].into());
+        let search = SearchRequest::new("How?", "main");
+        assert_eq!(search.access, Access::All);
+        let mut request = AnswerRequest::asked_by(caller("staff"), search);
+        assert_eq!(request.search().access, labels("staff"));
+        request.set_caller(caller("board"));
+        assert_eq!(request.search().access, labels("board"));
+        assert_eq!(request.caller().labels(), caller("board").labels());
+        request.set_caller(Caller::anonymous());
+        assert_eq!(request.search().access, Access::All);
     }
 }

@@ -27,7 +27,7 @@ use super::run::{AnswerRun, milliseconds, send};
 use super::support::Evidence;
 use super::words::Words;
 use super::writing::{Written, instead};
-use crate::retrieve::{SearchRequest, SearchResponse};
+use crate::retrieve::{PreparedSearch, SearchResponse};
 use cairn_gateway::{AnswerBackend, Gateway, ProviderError, ProviderErrorKind, routes};
 use cairn_settings::config::{self, Config};
 
@@ -101,7 +101,7 @@ impl Answerer {
     ) -> impl Stream<Item = AnswerEvent> + Send + use<> {
         let parts = Arc::clone(&self.0);
         events(cancel.clone(), move |out| async move {
-            parts.run(&request, &cancel, &out).await
+            parts.run(request, &cancel, &out).await
         })
     }
 
@@ -160,17 +160,22 @@ where
 impl Parts {
     async fn run(
         self: &Arc<Self>,
-        request: &AnswerRequest,
+        request: AnswerRequest,
         cancel: &Cancel,
         out: &mpsc::Sender<AnswerEvent>,
     ) -> Result<(), Failure> {
         let start = Instant::now();
-        let (writer, note) = self.writer(request)?;
-        if self.chats(request, start, cancel, out).await? {
+        let (writer, note) = self.writer(&request)?;
+        let mut request = request.prepared_by(&*self.search).await?;
+        if self.chats(&request, start, cancel, out).await? {
             return Ok(());
         }
-        let (search, condensed) = self.standalone(request, &writer, cancel).await;
-        let mut found = self.find(&search, request, &writer, cancel).await?;
+        let (mut search, condensed) = self.standalone(&request, &writer, cancel).await;
+        let mut found = self.find(&search, &request, &writer, cancel).await?;
+        // An answer may be written for minutes.
+        search.release();
+        request.search.release();
+        let request = &request;
         if let Some(condensed) = condensed {
             found.timings_ms.insert("condense".to_owned(), condensed);
         }
@@ -281,10 +286,10 @@ impl Parts {
         request: &AnswerRequest,
         writer: &AnswerBackend,
         cancel: &Cancel,
-    ) -> (SearchRequest, Option<f64>) {
-        let mut search = request.search.clone();
+    ) -> (PreparedSearch, Option<f64>) {
+        let search = &request.search;
         if request.history.is_empty() {
-            return (search, None);
+            return (search.clone(), None);
         }
         let start = Instant::now();
         let rewritten = match writer {
@@ -301,9 +306,9 @@ impl Parts {
             }
             _ => None,
         };
-        search.query = rewritten
+        let question = rewritten
             .unwrap_or_else(|| condense::carry_over(&search.query, &request.history, &self.words));
-        (search, Some(milliseconds(start)))
+        (search.asking(question), Some(milliseconds(start)))
     }
 
     /// Reads the sources: what to quote of them, and whether they answer.

@@ -8,11 +8,12 @@ use std::time::Duration;
 use cairn_indexer::Index;
 use cairn_models::{Cancel, CancelOnDrop, Embedder, RerankQueue, Reranker};
 
-use super::api::{SearchRequest, SearchResponse};
+use super::api::SearchResponse;
 use super::cell::Due;
 use super::collections::{self, Collections};
 use super::error::{SearchError, SearchErrorKind};
 use super::overview::Overviews;
+use super::prepared::PreparedSearch;
 use super::question;
 use super::search;
 use super::settings::index_settings;
@@ -73,31 +74,82 @@ impl Engine {
         })))
     }
 
+    /// Checks a search: its limits, its collection and the fields of its filter; and finds
+    /// what it may find. Searching what this returns does neither again. Does not block the
+    /// caller's thread.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchErrorKind::BadRequest`] names the field that is wrong;
+    /// [`SearchErrorKind::NotFound`]: no such collection; [`SearchErrorKind::NotReady`] when
+    /// opening it takes long; [`SearchErrorKind::Storage`]; [`SearchErrorKind::Internal`].
+    pub async fn prepare(
+        &self,
+        search: impl Into<PreparedSearch>,
+    ) -> Result<PreparedSearch, SearchError> {
+        let search = search.into();
+        if search.is_prepared() {
+            return Ok(search);
+        }
+        self.on_current(search, |engine, search| engine.prepare_blocking(search))
+            .await
+    }
+
+    /// The same on the caller's thread. Does not look for commits of other processes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::prepare`].
+    pub fn prepare_blocking(
+        &self,
+        search: impl Into<PreparedSearch>,
+    ) -> Result<PreparedSearch, SearchError> {
+        let mut search = search.into();
+        search.prepare(&self.0)?;
+        Ok(search)
+    }
+
     /// Searches without blocking the caller's thread. Dropping the future
     /// cancels the work, and so does `cancel`.
     ///
     /// # Errors
     ///
-    /// [`SearchErrorKind::BadRequest`] names the field that is wrong;
-    /// [`SearchErrorKind::NotFound`]: no such collection;
+    /// Those of [`Engine::prepare`] unless it is prepared;
     /// [`SearchErrorKind::Overloaded`]: the embedder's queue is full;
     /// [`SearchErrorKind::Cancelled`]; [`SearchErrorKind::Internal`].
     pub async fn search(
         &self,
-        request: SearchRequest,
+        search: impl Into<PreparedSearch>,
         cancel: Cancel,
     ) -> Result<SearchResponse, SearchError> {
-        let overdue = self.refresh_in_background(&request.collection);
-        let engine = self.clone();
         let guard = CancelOnDrop::new(cancel.clone());
-        let search = tokio::task::spawn_blocking(move || {
+        let found = self.on_current(search.into(), move |engine, search| {
+            engine.search_blocking(search, &cancel)
+        });
+        let found = found.await;
+        guard.disarm();
+        found
+    }
+
+    /// Runs `work` on a thread that may block. If `search` is not prepared, commits of other
+    /// processes are looked for: before it, or meanwhile if somebody looked a moment ago.
+    async fn on_current<T: Send + 'static>(
+        &self,
+        search: PreparedSearch,
+        work: impl FnOnce(&Self, PreparedSearch) -> Result<T, SearchError> + Send + 'static,
+    ) -> Result<T, SearchError> {
+        let overdue = match search.is_prepared() {
+            true => None,
+            false => self.refresh_in_background(&search.collection),
+        };
+        let (engine, span) = (self.clone(), tracing::Span::current());
+        let work = move || {
             if let Some(due) = overdue {
                 due.refresh();
             }
-            engine.search_blocking(&request, &cancel)
-        });
-        let result = search.await;
-        guard.disarm();
+            work(&engine, search)
+        };
+        let result = tokio::task::spawn_blocking(move || span.in_scope(work)).await;
         result.unwrap_or_else(|_| {
             Err(SearchError::new(
                 SearchErrorKind::Internal,
@@ -114,28 +166,10 @@ impl Engine {
     /// Those of [`Engine::search`].
     pub fn search_blocking(
         &self,
-        request: &SearchRequest,
+        search: impl Into<PreparedSearch>,
         cancel: &Cancel,
     ) -> Result<SearchResponse, SearchError> {
-        search::run(&self.0, request, cancel)
-    }
-
-    /// Whether `request` can be searched, without searching: its limits, its
-    /// collection and the fields of its filter. Opens the collection, so it may
-    /// block.
-    ///
-    /// # Errors
-    ///
-    /// [`SearchErrorKind::BadRequest`], [`SearchErrorKind::NotFound`],
-    /// [`SearchErrorKind::Internal`].
-    pub fn check(&self, request: &SearchRequest) -> Result<(), SearchError> {
-        question::check_limits(request)?;
-        question::clean(&request.query, self.0.max_query_bytes)?;
-        let snapshot = self.collection(&request.collection)?.snapshot();
-        if request.filter.is_some() {
-            snapshot.select(request.filter.as_ref(), &request.access)?;
-        }
-        Ok(())
+        search::run(&self.0, search.into(), cancel)
     }
 
     /// Whether `name` may be a collection's name.

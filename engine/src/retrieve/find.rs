@@ -22,7 +22,7 @@ pub(super) struct Search<'a> {
     pub(super) question: &'a str,
     pub(super) index: &'a Index,
     pub(super) snapshot: &'a Snapshot,
-    pub(super) selection: Option<Selection>,
+    pub(super) selection: Option<&'a Selection>,
     pub(super) cancel: &'a Cancel,
 }
 
@@ -48,7 +48,7 @@ impl Search<'_> {
         clock: &mut Clock,
         degraded: &mut Vec<String>,
     ) -> Result<Found, SearchError> {
-        let nothing_left = self.selection.as_ref().is_some_and(Selection::is_empty);
+        let nothing_left = self.selection.is_some_and(Selection::is_empty);
         if self.snapshot.chunk_count() == 0 || nothing_left {
             return Ok(Found::default());
         }
@@ -154,7 +154,7 @@ impl Search<'_> {
     }
 
     fn words(&self) -> Result<Vec<Scored>, SearchError> {
-        let within = self.selection.as_ref();
+        let within = self.selection;
         let bm25 = bm25(&self.parts.options);
         Ok(self
             .snapshot
@@ -182,7 +182,7 @@ impl Search<'_> {
         };
         let wanted = self.wanted();
         let ef = self.parts.options.ef_search.max(wanted);
-        let within = self.selection.as_ref();
+        let within = self.selection;
         let (dense, took) = timed(|| self.snapshot.dense(&asked, wanted, ef, false, within));
         clock.note("dense", took);
         Ok(Meaning::Found(dense?, vector))

@@ -81,7 +81,7 @@ impl Search<'_> {
 
     /// The documents that the question and the first hits mention.
     fn links(&self, fused: &FusedLists) -> Result<Links, SearchError> {
-        let within = self.selection.as_ref();
+        let within = self.selection;
         let mut rare = HashMap::new();
         let asked = self.snapshot.mentions(self.question, within);
         let asked = self.specific(asked, self.question, &mut rare)?;
@@ -154,7 +154,7 @@ impl Search<'_> {
     /// Whether few chunks hold a word, of those that the request may find: what others hold
     /// must not show.
     fn is_rare(&self, word: &str) -> Result<bool, SearchError> {
-        let within = self.selection.as_ref();
+        let within = self.selection;
         let all = within.map_or(self.snapshot.chunk_count(), |within| within.len());
         let share = (all as f32 * RARE_SHARE) as usize;
         let most = share.clamp(RARE_CHUNKS, MOST_RARE_CHUNKS);

@@ -2,7 +2,7 @@
 //! fusion, then re-ranking, each timed, under one deadline.
 //!
 //! [`Engine`] is the door. Behind it, one search runs through `question` (what
-//! may be asked), `search` (the stages in their order), `find` (words and
+//! may be asked), `prepared` (where it looks), `search` (the stages in their order), `find` (words and
 //! vectors), `lists` with `fusion`, `hop` (documents that the first hits mention),
 //! `rerank` with `windows`, and `blend`. `overview` says what is in a collection, and
 //! `suggest` what can be asked of it, by the rules of `drafting`. `texts` lends the models
@@ -22,6 +22,7 @@ mod hop;
 mod lists;
 mod overview;
 mod pages;
+mod prepared;
 mod question;
 mod rerank;
 mod search;
@@ -40,5 +41,6 @@ pub use api::{Expand, Mode, PageStart, Ranks, SearchRequest, SearchResponse, Sou
 pub use engine::Engine;
 pub use error::{SearchError, SearchErrorKind};
 pub use overview::Overview;
+pub use prepared::PreparedSearch;
 pub use settings::{bm25, index_settings};
 pub use texts::{Embedded, Judged};

@@ -7,7 +7,7 @@ use cairn_indexer::{ChunkRef, StoredChunk};
 use cairn_models::{Cancel, Reranker, dot};
 
 use super::ahead::read_under;
-use super::api::{Ranks, SearchRequest, SearchResponse, Source};
+use super::api::{Ranks, SearchResponse, Source};
 use super::blend::blend;
 use super::engine::Parts;
 use super::error::SearchError;
@@ -15,7 +15,7 @@ use super::find::{Found, Search};
 use super::fusion::Fused;
 use super::lists::{FusedLists, fuse_lists};
 use super::pages;
-use super::question;
+use super::prepared::{PreparedSearch, Ready};
 use super::rerank::{self, Cut, Passage, Reading, Verdict};
 use super::timing::{Clock, timed};
 
@@ -37,22 +37,23 @@ enum Material {
 /// Runs one search.
 pub(super) fn run(
     parts: &Parts,
-    request: &SearchRequest,
+    mut prepared: PreparedSearch,
     cancel: &Cancel,
 ) -> Result<SearchResponse, SearchError> {
     let start = Instant::now();
-    question::check_limits(request)?;
-    let question = question::clean(&request.query, parts.max_query_bytes)?;
-    let index = parts.collections.get(&request.collection)?;
-    let snapshot = index.snapshot();
-    let selection = snapshot.select(request.filter.as_ref(), &request.access)?;
+    let Ready {
+        request,
+        question,
+        scope,
+    } = prepared.prepare(parts)?;
+    let snapshot = &*scope.snapshot;
     let search = Search {
         parts,
         request,
-        question: &question,
-        index: &index,
-        snapshot: &snapshot,
-        selection,
+        question,
+        index: &scope.index,
+        snapshot,
+        selection: scope.selection.as_ref(),
         cancel,
     };
     let mut clock = Clock::default();
@@ -221,7 +222,7 @@ impl Material {
 impl Search<'_> {
     /// Other chunks with the same text, among those that the request may find.
     fn copies(&self, chunk: ChunkRef) -> u32 {
-        let within = self.selection.as_ref();
+        let within = self.selection;
         let twins = self.snapshot.twins(chunk);
         let selected = |twin: &ChunkRef| within.is_none_or(|within| within.contains(*twin));
         twins.filter(selected).count() as u32

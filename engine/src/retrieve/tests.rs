@@ -2,6 +2,7 @@
 
 mod ahead;
 mod foreign;
+mod prepared;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -4,7 +4,6 @@
 use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answered, Step, Whole, whole};
 use cairn_engine::retrieve::SearchRequest;
 use cairn_gateway::accounts::{CallIds, Caller};
-use cairn_indexer::Access;
 use cairn_jobs::Failure;
 use cairn_models::Cancel;
 use cairn_settings::config::AgentMode;
@@ -83,15 +82,9 @@ impl Kind for Ask {
         };
         let caller = caller(payload, task)?;
         let retrieval = &asking.retrieval;
-        let search = SearchRequest {
-            access: Access::from(caller.labels()),
-            ..SearchRequest::default_of(retrieval, &input.query, &payload.collection)
-        };
-        let request = AnswerRequest {
-            caller: caller.clone(),
-            model: input.model.clone(),
-            ..AnswerRequest::new(search)
-        };
+        let search = SearchRequest::default_of(retrieval, &input.query, &payload.collection);
+        let mut request = AnswerRequest::asked_by(caller.clone(), search);
+        request.model.clone_from(&input.model);
         task.stage("ask");
         let agent = &asking.agent;
         let mut events = agent.answer(request, Some(input.agent), Cancel::default());

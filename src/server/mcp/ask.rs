@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::handler::Asked;
 use crate::server::answering;
-use crate::server::auth::access_of;
 use crate::server::error::ApiError;
 use cairn_engine::answer::{AnswerRequest, Answered};
 use cairn_engine::retrieve::SearchRequest;
@@ -52,14 +51,9 @@ pub(super) async fn ask(asked: &Asked, args: AskArgs) -> Result<Value, ApiError>
     asked.require(Scope::Query)?;
     let service = &asked.service;
     let config = service.config();
-    let search = SearchRequest {
-        access: access_of(&asked.caller),
-        ..SearchRequest::default_of(&config.retrieval, args.question, &config.storage.collection)
-    };
-    let request = AnswerRequest {
-        caller: asked.caller.clone(),
-        ..AnswerRequest::new(search)
-    };
+    let search =
+        SearchRequest::default_of(&config.retrieval, args.question, &config.storage.collection);
+    let request = AnswerRequest::asked_by(asked.caller.clone(), search);
     let events = answering::begin(service, request, None, &asked.cancel).await?;
     let answered = answering::answered(events).await?;
     let Answered { done, sources, .. } = answered;

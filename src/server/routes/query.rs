@@ -25,7 +25,7 @@ use crate::server::observe;
 use crate::server::state::Service;
 use cairn_engine::answer::{AnswerRequest, Answered, InputRequired, Step, Whole, whole};
 use cairn_engine::retrieve::{Expand, Mode, SearchRequest};
-use cairn_gateway::accounts::{CallIds, Caller};
+use cairn_gateway::accounts::Caller;
 use cairn_settings::config::{AgentMode, Config};
 
 /// Most contexts of an answer, and most sources of a search.
@@ -205,7 +205,7 @@ impl QueryBody {
             .collect()
     }
 
-    /// The search that it asks for; what it leaves out comes from `config`.
+    /// The search that it asks for, by `caller`; what it leaves out comes from `config`.
     ///
     /// # Errors
     /// `invalid_request` with the field that is wrong.
@@ -214,6 +214,14 @@ impl QueryBody {
         config: &Config,
         caller: &Caller,
     ) -> Result<SearchRequest, ApiError> {
+        Ok(SearchRequest {
+            access: access_of(caller),
+            ..self.read(config)?
+        })
+    }
+
+    /// The search that it asks for, whoever asks.
+    fn read(self, config: &Config) -> Result<SearchRequest, ApiError> {
         let retrieval = &config.retrieval;
         let top_k = self.top_k.unwrap_or(retrieval.top_k);
         let candidates = self.candidates.unwrap_or(retrieval.candidates);
@@ -248,7 +256,6 @@ impl QueryBody {
             rerank: self.rerank.unwrap_or(retrieval.rerank.enabled),
             expand: self.expand.unwrap_or(Expand::default_of(retrieval)),
             filter,
-            access: access_of(caller),
             deadline: self
                 .deadline_ms
                 .map(|ms| Instant::now() + Duration::from_millis(ms)),
@@ -269,15 +276,12 @@ impl QueryBody {
         let history = self.history();
         let generate = self.generate.unwrap_or(true);
         let model = self.model.clone();
-        Ok(AnswerRequest {
-            search: self.into_search(config, &caller)?,
-            caller,
-            request_id,
-            calls: CallIds::default(),
-            generate,
-            model,
-            history,
-        })
+        let mut request = AnswerRequest::asked_by(caller, self.read(config)?);
+        request.request_id = request_id;
+        request.generate = generate;
+        request.model = model;
+        request.history = history;
+        Ok(request)
     }
 }
 

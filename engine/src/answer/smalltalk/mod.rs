@@ -19,7 +19,7 @@ use super::events::AnswerEvent;
 use super::request::{AnswerRequest, Failure};
 use super::run::{AnswerRun, send};
 use super::stream::Parts;
-use crate::retrieve::{Expand, Mode, SearchRequest, Source};
+use crate::retrieve::Source;
 
 /// Passages whose titles and headings are looked at.
 const LOOKED_AT: usize = 20;
@@ -45,14 +45,7 @@ impl Parts {
         let Some(overview) = overview.await? else {
             return Ok(false);
         };
-        let look = SearchRequest {
-            mode: Mode::Lexical,
-            rerank: false,
-            expand: Expand::None,
-            top_k: LOOKED_AT,
-            candidates: LOOKED_AT,
-            ..search.clone()
-        };
+        let look = search.by_words(LOOKED_AT);
         let mut found = self.search.search(look, cancel.clone()).await?;
         if is_subject(talk, &search.query, &found.sources) {
             return Ok(false);
