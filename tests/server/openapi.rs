@@ -168,3 +168,36 @@ async fn every_described_operation_exists() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_question_has_the_same_fields_in_a_body_and_in_a_query_string() {
+    let bench = Bench::new();
+    let document = bench.get("/openapi.json").await.json();
+    let body = &document["components"]["schemas"]["QueryBody"]["properties"];
+    let fields = body.as_object().unwrap().keys().map(String::as_str);
+    let mut expected: Vec<&str> = fields
+        .filter(|field| *field != "history")
+        .map(|field| if field == "query" { "q" } else { field })
+        .collect();
+    let parameters = document["paths"]["/query"]["get"]["parameters"].as_array();
+    let described = parameters.unwrap().iter().map(|parameter| {
+        assert_eq!(parameter["in"], "query", "{parameter}");
+        assert!(parameter["description"].is_string(), "{parameter}");
+        assert_eq!(
+            parameter["required"],
+            parameter["name"] == "q",
+            "{parameter}"
+        );
+        parameter["name"].as_str().unwrap()
+    });
+    let mut described: Vec<&str> = described.collect();
+    expected.sort_unstable();
+    described.sort_unstable();
+    assert_eq!(described, expected);
+    let filter = parameters.unwrap().iter().find(|it| it["name"] == "filter");
+    let schema = filter.unwrap()["schema"].to_string();
+    assert!(
+        schema.contains("string") && !schema.contains("object"),
+        "{schema}"
+    );
+}

@@ -176,6 +176,13 @@ async fn an_event_source_asks_by_url_and_stops_after_the_end() {
     let frames = frames(reply.text());
     assert!(frames[0].1["sources"].as_array().unwrap().len() <= 2);
     assert!(frames[0].1["sources"][0]["ranks"]["rerank"].is_null());
+    for (filter, sources) in [("guide.md", true), ("other.md", false)] {
+        // {"uri": ...}, which is JSON in a text.
+        let filter = format!("%7B%22uri%22%3A%20%22{filter}%22%7D");
+        let uri = format!("/query?q=writer+lock&stream=false&model=extractive&filter={filter}");
+        let found = bench.get(&uri).await.json();
+        assert_eq!(!found["sources"].as_array().unwrap().is_empty(), sources);
+    }
 
     let id = reply
         .text()
@@ -376,10 +383,17 @@ async fn what_is_wrong_is_named() {
         ("q=x&expand=psychic", "expand"),
         ("q=x&filter=%7B", "filter"),
         ("q=x&colour=red", "colour"),
+        // Fields that only a body has.
+        ("query=x", "query"),
+        ("q=x&query=y", "query"),
+        ("q=x&history=%5B%5D", "history"),
     ] {
         let reply = bench.get(&format!("/query?{query}")).await;
         assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{query}");
         assert_eq!(reply.error().1.as_deref(), Some(field), "{query}");
+        if field == "q" {
+            assert!(reply.text().contains("field `q`"), "{}", reply.text());
+        }
     }
 }
 

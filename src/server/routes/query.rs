@@ -6,7 +6,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
@@ -18,7 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::server::answering::{self, Observed};
 use crate::server::auth::access_of;
 use crate::server::error::{ApiError, ErrorBody};
-use crate::server::extract::{JsonBody, QueryString};
+use crate::server::extract::{JsonBody, parse_query};
 use crate::server::json;
 use crate::server::limits::{Permit, check_model_name};
 use crate::server::observe;
@@ -37,23 +38,29 @@ const MAX_DEADLINE_MS: u64 = 600_000;
 /// Most earlier turns.
 pub(crate) const MAX_HISTORY_TURNS: usize = 50;
 
-/// A question and how to answer it. An unknown field is refused.
-#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+/// A question and how to answer it, as a JSON body or a query string. An unknown field is
+/// refused.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct QueryBody {
     /// The question, in words; no character of it is syntax.
     #[schema(min_length = 1, example = "How do I install it?")]
+    #[param(rename = "q", min_length = 1)]
     pub query: String,
     /// The collection to search; `storage.collection` of the configuration if
     /// none.
     pub collection: Option<String>,
     /// Contexts for the answer, or sources of a search.
     #[schema(minimum = 1, maximum = 100, default = 8)]
+    #[param(minimum = 1, maximum = 100)]
     pub top_k: Option<usize>,
     /// Candidates taken from each search.
     #[schema(minimum = 1, maximum = 1000, default = 100)]
+    #[param(minimum = 1, maximum = 1000)]
     pub candidates: Option<usize>,
     /// Which searches run.
+    #[param(inline)]
     pub mode: Option<Mode>,
     /// Whether the re-ranker reads the best candidates.
     #[schema(default = true)]
@@ -62,10 +69,13 @@ pub(crate) struct QueryBody {
     /// hits mention; `queries`, what a language model splits it into; `hyde`, a passage that
     /// one writes. `/search` knows `none` and `hop`. `hop` if `retrieval.hop` is on.
     #[schema(default = "none")]
+    #[param(inline)]
     pub expand: Option<Expand>,
     /// Condition on metadata: `{"field": value}`, `{"field": {"in": [..]}}`,
-    /// `{"field": {"gte": n, "lte": n}}`, `and`, `or`, `not`.
+    /// `{"field": {"gte": n, "lte": n}}`, `and`, `or`, `not`. In a query string, that JSON as
+    /// text.
     #[schema(value_type = Option<Object>)]
+    #[param(value_type = Option<String>)]
     pub filter: Option<Value>,
     /// Server-sent events, or the answer with its sources as one JSON object.
     #[schema(default = true)]
@@ -73,6 +83,7 @@ pub(crate) struct QueryBody {
     /// Milliseconds until the answer must be there; what cannot finish is cut
     /// short and named in `degraded`.
     #[schema(minimum = 1, maximum = 600_000)]
+    #[param(minimum = 1, maximum = 600_000)]
     pub deadline_ms: Option<u64>,
     /// False leaves language models alone: the answer is made of quotations.
     #[schema(default = true)]
@@ -81,9 +92,11 @@ pub(crate) struct QueryBody {
     pub model: Option<String>,
     /// Whether a language model may call tools before it answers; `agent.default` of the
     /// configuration if not given. `auto` decides by the shape of the question.
+    #[param(inline)]
     pub agent: Option<AgentMode>,
     /// Earlier turns of the conversation, oldest first.
     #[schema(max_items = 50)]
+    #[param(ignore)]
     pub history: Option<Vec<Turn>>,
 }
 
@@ -116,67 +129,56 @@ pub(crate) enum TurnRole {
     Assistant,
 }
 
-/// The fields of [`QueryBody`] in a query string. `filter` is JSON.
-#[derive(Clone, Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct QueryParams {
-    /// The question.
-    q: String,
-    /// The collection to search.
-    collection: Option<String>,
-    /// Contexts for the answer, 1 to 100.
-    top_k: Option<usize>,
-    /// Candidates taken from each search, 1 to 1000.
-    candidates: Option<usize>,
-    /// Which searches run.
-    #[param(inline)]
-    mode: Option<Mode>,
-    /// Whether the re-ranker reads the best candidates.
-    rerank: Option<bool>,
-    /// What is searched besides the question.
-    #[param(inline)]
-    expand: Option<Expand>,
-    /// Condition on metadata, as JSON.
-    filter: Option<String>,
-    /// Server-sent events, or one object as JSON.
-    stream: Option<bool>,
-    /// Milliseconds until the answer must be there.
-    deadline_ms: Option<u64>,
-    /// False leaves language models alone.
-    generate: Option<bool>,
-    /// Provider or model that writes.
-    model: Option<String>,
-    /// Whether a language model may call tools before it answers.
-    #[param(inline)]
-    agent: Option<AgentMode>,
+/// A [`QueryBody`] from a query string: the question is `q`, `filter` is JSON as text, and
+/// there are no earlier turns.
+#[derive(Clone, Debug)]
+pub(crate) struct QueryParams(QueryBody);
+
+impl<S: Send + Sync> FromRequestParts<S> for QueryParams {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let pairs = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
+        if let Some((name, _)) = pairs.clone().find(|(name, _)| BODY_ONLY.contains(&&**name)) {
+            return Err(ApiError::invalid(
+                name.to_string(),
+                format!("unknown field `{name}`"),
+            ));
+        }
+        let pairs = pairs.map(|(name, value)| match &*name {
+            "q" => ("query".into(), value),
+            _ => (name, value),
+        });
+        let mut as_in_body = form_urlencoded::Serializer::new(String::new());
+        let as_in_body = as_in_body.extend_pairs(pairs).finish();
+        let mut body: QueryBody = parse_query(&as_in_body).map_err(in_query_string)?;
+        if let Some(Value::String(filter)) = &body.filter {
+            json::check(filter.as_bytes(), json::MAX_VALUES)?;
+            let filter = serde_json::from_str(filter).map_err(|error| {
+                ApiError::invalid("filter", format!("`filter` is not JSON: {error}"))
+            })?;
+            body.filter = Some(filter);
+        }
+        Ok(Self(body))
+    }
 }
 
-impl QueryParams {
-    fn into_body(self) -> Result<QueryBody, ApiError> {
-        if let Some(filter) = &self.filter {
-            json::check(filter.as_bytes(), json::MAX_VALUES)?;
-        }
-        let filter = self.filter.as_deref().map(serde_json::from_str).transpose();
-        let filter = filter.map_err(|error| {
-            ApiError::invalid("filter", format!("`filter` is not JSON: {error}"))
-        })?;
-        Ok(QueryBody {
-            query: self.q,
-            collection: self.collection,
-            top_k: self.top_k,
-            candidates: self.candidates,
-            mode: self.mode,
-            rerank: self.rerank,
-            expand: self.expand,
-            filter,
-            stream: self.stream,
-            deadline_ms: self.deadline_ms,
-            generate: self.generate,
-            model: self.model,
-            agent: self.agent,
-            history: None,
-        })
+/// Names of fields that a query string does not have.
+const BODY_ONLY: [&str; 2] = ["query", "history"];
+
+/// `error` with the names that the fields have in a query string.
+fn in_query_string(error: ApiError) -> ApiError {
+    let named = |name: String| match name.as_str() {
+        "query" => "q".to_owned(),
+        _ => name,
+    };
+    ApiError {
+        param: error.param.map(named),
+        message: error
+            .message
+            .replace("`query`", "`q`")
+            .replace(", `history`", ""),
+        ..error
     }
 }
 
@@ -319,7 +321,7 @@ pub(crate) async fn by_body(
 ///
 /// # Errors
 /// Those of `POST /query`.
-#[utoipa::path(get, path = "/query", tag = "questions", params(QueryParams),
+#[utoipa::path(get, path = "/query", tag = "questions", params(QueryBody),
     responses(
         (status = 200, description = "Server-sent events", body = String,
             content_type = "text/event-stream"),
@@ -331,22 +333,15 @@ pub(crate) async fn by_url(
     Extension(permit): Extension<Permit>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
-    QueryString(params): QueryString<QueryParams>,
+    QueryParams(body): QueryParams,
 ) -> Result<Response, ApiError> {
     // An `EventSource` takes the end of a stream for a broken connection and
     // asks again, with the id of the last event: 204 tells it to stop.
     if headers.contains_key("last-event-id") {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let answered = answer(&service, permit, caller, &headers, params.into_body()?).await;
-    // The question has another name here.
-    answered.map_err(|error| match error.param.as_deref() {
-        Some("query") => ApiError {
-            param: Some("q".into()),
-            ..error
-        },
-        _ => error,
-    })
+    let answered = answer(&service, permit, caller, &headers, body).await;
+    answered.map_err(in_query_string)
 }
 
 async fn answer(
