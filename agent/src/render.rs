@@ -35,7 +35,7 @@ pub(crate) fn render(
         let (head, text) = match part {
             Part::Text(text) => (String::new(), text.as_str()),
             Part::Evidence(source) => match ledger.add((**source).clone()) {
-                Some((n, true)) => (format!("[{n}] {}\n", place(source)), source.text.as_str()),
+                Some((n, true)) => (format!("[{n}] {}\n", place(source)), &*source.text),
                 // Shown before: its number is enough.
                 Some((n, false)) => (format!("[{n}] as above\n"), ""),
                 None => {

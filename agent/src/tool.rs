@@ -167,7 +167,7 @@ fn computed(uri: String, title: String, text: String) -> Source {
         code_blocks: Vec::new(),
         start: 0,
         end: text.len(),
-        text,
+        text: text.into(),
         score: 0.0,
         cosine: None,
         copies: 0,

@@ -56,7 +56,7 @@ fn source(n: u32, text: &str) -> Source {
         code_blocks: Vec::new(),
         start: 0,
         end: text.len(),
-        text: text.to_owned(),
+        text: text.into(),
         score: 1.0 / n as f32,
         cosine: Some(0.8),
         copies: 0,
@@ -345,6 +345,35 @@ async fn a_remote_model_streams_and_its_false_marks_vanish() {
     );
     assert_eq!(done.usage.prompt_tokens, 10);
     assert!(mentions(&done, "1 citation(s)"));
+}
+
+#[tokio::test]
+async fn a_mark_without_a_space_is_one_where_the_source_says_the_word() {
+    let said = "Cairn listens on port 8620 by default[1]. Not in rows[1].";
+    let done = with_remote(&[Say(said), End], &[PORT]).await.unwrap();
+    assert_eq!(done.answer, said);
+    let starts: Vec<usize> = done.citations.iter().map(|it| it.start).collect();
+    assert_eq!(starts, [said.find("[1]").unwrap()]);
+}
+
+#[tokio::test]
+async fn sources_are_sent_without_a_copy_of_their_texts() {
+    let search = Arc::new(finds(&[PORT, SCOPE]));
+    let answerer = answerer(
+        Arc::clone(&search),
+        Gateway::new("extractive", limits(PATIENT)),
+    );
+    let events: Vec<AnswerEvent> = answerer
+        .answer(request(QUESTION), Cancel::never())
+        .collect()
+        .await;
+    let Some(AnswerEvent::Sources(found)) = events.first() else {
+        panic!("{events:?}");
+    };
+    assert_eq!(found.sources.len(), 2);
+    for (sent, held) in found.sources.iter().zip(&search.sources) {
+        assert!(Arc::ptr_eq(&sent.text, &held.text));
+    }
 }
 
 #[tokio::test]

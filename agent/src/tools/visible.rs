@@ -133,7 +133,7 @@ pub(super) fn source(stored: StoredChunk) -> Source {
         code_blocks: stored.chunk.code_blocks,
         start: stored.chunk.span.start,
         end: stored.chunk.span.end,
-        text: stored.chunk.text,
+        text: stored.chunk.text.into(),
         score: 0.0,
         cosine: None,
         copies: 0,

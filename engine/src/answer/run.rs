@@ -1,6 +1,7 @@
 //! One answer while it is written: what was sent, its citations and timings.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::mpsc;
@@ -21,7 +22,9 @@ pub(super) struct AnswerRun {
     start: Instant,
     checker: CitationChecker,
     /// What the sources say.
-    texts: Vec<String>,
+    texts: Vec<Arc<str>>,
+    /// Of how many of them the checker is still to be told.
+    unread: Option<usize>,
     answer: String,
     citations: Vec<Citation>,
     timings_ms: Timings,
@@ -64,14 +67,15 @@ impl AnswerRun {
         start: Instant,
         out: mpsc::Sender<AnswerEvent>,
     ) -> Self {
-        let texts: Vec<String> = found.sources.iter().map(|s| s.text.clone()).collect();
-        let chunk_ids = found.sources.iter().map(|s| s.chunk_id.clone());
+        let texts = found.sources.iter().map(|source| Arc::clone(&source.text));
+        let chunk_ids = found.sources.iter().map(|source| source.chunk_id.clone());
         Self {
             out,
             query_id: found.query_id.clone(),
             start,
-            checker: CitationChecker::new(chunk_ids).reading(texts.iter().map(String::as_str)),
-            texts,
+            checker: CitationChecker::new(chunk_ids),
+            unread: Some(found.sources.len()),
+            texts: texts.collect(),
             answer: String::new(),
             citations: Vec::new(),
             timings_ms: found.timings_ms.clone(),
@@ -93,9 +97,8 @@ impl AnswerRun {
 
     /// Only these sources can be cited from now on: `chunk_ids[n - 1]` is `n`.
     pub(super) fn can_cite(&mut self, chunk_ids: &[String]) {
-        let texts = self.texts.iter().take(chunk_ids.len());
-        self.checker =
-            CitationChecker::new(chunk_ids.iter().cloned()).reading(texts.map(String::as_str));
+        self.checker = CitationChecker::new(chunk_ids.iter().cloned());
+        self.unread = Some(chunk_ids.len());
     }
 
     /// A model wrote it, and this is what it took alongside what was spent before.
@@ -140,6 +143,12 @@ impl AnswerRun {
 
     /// Appends text and sends what of it is decided.
     pub(super) async fn write(&mut self, text: &str) {
+        // The texts explain marks that a model writes; quotations need no explanation.
+        if let Some(count) = self.unread.take() {
+            let texts = self.texts.iter().take(count).map(|text| &**text);
+            let checker = std::mem::replace(&mut self.checker, CitationChecker::new([]));
+            self.checker = checker.reading(texts);
+        }
         let steps = self.checker.push(text);
         self.send(steps).await;
     }

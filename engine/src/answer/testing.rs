@@ -17,7 +17,7 @@ pub(super) fn source(n: u32, text: &str) -> Source {
         code_blocks: Vec::new(),
         start: 0,
         end: text.len(),
-        text: text.to_owned(),
+        text: text.into(),
         score: 1.0 / n as f32,
         cosine: Some(0.8),
         copies: 0,

@@ -2,6 +2,7 @@
 //! the command line (`--json`) and over HTTP.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use cairn_indexer::{Access, Filter};
@@ -158,8 +159,9 @@ pub struct Source {
     pub start: usize,
     /// Byte offset of its end.
     pub end: usize,
-    /// The chunk's text.
-    pub text: String,
+    /// The chunk's text. Copies of a source share it: it is sent, read, quoted and checked.
+    #[schema(value_type = String)]
+    pub text: Arc<str>,
     /// The score that ordered the list; larger is better.
     pub score: f32,
     /// Cosine of question and chunk, where vectors were searched.

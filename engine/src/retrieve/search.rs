@@ -306,7 +306,7 @@ fn source(
         code_blocks: stored.chunk.code_blocks,
         start: stored.chunk.span.start,
         end: stored.chunk.span.end,
-        text: stored.chunk.text,
+        text: stored.chunk.text.into(),
         score: candidate.score,
         cosine,
         copies,

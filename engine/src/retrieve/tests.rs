@@ -118,7 +118,7 @@ fn a_hybrid_search_tells_ranks_scores_and_times() {
     assert_eq!(response.generation, 1);
     let first = &response.sources[0];
     assert_eq!((first.uri.as_str(), first.n), ("birds.md", 1));
-    assert_eq!(&TEXTS[2].2[first.start..first.end], first.text);
+    assert_eq!(TEXTS[2].2[first.start..first.end], *first.text);
     assert_eq!(first.ranks.lexical, Some(1));
     assert_eq!(first.ranks.dense, Some(1));
     assert_eq!(first.ranks.fused, Some(1));

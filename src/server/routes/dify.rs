@@ -84,7 +84,8 @@ pub(crate) struct Retrieved {
 #[derive(Serialize, ToSchema)]
 struct Record {
     /// Its text.
-    content: String,
+    #[schema(value_type = String)]
+    content: Arc<str>,
     /// From 0 to 1, where that of the best of a list is near 1.
     score: f64,
     /// The document's title.

@@ -154,7 +154,7 @@ fn a_text_is_a_source_once_and_says_how_many_others_there_are() {
         let held: Vec<_> = response
             .sources
             .iter()
-            .filter(|source| source.text == TEXTS[2].2)
+            .filter(|source| *source.text == *TEXTS[2].2)
             .collect();
         assert_eq!(held.len(), 1, "{mode:?}");
         assert_eq!(held[0].copies, 2, "{mode:?}");
@@ -166,6 +166,6 @@ fn a_text_is_a_source_once_and_says_how_many_others_there_are() {
     let held = response
         .sources
         .iter()
-        .find(|source| source.text == TEXTS[2].2);
+        .find(|source| *source.text == *TEXTS[2].2);
     assert_eq!(held.unwrap().uri, "two", "its title is asked for");
 }
