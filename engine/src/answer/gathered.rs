@@ -6,7 +6,6 @@ use cairn_models::Cancel;
 use tokio::sync::mpsc;
 
 use super::events::AnswerEvent;
-use super::grounding::is_grounded;
 use super::opening::Opening;
 use super::refusal::answerability;
 use super::request::{AnswerRequest, Failure};
@@ -71,7 +70,7 @@ impl Parts {
         if let Some(draft) = draft
             && matches!(writer, AnswerBackend::Model(_))
         {
-            match self.show_draft(&draft, request, &found, &mut run).await {
+            match self.show_draft(&draft, request, &found, &mut run).await? {
                 Shown::Text(grounded) => run.done("stop", false, grounded).await,
                 Shown::NoAnswer => refuse(run, request, &found).await,
             }
@@ -83,29 +82,25 @@ impl Parts {
 
     /// Sends a draft through the check of its citations.
     async fn show_draft(
-        &self,
+        self: &std::sync::Arc<Self>,
         draft: &Draft,
         request: &AnswerRequest,
         found: &SearchResponse,
         run: &mut AnswerRun,
-    ) -> Shown {
+    ) -> Result<Shown, Failure> {
         let mut opening = Opening::default();
         let mut text = opening.push(&draft.text).unwrap_or_default();
         text.push_str(&opening.finish().unwrap_or_default());
         run.written_by(&draft.provider, &draft.model);
         if opening.refused() {
-            return Shown::NoAnswer;
+            return Ok(Shown::NoAnswer);
         }
         run.write(&text).await;
         run.close().await;
         let question = &request.search.query;
-        let evidence = self.evidence(found);
-        Shown::Text(is_grounded(
-            &run.cited_answer(),
-            question,
-            &evidence,
-            &self.words,
-        ))
+        let evidence = self.evidence(found).await?;
+        let grounded = self.is_grounded(run, question, evidence).await?;
+        Ok(Shown::Text(grounded))
     }
 }
 

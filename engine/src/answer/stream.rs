@@ -85,10 +85,13 @@ impl Answerer {
 
     /// `question` with what it needs of `history`, by words alone: what a search without
     /// an answer asks.
-    pub fn standalone(&self, question: &str, history: &[Message]) -> String {
+    ///
+    /// # Errors
+    /// `internal` for a defect.
+    pub async fn standalone(&self, question: &str, history: &[Message]) -> Result<String, Failure> {
         match history {
-            [] => question.to_owned(),
-            _ => condense::carry_over(question, history, &self.0.words),
+            [] => Ok(question.to_owned()),
+            _ => self.0.carry_over(question, history).await,
         }
     }
 
@@ -157,6 +160,23 @@ where
     }
 }
 
+/// Runs `work`, which computes, on a thread that serves no others.
+async fn compute<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    let span = tracing::Span::current();
+    let done = tokio::task::spawn_blocking(move || span.in_scope(work)).await;
+    done.map_err(|error| {
+        tracing::error!(%error, "an answer could not be put together");
+        Failure {
+            code: "internal",
+            message: "the answer could not be put together; the log of the service says why"
+                .to_owned(),
+            retryable: false,
+        }
+    })
+}
+
 impl Parts {
     async fn run(
         self: &Arc<Self>,
@@ -170,7 +190,7 @@ impl Parts {
         if self.chats(&request, start, cancel, out).await? {
             return Ok(());
         }
-        let (mut search, condensed) = self.standalone(&request, &writer, cancel).await;
+        let (mut search, condensed) = self.standalone(&request, &writer, cancel).await?;
         let mut found = self.find(&search, &request, &writer, cancel).await?;
         // An answer may be written for minutes.
         search.release();
@@ -204,7 +224,7 @@ impl Parts {
     /// Lets `writer` answer, and quotes where it does not.
     #[allow(clippy::too_many_arguments)]
     pub(super) async fn write_or_quote(
-        &self,
+        self: &Arc<Self>,
         writer: &AnswerBackend,
         request: &AnswerRequest,
         question: &str,
@@ -214,7 +234,7 @@ impl Parts {
         mut run: AnswerRun,
     ) -> Result<(), Failure> {
         if let AnswerBackend::Model(model) = writer {
-            let evidence = self.evidence(found);
+            let evidence = self.evidence(found).await?;
             let written = self.write(
                 model,
                 request,
@@ -227,8 +247,7 @@ impl Parts {
             );
             match written.await? {
                 Written::Text(finish_reason) => {
-                    let grounded =
-                        is_grounded(&run.cited_answer(), question, &evidence, &self.words);
+                    let grounded = self.is_grounded(&run, question, evidence).await?;
                     run.done(finish_reason, false, grounded).await;
                     return Ok(());
                 }
@@ -254,11 +273,30 @@ impl Parts {
         Ok(())
     }
 
-    pub(super) fn evidence(&self, found: &SearchResponse) -> Vec<Evidence> {
-        let sources = found.sources.iter();
-        sources
-            .map(|source| Evidence::of(source, &self.words))
-            .collect()
+    /// What the sources say, ready to be compared with what a model writes.
+    pub(super) async fn evidence(
+        self: &Arc<Self>,
+        found: &SearchResponse,
+    ) -> Result<Vec<Evidence>, Failure> {
+        let (parts, sources) = (Arc::clone(self), found.sources.clone());
+        let read = move || {
+            let sources = sources.iter();
+            sources
+                .map(|source| Evidence::of(source, &parts.words))
+                .collect()
+        };
+        compute(read).await
+    }
+
+    /// Whether each sentence that `run` has sent rests on a source.
+    pub(super) async fn is_grounded(
+        self: &Arc<Self>,
+        run: &AnswerRun,
+        question: &str,
+        evidence: Vec<Evidence>,
+    ) -> Result<bool, Failure> {
+        let (parts, answer, question) = (Arc::clone(self), run.cited_answer(), question.to_owned());
+        compute(move || is_grounded(&answer, &question, &evidence, &parts.words)).await
     }
 
     /// What writes the answer, and what to say if it is not what should.
@@ -282,14 +320,14 @@ impl Parts {
     /// The search for the question as it stands by itself, and the milliseconds
     /// that it took to find that out.
     async fn standalone(
-        &self,
+        self: &Arc<Self>,
         request: &AnswerRequest,
         writer: &AnswerBackend,
         cancel: &Cancel,
-    ) -> (PreparedSearch, Option<f64>) {
+    ) -> Result<(PreparedSearch, Option<f64>), Failure> {
         let search = &request.search;
         if request.history.is_empty() {
-            return (search.clone(), None);
+            return Ok((search.clone(), None));
         }
         let start = Instant::now();
         let rewritten = match writer {
@@ -306,9 +344,21 @@ impl Parts {
             }
             _ => None,
         };
-        let question = rewritten
-            .unwrap_or_else(|| condense::carry_over(&search.query, &request.history, &self.words));
-        (search.asking(question), Some(milliseconds(start)))
+        let question = match rewritten {
+            Some(question) => question,
+            None => self.carry_over(&search.query, &request.history).await?,
+        };
+        Ok((search.asking(question), Some(milliseconds(start))))
+    }
+
+    /// `question` with the words of `history` that it needs.
+    async fn carry_over(
+        self: &Arc<Self>,
+        question: &str,
+        history: &[Message],
+    ) -> Result<String, Failure> {
+        let (parts, question, history) = (Arc::clone(self), question.to_owned(), history.to_vec());
+        compute(move || condense::carry_over(&question, &history, &parts.words)).await
     }
 
     /// Reads the sources: what to quote of them, and whether they answer.
@@ -330,16 +380,7 @@ impl Parts {
             };
             extract(&question, &sources, choosers, &parts.words, &until)
         };
-        // Reading computes, so it must not sit on a thread that serves others.
-        let choice = tokio::task::spawn_blocking(work).await.map_err(|error| {
-            tracing::error!(%error, "the sources could not be read");
-            Failure {
-                code: "internal",
-                message: "the answer could not be put together; the log of the service says why"
-                    .to_owned(),
-                retryable: false,
-            }
-        })?;
+        let choice = compute(work).await?;
         if cancel.is_cancelled() {
             return Err(ProviderError::cancelled().into());
         }

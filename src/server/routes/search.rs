@@ -44,7 +44,7 @@ pub(crate) async fn search(
              which only POST /query does",
         ));
     }
-    request.query = core.answerer.standalone(&request.query, &history);
+    request.query = core.answerer.standalone(&request.query, &history).await?;
     let cancel = CancelOnDrop::default();
     let found = core.engine.search(request, cancel.token()).await?;
     if !found.degraded.is_empty() {
