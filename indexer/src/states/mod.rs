@@ -8,6 +8,7 @@
 //! whoever holds the lock of their folder; small ones are merged, and what belongs to no
 //! live chunk is left out then.
 
+mod examine;
 mod segment;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use cairn_files::private;
 
+pub(crate) use self::examine::{examine, remove_damaged};
 use self::segment::{Owner, SUFFIX, Segment, Unusable};
 use crate::store::lock;
 use crate::{Error, ErrorKind, Result};
@@ -266,6 +268,12 @@ impl States {
     fn damaged(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
         self.damaged.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a process has the right to write in `dir`.
+pub(crate) fn is_locked(dir: &Path) -> bool {
+    let lock = File::open(dir.join(LOCK_FILE)).map(|file| file.try_lock_shared());
+    matches!(lock, Ok(Err(TryLockError::WouldBlock)))
 }
 
 /// Adds states, and keeps their files in order. Dropping it lets others write.

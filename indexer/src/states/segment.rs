@@ -98,6 +98,19 @@ impl Segment {
         name: &str,
         owner: &Owner,
     ) -> std::result::Result<Self, Unusable> {
+        Self::open_if(dir, name, |named| named == owner).map(|(segment, _)| segment)
+    }
+
+    /// As [`Segment::open`], of whatever owner, which it returns.
+    pub(super) fn open_any(dir: &Path, name: &str) -> std::result::Result<(Self, Owner), Unusable> {
+        Self::open_if(dir, name, |_| true)
+    }
+
+    fn open_if(
+        dir: &Path,
+        name: &str,
+        is_wanted: impl FnOnce(&Owner) -> bool,
+    ) -> std::result::Result<(Self, Owner), Unusable> {
         let mut file = File::open(dir.join(name))?;
         let num_bytes = file.metadata()?.len();
         let mut header = [0; HEADER_BYTES];
@@ -112,7 +125,7 @@ impl Segment {
             created_ns: head.created_ns,
             model: head.model,
         };
-        if named != *owner {
+        if !is_wanted(&named) {
             return Err(Unusable::Foreign);
         }
         let expected = (head.rows <= MAX_ROWS)
@@ -134,14 +147,15 @@ impl Segment {
         {
             return Err(damaged("the tables contradict each other"));
         }
-        Ok(Self {
+        let segment = Self {
             name: name.to_owned(),
             ids: ids.to_vec(),
             ends: ends.to_vec(),
             checks: checks.to_vec(),
             data_start: (HEADER_BYTES + rows * 24) as u64,
             file,
-        })
+        };
+        Ok((segment, named))
     }
 
     /// Vector ids, ascending.

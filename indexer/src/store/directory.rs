@@ -1,6 +1,7 @@
 //! The folder of the word index, as Tantivy sees it.
 
-use std::io;
+use std::collections::BTreeSet;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -42,14 +43,53 @@ impl WordsDirectory {
     /// What `.managed.json` says when it is whole: the files that Tantivy made, which it may
     /// remove once no commit needs them.
     fn managed_files(&self) -> Vec<u8> {
-        let entries = std::fs::read_dir(&self.path).into_iter().flatten();
-        let names = entries.flatten().map(|entry| entry.file_name());
-        let managed: Vec<String> = names
-            .filter_map(|name| name.into_string().ok())
-            .filter(|name| !name.starts_with('.'))
-            .collect();
-        serde_json::to_vec(&managed).unwrap_or_default()
+        serde_json::to_vec(&files_of_words(&self.path)).unwrap_or_default()
     }
+}
+
+/// Names of the files in the folder `words` that Tantivy made.
+fn files_of_words(words: &Path) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(words).into_iter().flatten();
+    let names = entries.flatten().map(|entry| entry.file_name());
+    names
+        .filter_map(|name| name.into_string().ok())
+        .filter(|name| !name.starts_with('.'))
+        .collect()
+}
+
+/// What is wrong with the list of Tantivy's files in the folder `words`: files that it does not
+/// name would never be removed. Call while nothing writes there.
+pub(super) fn managed_list_fault(words: &Path) -> Option<String> {
+    let files = files_of_words(words);
+    let bytes = match std::fs::read(words.join(MANAGED_FILE)) {
+        Err(_) if files.is_empty() => return None,
+        Err(_) => {
+            return Some("the list of the word index's own files is missing".into());
+        }
+        Ok(bytes) => bytes,
+    };
+    let Ok(listed) = serde_json::from_slice::<BTreeSet<String>>(&bytes) else {
+        return Some("the list of the word index's own files is damaged".into());
+    };
+    // That it names files which are gone changes nothing.
+    match files.difference(&listed).count() {
+        0 => None,
+        unnamed => Some(format!(
+            "the list of the word index's own files does not name {unnamed} of them, which would \
+             never be removed"
+        )),
+    }
+}
+
+/// Writes that list again, as the folder has it. Call with the writer's lock.
+///
+/// # Errors
+/// Those of the disk.
+pub(super) fn write_managed_list(words: &Path) -> io::Result<()> {
+    let list = serde_json::to_vec(&files_of_words(words))?;
+    let mut temporary = tempfile::NamedTempFile::new_in(words)?;
+    temporary.write_all(&list)?;
+    cairn_files::publish(temporary, &words.join(MANAGED_FILE))
 }
 
 /// Whether `bytes` are a list of files that Tantivy can read.

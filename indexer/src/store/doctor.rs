@@ -3,17 +3,18 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::states;
 use crate::vectors::{Segment, SegmentMeta};
 use crate::{Access, Error, ErrorKind, Result};
 use cairn_parse::catch;
 
-use super::directory::{MANAGED_FILE, WordsDirectory, is_managed_list};
-use super::index::{META_FILE, VECTORS_DIR, WORDS_DIR};
+use super::directory::{self, MANAGED_FILE, WordsDirectory};
+use super::index::{META_FILE, STATES_DIR, VECTORS_DIR, WORDS_DIR};
 use super::lock::WriterLock;
 use super::payload::Payload;
 use super::repair::{Prognosis, prognosis};
 use super::segments::MAX_DEAD_SHARE;
-use super::{Index, copy, fault};
+use super::{Index, Snapshot, copy, fault};
 
 const REPAIR: &str = "`cairn doctor --repair` saves what is whole";
 
@@ -185,11 +186,17 @@ fn open_words(dir: &Path) -> Result<tantivy::Index> {
 }
 
 fn check_words(dir: &Path, found: &mut Diagnosis) -> Result<()> {
-    let managed = dir.join(MANAGED_FILE);
-    if std::fs::read(&managed).is_ok_and(|bytes| !is_managed_list(&bytes)) {
-        let what = "the list of the word index's own files is damaged; the folder tells them too";
-        let advice = "the next `cairn index` or upload writes it again";
-        found.add(Severity::Warning, what, Some(managed), advice);
+    // A writer names its files there before it makes them, and later when it removes them.
+    if WriterLock::holder(dir.parent().unwrap_or(Path::new(""))).is_none()
+        && let Some(what) = directory::managed_list_fault(dir)
+    {
+        let advice = "`cairn doctor --repair` writes it again from the folder";
+        found.add(
+            Severity::Warning,
+            what,
+            Some(dir.join(MANAGED_FILE)),
+            advice,
+        );
     }
     let index = open_words(dir)?;
     for file in damaged_files(&index, dir)? {
@@ -245,8 +252,35 @@ fn check_vectors(dir: &Path, listed: &[SegmentMeta], found: &mut Diagnosis) {
     }
 }
 
+/// States are read again where they are missing: nothing here is an error.
+fn check_states(dir: &Path, payload: &Payload, snapshot: &Snapshot, found: &mut Diagnosis) {
+    if !dir.is_dir() {
+        return;
+    }
+    let live: BTreeSet<u64> = snapshot.by_vector_id().iter().map(|(id, _)| *id).collect();
+    let examined = states::examine(dir, payload.created_ns, &live);
+    for (file, what) in &examined.damaged {
+        let what = format!("what the re-ranker has read of passages is damaged ({what})");
+        let advice = "questions read those passages themselves, which takes longer; `cairn doctor \
+                      --repair` removes the file, and a running service or the next `cairn index` \
+                      reads them again";
+        found.add(Severity::Warning, what, Some(file.clone()), advice);
+    }
+    let missing = live.len() - examined.stored;
+    if missing > 0 && examined.damaged.is_empty() && !states::is_locked(dir) {
+        let what = format!(
+            "what the re-ranker has read of {missing} of {} chunks is not stored",
+            live.len()
+        );
+        let advice = "questions read those passages themselves, which takes longer; a running \
+                      service or the next `cairn index` reads them ahead";
+        found.add(Severity::Warning, what, Some(dir.to_owned()), advice);
+    }
+}
+
 fn check_documents(dir: &Path, payload: &Payload, found: &mut Diagnosis) -> Result<()> {
     let snapshot = Index::open(dir, payload.settings.clone())?.snapshot();
+    check_states(&dir.join(STATES_DIR), payload, &snapshot, found);
     found.documents = snapshot.document_count();
     found.chunks = snapshot.chunk_count();
     let broken = snapshot

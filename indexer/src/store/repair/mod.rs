@@ -13,6 +13,8 @@
 //! Files that are whole are not written to. The new commit is put together alongside the
 //! collection (`stage`) and named last, by one rename.
 
+#[cfg(test)]
+mod derived_tests;
 mod documents;
 mod parts;
 mod report;
@@ -30,13 +32,13 @@ use tantivy::directory::ManagedDirectory;
 
 pub use report::{LostDocument, Prognosis, Repaired};
 
-use super::directory::WordsDirectory;
-use super::index::{META_FILE, VECTORS_DIR, WORDS_DIR};
+use super::directory::{self, MANAGED_FILE, WordsDirectory};
+use super::index::{META_FILE, STATES_DIR, VECTORS_DIR, WORDS_DIR};
 use super::lock::{self, WriterLock};
 use super::payload::{EmbedderEntry, FORMAT, Payload, first_analysis};
 use super::schema::schema;
 use super::{IndexSettings, fault};
-use crate::{DocumentId, Error, ErrorKind, Result};
+use crate::{DocumentId, Error, ErrorKind, Result, states};
 use documents::{Documents, assemble};
 use parts::{Listed, Part};
 use stage::Stage;
@@ -93,6 +95,38 @@ pub fn repair(dir: &Path, mut means: Means<'_>, cancel: &Cancel) -> Result<Optio
         outcome,
         generation,
     }))
+}
+
+/// What of a collection was made again or removed because it follows from the rest.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct Derived {
+    /// Damaged files of what the re-ranker has read of passages, now removed.
+    pub states: Vec<PathBuf>,
+    /// The list of the word index's own files, if it was written again.
+    pub list: Option<PathBuf>,
+}
+
+/// Puts right what follows from the rest of the collection in `dir`: damaged states are
+/// removed, and a damaged or missing list of the word index's files is written again.
+///
+/// # Errors
+/// `Locked` while another process writes, and those of the disk.
+pub fn repair_derived(dir: &Path, cancel: &Cancel) -> Result<Derived> {
+    let mut derived = Derived {
+        states: states::remove_damaged(&dir.join(STATES_DIR))?,
+        list: None,
+    };
+    let words = dir.join(WORDS_DIR);
+    if directory::managed_list_fault(&words).is_some() {
+        let _lock = lock::wait_in_line(dir, PATIENCE, cancel, || WriterLock::acquire(dir))?;
+        // A writer may have finished its own meanwhile.
+        if directory::managed_list_fault(&words).is_some() {
+            let list = words.join(MANAGED_FILE);
+            directory::write_managed_list(&words).map_err(|error| Error::from(error).at(&list))?;
+            derived.list = Some(list);
+        }
+    }
+    Ok(derived)
 }
 
 /// A collection as it is on the disk.
