@@ -37,11 +37,17 @@ fn a_backup_is_put_back_whole() {
     filled(place);
     let queue = ["--data-dir", "data", "index", "docs", "--detach", "--json"];
     let queued = json(&run(place, &queue));
+    // A file that was uploaded to `/v1/files`.
+    let (uploads, id) = (place.join("data/uploads"), "0123456789abcdef");
+    std::fs::create_dir(&uploads).unwrap();
+    std::fs::write(uploads.join(id), "kettle").unwrap();
+    std::fs::write(uploads.join(format!("{id}.json")), "{}").unwrap();
     let made = json(&run(
         place,
         &["--data-dir", "data", "backup", "copy", "--json"],
     ));
     assert_eq!(made["collections"]["main"], 1);
+    std::fs::remove_file(uploads.join(id)).unwrap();
     // What comes after the backup is not in it.
     json(&run(
         place,
@@ -66,6 +72,8 @@ fn a_backup_is_put_back_whole() {
     ));
     assert_eq!(back["files"], made["files"]);
     assert_eq!(kettles(place, "again/data"), 1);
+    let uploaded = std::fs::read(place.join("again/data/uploads").join(id));
+    assert_eq!(uploaded.unwrap(), b"kettle");
     let jobs = json(&run(
         place,
         &["--data-dir", "again/data", "jobs", "list", "--json"],

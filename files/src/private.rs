@@ -9,13 +9,14 @@ use std::path::Path;
 
 /// What a data folder may hold, by the beginnings of the names: a folder with anything
 /// else in it is somebody's own, and its permissions stay as they are.
-const OWN_NAMES: [&str; 9] = [
+const OWN_NAMES: [&str; 10] = [
     "collections",
     "jobs.sqlite",
     "gateway.sqlite",
     "cache.sqlite",
     "keys-required",
     "spool",
+    "uploads",
     "workers",
     ".cairn-",
     ".tmp",

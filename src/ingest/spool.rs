@@ -1,8 +1,8 @@
 //! Uploads that wait for a worker: one file each in the data folder, whole and durable before
 //! its job is accepted, and gone when the job needs it no more.
 //!
-//! A file holds the length of its head as eight bytes, the head as JSON, and the bytes of the
-//! files one after the other.
+//! A file holds the length of its head as eight bytes, the head as JSON, the bytes of the
+//! files one after the other, and the BLAKE3 of all that.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,6 +23,9 @@ use super::upload::{File, FileName, Upload};
 /// The folder in the data folder.
 const FOLDER: &str = "spool";
 
+/// Where damaged ones are put aside.
+const ASIDE: &str = "spool-damaged";
+
 /// The kind of job that reads it.
 pub(super) const KIND: &str = "upload";
 
@@ -31,6 +34,9 @@ const MOST: usize = 10_000;
 
 /// Longest head: the names of 256 files, and what is said of all.
 const MAX_HEAD_BYTES: u64 = 4 << 20;
+
+/// Length of the checksum at the end.
+const CHECK_BYTES: usize = blake3::OUT_LEN;
 
 /// A file that no job names may belong to one that is just being submitted.
 const YOUNG: Duration = Duration::from_secs(600);
@@ -110,16 +116,19 @@ impl Spool {
             private::folder(&self.folder)?;
         }
         let (waiting, bytes) = self.load()?;
-        let own = 8 + head.len() as u64 + upload.bytes();
+        let own = (8 + head.len() + CHECK_BYTES) as u64 + upload.bytes();
         if waiting >= MOST || bytes.saturating_add(own) > self.most {
             return Err(SpoolError::Full);
         }
         let mut temporary = tempfile::NamedTempFile::new_in(&self.folder)?;
-        temporary.write_all(&(head.len() as u64).to_le_bytes())?;
-        temporary.write_all(&head)?;
-        for file in &upload.files {
-            temporary.write_all(&file.bytes)?;
+        let mut hasher = blake3::Hasher::new();
+        let length = (head.len() as u64).to_le_bytes();
+        let files = upload.files.iter().map(|file| &file.bytes[..]);
+        for part in [&length[..], &head].into_iter().chain(files) {
+            hasher.update(part);
+            temporary.write_all(part)?;
         }
+        temporary.write_all(hasher.finalize().as_bytes())?;
         let name = Uuid::now_v7();
         cairn_files::publish(temporary, &self.path(name))?;
         Ok(name)
@@ -130,38 +139,9 @@ impl Spool {
     /// # Errors
     /// `Gone`, and those of the disk.
     pub(crate) fn read(&self, name: Uuid) -> Result<Upload, SpoolError> {
-        let mut file = fs::File::open(self.path(name)).map_err(|error| match error.kind() {
+        read(&self.path(name)).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => SpoolError::Gone,
             _ => SpoolError::Disk(error),
-        })?;
-        let mut length = [0; 8];
-        file.read_exact(&mut length)?;
-        let length = u64::from_le_bytes(length);
-        if length > MAX_HEAD_BYTES {
-            let damaged = io::Error::new(io::ErrorKind::InvalidData, "the file is damaged");
-            return Err(damaged.into());
-        }
-        let mut head = Vec::new();
-        (&mut file).take(length).read_to_end(&mut head)?;
-        let head: Head = serde_json::from_slice(&head).map_err(io::Error::from)?;
-        let mut rest = Vec::new();
-        file.read_to_end(&mut rest)?;
-        let mut rest = Bytes::from(rest);
-        let mut files = Vec::with_capacity(head.files.len());
-        for entry in head.files {
-            let bytes = usize::try_from(entry.bytes).unwrap_or(usize::MAX);
-            if bytes > rest.len() {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-            }
-            files.push(File {
-                name: entry.name,
-                bytes: rest.split_to(bytes),
-            });
-        }
-        Ok(Upload {
-            replace: head.replace,
-            marks: head.marks,
-            files,
         })
     }
 
@@ -227,6 +207,125 @@ impl Spool {
     }
 }
 
+/// The upload in the file `path`.
+fn read(path: &Path) -> io::Result<Upload> {
+    let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the file is damaged");
+    let mut file = fs::File::open(path)?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length)?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&length);
+    let length = u64::from_le_bytes(length);
+    if length > MAX_HEAD_BYTES {
+        return Err(damaged());
+    }
+    let mut head = Vec::new();
+    (&mut file).take(length).read_to_end(&mut head)?;
+    hasher.update(&head);
+    let head: Head = serde_json::from_slice(&head)?;
+    let mut rest = Vec::new();
+    file.read_to_end(&mut rest)?;
+    let mut rest = Bytes::from(rest);
+    let mut files = Vec::with_capacity(head.files.len());
+    for entry in head.files {
+        let bytes = usize::try_from(entry.bytes).unwrap_or(usize::MAX);
+        if bytes > rest.len() {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+        }
+        let bytes = rest.split_to(bytes);
+        hasher.update(&bytes);
+        files.push(File {
+            name: entry.name,
+            bytes,
+        });
+    }
+    // What was put there before there were checksums has none.
+    if !rest.is_empty() && rest != hasher.finalize().as_bytes()[..] {
+        return Err(damaged());
+    }
+    Ok(Upload {
+        replace: head.replace,
+        marks: head.marks,
+        files,
+    })
+}
+
+/// Reads what waits below `data_dir` and changes nothing: how many uploads are whole, and which
+/// files are damaged, with what is wrong.
+///
+/// # Errors
+/// Those of the disk.
+pub(crate) fn examine(data_dir: &Path) -> io::Result<(usize, Vec<(PathBuf, String)>)> {
+    let (mut whole, mut damaged) = (0, Vec::new());
+    for path in uploads_in(&data_dir.join(FOLDER))? {
+        match read(&path) {
+            Ok(_) => whole += 1,
+            // Its job has ended meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => damaged.push((path, error.to_string())),
+        }
+    }
+    Ok((whole, damaged))
+}
+
+/// Puts damaged files aside, so that their jobs say that they are not there, and returns where
+/// to.
+///
+/// # Errors
+/// Those of the disk.
+pub(crate) fn set_aside(data_dir: &Path, damaged: &[(PathBuf, String)]) -> io::Result<PathBuf> {
+    let aside = data_dir.join(ASIDE);
+    private::folder(&aside)?;
+    for (path, _) in damaged {
+        if let Some(name) = path.file_name() {
+            match fs::rename(path, aside.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    cairn_files::sync_folder(&data_dir.join(FOLDER))?;
+    cairn_files::sync_folder(&aside)?;
+    Ok(aside)
+}
+
+/// How many uploads that jobs in `queue` need are not below `data_dir`.
+///
+/// # Errors
+/// Those of the queue.
+pub(crate) async fn count_missing(data_dir: &Path, queue: &dyn Queue) -> cairn_jobs::Result<usize> {
+    let folder = data_dir.join(FOLDER);
+    let needed = needed(queue).await?.into_iter();
+    let is_missing = |name: &Uuid| !folder.join(name.to_string()).exists();
+    let missing: Vec<Uuid> = needed.filter(is_missing).collect();
+    if missing.is_empty() {
+        return Ok(0);
+    }
+    // A job that has ended since then needed it no more.
+    let again = self::needed(queue).await?;
+    Ok(missing.iter().filter(|name| again.contains(name)).count())
+}
+
+/// The files of uploads in `folder`, which may not be there.
+fn uploads_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name
+            .to_str()
+            .is_some_and(|name| name.parse::<Uuid>().is_ok())
+        {
+            paths.push(entry.path());
+        }
+    }
+    Ok(paths)
+}
+
 /// What jobs name that may run or be tried again.
 async fn needed(queue: &dyn Queue) -> cairn_jobs::Result<BTreeSet<Uuid>> {
     let mut needed = BTreeSet::new();
@@ -260,23 +359,15 @@ fn named_in(payload: &serde_json::Value) -> Option<Uuid> {
 /// # Errors
 /// Those of the disk.
 pub(crate) fn back_up(data_dir: &Path, target: &Path) -> io::Result<()> {
-    let Ok(entries) = fs::read_dir(data_dir.join(FOLDER)) else {
-        return Ok(());
-    };
     let to = target.join(FOLDER);
-    for entry in entries {
-        let entry = entry?;
-        let copy = to.join(entry.file_name());
-        let is_upload = entry
-            .file_name()
-            .to_str()
-            .is_some_and(|name| name.parse::<Uuid>().is_ok());
-        if !is_upload || copy.exists() {
+    for path in uploads_in(&data_dir.join(FOLDER))? {
+        let copy = to.join(path.file_name().unwrap_or_default());
+        if copy.exists() {
             continue;
         }
         private::folder(&to)?;
         let mut temporary = tempfile::NamedTempFile::new_in(&to)?;
-        match fs::File::open(entry.path()) {
+        match fs::File::open(&path) {
             Ok(mut file) => io::copy(&mut file, &mut temporary)?,
             // Its job has ended meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -373,13 +464,28 @@ mod tests {
                 "{cut}"
             );
         }
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 4;
+            fs::write(spool.path(name), bytes).unwrap();
+            assert!(matches!(spool.read(name), Err(SpoolError::Disk(_))), "{at}");
+        }
+        // What was put there before there were checksums.
+        fs::write(spool.path(name), &whole[..whole.len() - CHECK_BYTES]).unwrap();
+        assert_eq!(spool.read(name).unwrap().files.len(), 3);
         fs::write(spool.path(name), [0xff; 100]).unwrap();
         assert!(matches!(spool.read(name), Err(SpoolError::Disk(_))));
 
         let large = upload(&"x".repeat(300));
         assert!(matches!(spool.put(&large), Err(SpoolError::Full)));
         assert_eq!(fs::read_dir(&spool.folder).unwrap().count(), 1);
-        spool.put(&upload("small")).unwrap();
+        let small = spool.put(&upload("small")).unwrap();
+
+        let (whole, damaged) = examine(dir.path()).unwrap();
+        assert_eq!((whole, damaged.len()), (1, 1));
+        set_aside(dir.path(), &damaged).unwrap();
+        assert!(matches!(spool.read(name), Err(SpoolError::Gone)));
+        spool.read(small).unwrap();
     }
 
     #[tokio::test]

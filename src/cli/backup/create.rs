@@ -15,7 +15,7 @@ use crate::cli::context::Context;
 use crate::cli::indexing::count;
 use crate::cli::interrupt::on_interrupt;
 use crate::cli::{Outcome, output, serve};
-use crate::ingest::spool;
+use crate::ingest::{spool, uploads};
 
 /// Where to.
 #[derive(Debug, clap::Args)]
@@ -25,7 +25,7 @@ pub(in crate::cli) struct Args {
     target: PathBuf,
 }
 
-/// Copies every collection, the keys, the ledger and the jobs. Cached answers are left out: they are
+/// Copies every collection, the keys, the ledger, the jobs and the uploaded files. Cached answers are left out: they are
 /// made again.
 pub(in crate::cli) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
     let target = std::path::absolute(&args.target)?;
@@ -59,6 +59,7 @@ pub(in crate::cli) fn run(context: &Context, args: &Args) -> anyhow::Result<Outc
         serve::runtime()?.block_on(SqliteQueue::back_up(data, scratch.path()))?;
         spool().map_err(|error| cannot_write(scratch.path(), &error))?;
     }
+    uploads::back_up(data, scratch.path()).map_err(|error| cannot_write(scratch.path(), &error))?;
     let describe = || {
         let manifest = Manifest::of(scratch.path(), collections)?;
         manifest.write(scratch.path())?;

@@ -95,7 +95,15 @@ impl Kind for Files {
             task.stage("parse");
             let id = DocumentId::parse(&file.id);
             let found = id.map(|id| uploads::read(&task.tools().data_dir, id));
-            let found = found.transpose().map_err(cairn_indexer::Error::from)?;
+            let found = match found.transpose() {
+                Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                    let why = "the uploaded file is damaged on the disk; upload it again";
+                    batch.fail(&file.id, "parse", why.to_owned());
+                    show(&batch);
+                    continue;
+                }
+                found => found.map_err(cairn_indexer::Error::from)?,
+            };
             match found.flatten().filter(|(upload, _)| upload.key == key) {
                 Some((upload, bytes)) => {
                     let mut parse = ParseInput::new(&upload.uri, &bytes);

@@ -181,6 +181,7 @@ pub(crate) async fn create(
         purpose,
         key: key_of(&caller),
         jobs: BTreeMap::new(),
+        blake3: None,
     };
     blocking(move || {
         service.uploads().keep(upload.clone(), &bytes)?;
@@ -258,7 +259,7 @@ pub(crate) async fn content(
 ) -> Result<Response> {
     let upload = find(&service, &caller, &id).await?;
     let bytes = blocking(move || {
-        let bytes = service.uploads().bytes(upload.id());
+        let bytes = service.uploads().bytes(&upload);
         bytes.map_err(|error| disk(&error))
     })
     .await?;

@@ -4,6 +4,9 @@
 //! A file is the document that becomes of it: its name is the document's id, so that it is
 //! found in each collection without a table. Only the key that uploaded a file sees it here.
 
+mod examine;
+mod record;
+
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -12,6 +15,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use cairn_files::{private, publish};
 use cairn_indexer::DocumentId;
 use serde::{Deserialize, Serialize};
+
+pub(crate) use examine::{back_up, examine, set_aside};
 
 /// The folder in the data folder.
 const FOLDER: &str = "uploads";
@@ -40,6 +45,9 @@ pub(crate) struct UploadedFile {
     pub(crate) key: Option<String>,
     /// The last job that put it into a collection, by collection.
     pub(crate) jobs: BTreeMap<String, String>,
+    /// BLAKE3 of its bytes, hexadecimal; `None` if it was uploaded before that was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) blake3: Option<String>,
 }
 
 impl UploadedFile {
@@ -94,7 +102,8 @@ impl Uploads {
     ///
     /// # Errors
     /// [`KeepError`] says which bound it is.
-    pub(crate) fn keep(&self, upload: UploadedFile, bytes: &[u8]) -> Result<(), KeepError> {
+    pub(crate) fn keep(&self, mut upload: UploadedFile, bytes: &[u8]) -> Result<(), KeepError> {
+        upload.blake3 = Some(record::hash(bytes));
         let mut known = self.known()?;
         let files = known.get_or_insert_default();
         let size = |upload: &UploadedFile| upload.bytes;
@@ -175,12 +184,14 @@ impl Uploads {
         self.erase(id)
     }
 
-    /// The bytes of the file `id`. Blocks.
+    /// The bytes of a file. Blocks.
     ///
     /// # Errors
-    /// Those of the disk.
-    pub(crate) fn bytes(&self, id: DocumentId) -> io::Result<Vec<u8>> {
-        std::fs::read(self.bytes_path(id))
+    /// `InvalidData` if they are not what was uploaded; those of the disk.
+    pub(crate) fn bytes(&self, upload: &UploadedFile) -> io::Result<Vec<u8>> {
+        let bytes = std::fs::read(self.bytes_path(upload.id()))?;
+        record::check_bytes(upload, &bytes)?;
+        Ok(bytes)
     }
 
     fn bytes_path(&self, id: DocumentId) -> PathBuf {
@@ -192,8 +203,7 @@ impl Uploads {
     }
 
     fn record(&self, upload: &UploadedFile) -> io::Result<()> {
-        let json = serde_json::to_vec(upload)?;
-        self.write(&self.record_path(upload.id()), &json)
+        self.write(&self.record_path(upload.id()), &record::write(upload)?)
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -238,7 +248,7 @@ impl Uploads {
 }
 
 /// What is known of all files in `dir`. Bytes without a record are of an upload that was not
-/// finished: they are removed.
+/// finished: they are removed. Those whose record is damaged stay, for whoever repairs it.
 fn read_all(dir: &Path) -> io::Result<BTreeMap<DocumentId, UploadedFile>> {
     let mut files = BTreeMap::new();
     let entries = match std::fs::read_dir(dir) {
@@ -249,17 +259,19 @@ fn read_all(dir: &Path) -> io::Result<BTreeMap<DocumentId, UploadedFile>> {
     let paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     let is_record = |path: &&PathBuf| path.extension().is_some_and(|end| end == "json");
     for path in paths.iter().filter(is_record) {
-        match serde_json::from_slice::<UploadedFile>(&std::fs::read(path)?) {
+        match record::read(&std::fs::read(path)?) {
             Ok(upload) => drop(files.insert(upload.id(), upload)),
             Err(error) => {
-                tracing::warn!(%error, file = %path.display(), "an uploaded file is lost");
+                tracing::warn!(
+                    %error,
+                    file = %path.display(),
+                    "what is known of an uploaded file is damaged; run `cairn doctor`"
+                );
             }
         }
     }
     for path in paths.iter().filter(|path| !is_record(path)) {
-        let name = path.file_name().and_then(|name| name.to_str());
-        let id = name.and_then(DocumentId::parse);
-        if !id.is_some_and(|id| files.contains_key(&id)) {
+        if !path.with_extension("json").exists() {
             std::fs::remove_file(path)?;
         }
     }
@@ -270,13 +282,14 @@ fn read_all(dir: &Path) -> io::Result<BTreeMap<DocumentId, UploadedFile>> {
 /// file. For jobs, which may run in another process.
 ///
 /// # Errors
-/// Those of the disk.
+/// `InvalidData` if one of them is damaged; those of the disk.
 pub(super) fn read(data_dir: &Path, id: DocumentId) -> io::Result<Option<(UploadedFile, Vec<u8>)>> {
     let dir = data_dir.join(FOLDER);
     let read = || -> io::Result<(UploadedFile, Vec<u8>)> {
-        let record = std::fs::read(dir.join(format!("{id}.json")))?;
+        let upload = record::read(&std::fs::read(dir.join(format!("{id}.json")))?)?;
         let bytes = std::fs::read(dir.join(id.to_string()))?;
-        Ok((serde_json::from_slice(&record)?, bytes))
+        record::check_bytes(&upload, &bytes)?;
+        Ok((upload, bytes))
     };
     match read() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -309,6 +322,7 @@ mod tests {
             purpose: "assistants".into(),
             key: key.map(Into::into),
             jobs: BTreeMap::new(),
+            blake3: None,
         }
     }
 
@@ -327,7 +341,7 @@ mod tests {
         assert_eq!(uploads.get(id, Some("other")).unwrap(), None);
         assert_eq!(uploads.get(id, None).unwrap(), None);
         assert!(uploads.of(None).unwrap().is_empty());
-        assert_eq!(uploads.bytes(id).unwrap(), b"abc");
+        assert_eq!(uploads.bytes(&found).unwrap(), b"abc");
         assert_eq!(read(dir.path(), id).unwrap().unwrap().1, b"abc");
         assert_eq!(
             std::fs::read_dir(dir.path().join("uploads"))
@@ -338,6 +352,104 @@ mod tests {
         uploads.remove(id).unwrap();
         assert!(uploads.of(Some("k")).unwrap().is_empty());
         assert!(read(dir.path(), id).unwrap().is_none());
+    }
+
+    #[test]
+    fn damage_to_each_byte_is_noticed_and_put_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let uploads = Uploads::new(dir.path(), BOUNDS);
+        let file = upload("a", Some("k"), 3);
+        let id = file.id();
+        uploads.keep(file, b"abc").unwrap();
+        uploads.attach(&[id], "main", "job-1").unwrap();
+        let found = examine(dir.path()).unwrap();
+        assert!(found.whole == 1 && found.damaged.is_empty() && found.has_keys);
+        for path in [uploads.record_path(id), uploads.bytes_path(id)] {
+            let whole = std::fs::read(&path).unwrap();
+            for at in 0..=whole.len() {
+                let mut bytes = whole.clone();
+                match bytes.get_mut(at) {
+                    Some(byte) => *byte ^= 4,
+                    None => bytes.truncate(at / 2),
+                }
+                std::fs::write(&path, bytes).unwrap();
+                let found = examine(dir.path()).unwrap();
+                assert!(
+                    found.whole == 0 && found.damaged.len() == 1,
+                    "{path:?} {at}"
+                );
+                let error = read(dir.path(), id).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{path:?} {at}");
+            }
+            // The service neither serves nor deletes what somebody may want to look at.
+            assert!(Uploads::new(dir.path(), BOUNDS).of(Some("k")).is_ok());
+            assert!(uploads.bytes_path(id).exists());
+            std::fs::write(&path, whole).unwrap();
+        }
+        std::fs::remove_file(uploads.bytes_path(id)).unwrap();
+        let damaged = examine(dir.path()).unwrap().damaged;
+        assert!(damaged[0].what.contains("missing") && damaged[0].name.as_deref() == Some("a"));
+        let aside = set_aside(dir.path(), &damaged).unwrap();
+        assert!(aside.join(format!("{id}.json")).exists());
+        assert!(examine(dir.path()).unwrap().damaged.is_empty());
+        assert!(read(dir.path(), id).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_copy_taken_while_files_come_and_go_holds_whole_files() {
+        let (dir, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let bounds = Bounds {
+            bytes: 1 << 20,
+            bytes_of_a_key: 1 << 20,
+            days: 1,
+        };
+        let uploads = Uploads::new(dir.path(), bounds);
+        uploads.keep(upload("stays", None, 5), b"stays").unwrap();
+        std::thread::scope(|scope| {
+            let working = scope.spawn(|| {
+                for n in 0..60 {
+                    let file = upload(&format!("file {n}"), Some("k"), 1000);
+                    let id = file.id();
+                    uploads.keep(file, &[b'x'; 1000]).unwrap();
+                    uploads.attach(&[id], "main", "job").unwrap();
+                    if n % 2 == 0 {
+                        uploads.remove(id).unwrap();
+                    }
+                }
+            });
+            let mut taken = 0;
+            while !working.is_finished() || taken == 0 {
+                let copy = copies.path().join(taken.to_string());
+                back_up(dir.path(), &copy).unwrap();
+                let found = examine(&copy).unwrap();
+                assert!(found.damaged.is_empty(), "{found:?}");
+                assert!(found.whole >= 1);
+                taken += 1;
+            }
+        });
+        let copy = copies.path().join("last");
+        back_up(dir.path(), &copy).unwrap();
+        let copy = Uploads::new(&copy, bounds);
+        assert_eq!(copy.of(Some("k")).unwrap(), uploads.of(Some("k")).unwrap());
+        let stays = copy.of(None).unwrap().remove(0);
+        assert_eq!(copy.bytes(&stays).unwrap(), b"stays");
+    }
+
+    #[test]
+    fn a_file_from_before_there_were_checksums_is_believed() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = upload("a", None, 3);
+        let id = file.id();
+        let folder = dir.path().join(FOLDER);
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join(id.to_string()), b"abc").unwrap();
+        let record = serde_json::to_vec(&file).unwrap();
+        std::fs::write(folder.join(format!("{id}.json")), record).unwrap();
+        assert_eq!(examine(dir.path()).unwrap().whole, 1);
+        assert_eq!(
+            read(dir.path(), id).unwrap().unwrap(),
+            (file, b"abc".to_vec())
+        );
     }
 
     #[test]
