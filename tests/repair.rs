@@ -93,7 +93,7 @@ fn a_lost_document_is_named_and_indexed_again_from_its_folder() {
 }
 
 #[test]
-fn damaged_databases_are_put_together_anew_and_keys_stay_required() {
+fn damaged_databases_are_rebuilt_and_keys_stay_required() {
     let place = tempfile::tempdir().unwrap();
     let place = place.path();
     filled(place);
@@ -107,7 +107,7 @@ fn damaged_databases_are_put_together_anew_and_keys_stay_required() {
     let (well, said) = doctor(place, &[]);
     assert!(!well && said.contains("doctor --repair"), "{said}");
     let (_, said) = doctor(place, &["--repair"]);
-    assert!(said.contains("put together anew"), "{said}");
+    assert!(said.contains("rebuilt"), "{said}");
     assert!(!place.join("data/cache.sqlite").exists());
     assert!(place.join("data/gateway.sqlite.damaged-1").exists());
     assert!(place.join("data/keys-required").exists());
@@ -116,4 +116,99 @@ fn damaged_databases_are_put_together_anew_and_keys_stay_required() {
     // It takes new keys.
     cairn(place, &["keys", "create", "again"]);
     assert!(doctor(place, &[]).0);
+}
+
+#[test]
+fn a_log_that_is_damaged_is_told_before_anything_opens_the_database() {
+    let place = tempfile::tempdir().unwrap();
+    let place = place.path();
+    filled(place);
+    cairn(place, &["index", "docs", "--detach"]);
+    // As a kill leaves it: the log is there, and its header is damaged.
+    let queue = place.join("data/jobs.sqlite");
+    let open = rusqlite::Connection::open(&queue).unwrap();
+    open.execute_batch("UPDATE turn SET n = n + 1").unwrap();
+    for end in ["", "-wal"] {
+        let from = place.join(format!("data/jobs.sqlite{end}"));
+        std::fs::copy(from, place.join(format!("killed{end}"))).unwrap();
+    }
+    drop(open);
+    for end in ["", "-wal"] {
+        let to = place.join(format!("data/jobs.sqlite{end}"));
+        std::fs::rename(place.join(format!("killed{end}")), to).unwrap();
+    }
+    let log = place.join("data/jobs.sqlite-wal");
+    let mut bytes = std::fs::read(&log).unwrap();
+    bytes[9] ^= 4;
+    std::fs::write(&log, &bytes).unwrap();
+    let (well, said) = doctor(place, &[]);
+    assert!(!well && said.contains("header of its log"), "{said}");
+    assert_eq!(std::fs::read(&log).unwrap(), bytes);
+    let (well, said) = doctor(place, &["--repair"]);
+    assert!(well && said.contains("rebuilt"), "{said}");
+    assert!(said.contains("jobs: 1 row"), "{said}");
+    let jobs = cairn(place, &["jobs", "list"]);
+    assert_eq!(jobs["jobs"].as_array().unwrap().len(), 1);
+    let turns: i64 = rusqlite::Connection::open(&queue)
+        .unwrap()
+        .query_row("SELECT n FROM turn", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(turns, 1, "what was in the log only");
+}
+
+#[test]
+fn that_keys_are_required_is_noted_again() {
+    let place = tempfile::tempdir().unwrap();
+    let place = place.path();
+    filled(place);
+    let noted = place.join("data/keys-required");
+    std::fs::remove_file(&noted).unwrap();
+    let (well, said) = doctor(place, &[]);
+    assert!(well && said.contains("keys-required"), "{said}");
+    assert!(!noted.exists());
+    doctor(place, &["--repair"]);
+    assert!(noted.exists());
+    let (_, said) = doctor(place, &[]);
+    assert!(!said.contains("keys-required"), "{said}");
+
+    // With the keys lost as well, a repair must not open the service.
+    std::fs::remove_file(&noted).unwrap();
+    let database = place.join("data/gateway.sqlite");
+    let open = rusqlite::Connection::open(&database).unwrap();
+    let sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'keys'";
+    let root: usize = open.query_row(sql, [], |row| row.get(0)).unwrap();
+    open.close().unwrap();
+    let mut bytes = std::fs::read(&database).unwrap();
+    bytes[(root - 1) * 4096..root * 4096].fill(0xA5);
+    std::fs::write(&database, bytes).unwrap();
+    let (_, said) = doctor(place, &["--repair"]);
+    assert!(said.contains("keys: 0 rows and lost others"), "{said}");
+    assert!(noted.exists());
+}
+
+#[test]
+fn uploads_that_are_damaged_are_told_and_put_aside() {
+    let place = tempfile::tempdir().unwrap();
+    let place = place.path();
+    filled(place);
+    let data = place.join("data");
+    // From before there were checksums: the length is all that is known.
+    let id = "0123456789abcdef";
+    std::fs::create_dir(data.join("uploads")).unwrap();
+    std::fs::write(data.join("uploads").join(id), "abc").unwrap();
+    std::fs::write(data.join("uploads").join(format!("{id}.json")), "{\"uri\"").unwrap();
+    let waiting = "0195d1a5-0000-7000-8000-000000000000";
+    std::fs::create_dir(data.join("spool")).unwrap();
+    std::fs::write(data.join("spool").join(waiting), "half").unwrap();
+    let (well, said) = doctor(place, &[]);
+    assert!(
+        !well && said.contains("what was known of it is damaged"),
+        "{said}"
+    );
+    assert!(said.contains(waiting), "{said}");
+    let (well, said) = doctor(place, &["--repair"]);
+    assert!(well && said.contains("put aside"), "{said}");
+    assert!(data.join("uploads-damaged").join(id).exists());
+    assert!(data.join("spool-damaged").join(waiting).exists());
+    assert_eq!(std::fs::read_dir(data.join("uploads")).unwrap().count(), 0);
 }

@@ -12,6 +12,7 @@
 //! | `routes/` | which targets may answer this call, in which order, and which are up? |
 //! | `accounts/` | who calls, what may they take, and what does it cost? |
 //! | `cache/` | was this asked before? |
+//! | `databases/` | are the SQLite files whole, and what can be saved of them? |
 //! | `call/` | one call: admission, cache, deadlines, retries, fallback, settlement |
 
 pub mod accounts;
@@ -19,8 +20,8 @@ pub mod batch;
 pub mod cache;
 mod call;
 mod chat;
-mod check;
 mod clock;
+mod databases;
 mod error;
 #[allow(
     clippy::module_inception,
@@ -29,7 +30,6 @@ mod error;
 mod gateway;
 mod providers;
 pub mod routes;
-mod salvage;
 mod secret;
 
 pub use accounts::CacheUse;
@@ -39,12 +39,14 @@ pub use chat::{
     ChatEvent, ChatMessage, ChatRequest, ChatRole, ChatStream, Finish, Provider, ProviderError,
     ProviderErrorKind, ProviderEvent, ProviderStream, Served, Tool, ToolCall, ToolChoice, Usage,
 };
-pub use check::{DatabaseCheck, DatabaseKind, check_database, check_databases, repair_databases};
+pub use databases::{
+    Blueprint, DatabaseCheck, DatabaseKind, Salvage, SalvageError, SavedTable, check_database,
+    check_databases, remove_stale, repair_databases, salvage,
+};
 pub use error::GatewayError;
 pub use gateway::Gateway;
 pub use providers::{LocalProvider, open_provider};
 pub use routes::{AnswerBackend, Limits, Plan};
-pub use salvage::{Salvage, SalvageError, SavedTable, salvage};
 pub use secret::Secret;
 
 /// The name of the local generator in the config and in requests.

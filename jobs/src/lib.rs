@@ -55,5 +55,5 @@ pub use nats::{Credentials, NatsQueue, NatsSettings};
 pub use options::Options;
 pub use queue::{Filter, Purge, Queue};
 pub use schedule::{NewSchedule, Schedule};
-pub use sqlite::{FILE, REPAIR_SQL, SqliteQueue};
+pub use sqlite::{FILE, MIGRATIONS, REPAIR_SQL, SOUND_ROWS, SqliteQueue};
 pub use stats::{Count, Stats};

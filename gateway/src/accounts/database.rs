@@ -7,6 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::AccountsError;
+use crate::databases::Blueprint;
 use cairn_files::private;
 
 /// The file in the data folder.
@@ -22,6 +23,33 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/2.sql"),
     include_str!("migrations/3.sql"),
 ];
+
+/// What doctor compares the file with.
+pub(crate) const BLUEPRINT: Blueprint<'static> = Blueprint {
+    migrations: MIGRATIONS,
+    is_versioned: true,
+    // One key that cannot be read keeps the service from starting. Texts of batches and of
+    // feedback are shown as they are.
+    sound: &[
+        (
+            "keys",
+            "length(hash) = 32 AND coalesce(length(old_hash), 32) = 32
+             AND json_valid(labels) AND json_valid(scopes) AND json_valid(limits)
+             AND NOT EXISTS (SELECT 1 FROM json_each(scopes) WHERE value NOT IN ('search',
+                 'query', 'documents:write', 'jobs', 'chat', 'tools', 'metrics', 'admin'))
+             AND NOT EXISTS (SELECT 1 FROM json_each(limits) WHERE type NOT IN ('integer', 'real')
+                 OR key NOT IN ('requests_per_minute', 'concurrent_streams',
+                 'tokens_per_minute', 'tokens_per_day', 'tokens_per_month', 'usd_per_day',
+                 'usd_per_month'))",
+        ),
+        (
+            "batch_items",
+            "state IN ('waiting', 'done', 'failed', 'cancelled') AND json_valid(request)",
+        ),
+        ("feedback", "rating IN ('up', 'down') AND json_valid(cited)"),
+    ],
+    repair_sql: "INSERT INTO key_changes SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM key_changes);",
+};
 
 /// The newest format.
 const KNOWN: u32 = MIGRATIONS.len() as u32;

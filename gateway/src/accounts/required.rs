@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::database;
 use super::error::AccountsError;
+use super::keys::{Keys, KeysState};
 use cairn_files::private;
 
 /// The file in the data folder.
@@ -47,6 +48,20 @@ pub(super) fn set(folder: &Path) -> Result<(), AccountsError> {
         }
         AccountsError::Marker { path, cause }
     })
+}
+
+/// Notes that keys are required for `data_dir`, durably, if that is not noted yet.
+///
+/// # Errors
+/// [`AccountsError::Marker`] if the note cannot be written.
+pub fn require_keys(data_dir: &Path) -> Result<(), AccountsError> {
+    set(data_dir)
+}
+
+/// Whether there are keys for `data_dir`, and the note that they are required is lost: should
+/// the keys be lost as well, the service would open to everybody. The next start writes it.
+pub fn is_note_missing(data_dir: &Path) -> bool {
+    !is_set(data_dir) && matches!(Keys::state(data_dir), KeysState::Required { .. })
 }
 
 /// Requires keys no longer.

@@ -14,6 +14,7 @@ use super::answer::Answer;
 use super::key::Key;
 use super::memory::{Entry, Memory};
 use super::{Millis, now};
+use crate::databases::Blueprint;
 use cairn_files::private;
 use cairn_settings::config;
 
@@ -37,6 +38,14 @@ CREATE INDEX IF NOT EXISTS answers_created ON answers(created);
 CREATE TABLE IF NOT EXISTS purges (id INTEGER PRIMARY KEY CHECK (id = 1), count INTEGER NOT NULL);
 INSERT OR IGNORE INTO purges VALUES (1, 0);
 ";
+
+/// What doctor compares the file with.
+pub(crate) const BLUEPRINT: Blueprint<'static> = Blueprint {
+    migrations: &[SCHEMA],
+    is_versioned: false,
+    sound: &[],
+    repair_sql: "",
+};
 
 /// The way to the thread.
 pub(super) struct Disk(SyncSender<Work>);

@@ -32,7 +32,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use cairn_models::{Cancel, Embedder};
 
 pub use admin::{CacheStats, purge, stats};
-pub(crate) use disk::FILE;
+pub(crate) use disk::{BLUEPRINT, FILE};
 pub use guard::same_question;
 
 pub(super) use answer::Answer;

@@ -35,7 +35,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 use tokio::sync::watch;
 
-pub use open::{FILE, REPAIR_SQL};
+pub use open::{FILE, MIGRATIONS, REPAIR_SQL, SOUND_ROWS};
 pub(crate) use writer::{Fail, Tx, Writer};
 
 use crate::error::{Error, Result};

@@ -13,16 +13,34 @@ pub const FILE: &str = "jobs.sqlite";
 
 /// Each takes the database from its index to the next `user_version`. Never edit one that
 /// was released: add another.
-const MIGRATIONS: &[&str] = &[
+pub const MIGRATIONS: &[&str] = &[
     include_str!("migrations/1.sql"),
     include_str!("migrations/2.sql"),
     include_str!("migrations/3.sql"),
 ];
 
+/// Tables, and what is true of each of their rows, in SQL.
+pub const SOUND_ROWS: &[(&str, &str)] = &[
+    (
+        "jobs",
+        "length(id) = 16 AND phase BETWEEN 0 AND 7 AND json_valid(payload)
+         AND json_valid(result) IS NOT 0 AND json_valid(input) IS NOT 0
+         AND json_valid(failures) IS NOT 0",
+    ),
+    ("events", "json_valid(event)"),
+    ("document_errors", "json_valid(error)"),
+    ("schedules", "json_valid(schedule)"),
+    (
+        "endpoints",
+        "length(id) = 16 AND json_valid(types) AND json_valid(kinds) AND json_valid(secrets)",
+    ),
+    ("deliveries", "state BETWEEN 0 AND 2"),
+];
+
 /// SQL that puts right, in a database some of whose rows were lost, what was counted of them
 /// and the rows that there is always one of.
 pub const REPAIR_SQL: &str = "
-    INSERT INTO turn SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM turn);
+    INSERT INTO turn (n) SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM turn);
     UPDATE jobs SET phase = 0 WHERE phase = 2 AND n IN (
         SELECT min(n) FROM jobs WHERE ordering_key IS NOT NULL AND phase < 5
         GROUP BY ordering_key);

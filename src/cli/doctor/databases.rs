@@ -2,20 +2,55 @@
 
 use std::path::Path;
 
-use cairn_gateway::{DatabaseCheck, DatabaseKind, check_database, check_databases};
+use cairn_gateway::accounts::is_note_missing;
+use cairn_gateway::{Blueprint, DatabaseCheck, DatabaseKind, check_database, check_databases};
 
 use super::{Finding, Severity, note};
 
+/// What the queue of jobs has to look like.
+pub(super) const JOBS: Blueprint<'static> = Blueprint {
+    migrations: cairn_jobs::MIGRATIONS,
+    is_versioned: true,
+    sound: cairn_jobs::SOUND_ROWS,
+    repair_sql: cairn_jobs::REPAIR_SQL,
+};
+
 /// The queue of jobs, where there is one.
 pub(super) fn jobs(folder: &Path) -> Option<DatabaseCheck> {
-    check_database(&folder.join(cairn_jobs::FILE), DatabaseKind::Other)
+    check_database(&folder.join(cairn_jobs::FILE), DatabaseKind::Other, &JOBS)
 }
 
-pub(super) fn check(folder: &Path, findings: &mut Vec<Finding>) {
+/// Which databases can be opened. One that cannot is not touched any more: SQLite would write
+/// what it can read of a damaged log into the file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Whole {
+    /// Keys and the ledger.
+    pub(super) accounts: bool,
+    /// The queue, which is there.
+    pub(super) jobs: bool,
+}
+
+pub(super) fn check(folder: &Path, findings: &mut Vec<Finding>) -> Whole {
+    let mut whole = Whole {
+        accounts: true,
+        jobs: false,
+    };
     for checked in check_databases(folder).into_iter().chain(jobs(folder)) {
         let subject = format!("database {}", checked.file.display());
+        if let Some(warning) = checked.warning {
+            note(findings, Severity::Warning, &subject, warning);
+        }
+        if let Some(index) = checked.stale_index {
+            let message = format!(
+                "{} is stale or of another file; SQLite makes it again, and `cairn doctor \
+                 --repair` removes it",
+                index.display()
+            );
+            note(findings, Severity::Warning, &subject, message);
+        }
         let Some(fault) = checked.fault else {
             note(findings, Severity::Ok, &subject, "all of it was read");
+            whole.jobs |= checked.kind == DatabaseKind::Other;
             continue;
         };
         let what = match checked.kind {
@@ -23,6 +58,7 @@ pub(super) fn check(folder: &Path, findings: &mut Vec<Finding>) {
                 "`cairn doctor --repair` deletes it: it holds cached answers only"
             }
             DatabaseKind::Accounts => {
+                whole.accounts = false;
                 "it holds the keys and the ledger: stop the service and restore a backup (`cairn \
                  restore`), or save what can be read with `cairn doctor --repair`"
             }
@@ -33,4 +69,11 @@ pub(super) fn check(folder: &Path, findings: &mut Vec<Finding>) {
         let message = format!("damaged ({fault}); {what}");
         note(findings, Severity::Error, &subject, message);
     }
+    if whole.accounts && is_note_missing(folder) {
+        let message = "there are keys, and the file keys-required, which says so if they are lost, \
+                       is missing; the next start of the service writes it, and so does `cairn \
+                       doctor --repair`";
+        note(findings, Severity::Warning, "API keys", message);
+    }
+    whole
 }

@@ -2,6 +2,7 @@
 
 mod databases;
 mod repair;
+mod uploads;
 
 use std::path::Path;
 
@@ -63,8 +64,11 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
     }
     check_configuration(context, &mut findings);
     check_data_folder(&context.config.storage.data_dir, &mut findings);
-    databases::check(&context.config.storage.data_dir, &mut findings);
-    check_keys(&context.config.storage.data_dir, &mut findings);
+    let whole = databases::check(&context.config.storage.data_dir, &mut findings);
+    if whole.accounts {
+        check_keys(&context.config.storage.data_dir, &mut findings);
+    }
+    uploads::check(&context.config, whole, &mut findings);
     check_collections(&engine, &mut findings)?;
     check_device(context, &mut findings);
     check_models(context, &Hub::new(None)?, &mut findings);

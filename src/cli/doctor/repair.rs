@@ -13,6 +13,7 @@ use crate::cli::interrupt::on_interrupt;
 use crate::cli::loading::Models;
 use crate::cli::progress::{self, Display};
 use cairn_engine::retrieve::{Engine, index_settings};
+use cairn_gateway::accounts::{is_note_missing, require_keys};
 use cairn_gateway::{Salvage, SalvageError};
 
 /// Lost documents that are named; the others are counted. `--json` names all.
@@ -27,6 +28,7 @@ pub(super) fn run(
     findings: &mut Vec<Finding>,
 ) -> anyhow::Result<()> {
     repair_databases(context, findings);
+    super::uploads::repair(&context.config.storage.data_dir, findings);
     let cancel = Cancel::default();
     let stop = cancel.clone();
     on_interrupt(move || stop.cancel())?;
@@ -40,14 +42,31 @@ fn repair_databases(context: &Context, findings: &mut Vec<Finding>) {
     let folder = &context.config.storage.data_dir;
     let mut done = cairn_gateway::repair_databases(folder);
     let jobs = folder.join(cairn_jobs::FILE);
-    if super::databases::jobs(folder).is_some_and(|checked| checked.fault.is_some()) {
-        let repaired = cairn_gateway::salvage(&jobs, cairn_jobs::REPAIR_SQL).map(Some);
-        done.push((jobs, repaired));
+    if let Some(checked) = super::databases::jobs(folder) {
+        if let Some(index) = &checked.stale_index {
+            cairn_gateway::remove_stale(&jobs, index);
+        }
+        if checked.fault.is_some() {
+            let repaired = cairn_gateway::salvage(&jobs, &super::databases::JOBS).map(Some);
+            done.push((jobs, repaired));
+        }
     }
+    // One that is still damaged is not opened.
+    let all_whole = done.iter().all(|(_, outcome)| outcome.is_ok());
     for (file, outcome) in done {
         let subject = format!("database {}", file.display());
         let (severity, message) = describe_salvage(outcome);
         note(findings, severity, &subject, message);
+    }
+    if all_whole && is_note_missing(folder) {
+        let (severity, message) = match require_keys(folder) {
+            Ok(()) => (
+                Severity::Ok,
+                "the file keys-required is written again".to_owned(),
+            ),
+            Err(error) => (Severity::Error, error.to_string()),
+        };
+        note(findings, severity, "API keys", message);
     }
 }
 
@@ -66,8 +85,9 @@ fn describe_salvage(outcome: Result<Option<Salvage>, SalvageError>) -> (Severity
                     format!("{}: {}{note}", table.table, count(table.rows, "row"))
                 })
                 .collect();
+            let log = saved.log.map_or_else(String::new, |log| format!("; {log}"));
             let message = format!(
-                "put together anew ({}); the damaged file is {}. Rows that are lost are in a \
+                "rebuilt ({}){log}; the damaged file is {}. Rows that are lost are in a \
                  backup, if there is one: keys that do not work any more are made again with \
                  `cairn keys create`",
                 tables.join(", "),
@@ -121,9 +141,23 @@ fn repair_collection(
     if let Some(bar) = bar.get() {
         bar.finish_and_clear();
     }
-    match repaired {
-        Ok(None) => {}
-        Ok(Some(repaired)) => {
+    match repaired.and_then(|repaired| Ok((repaired, repair::repair_derived(&folder, cancel)?))) {
+        Ok((repaired, derived)) => {
+            for path in &derived.states {
+                let message = format!(
+                    "{} is removed: it was damaged, and what it held is read again by a running \
+                     service or the next `cairn index`",
+                    path.display()
+                );
+                note(findings, Severity::Ok, &subject, message);
+            }
+            if let Some(list) = &derived.list {
+                let message = format!("{} is written again", list.display());
+                note(findings, Severity::Ok, &subject, message);
+            }
+            let Some(repaired) = repaired else {
+                return Ok(());
+            };
             let message = format!(
                 "repaired, generation {}: {}",
                 repaired.generation,
