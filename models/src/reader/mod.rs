@@ -23,8 +23,8 @@ use crate::reranker::{
 use crate::{Cancel, Error, ErrorKind, Reader, ReaderPassage, Result, memory, threads};
 
 /// Identity of the built-in weights.
-const ID: &str = "cairn-reader-v2";
-static WEIGHTS: &[u8] = include_bytes!("../../builtin/reader-v2/model.int8.safetensors");
+const ID: &str = "cairn-reader-v3";
+static WEIGHTS: &[u8] = include_bytes!("../../builtin/reader-v3/model.int8.safetensors");
 
 /// The files of the built-in reader, by the names of the list of models.
 pub(crate) fn builtin_files(id: &str) -> Result<Vec<(&'static str, &'static [u8])>> {

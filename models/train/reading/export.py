@@ -2,7 +2,7 @@
 as signed bytes with a scale for each output, everything else as floats, embeddings
 left out (the re-ranker's are shared).
 
-    python -m train.reading.export --model train/out/reader.pt --out builtin/reader-v2
+    python -m train.reading.export --model train/out/reader.pt --out builtin/reader-v3
 """
 
 import argparse
