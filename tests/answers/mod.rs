@@ -349,11 +349,11 @@ async fn a_remote_model_streams_and_its_false_marks_vanish() {
 
 #[tokio::test]
 async fn a_mark_without_a_space_is_one_where_the_source_says_the_word() {
-    let said = "Cairn listens on port 8620 by default[1]. Not in rows[1].";
+    let said = "It is not in rows[1]. Cairn listens on port 8620 by default[1].";
     let done = with_remote(&[Say(said), End], &[PORT]).await.unwrap();
     assert_eq!(done.answer, said);
     let starts: Vec<usize> = done.citations.iter().map(|it| it.start).collect();
-    assert_eq!(starts, [said.find("[1]").unwrap()]);
+    assert_eq!(starts, [said.rfind("[1]").unwrap()]);
 }
 
 #[tokio::test]
