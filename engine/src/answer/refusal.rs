@@ -5,7 +5,7 @@ use crate::retrieve::{Mode, SearchRequest, SearchResponse, Source};
 
 /// What is added to the reader's log-odds of the best segment: chosen so that .5 parts
 /// answers from near misses (docs/notes/retrieval.md).
-const BIAS: f32 = 2.0;
+const BIAS: f32 = 2.6;
 /// What it takes off that no source knows a name of the question.
 const UNKNOWN_NAME: f32 = 2.5;
 /// A question with foreign letters of which the sources lack this share is in another
