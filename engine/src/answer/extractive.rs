@@ -23,9 +23,7 @@ const MAX_CHARS: usize = 480;
 const NEAR_BEST: f32 = 0.8;
 /// Units that are compared with the question.
 const MAX_CANDIDATES: usize = 32;
-/// What the reader's log-odds count in the order of the units.
-const READER: f32 = 0.7;
-// What follows is added to that. The weights were fitted on questions over
+// What follows is added to the reader's log-odds. The weights were fitted on questions over
 // manuals that the reader was not trained on (docs/notes/retrieval.md).
 
 /// What a re-ranker's log-odds count beside the reader's.
@@ -176,11 +174,10 @@ fn candidates(reading: &Reading, sources: &[Source], wanted: Wanted) -> Vec<Cand
         let composer = composer(&sources[page], read);
         for (segment, score) in read.scores.iter().enumerate() {
             let Some(score) = *score else { continue };
-            let behind = RANK * (1.0 + page as f32).ln();
-            let ranked = score - behind;
+            let ranked = score - RANK * (1.0 + page as f32).ln();
             let found = &read.segments[segment];
             let text = &text[found.range.clone()];
-            let mut shown = READER * score - behind;
+            let mut shown = ranked;
             let opens_cut = segment == 0 && sources[page].start > 0;
             if opens_cut && starts_inside(text) {
                 shown -= CUT_OFF;
