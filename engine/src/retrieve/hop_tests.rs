@@ -190,7 +190,7 @@ fn a_deadline_leaves_the_hop_out_and_a_cancellation_ends_it() {
     cancel.cancel();
     let ended = setup
         .engine
-        .search_blocking(&request(Expand::Hop), &cancel)
+        .search_blocking(request(Expand::Hop), &cancel)
         .unwrap_err();
     assert_eq!(ended.kind(), SearchErrorKind::Cancelled);
 }

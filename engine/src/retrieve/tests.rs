@@ -348,7 +348,7 @@ fn a_failing_embedder_leaves_the_words_and_a_full_one_says_so() {
     let setup = setup_with(|_| {}, Some(full), None);
     let error = setup
         .engine
-        .search_blocking(&request("birds"), &Cancel::never())
+        .search_blocking(request("birds"), &Cancel::never())
         .unwrap_err();
     assert_eq!(error.kind(), SearchErrorKind::Overloaded);
 }
@@ -361,7 +361,7 @@ fn more_questions_than_may_wait_are_overloaded() {
     let ask = |question: &'static str| {
         setup
             .engine
-            .search_blocking(&request(question), &Cancel::never())
+            .search_blocking(request(question), &Cancel::never())
     };
     let until = |condition: &dyn Fn() -> bool| {
         while !condition() {
@@ -541,7 +541,7 @@ fn a_cancelled_search_stops() {
     cancel.cancel();
     let error = setup
         .engine
-        .search_blocking(&request("birds"), &cancel)
+        .search_blocking(request("birds"), &cancel)
         .unwrap_err();
     assert_eq!(error.kind(), SearchErrorKind::Cancelled);
 }

@@ -189,7 +189,7 @@ fn exchange(
         return Ok(None);
     };
     Ok(Some(match reply {
-        Reply::Document(head) => Ok(wire::document(head, text, input.uri)?),
+        Reply::Document(head) => Ok(wire::document(*head, text, input.uri)?),
         Reply::NoMemory => {
             timed.over = Some(Lost::Memory);
             return Err(io::ErrorKind::OutOfMemory.into());

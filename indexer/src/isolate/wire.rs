@@ -32,7 +32,7 @@ pub(super) struct Request {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Reply {
     /// Everything but the text.
-    Document(Document),
+    Document(Box<Document>),
     /// Why there is none.
     Error(cairn_parse::ErrorKind, String),
     /// The process had too little memory, which a library took for an error of the file.

@@ -103,7 +103,7 @@ fn answer(
     match parse(&input, &limits) {
         Ok(mut document) => {
             let text = std::mem::take(&mut document.text);
-            (Reply::Document(document), text)
+            (Reply::Document(Box::new(document)), text)
         }
         Err(error) if is_want_of_memory(&error, memory_num_bytes) => {
             (Reply::NoMemory, String::new())
