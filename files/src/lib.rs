@@ -9,7 +9,7 @@ pub mod observe;
 pub mod private;
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
@@ -76,6 +76,50 @@ pub fn publish(temporary: NamedTempFile, target: &Path) -> io::Result<()> {
     #[cfg(feature = "observe")]
     observe::tell(observe::Event::File(target));
     sync_folder(target.parent().unwrap_or(Path::new("")))
+}
+
+/// Writes `bytes` to `target` in one step, durably, replacing what is there. Its folder must
+/// be there.
+///
+/// # Errors
+/// Those of [`publish`].
+pub fn write(target: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut temporary = NamedTempFile::new_in(target.parent().unwrap_or(Path::new("")))?;
+    temporary.write_all(bytes)?;
+    publish(temporary, target)
+}
+
+/// Removes the file `path`. That it is not there is not an error.
+///
+/// # Errors
+/// Those of the disk.
+pub fn remove(path: &Path) -> io::Result<()> {
+    unless_missing(std::fs::remove_file(path))
+}
+
+/// Moves the files `names` of `folder` into the folder `aside`, in this order, durably. One
+/// that is not there is passed over.
+///
+/// # Errors
+/// Those of the disk; then some may be moved.
+pub fn move_aside(
+    folder: &Path,
+    aside: &Path,
+    names: impl IntoIterator<Item = impl AsRef<Path>>,
+) -> io::Result<()> {
+    private::folder(aside)?;
+    for name in names {
+        unless_missing(std::fs::rename(folder.join(&name), aside.join(&name)))?;
+    }
+    sync_folder(folder)?;
+    sync_folder(aside)
+}
+
+fn unless_missing(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
 }
 
 #[cfg(test)]

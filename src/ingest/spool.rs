@@ -275,17 +275,8 @@ pub(crate) fn examine(data_dir: &Path) -> io::Result<(usize, Vec<(PathBuf, Strin
 /// Those of the disk.
 pub(crate) fn set_aside(data_dir: &Path, damaged: &[(PathBuf, String)]) -> io::Result<PathBuf> {
     let aside = data_dir.join(ASIDE);
-    private::folder(&aside)?;
-    for (path, _) in damaged {
-        if let Some(name) = path.file_name() {
-            match fs::rename(path, aside.join(name)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-    }
-    cairn_files::sync_folder(&data_dir.join(FOLDER))?;
-    cairn_files::sync_folder(&aside)?;
+    let names = damaged.iter().filter_map(|(path, _)| path.file_name());
+    cairn_files::move_aside(&data_dir.join(FOLDER), &aside, names)?;
     Ok(aside)
 }
 

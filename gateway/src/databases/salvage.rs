@@ -116,10 +116,7 @@ pub fn remove_stale(file: &Path, index: &Path) -> bool {
 /// Removes a database and its log.
 fn remove(file: &Path) -> Result<(), SalvageError> {
     for end in COMPANIONS.into_iter().chain([""]) {
-        match std::fs::remove_file(with_end(file, end)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
+        cairn_files::remove(&with_end(file, end))?;
     }
     Ok(())
 }

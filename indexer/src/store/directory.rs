@@ -1,7 +1,7 @@
 //! The folder of the word index, as Tantivy sees it.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -87,9 +87,7 @@ pub(super) fn managed_list_fault(words: &Path) -> Option<String> {
 /// Those of the disk.
 pub(super) fn write_managed_list(words: &Path) -> io::Result<()> {
     let list = serde_json::to_vec(&files_of_words(words))?;
-    let mut temporary = tempfile::NamedTempFile::new_in(words)?;
-    temporary.write_all(&list)?;
-    cairn_files::publish(temporary, &words.join(MANAGED_FILE))
+    cairn_files::write(&words.join(MANAGED_FILE), &list)
 }
 
 /// Whether `bytes` are a list of files that Tantivy can read.

@@ -1,6 +1,7 @@
 //! Uploaded files, and uploads that wait for a job.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use cairn_files::private;
 use cairn_gateway::accounts::{Keys, KeysState};
@@ -25,10 +26,7 @@ pub(super) fn check(config: &Config, whole: Whole, findings: &mut Vec<Finding>) 
 fn check_files(data: &Path, whole: Whole, findings: &mut Vec<Finding>) {
     let found = match uploads::examine(data) {
         Ok(found) => found,
-        Err(error) => {
-            let message = format!("cannot be read ({error}); see to the disk or the permissions");
-            return note(findings, Severity::Error, FILES, message);
-        }
+        Err(error) => return note(findings, Severity::Error, FILES, unreadable(&error)),
     };
     for file in &found.damaged {
         let name = file.name.as_deref().unwrap_or("a file without a name");
@@ -55,10 +53,7 @@ fn check_waiting(config: &Config, whole: Whole, findings: &mut Vec<Finding>) {
     let data = &config.storage.data_dir;
     let (waiting, damaged) = match spool::examine(data) {
         Ok(found) => found,
-        Err(error) => {
-            let message = format!("cannot be read ({error}); see to the disk or the permissions");
-            return note(findings, Severity::Error, WAITING, message);
-        }
+        Err(error) => return note(findings, Severity::Error, WAITING, unreadable(&error)),
     };
     for (path, what) in &damaged {
         let message = format!(
@@ -104,21 +99,12 @@ fn missing(data: &Path) -> anyhow::Result<usize> {
 
 /// Puts aside what is damaged.
 pub(super) fn repair(data: &Path, findings: &mut Vec<Finding>) {
-    let files = || -> std::io::Result<_> {
-        let damaged = uploads::examine(data)?.damaged;
-        match damaged.is_empty() {
-            true => Ok(None),
-            false => uploads::set_aside(data, &damaged).map(|to| Some((damaged.len(), to))),
-        }
-    };
-    let waiting = || -> std::io::Result<_> {
-        let damaged = spool::examine(data)?.1;
-        match damaged.is_empty() {
-            true => Ok(None),
-            false => spool::set_aside(data, &damaged).map(|to| Some((damaged.len(), to))),
-        }
-    };
-    for (subject, done) in [(FILES, files()), (WAITING, waiting())] {
+    let files = uploads::examine(data).map(|found| found.damaged);
+    let waiting = spool::examine(data).map(|(_, damaged)| damaged);
+    for (subject, done) in [
+        (FILES, put_aside(data, files, uploads::set_aside)),
+        (WAITING, put_aside(data, waiting, spool::set_aside)),
+    ] {
         match done {
             Ok(None) => {}
             Ok(Some((many, to))) => {
@@ -132,4 +118,21 @@ pub(super) fn repair(data: &Path, findings: &mut Vec<Finding>) {
             Err(error) => note(findings, Severity::Error, subject, error.to_string()),
         }
     }
+}
+
+/// How many damaged files were put aside, and where to; `None` if none is damaged.
+fn put_aside<T>(
+    data: &Path,
+    damaged: io::Result<Vec<T>>,
+    set_aside: impl FnOnce(&Path, &[T]) -> io::Result<PathBuf>,
+) -> io::Result<Option<(usize, PathBuf)>> {
+    let damaged = damaged?;
+    match damaged.is_empty() {
+        true => Ok(None),
+        false => set_aside(data, &damaged).map(|to| Some((damaged.len(), to))),
+    }
+}
+
+fn unreadable(error: &io::Error) -> String {
+    format!("cannot be read ({error}); see to the disk or the permissions")
 }

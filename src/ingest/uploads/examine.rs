@@ -2,7 +2,7 @@
 //! `cairn backup`.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -20,7 +20,7 @@ const YOUNG: Duration = Duration::from_secs(600);
 /// A file that cannot be used as it was uploaded.
 #[derive(Debug)]
 pub(crate) struct Damaged {
-    /// Its record, or its bytes if there is no record.
+    /// What is known of it; if nothing is, its bytes.
     pub(crate) path: PathBuf,
     /// What its owner calls it, if that is known.
     pub(crate) name: Option<String>,
@@ -101,19 +101,12 @@ pub(crate) fn examine(data_dir: &Path) -> io::Result<Examined> {
 /// # Errors
 /// Those of the disk.
 pub(crate) fn set_aside(data_dir: &Path, damaged: &[Damaged]) -> io::Result<PathBuf> {
-    let (dir, aside) = (data_dir.join(FOLDER), data_dir.join(ASIDE));
-    private::folder(&aside)?;
-    for file in damaged {
-        // First the record: a file is there as long as its record is.
-        for name in [format!("{}.json", file.id), file.id.clone()] {
-            match std::fs::rename(dir.join(&name), aside.join(&name)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-    }
-    cairn_files::sync_folder(&dir)?;
-    cairn_files::sync_folder(&aside)?;
+    let aside = data_dir.join(ASIDE);
+    // First the record: a file is there as long as its record is.
+    let names = damaged
+        .iter()
+        .flat_map(|file| [format!("{}.json", file.id), file.id.clone()]);
+    cairn_files::move_aside(&data_dir.join(FOLDER), &aside, names)?;
     Ok(aside)
 }
 
@@ -140,9 +133,7 @@ pub(crate) fn back_up(data_dir: &Path, target: &Path) -> io::Result<()> {
         let mut copy = tempfile::NamedTempFile::new_in(&to)?;
         io::copy(&mut bytes, &mut copy)?;
         cairn_files::publish(copy, &to.join(&id))?;
-        let mut copy = tempfile::NamedTempFile::new_in(&to)?;
-        copy.write_all(&record)?;
-        cairn_files::publish(copy, &to.join(&name))?;
+        cairn_files::write(&to.join(&name), &record)?;
     }
     Ok(())
 }
@@ -151,8 +142,7 @@ pub(crate) fn back_up(data_dir: &Path, target: &Path) -> io::Result<()> {
 fn read_record(path: &Path, id: &str) -> io::Result<UploadedFile> {
     let upload = record::read(&std::fs::read(path)?)?;
     if upload.id().to_string() != id {
-        let message = "it is of a file with another name";
-        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        return Err(record::damaged("it is of a file with another name"));
     }
     Ok(upload)
 }

@@ -8,11 +8,11 @@ mod examine;
 mod record;
 
 use std::collections::BTreeMap;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use cairn_files::{private, publish};
+use cairn_files::private;
 use cairn_indexer::DocumentId;
 use serde::{Deserialize, Serialize};
 
@@ -208,20 +208,13 @@ impl Uploads {
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         private::folder(&self.dir)?;
-        let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
-        file.write_all(bytes)?;
-        publish(file, path)
+        cairn_files::write(path, bytes)
     }
 
     /// First the record, as [`Uploads::keep`] writes it last.
     fn erase(&self, id: DocumentId) -> io::Result<()> {
-        for path in [self.record_path(id), self.bytes_path(id)] {
-            match std::fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
+        cairn_files::remove(&self.record_path(id))?;
+        cairn_files::remove(&self.bytes_path(id))
     }
 
     /// What is known, without what is too old.

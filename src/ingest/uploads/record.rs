@@ -55,6 +55,6 @@ pub(super) fn check_bytes(upload: &UploadedFile, bytes: &[u8]) -> io::Result<()>
     }
 }
 
-fn damaged(what: &str) -> io::Error {
+pub(super) fn damaged(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }

@@ -8,7 +8,7 @@ use tantivy::indexer::NoMergePolicy;
 use tempfile::TempDir;
 
 use crate::chunk::{again, context};
-use crate::store::directory::{MANAGED_FILE, WordsDirectory};
+use crate::store::directory::{WordsDirectory, write_managed_list};
 use crate::store::index::{META_FILE, VECTORS_DIR, WORDS_DIR};
 use crate::store::payload::Payload;
 use crate::store::postings::PostingsWriter;
@@ -169,24 +169,11 @@ impl Stage {
             }
             let (from, to) = (self.words(), self.collection.join(WORDS_DIR));
             // With the damaged files, which the next writer removes.
-            let names = std::fs::read_dir(&to)?
-                .flatten()
-                .map(|file| file.file_name());
-            let names = names.filter_map(|name| name.into_string().ok());
-            let managed: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
-            write_over(&to.join(MANAGED_FILE), &serde_json::to_vec(&managed)?)?;
-            write_over(&to.join(META_FILE), &std::fs::read(from.join(META_FILE))?)
+            write_managed_list(&to)?;
+            cairn_files::write(&to.join(META_FILE), &std::fs::read(from.join(META_FILE))?)
         };
         put().map_err(|error| Error::from(error).at(&self.collection))
     }
-}
-
-fn write_over(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    cairn_files::publish(file, path)
 }
 
 /// Hands the stored chunks of a document to Tantivy once more.
