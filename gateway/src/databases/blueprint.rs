@@ -103,7 +103,7 @@ impl Blueprint<'_> {
         Ok(differences)
     }
 
-    /// The format whose objects these are, if it is not `said`.
+    /// The newest format whose objects these are; `None` if no format has them.
     pub(super) fn version_of(&self, found: &[Object]) -> Option<u32> {
         self.versions().rev().find(|version| {
             self.differences(*version, found)

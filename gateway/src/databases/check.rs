@@ -196,25 +196,22 @@ pub(super) fn contents(
     let said: Vec<String> = said.collect::<rusqlite::Result<_>>()?;
     let mut faults: Vec<String> = said.into_iter().filter(|line| line != "ok").collect();
     let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match blueprint.versions().contains(&version) {
-        true => {
-            let differences = blueprint.differences(version, &found)?;
-            match blueprint.version_of(&found) {
-                Some(other) if !differences.is_empty() => faults.push(format!(
-                    "it says that its format is {version}, and its tables are those of {other}"
-                )),
-                _ => faults.extend(differences),
-            }
-        }
-        false => match blueprint.version_of(&found) {
-            Some(known) => faults.push(format!(
-                "it says that its format is {version}, and its tables are those of {known}"
+    let differences = match blueprint.versions().contains(&version) {
+        true => Some(blueprint.differences(version, &found)?),
+        false => None,
+    };
+    let is_made_so = differences.as_ref().is_some_and(Vec::is_empty);
+    if !is_made_so {
+        match (blueprint.version_of(&found), differences) {
+            (Some(made), _) => faults.push(format!(
+                "it says that its format is {version}, and its tables are those of {made}"
             )),
-            None => faults.push(format!(
+            (None, Some(differences)) => faults.extend(differences),
+            (None, None) => faults.push(format!(
                 "it says that its format is {version}, which this Cairn does not know: a newer one \
                  made it, or it is damaged"
             )),
-        },
+        }
     }
     if faults.is_empty() {
         faults = rows::faults(connection, blueprint, &found)?;

@@ -69,9 +69,10 @@ pub(super) fn name_tables(
         .unwrap_or(0);
     let found = objects(&connection).unwrap_or_default();
     let is_known = blueprint.versions().contains(&said);
-    let is_made_so = is_known && blueprint.differences(said, &found)?.is_empty();
+    if is_known && blueprint.differences(said, &found)?.is_empty() {
+        return Ok(Some(said));
+    }
     let version = match blueprint.version_of(&found) {
-        _ if is_made_so => return Ok(Some(said)),
         Some(version) => version,
         None if is_known => {
             write_names(&connection, blueprint, said)?;

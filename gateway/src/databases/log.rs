@@ -164,7 +164,7 @@ impl Log {
             let is_right = frame.salt == salt
                 && frame.page != 0
                 && checksum(sum, &frame.bytes, is_big) == frame.stored;
-            // What an earlier filling left is no damage.
+            // A log is filled again from its beginning: old frames behind the new ones are not damage.
             let is_old = frame.salt != salt && !is_right;
             if is_whole && is_right {
                 pages.insert(frame.page, offset + FRAME_HEADER_BYTES as u64);

@@ -4,7 +4,7 @@
 //! SQLite keeps no checksums of its pages, and passes over a log that is not whole without a
 //! word. So more than its own examination is asked for: the [`header`] of the file, the
 //! [`log`] alongside it, the tables that a [`Blueprint`] names, and every row. A changed
-//! letter in a text that is no name of anything stays unnoticed.
+//! letter in a text goes unnoticed unless the text is a name.
 
 mod blueprint;
 mod check;

@@ -421,3 +421,34 @@ fn each_format_of_the_gateway_has_its_own_tables() {
         assert!(said.contains(&format!("those of {version}")), "{said}");
     }
 }
+
+#[test]
+fn every_scope_and_limit_of_a_key_is_sound() {
+    use crate::accounts::{Keys, NewKey, Scope};
+
+    let dir = tempfile::tempdir().unwrap();
+    // All fields, so that a new one is not forgotten in the blueprint.
+    let limits = cairn_settings::config::KeyLimits {
+        requests_per_minute: Some(1),
+        concurrent_streams: Some(1),
+        tokens_per_minute: Some(1),
+        tokens_per_day: Some(1),
+        tokens_per_month: Some(1),
+        usd_per_day: Some(0.5),
+        usd_per_month: Some(0.5),
+    };
+    let key = NewKey {
+        name: "all".into(),
+        tenant: "acme".into(),
+        labels: ["team:a".to_owned()].into(),
+        scopes: Scope::ALL.into_iter().collect(),
+        limits,
+        expires_at: None,
+    };
+    Keys::open(dir.path()).unwrap().create(&key).unwrap();
+    let checked = check_databases(dir.path());
+    assert!(
+        checked.len() == 1 && checked[0].fault.is_none(),
+        "{checked:?}"
+    );
+}
