@@ -236,6 +236,11 @@ impl Draft {
         self.code = Code::Opening;
     }
 
+    /// Whether what is written is a block of code.
+    pub(super) fn is_in_code(&self) -> bool {
+        self.code != Code::Closed
+    }
+
     /// Ends the block of code behind the last visible character.
     pub(super) fn close_code(&mut self) {
         if self.code == Code::Open

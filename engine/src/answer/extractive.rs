@@ -168,10 +168,11 @@ pub(super) fn extract(
 /// The units of the segments that answer best, best first.
 fn candidates(reading: &Reading, sources: &[Source], wanted: Wanted) -> Vec<Candidate> {
     let mut all = Vec::new();
+    let pages = reading.pages.iter().zip(sources);
+    let composers: Vec<Composer<'_>> = pages.map(|(page, source)| composer(source, page)).collect();
     for (page, read) in reading.pages.iter().enumerate() {
         let text = &sources[page].text;
         let headed = reading.headed(read);
-        let composer = composer(&sources[page], read);
         for (segment, score) in read.scores.iter().enumerate() {
             let Some(score) = *score else { continue };
             let ranked = score - RANK * (1.0 + page as f32).ln();
@@ -185,7 +186,7 @@ fn candidates(reading: &Reading, sources: &[Source], wanted: Wanted) -> Vec<Cand
             if found.kind == Kind::Label || text.ends_with('?') || refers(text) {
                 shown -= LABEL;
             }
-            if composer.names_columns(segment) {
+            if composers[page].names_columns(segment) {
                 shown -= CUT_OFF;
             }
             shown += HEADING * headed[segment];
@@ -203,14 +204,13 @@ fn candidates(reading: &Reading, sources: &[Source], wanted: Wanted) -> Vec<Cand
         }
         let (read, source) = (&reading.pages[page], &sources[page]);
         let found = &read.segments[segment];
-        let composer = composer(source, read);
         // An item by itself, and its whole list: the question decides.
         let wholes: &[bool] = match found.kind {
             Kind::Item => &[false, true],
             _ => &[false],
         };
         for &whole in wholes {
-            let unit = composer.unit(segment, whole);
+            let unit = composers[page].unit(segment, whole);
             let is_known = candidates
                 .iter()
                 .any(|other| other.page == page && other.unit.body == unit.body);

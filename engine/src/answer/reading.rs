@@ -142,7 +142,9 @@ pub(super) fn read(
     let asked = Asked::new(question, &pages, words);
     let parts = parts(&pages, sources, &asked);
     let by_reader = reader.is_some_and(|reader| {
-        let read = read_until_sure(question, sources, &mut pages, &parts, reader, cancel);
+        let read = read_until_sure(&parts, |parts| {
+            read_parts(question, sources, &mut pages, parts, reader, cancel)
+        });
         read.inspect_err(|error| tracing::debug!(%error, "segments are compared by words alone"))
             .is_ok()
     });
@@ -264,13 +266,14 @@ fn estimate(text: &str) -> usize {
     tokens
 }
 
+/// Calls `read` with the first of `parts`, and with the rest unless a log-odds that it returned
+/// is [`SURE`].
+///
+/// # Errors
+/// Those of the first call. Without time for the second, what was read still decides.
 fn read_until_sure(
-    question: &str,
-    sources: &[Source],
-    pages: &mut [Page],
     parts: &[Part],
-    reader: &dyn Reader,
-    cancel: &Cancel,
+    mut read: impl FnMut(&[Part]) -> cairn_models::Result<f32>,
 ) -> cairn_models::Result<()> {
     let mut tokens = 0;
     let is_first = |part: &&Part| {
@@ -278,18 +281,16 @@ fn read_until_sure(
         tokens <= FIRST_TOKENS
     };
     let (first, rest) = parts.split_at(parts.iter().take_while(is_first).count());
-    read_parts(question, sources, pages, first, reader, cancel)?;
-    let mut read = pages.iter().flat_map(|page| &page.scores).flatten();
-    if read.any(|&score| score >= SURE) {
-        return Ok(());
-    }
-    // Without time for more, what was read still decides.
-    if let Err(error) = read_parts(question, sources, pages, rest, reader, cancel) {
+    if read(first)? < SURE
+        && !rest.is_empty()
+        && let Err(error) = read(rest)
+    {
         tracing::debug!(%error, parts = rest.len(), "the rest is not read");
     }
     Ok(())
 }
 
+/// Reads `parts` into `pages`, and returns the highest log-odds.
 fn read_parts(
     question: &str,
     sources: &[Source],
@@ -297,7 +298,7 @@ fn read_parts(
     parts: &[Part],
     reader: &dyn Reader,
     cancel: &Cancel,
-) -> cairn_models::Result<()> {
+) -> cairn_models::Result<f32> {
     let cuts: Vec<(Range<usize>, Vec<Range<usize>>)> = parts
         .iter()
         .map(|part| {
@@ -321,18 +322,48 @@ fn read_parts(
         })
         .collect();
     let scores = reader.read(question, &passages, cancel)?;
+    let mut highest = f32::NEG_INFINITY;
     for (part, scores) in parts.iter().zip(scores) {
         for (at, score) in part.segments.clone().zip(scores) {
-            pages[part.source].scores[at] = score.is_finite().then_some(score);
+            let score = score.is_finite().then_some(score);
+            highest = score.map_or(highest, |score| highest.max(score));
+            pages[part.source].scores[at] = score;
         }
     }
-    Ok(())
+    Ok(highest)
 }
 
 #[cfg(test)]
 mod tests {
+    use cairn_models::ErrorKind;
+
     use super::super::testing::source;
     use super::*;
+
+    #[test]
+    fn the_rest_is_read_unless_something_surely_answers() {
+        let part = |tokens| Part {
+            source: 0,
+            segments: 0..1,
+            tokens,
+        };
+        let parts: Vec<Part> = [FIRST_TOKENS - 100, 100, 1, 50].map(part).into();
+        let counts = |scores: &[Option<f32>]| {
+            let (mut counts, mut scores) = (Vec::new(), scores.iter());
+            let read = |parts: &[Part]| {
+                counts.push(parts.len());
+                let score = scores.next().copied().flatten();
+                score.ok_or_else(|| cairn_models::Error::new(ErrorKind::Cancelled, "no time left"))
+            };
+            let outcome = read_until_sure(&parts, read);
+            (counts, outcome.is_ok())
+        };
+        assert_eq!(counts(&[Some(SURE)]), (vec![2], true));
+        assert_eq!(counts(&[Some(SURE - 0.1), Some(-9.0)]), (vec![2, 2], true));
+        // What was read stays if there is no time for more; without any, words decide.
+        assert_eq!(counts(&[Some(SURE - 0.1), None]), (vec![2, 2], true));
+        assert_eq!(counts(&[None]), (vec![2], false));
+    }
 
     #[test]
     fn what_stands_below_the_heading_that_is_asked_is_known() {

@@ -84,7 +84,6 @@ struct Renderer<'a> {
     badges: usize,
     /// What of an open image is not a badge.
     images: Vec<bool>,
-    in_code: bool,
 }
 
 impl<'a> Renderer<'a> {
@@ -101,7 +100,6 @@ impl<'a> Renderer<'a> {
             heading_addresses: Vec::new(),
             badges: 0,
             images: Vec::new(),
-            in_code: false,
         }
     }
 
@@ -121,7 +119,7 @@ impl<'a> Renderer<'a> {
             self.draft.push(&marker);
         }
         // What a badge left behind; in code, it is indentation.
-        let is_start = self.draft.at_line_start() && !self.in_code;
+        let is_start = self.draft.at_line_start() && !self.draft.is_in_code();
         self.draft
             .push(if is_start { text.trim_start() } else { text });
     }
@@ -226,7 +224,6 @@ impl<'a> Renderer<'a> {
                 let marker = std::mem::take(&mut self.marker);
                 self.draft.push(&marker);
                 self.draft.open_code();
-                self.in_code = true;
             }
             Tag::Heading { level, .. } => self.heading = Some((depth(level), String::new())),
             Tag::HtmlBlock => self.html = Some(String::new()),
@@ -311,7 +308,6 @@ impl<'a> Renderer<'a> {
             TagEnd::Image => self.end_image(),
             TagEnd::CodeBlock => {
                 self.draft.close_code();
-                self.in_code = false;
                 self.block();
             }
             TagEnd::Paragraph | TagEnd::BlockQuote(_) | TagEnd::Table => self.block(),
