@@ -304,8 +304,7 @@ fn a_long_context_is_cut_to_its_budget() {
         text: words(500..1400),
         ..Document::default()
     };
-    let settings = IndexSettings::default();
-    let pieces = chunk(&document, &HashEmbedder, &settings, &Cancel::never()).unwrap();
+    let pieces = chunked(&document);
     let (context, _) = pieces[0].inputs[0].split_once('\n').unwrap();
     assert_eq!(context, words(0..CONTEXT_TOKENS).trim_end());
     assert_eq!(pieces[0].context, words(0..500).trim_end());
@@ -313,6 +312,12 @@ fn a_long_context_is_cut_to_its_budget() {
     // The last one leaves room for the context.
     let last = pieces.last().unwrap();
     assert!(last.chunk.token_count as usize + CONTEXT_TOKENS <= 510);
+}
+
+/// The chunks of a document by default.
+fn chunked(document: &Document) -> Vec<Piece> {
+    let settings = IndexSettings::default();
+    chunk(document, &HashEmbedder, &settings, &Cancel::never()).unwrap()
 }
 
 #[test]
@@ -328,13 +333,7 @@ fn chunks_know_the_code_in_them() {
         code_blocks: blocks.clone(),
         ..Document::default()
     };
-    let pieces = chunk(
-        &document,
-        &HashEmbedder,
-        &IndexSettings::default(),
-        &Cancel::never(),
-    )
-    .unwrap();
+    let pieces = chunked(&document);
     assert!(pieces.len() > 2);
     for Piece { chunk, .. } in &pieces {
         let whole = |block: &std::ops::Range<usize>| {
@@ -429,14 +428,7 @@ fn the_hash_depends_on_what_is_embedded_alone() {
             text: words(0..10),
             ..Document::default()
         };
-        let pieces = chunk(
-            &document,
-            &HashEmbedder,
-            &IndexSettings::default(),
-            &Cancel::never(),
-        )
-        .unwrap();
-        pieces[0].hash
+        chunked(&document)[0].hash
     };
     assert_eq!(text("a", "x"), text("a", "y"));
     assert_ne!(text("a", "x"), text("b", "x"));

@@ -11,7 +11,6 @@ were written for this purpose, as organisations have them; they are put there, t
 
 import argparse
 import gzip
-import json
 import os
 import re
 import subprocess
@@ -20,6 +19,8 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from ..files import read_lines
+
 OVERSTRUCK = re.compile(rb".\x08")
 
 
@@ -27,14 +28,18 @@ def run(*command, **more):
     return subprocess.run(command, check=True, capture_output=True, **more).stdout
 
 
-def debian(name, version, folder):
-    """Unpacks a package of Debian into `folder`."""
-    for wanted in (f"{name}={version}", name):
+def first_of(commands, folder):
+    """Runs commands in `folder` until one succeeds: the version that was read, then any."""
+    for command in commands:
         try:
-            run("apt-get", "download", "-q", wanted, cwd=folder)
-            break
+            return run(*command, cwd=folder)
         except subprocess.CalledProcessError:
             continue
+
+
+def debian(name, version, folder):
+    """Unpacks a package of Debian into `folder`."""
+    first_of((("apt-get", "download", "-q", wanted) for wanted in (f"{name}={version}", name)), folder)
     found = list(folder.glob(f"{name}_*.deb"))
     if found:
         run("dpkg-deb", "-x", str(found[0]), str(folder))
@@ -43,23 +48,15 @@ def debian(name, version, folder):
 def pypi(name, version, folder):
     """Unpacks a source distribution into `folder`, without its first directory. pip builds
     its metadata on the way."""
-    for wanted in (f"{name}=={version}", name):
-        try:
-            run(sys.executable, "-m", "pip", "download", "-q", "--pre", "--no-deps", "--no-binary", ":all:", "-d", str(folder), wanted)
-            break
-        except subprocess.CalledProcessError:
-            continue
+    pip = (sys.executable, "-m", "pip", "download", "-q", "--pre", "--no-deps", "--no-binary", ":all:", "-d", ".")
+    first_of(((*pip, wanted) for wanted in (f"{name}=={version}", name)), folder)
     unpack(folder, "*.tar.gz")
 
 
 def npm(name, version, folder):
     """Unpacks a package of npm into `folder`, without its first directory."""
-    for wanted in (f"{name}@{version}", name):
-        try:
-            run("npm", "pack", "--silent", "--ignore-scripts", wanted, cwd=folder)
-            break
-        except subprocess.CalledProcessError:
-            continue
+    npm = ("npm", "pack", "--silent", "--ignore-scripts")
+    first_of(((*npm, wanted) for wanted in (f"{name}@{version}", name)), folder)
     unpack(folder, "*.tgz")
 
 
@@ -92,11 +89,6 @@ def folder_of(out, manual):
     return Path(out) / (f"held-out-{number}" if number else "train") / manual["manual"]
 
 
-def rows(path):
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
-
-
 def main():
     it = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     it.add_argument("--out", required=True)
@@ -104,9 +96,9 @@ def main():
     it.add_argument("--written", default="train/manuals/written.jsonl.gz")
     args = it.parse_args()
     get = {"debian": debian, "pypi": pypi, "npm": npm}
-    manuals = rows(args.list)
+    manuals = list(read_lines(args.list))
     missing = 0
-    for document in rows(args.written):
+    for document in read_lines(args.written):
         target = folder_of(args.out, document) / document["file"]
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(document["text"], encoding="utf-8")

@@ -12,7 +12,6 @@ Manuals are held out whole.
 import argparse
 import concurrent.futures
 import difflib
-import gzip
 import json
 import math
 import random
@@ -24,6 +23,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
+from ..files import read_lines, write_lines
 from .data import PLACE, POSITIVE, QUESTION, UNKNOWN, words
 from .segments import segments
 
@@ -31,7 +31,7 @@ SOURCES = 8
 OTHERS = 2  # of them from other manuals
 DEPTH = 50  # where none of those answers, the first that does takes the place of one
 PART = 200  # tokens of a part, as in engine/src/answer/reading.rs
-READ = 2000  # tokens of all parts, as there
+READ = 2000  # tokens of all parts; the engine reads up to 2,600 where it is not sure
 RANK = 0.5
 SHARED = 0.6  # of the shorter one: two texts are the same but for a cut
 SIGNS = re.compile(r"[\W_]+")
@@ -212,11 +212,6 @@ def save(groups, names, path):
     )
 
 
-def read(path):
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        return [json.loads(line) for line in file if line.strip()]
-
-
 def main():
     it = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     it.add_argument("--questions", required=True, help="*.jsonl.gz")
@@ -229,13 +224,12 @@ def main():
     tokenizer.no_truncation()
     tokenizer.no_padding()
     encoder = Encoder(tokenizer)
-    rows = read(args.questions)
+    rows = list(read_lines(args.questions))
     random.Random(args.seed).shuffle(rows)
     cache = Path(args.out).with_suffix(".found.jsonl.gz")
     known = {}
     if cache.exists():
-        with gzip.open(cache, "rt") as file:
-            known = {row["question"]: row["sources"] for row in map(json.loads, file)}
+        known = {row["question"]: row["sources"] for row in read_lines(cache)}
     indexed = uris(args.url) if len(known) < len(rows) else []
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         found = pool.map(lambda row: known.get(row["question"]) or search(args.url, row, indexed), rows)
@@ -244,8 +238,7 @@ def main():
             if at % 500 == 0:
                 print(f"{at} of {len(rows)} searched", flush=True)
     if len(known) < len(rows):
-        with gzip.open(cache, "wt") as file:
-            file.writelines(json.dumps({"question": row["question"], "sources": row["sources"]}) + "\n" for row in rows)
+        write_lines(cache, ({"question": row["question"], "sources": row["sources"]} for row in rows))
     groups, names, outcome = [], [], Counter()
     rng = random.Random(args.seed)
     for row in rows:
