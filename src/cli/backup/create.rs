@@ -25,8 +25,8 @@ pub(in crate::cli) struct Args {
     target: PathBuf,
 }
 
-/// Copies every collection, the keys, the ledger, the jobs and the uploaded files. Cached answers are left out: they are
-/// made again.
+/// Copies every collection, the keys, the ledger, the jobs and the uploaded files. Cached
+/// answers are left out: they are made again.
 pub(in crate::cli) fn run(context: &Context, args: &Args) -> anyhow::Result<Outcome> {
     let target = std::path::absolute(&args.target)?;
     check_is_free(&target, "the folder")?;
