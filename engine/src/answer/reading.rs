@@ -22,6 +22,8 @@ const SURE: f32 = 0.0;
 const READ_TOKENS: usize = 2600;
 /// Tokens of one passage; a longer chunk is read in parts.
 const PASSAGE_TOKENS: usize = 200;
+/// Tokens of a part that a heading or term may end, so that what it is about stays together.
+const SECTION_TOKENS: usize = 120;
 /// How much a better rank counts beside the question's words that a part holds.
 const RANK: f32 = 0.5;
 /// A word in title or headings counts this much of one in the text.
@@ -230,24 +232,49 @@ fn parts(pages: &[Page], sources: &[Source], asked: &Asked) -> Vec<Part> {
     chosen
 }
 
-/// Runs of whole segments, as long as the reader's passage.
+/// Runs of whole segments, as long as the reader's passage. A heading or term begins one if
+/// enough stands above it, and never ends one.
 fn cut(source: usize, page: &Page, text: &str) -> Vec<Part> {
-    let mut parts: Vec<Part> = Vec::new();
-    for (at, segment) in page.segments.iter().enumerate() {
-        let tokens = estimate(&text[segment.range.clone()]);
-        match parts.last_mut() {
-            Some(part) if part.tokens + tokens <= PASSAGE_TOKENS => {
-                part.segments.end = at + 1;
-                part.tokens += tokens;
-            }
-            _ => parts.push(Part {
-                source,
-                segments: at..at + 1,
-                tokens: tokens.min(PASSAGE_TOKENS),
-            }),
+    let counts: Vec<usize> = page
+        .segments
+        .iter()
+        .map(|segment| estimate(&text[segment.range.clone()]))
+        .collect();
+    let is_label = |at: usize| page.segments[at].kind == Kind::Label;
+    let part = |segments: Range<usize>| Part {
+        source,
+        tokens: counts[segments.clone()].iter().sum::<usize>().min(PASSAGE_TOKENS),
+        segments,
+    };
+    let (mut parts, mut begin, mut total) = (Vec::new(), 0, 0);
+    for (at, &tokens) in counts.iter().enumerate() {
+        let opens = at > begin && is_label(at) && !is_label(at - 1) && total >= SECTION_TOKENS;
+        if opens || (at > begin && total + tokens > PASSAGE_TOKENS) {
+            let labels = (begin + 1..at).rev().take_while(|&above| is_label(above));
+            let end = at - labels.count();
+            parts.push(part(begin..end));
+            total = counts[end..at].iter().sum();
+            begin = end;
         }
+        total += tokens;
+    }
+    if begin < counts.len() {
+        parts.push(part(begin..counts.len()));
     }
     parts
+}
+
+/// The heading or term that a part stands below, unless it begins with one.
+fn heading_of<'t>(part: &Part, page: &Page, text: &'t str) -> &'t str {
+    let is_label = |segment: &&Segment| segment.kind == Kind::Label;
+    let begin = part.segments.start;
+    match page.segments.get(begin) {
+        Some(first) if !is_label(&first) => {
+            let above = page.segments[..begin].iter().rev().find(is_label);
+            above.map_or("", |label| &text[label.range.clone()])
+        }
+        _ => "",
+    }
 }
 
 /// About how many word pieces a text has: one for seven letters of a word, one for each
@@ -317,6 +344,7 @@ fn read_parts(
         .zip(&cuts)
         .map(|(part, (range, segments))| ReaderPassage {
             place: &pages[part.source].place,
+            heading: heading_of(part, &pages[part.source], &sources[part.source].text),
             text: &sources[part.source].text[range.clone()],
             segments,
         })

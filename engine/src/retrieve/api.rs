@@ -127,6 +127,15 @@ pub struct PageStart {
     pub start: usize,
 }
 
+/// A range of a text, as the schema describes [`std::ops::Range`].
+#[derive(Clone, Copy, Debug, ToSchema)]
+pub struct ByteRange {
+    /// Its first byte, counted from 0.
+    pub start: usize,
+    /// The byte after its last one.
+    pub end: usize,
+}
+
 /// One ranked chunk, ready to be cited.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Source {
@@ -152,8 +161,9 @@ pub struct Source {
     /// Columns of the table that the chunk continues; its header is in an earlier chunk.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub columns: Option<String>,
-    /// Blocks of code, by bytes of `text`, in order; for what quotes it.
-    #[serde(skip)]
+    /// Blocks of code, by bytes of `text`, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    #[schema(value_type = Vec<ByteRange>)]
     pub code_blocks: Vec<std::ops::Range<usize>>,
     /// Byte offset of the chunk in the parsed document.
     pub start: usize,

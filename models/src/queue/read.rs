@@ -30,6 +30,7 @@ impl ReadQueue {
 /// A passage that outlives its caller.
 struct Owned {
     place: String,
+    heading: String,
     text: String,
     segments: Vec<Range<usize>>,
 }
@@ -48,6 +49,7 @@ impl Reader for ReadQueue {
         let (reader, question) = (Arc::clone(&self.reader), question.to_owned());
         let owned = |passage: &ReaderPassage<'_>| Owned {
             place: passage.place.to_owned(),
+            heading: passage.heading.to_owned(),
             text: passage.text.to_owned(),
             segments: passage.segments.to_vec(),
         };
@@ -58,6 +60,7 @@ impl Reader for ReadQueue {
                 .iter()
                 .map(|owned| ReaderPassage {
                     place: &owned.place,
+                    heading: &owned.heading,
                     text: &owned.text,
                     segments: &owned.segments,
                 })

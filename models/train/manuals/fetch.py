@@ -47,8 +47,8 @@ def debian(name, version, folder):
 
 def pypi(name, version, folder):
     """Unpacks a source distribution into `folder`, without its first directory. pip builds
-    its metadata on the way."""
-    pip = (sys.executable, "-m", "pip", "download", "-q", "--pre", "--no-deps", "--no-binary", ":all:", "-d", ".")
+    its metadata on the way, for which what it needs may come as wheels."""
+    pip = (sys.executable, "-m", "pip", "download", "-q", "--pre", "--no-deps", "--no-binary", name, "-d", ".")
     first_of(((*pip, wanted) for wanted in (f"{name}=={version}", name)), folder)
     unpack(folder, "*.tar.gz")
 

@@ -24,13 +24,14 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from ..files import read_lines, write_lines
-from .data import PLACE, POSITIVE, QUESTION, UNKNOWN, words
-from .segments import segments
+from .data import HEADING, PLACE, POSITIVE, QUESTION, UNKNOWN, words
+from .segments import cut
 
 SOURCES = 8
 OTHERS = 2  # of them from other manuals
 DEPTH = 50  # where none of those answers, the first that does takes the place of one
 PART = 200  # tokens of a part, as in engine/src/answer/reading.rs
+SECTION = 120  # tokens of a part that a heading or term may end
 READ = 2000  # tokens of all parts; the engine reads up to 2,600 where it is not sure
 RANK = 0.5
 SHARED = 0.6  # of the shorter one: two texts are the same but for a cut
@@ -95,7 +96,17 @@ def search(url, row, known):
     quotes = [bare(quote) for quote in row["quotes"]]
     if own and not any(is_of(s["uri"], row["manual"]) and any(shares(bare(s["text"]), q) for q in quotes) for s in found):
         found += call(url, "/search", asked | {"filter": {"uri": {"in": own}}})["sources"]
-    return [{"place": place(source), "uri": source["uri"], "text": source["text"]} for source in found]
+    return [
+        {"place": place(source), "uri": source["uri"], "text": source["text"], "code_blocks": code_blocks(source)}
+        for source in found
+    ]
+
+
+def code_blocks(source):
+    """[start, end] in characters; the service counts bytes."""
+    raw = source["text"].encode()
+    characters = lambda byte: len(raw[:byte].decode(errors="ignore"))
+    return [[characters(one["start"]), characters(one["end"])] for one in source.get("code_blocks", ())]
 
 
 def is_of(uri, manual):
@@ -135,20 +146,25 @@ class Encoder:
 
     def parts(self, row):
         """(source, first, last, ranges of the segments), best first: what is read within the
-        budget, and the others. A part is a run of whole segments of a passage."""
-        cut, held = [], []
+        budget, and the others. A part is a run of whole segments of a passage; a heading or
+        term begins one if enough stands above it, and never ends one."""
+        runs, held = [], []
         for source, found in enumerate(row["sources"]):
-            ranges = segments(found["text"])
-            tokens = [len(self.encode(found["text"][a:b]).ids) for a, b in ranges]
+            ranges = cut(found["text"], found["code_blocks"])
+            tokens = [len(self.encode(found["text"][a:b]).ids) for a, b, _ in ranges]
             begin = total = 0
             for at, count in enumerate(tokens):
-                if at > begin and total + count > PART:
-                    cut.append((source, begin, at, ranges, total))
-                    begin, total = at, 0
+                opens = at > begin and ranges[at][2] and not ranges[at - 1][2] and total >= SECTION
+                if opens or (at > begin and total + count > PART):
+                    end = at
+                    while end - 1 > begin and ranges[end - 1][2]:
+                        end -= 1
+                    runs.append((source, begin, end, ranges, sum(tokens[begin:end])))
+                    begin, total = end, sum(tokens[end:at])
                 total += count
             if ranges:
-                cut.append((source, begin, len(ranges), ranges, total))
-            held += [words(found["text"][a:b]) for a, b in ranges]
+                runs.append((source, begin, len(ranges), ranges, total))
+            held += [words(found["text"][a:b]) for a, b, _ in ranges]
         asked = {w: math.log(1 + len(held) / (1 + sum(w in one for one in held))) for w in words(row["question"])}
         whole = sum(asked.values()) or 1
 
@@ -159,7 +175,7 @@ class Encoder:
             return sum(v * (1 if w in inside else 0.5 * (w in around)) for w, v in asked.items()) / whole + RANK / (source + 1)
 
         chosen, rest, left = [], [], READ
-        for part in sorted(cut, key=share, reverse=True):
+        for part in sorted(runs, key=share, reverse=True):
             if min(part[4], PART) <= left:
                 left -= min(part[4], PART)
                 chosen.append(part[:4])
@@ -184,6 +200,7 @@ class Encoder:
         for source, begin, end, ranges in parts:
             found = row["sources"][source]
             ids = [self.cls, *asked, self.sep, *self.encode(found["place"]).ids[:PLACE]]
+            ids += self.encode(heading(begin, ranges, found["text"])).ids[:HEADING]
             segment, labels, left = [-1] * len(ids), [], PART + 24
             for at in range(begin, end):
                 text = found["text"][ranges[at][0] : ranges[at][1]]
@@ -197,6 +214,14 @@ class Encoder:
             if labels:
                 out.append((ids + [self.sep], segment + [-1], labels, source))
         return out
+
+
+def heading(begin, ranges, text):
+    """The heading or term that a part stands below, unless it begins with one."""
+    if ranges[begin][2]:
+        return ""
+    above = next((one for one in reversed(ranges[:begin]) if one[2]), None)
+    return text[above[0] : above[1]] if above else ""
 
 
 def save(groups, names, path):
