@@ -243,7 +243,10 @@ fn cut(source: usize, page: &Page, text: &str) -> Vec<Part> {
     let is_label = |at: usize| page.segments[at].kind == Kind::Label;
     let part = |segments: Range<usize>| Part {
         source,
-        tokens: counts[segments.clone()].iter().sum::<usize>().min(PASSAGE_TOKENS),
+        tokens: counts[segments.clone()]
+            .iter()
+            .sum::<usize>()
+            .min(PASSAGE_TOKENS),
         segments,
     };
     let (mut parts, mut begin, mut total) = (Vec::new(), 0, 0);
@@ -391,6 +394,51 @@ mod tests {
         // What was read stays if there is no time for more; without any, words decide.
         assert_eq!(counts(&[Some(SURE - 0.1), None]), (vec![2, 2], true));
         assert_eq!(counts(&[None]), (vec![2], false));
+    }
+
+    /// The parts of a text, each with the heading it stands below, as their first and last
+    /// segments.
+    fn parts_of(text: &str) -> Vec<(String, String, String)> {
+        let words = Words::new("english");
+        let page = page(&source(1, text), &words);
+        let at = |segment: usize| text[page.segments[segment].range.clone()].to_owned();
+        let shown = |part: &Part| {
+            let Range { start, end } = part.segments;
+            let heading = heading_of(part, &page, text).to_owned();
+            (heading, at(start), at(end - 1))
+        };
+        cut(0, &page, text).iter().map(shown).collect()
+    }
+
+    #[test]
+    fn a_heading_begins_a_part_and_never_ends_one() {
+        let told = "Nothing else is said here about it, but it is said at some length. ";
+        let owned = |parts: &[(&str, &str, &str)]| -> Vec<(String, String, String)> {
+            let all = parts.iter();
+            all.map(|&(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned()))
+                .collect()
+        };
+        let (last, long, short) = (told.trim(), told.repeat(8), told.repeat(2));
+        // Enough stands above the second heading for a part of its own.
+        let text = format!("Backups\n\n{long}\n\nRetention\n\n{short}");
+        let expected = [("", "Backups", last), ("", "Retention", last)];
+        assert_eq!(parts_of(&text), owned(&expected));
+        // A short section stays with what follows.
+        let text = format!("Backups\n\n{short}\n\nRetention\n\n{short}");
+        assert_eq!(parts_of(&text), owned(&[("", "Backups", last)]));
+        // What follows a heading at the end of a part takes it along.
+        let text = format!("{short}\n\nRetention\n\n{}.", "and on ".repeat(90));
+        let parts = parts_of(&text);
+        assert_eq!(parts[0], (String::new(), last.to_owned(), last.to_owned()));
+        assert_eq!(parts[1].1, "Retention");
+        // The rest of a long section knows its heading.
+        let text = format!("Retention\n\n{}", told.repeat(20));
+        let parts = parts_of(&text);
+        assert!(parts.len() > 1, "{parts:?}");
+        assert!(
+            parts[1..].iter().all(|part| part.0 == "Retention"),
+            "{parts:?}"
+        );
     }
 
     #[test]
