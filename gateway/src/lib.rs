@@ -11,6 +11,7 @@
 //! | `providers/` | how does each language model want to be spoken to? |
 //! | `routes/` | which targets may answer this call, in which order, and which are up? |
 //! | `accounts/` | who calls, what may they take, and what does it cost? |
+//! | `batch/` | which chats wait for an answer in their own time, and which have one? |
 //! | `cache/` | was this asked before? |
 //! | `databases/` | are the SQLite files whole, and what can be saved of them? |
 //! | `call/` | one call: admission, cache, deadlines, retries, fallback, settlement |

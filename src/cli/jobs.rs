@@ -352,11 +352,15 @@ fn document(job: &Job) -> Value {
 /// What a job with `payload` works on, in a few words.
 pub(super) fn about(payload: &Value) -> String {
     let input = &payload["input"];
-    let name = ["path", "url", "uri", "document_id"]
+    let name = ["path", "url", "uri", "document_id", "batch"]
         .iter()
         .find_map(|field| input[field].as_str());
     let collection = payload["collection"].as_str().unwrap_or_default();
-    format!("{} -> {collection}", name.unwrap_or_default())
+    match collection {
+        // A batch of chats has none.
+        "" => name.unwrap_or_default().to_owned(),
+        collection => format!("{} -> {collection}", name.unwrap_or_default()),
+    }
 }
 
 fn fraction(job: &Job) -> String {

@@ -170,6 +170,17 @@ pub(super) fn caching_answerer(
     local: bool,
     accounts: Accounts,
 ) -> anyhow::Result<Answerer> {
+    let gateway = caching_gateway(context, &engine, local, accounts)?;
+    Ok(answer_with(context, engine, gateway))
+}
+
+/// The gateway of such an answerer.
+pub(super) fn caching_gateway(
+    context: &Context,
+    engine: &Engine,
+    local: bool,
+    accounts: Accounts,
+) -> anyhow::Result<Gateway> {
     let settings = &context.config.cache;
     let folder = &context.config.storage.data_dir;
     let mut gateway = gateway(context, local, accounts)?;
@@ -178,7 +189,7 @@ pub(super) fn caching_answerer(
         let cache = Cache::open(settings, folder, engine.question_embedder());
         gateway = gateway.with_cache(cache);
     }
-    Ok(answer_with(context, engine, gateway))
+    Ok(gateway)
 }
 
 /// The ledger where `books`; otherwise accounts that keep nothing.

@@ -1,5 +1,6 @@
 //! `cairn worker`: works on the jobs of a data folder, without serving anything.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -7,9 +8,12 @@ use tokio_util::sync::CancellationToken;
 use super::context::Context;
 use super::loading::{self, Models, Wanted};
 use super::{Outcome, interrupt, serve};
+use crate::ingest::batches::Chats;
 use crate::ingest::worker::Worker;
 use crate::ingest::{notify, setup};
+use crate::server::answering_chats;
 use cairn_gateway::accounts::Accounts;
+use cairn_gateway::batch::Batches;
 
 /// How long jobs may take to end after a signal before they are given back.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -35,7 +39,18 @@ pub(super) fn run(context: &Context) -> anyhow::Result<Outcome> {
     let fetcher = setup::fetcher(config)?;
     let writes = setup::writes(config, engine.clone());
     let accounts = Accounts::open(config)?;
-    let tools = setup::tools(config, engine, writes, parser, fetcher.clone(), accounts);
+    let mut gateway = None;
+    if !config.providers.is_empty() {
+        let opened = loading::caching_gateway(context, &engine, true, accounts.clone())?;
+        gateway = Some(Arc::new(opened));
+    }
+    let (of_tools, fetch) = (accounts.clone(), fetcher.clone());
+    let mut tools = setup::tools(config, engine, writes, parser, fetch, of_tools);
+    if let Some(gateway) = &gateway {
+        let batches = Batches::open(&config.storage.data_dir)?;
+        let answer = answering_chats(Arc::clone(gateway));
+        tools.chats = Some(Chats::new(&config.batches, batches, answer));
+    }
     runtime.block_on(async {
         let jobs = setup::open(config).await?;
         let worker = Worker::new(jobs.queue, tools, config.jobs.clone())?;
@@ -43,6 +58,11 @@ pub(super) fn run(context: &Context) -> anyhow::Result<Outcome> {
         context.say("Working on jobs until Ctrl-C.");
         worker.run(stop, DRAIN).await;
         told.abort();
-        Ok(Outcome::Done)
-    })
+        anyhow::Ok(())
+    })?;
+    accounts.flush();
+    if let Some(gateway) = gateway {
+        gateway.flush();
+    }
+    Ok(Outcome::Done)
 }

@@ -5,6 +5,7 @@
 //! documents, of jobs and of requests, reach their collection through [`writer::Writes`].
 //! This room knows documents and nothing of HTTP; the queue (`cairn-jobs`) knows neither.
 
+pub(crate) mod batches;
 pub(crate) mod bounds;
 mod bucket;
 pub(crate) mod fetch;

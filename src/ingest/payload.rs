@@ -7,6 +7,8 @@ use cairn_indexer::Access;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::task::Stop;
+
 /// The payload of every ingestion job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,5 +40,19 @@ impl Payload {
     pub(crate) fn caller(&self, accounts: &Accounts) -> Result<Option<Caller>, AuthError> {
         let key = self.key.as_ref().map(KeyId::new);
         key.map(|key| accounts.caller(&key)).transpose()
+    }
+
+    /// Whose rights and budget count when the job asks a language model, as they are now.
+    ///
+    /// # Errors
+    /// When the key is gone, or there was none and now one is needed.
+    pub(crate) fn asker(&self, accounts: &Accounts) -> Result<Caller, Stop> {
+        match self.caller(accounts)? {
+            Some(caller) => Ok(caller),
+            None if accounts.requires_keys() => Err(Stop::permanent(
+                "the job was submitted without an API key, and the service needs one now",
+            )),
+            None => Ok(Caller::anonymous()),
+        }
     }
 }

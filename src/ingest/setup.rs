@@ -152,5 +152,6 @@ pub(crate) fn tools(
         jobs: config.jobs.clone(),
         candidates: config.retrieval.candidates,
         asking: None,
+        chats: None,
     }
 }

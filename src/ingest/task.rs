@@ -13,8 +13,10 @@ use cairn_models::{Cancel, Embedder};
 use cairn_settings::config::{Jobs, Retrieval};
 use serde_json::Value;
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 use super::Payload;
+use super::batches::Chats;
 use super::fetch::Fetcher;
 use super::spool::Spool;
 use super::writer::{WriteError, Writes};
@@ -49,6 +51,8 @@ pub(crate) struct Tools {
     pub candidates: usize,
     /// What questions are answered with; `None` in a worker that answers none.
     pub asking: Option<Asking>,
+    /// What batches of chats are answered with; `None` in a worker that answers none.
+    pub chats: Option<Chats>,
 }
 
 /// What questions are answered with.
@@ -67,6 +71,8 @@ pub(crate) enum Stop {
     Failed(Failure),
     /// It was told to.
     Cancelled,
+    /// It gives the rest back, which costs no attempt.
+    Released,
     /// A person has to answer first.
     Asks(Value),
 }
@@ -130,17 +136,26 @@ pub(crate) struct Task {
     tools: Arc<Tools>,
     job: Job,
     cancel: Cancel,
+    stopping: CancellationToken,
     runtime: Handle,
     said: Arc<Mutex<Update>>,
 }
 
 impl Task {
-    pub(super) fn new(tools: Arc<Tools>, job: Job, cancel: Cancel, runtime: Handle) -> Self {
+    /// `job` in this runtime. `cancel` says when it is to stop at once, `stopping` when this
+    /// worker begins nothing more.
+    pub(super) fn new(
+        tools: Arc<Tools>,
+        job: Job,
+        cancel: Cancel,
+        stopping: CancellationToken,
+    ) -> Self {
         Self {
             tools,
             job,
             cancel,
-            runtime,
+            stopping,
+            runtime: Handle::current(),
             said: Arc::default(),
         }
     }
@@ -164,6 +179,11 @@ impl Task {
     /// Fires when the job is to stop.
     pub(crate) fn cancel(&self) -> &Cancel {
         &self.cancel
+    }
+
+    /// Fires when this worker begins nothing more; what is begun has a little time to end.
+    pub(crate) fn stopping(&self) -> &CancellationToken {
+        &self.stopping
     }
 
     /// What a person answered to the job's question, if it asked one.

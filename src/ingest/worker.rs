@@ -10,13 +10,12 @@ use cairn_models::Cancel;
 use cairn_settings::config::Jobs;
 use metrics::{counter, gauge};
 use serde_json::Value;
-use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::liveness::{self, Alive};
 use super::task::{Stop, Task, Tools};
-use super::{kinds, schedules};
+use super::{batches, kinds, schedules};
 use cairn_settings::telemetry::metrics as names;
 
 /// How often a job's progress is passed on.
@@ -31,6 +30,12 @@ const LONG: Duration = Duration::from_secs(1);
 
 /// How often it is looked for uploads that no job needs, and for schedules whose keys are gone.
 const SWEEP: Duration = Duration::from_secs(600);
+
+/// Jobs of kinds that mostly wait for others, which run beside those that take a place.
+const MOST_WAITING: usize = 256;
+
+/// Jobs of one claim.
+const MOST_CLAIMED: usize = 64;
 
 /// How long a job that was told to stop may take before it is left alone.
 const GRACE: Duration = Duration::from_secs(30);
@@ -62,7 +67,11 @@ impl Worker {
     pub(crate) async fn run(self, stop: CancellationToken, patience: Duration) {
         self.take_over().await;
         let mut running = JoinSet::new();
-        let abort = CancellationToken::new();
+        let mut waiting = JoinSet::new();
+        let signals = Signals {
+            stopping: stop.clone(),
+            abort: CancellationToken::new(),
+        };
         let mut changes = self.queue.changes();
         let mut wanted = self.settings.workers;
         let mut swept: Option<Instant> = None;
@@ -73,17 +82,28 @@ impl Worker {
                 self.sweep().await;
             }
             let free = wanted.saturating_sub(running.len());
-            let mut taken = 0;
-            if free > 0 {
-                for lease in self.claim(free).await {
-                    taken += 1;
-                    let (queue, tools) = (Arc::clone(&self.queue), Arc::clone(&self.tools));
-                    let most = Duration::from_secs(self.settings.max_seconds);
-                    let lease_time = Duration::from_secs(self.settings.lease_seconds);
-                    running.spawn(work(queue, tools, lease, most, lease_time, abort.clone()));
-                }
+            let (mut taken, mut beside) = (0, 0);
+            for lease in self.claim(free, waiting.len()).await {
+                let (queue, tools) = (Arc::clone(&self.queue), Arc::clone(&self.tools));
+                let most = Duration::from_secs(self.settings.max_seconds);
+                let lease_time = Duration::from_secs(self.settings.lease_seconds);
+                let place = match kinds::find(&lease.job.kind) {
+                    Some(kind) if kind.mostly_waits() => {
+                        beside += 1;
+                        &mut waiting
+                    }
+                    _ => {
+                        taken += 1;
+                        &mut running
+                    }
+                };
+                place.spawn(work(queue, tools, lease, most, lease_time, signals.clone()));
             }
-            gauge!(names::JOBS_RUNNING).set(running.len() as f64);
+            gauge!(names::JOBS_RUNNING).set((running.len() + waiting.len()) as f64);
+            if beside > 0 {
+                // They took none of the places that are free.
+                continue;
+            }
             if taken > 0 && taken == free {
                 // There may be more than this pool takes at a time.
                 wanted = self.wanted(running.len()).await;
@@ -94,7 +114,8 @@ impl Worker {
             tokio::select! {
                 () = stop.cancelled() => {}
                 Some(_) = running.join_next(), if !running.is_empty() => {}
-                changed = changes.changed(), if running.len() < wanted => {
+                Some(_) = waiting.join_next(), if !waiting.is_empty() => {}
+                changed = changes.changed() => {
                     if changed.is_err() {
                         break;
                     }
@@ -103,10 +124,10 @@ impl Worker {
             }
         }
         self.queue.drain();
-        let end = async { while running.join_next().await.is_some() {} };
+        let end = ended([&mut running, &mut waiting]);
         if tokio::time::timeout(patience, end).await.is_err() {
-            abort.cancel();
-            let end = async { while running.join_next().await.is_some() {} };
+            signals.abort.cancel();
+            let end = ended([&mut running, &mut waiting]);
             if tokio::time::timeout(GRACE, end).await.is_err() {
                 tracing::warn!("some jobs do not stop; they are tried again once their leases end");
             }
@@ -136,16 +157,32 @@ impl Worker {
         if let Err(error) = schedules::let_rest(queue, &self.tools.accounts).await {
             tracing::warn!(%error, "schedules whose keys are gone go on");
         }
+        if let Some(chats) = &self.tools.chats
+            && let Err(error) = batches::sweep(chats, queue, &self.tools.accounts).await
+        {
+            tracing::warn!(%error, "batches without a job wait, and old ones stay");
+        }
     }
 
-    async fn claim(&self, limit: usize) -> Vec<Lease> {
+    /// Takes jobs while `free` places are free and `waiting` jobs mostly wait.
+    async fn claim(&self, free: usize, waiting: usize) -> Vec<Lease> {
+        let takes = |kind: &&&dyn kinds::Kind| {
+            let has_room = match kind.mostly_waits() {
+                true => waiting < MOST_WAITING,
+                false => free > 0,
+            };
+            has_room && kind.can_run(&self.tools)
+        };
+        let kinds = kinds::KINDS.iter().filter(takes);
+        let kinds: Vec<_> = kinds.map(|kind| kind.name().to_owned()).collect();
+        if kinds.is_empty() {
+            return Vec::new();
+        }
+        let limit = if free > 0 { free } else { MOST_CLAIMED };
         let claim = Claim {
             worker: self.alive.name().to_owned(),
-            kinds: kinds::KINDS
-                .iter()
-                .map(|kind| kind.name().to_owned())
-                .collect(),
-            limit: limit.min(64),
+            kinds,
+            limit: limit.min(MOST_CLAIMED),
         };
         match self.queue.claim(claim).await {
             Ok(leases) => leases,
@@ -175,10 +212,26 @@ impl Worker {
     }
 }
 
+/// Waits until all of these jobs have ended.
+async fn ended(jobs: [&mut JoinSet<()>; 2]) {
+    for jobs in jobs {
+        while jobs.join_next().await.is_some() {}
+    }
+}
+
 fn publish(stats: &Stats) {
     gauge!(names::JOBS_READY).set(stats.ready as f64);
     let age = stats.oldest_ready.unwrap_or_default();
     gauge!(names::JOBS_OLDEST_SECONDS).set(age.as_secs_f64());
+}
+
+/// What a process tells its jobs when it stops.
+#[derive(Clone)]
+struct Signals {
+    /// Nothing more begins.
+    stopping: CancellationToken,
+    /// What runs is to stop.
+    abort: CancellationToken,
 }
 
 /// Does one job, from its lease to its end.
@@ -188,7 +241,7 @@ async fn work(
     lease: Lease,
     most: Duration,
     lease_time: Duration,
-    abort: CancellationToken,
+    signals: Signals,
 ) {
     let token = lease.token;
     let kind = kinds::find(&lease.job.kind);
@@ -199,7 +252,7 @@ async fn work(
         Arc::clone(&tools),
         lease.job,
         cancel.clone(),
-        Handle::current(),
+        signals.stopping,
     );
     let said = task.said();
     let mut doing = tokio::task::spawn_blocking(move || {
@@ -227,7 +280,7 @@ async fn work(
         tokio::select! {
             result = &mut doing => break Some(result),
             () = tokio::time::sleep(REPORT) => {}
-            () = abort.cancelled(), if why.is_none() => why = Some(Why::Stopping),
+            () = signals.abort.cancelled(), if why.is_none() => why = Some(Why::Stopping),
         }
         let update = std::mem::take(&mut *said.lock().unwrap_or_else(PoisonError::into_inner));
         let silent =
@@ -254,8 +307,11 @@ async fn work(
     };
     // What was said last, so that a reader of the ended job sees all of it.
     let update = std::mem::take(&mut *said.lock().unwrap_or_else(PoisonError::into_inner));
-    if why != Some(Why::Stale) {
-        report(queue.as_ref(), token, update, false).await.ok();
+    if why != Some(Why::Stale)
+        && let Ok(beat) = report(queue.as_ref(), token, update, false).await
+        && beat.cancel
+    {
+        why = why.or(Some(Why::Asked));
     }
     let result = match result {
         Some(Ok(result)) => result,
@@ -317,7 +373,7 @@ async fn end(
         (Ok(_), _) => "done",
         (Err(Stop::Asks(_)), _) => "asked",
         (Err(_), Some(Why::Asked)) => "cancelled",
-        (Err(_), Some(Why::Stopping)) => "released",
+        (Err(_), Some(Why::Stopping)) | (Err(Stop::Released), _) => "released",
         (Err(_), _) => "failed",
     };
     counter!(names::JOBS_ENDED, "outcome" => outcome).increment(1);
@@ -335,7 +391,7 @@ async fn end(
             queue.confirm_cancel(token).await?;
             return Ok(true);
         }
-        (Err(_), Some(Why::Stopping)) => {
+        (Err(_), Some(Why::Stopping)) | (Err(Stop::Released), _) => {
             queue.release(token).await?;
             return Ok(false);
         }

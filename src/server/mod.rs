@@ -37,6 +37,7 @@ pub use connection::tls::TlsError;
 pub use lifecycle::{IndexingProgress, Lifecycle, Phase, Readiness};
 pub use mcp::serve_stdio;
 pub use router::router;
+pub(crate) use routes::batches::answering as answering_chats;
 pub use routes::openapi::document as openapi_document;
 pub use run::{bind, check_tls, open_jobs, serve, work_jobs};
 pub use state::{Core, Service};

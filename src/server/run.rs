@@ -10,8 +10,9 @@ use tokio::net::TcpListener;
 use super::connection::accept;
 use super::connection::tls::{Tls, TlsError};
 use super::router::router;
-use super::routes::batches;
+use super::routes::batches::answering;
 use super::state::Service;
+use crate::ingest::batches::Chats;
 use crate::ingest::task::Asking;
 use crate::ingest::worker::Worker;
 use crate::ingest::{notify, setup as jobs};
@@ -55,7 +56,6 @@ pub async fn serve(listener: TcpListener, service: Arc<Service>) -> anyhow::Resu
     let tls = tls.transpose()?.map(Arc::new);
     let stopping = service.lifecycle().stopping().clone();
     let router = router(Arc::clone(&service));
-    let batches = tokio::spawn(work_batches(Arc::clone(&service)));
     open_jobs(&service).await;
     let jobs = tokio::spawn(work_jobs(Arc::clone(&service)));
     let settings = &service.config().server;
@@ -77,24 +77,8 @@ pub async fn serve(listener: TcpListener, service: Arc<Service>) -> anyhow::Resu
         () = server => {}
         () = drain => tracing::warn!("some connections did not close in time"),
     }
-    // What was under way goes on after the next start.
-    batches.abort();
     jobs.await.ok();
     Ok(())
-}
-
-/// Answers the chats of batches until the service stops.
-async fn work_batches(service: Arc<Service>) {
-    let lifecycle = service.lifecycle();
-    tokio::select! {
-        () = lifecycle.readied().cancelled() => {}
-        () = lifecycle.stopping().cancelled() => return,
-    }
-    if let Ok(core) = service.core() {
-        let stop = lifecycle.stopping().clone();
-        let execute = batches::executor(Arc::clone(&service));
-        core.batches.clone().run(execute, stop).await;
-    }
 }
 
 /// Opens the queue of jobs. Without it the service answers questions all the same. Part of
@@ -135,6 +119,8 @@ pub async fn work_jobs(service: Arc<Service>) {
         service.accounts().clone(),
     );
     tools.asking = Some(asking);
+    let answer = answering(core.answerer.shared_gateway());
+    tools.chats = Some(Chats::new(&config.batches, core.batches.clone(), answer));
     tools.spool = Arc::clone(service.spool());
     if let Some(load) = service.load_embedder() {
         tools.load_embedder = Arc::clone(load);

@@ -2,7 +2,6 @@
 //! the limits.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use cairn_agent::Agent;
 use cairn_indexer::Parser;
@@ -29,8 +28,6 @@ use cairn_jobs::Queue;
 use cairn_jobs::notify::Webhooks;
 use cairn_models::Embedder;
 use cairn_settings::config::Config;
-
-const DAY: Duration = Duration::from_secs(86_400);
 
 /// The rooms that need models, present once the models are loaded.
 pub struct Core {
@@ -103,13 +100,7 @@ impl Service {
     ) -> std::io::Result<()> {
         let config = &self.config;
         let writes = setup::writes(config, engine.clone());
-        let batches = Batches::open(
-            &config.storage.data_dir,
-            self.accounts.clone(),
-            config.batches.parallel,
-            DAY.saturating_mul(u32::try_from(config.batches.keep_days).unwrap_or(u32::MAX)),
-        )
-        .map_err(std::io::Error::other)?;
+        let batches = Batches::open(&config.storage.data_dir).map_err(std::io::Error::other)?;
         let reads_ahead = engine.reads_ahead();
         let reader = reads_ahead.then(|| Reader::start(engine.clone()));
         let core = Core {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use cairn::server::{bind, serve};
+use cairn::server::{open_jobs, work_jobs};
 use serde_json::{Value, json};
 
 use super::{Bench, Gated};
@@ -15,11 +15,10 @@ fn request(id: &str, model: &str) -> Value {
 }
 
 impl Bench {
-    /// Lets the service run, alongside the router of the tests.
+    /// Lets the worker of the service run, alongside the router of the tests.
     async fn run(&self) {
-        let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let service = Arc::clone(&self.service);
-        tokio::spawn(async move { serve(listener, service).await.unwrap() });
+        open_jobs(&self.service).await;
+        tokio::spawn(work_jobs(Arc::clone(&self.service)));
     }
 
     async fn batch(&self, id: &str, status: &str) -> Value {

@@ -386,7 +386,7 @@ async fn a_job_is_seen_by_its_tenant_and_bound_by_its_labels() {
 }
 
 /// Takes one request after the other: its headers in small letters, and its body.
-async fn receive(listener: &tokio::net::TcpListener) -> (HeaderMap, String) {
+pub(super) async fn receive(listener: &tokio::net::TcpListener) -> (HeaderMap, String) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut bytes = Vec::new();

@@ -16,7 +16,7 @@ use super::{Bench, GUIDE, Reply, Scripted};
 /// A service with keys, and the keys.
 pub(super) struct Closed {
     pub(super) bench: Bench,
-    keys: Keys,
+    pub(super) keys: Keys,
     pub(super) admin: String,
 }
 
@@ -97,7 +97,7 @@ fn create(keys: &Keys, labels: &[&str], scopes: &[Scope], limits: KeyLimits) -> 
 }
 
 /// Waits for what another thread sees in its own time.
-async fn until(mut test: impl FnMut() -> bool) {
+pub(super) async fn until(mut test: impl FnMut() -> bool) {
     let start = Instant::now();
     while !test() {
         assert!(

@@ -2,7 +2,9 @@
 //! deterministic twins of the models.
 
 mod agent;
+mod batch_jobs;
 mod batches;
+mod batches_killed;
 mod bounds;
 mod buckets;
 mod chat;

@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/1.sql"),
     include_str!("migrations/2.sql"),
     include_str!("migrations/3.sql"),
+    include_str!("migrations/4.sql"),
 ];
 
 /// What doctor compares the file with.
@@ -44,7 +45,7 @@ pub(crate) const BLUEPRINT: Blueprint<'static> = Blueprint {
         ),
         (
             "batch_items",
-            "state IN ('waiting', 'done', 'failed', 'cancelled') AND json_valid(request)",
+            "state IN ('waiting', 'done', 'failed', 'dropped', 'cancelled') AND json_valid(request)",
         ),
         ("feedback", "rating IN ('up', 'down') AND json_valid(cited)"),
     ],
@@ -239,6 +240,24 @@ mod tests {
             let writer = Connection::open(folder.join(FILE)).unwrap();
             writer.pragma_update(None, "user_version", KNOWN).unwrap();
         }
+    }
+
+    #[test]
+    fn a_batch_of_an_older_format_still_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = Connection::open(dir.path().join(FILE)).unwrap();
+        for step in &MIGRATIONS[..3] {
+            old.execute_batch(step).unwrap();
+        }
+        old.execute_batch(
+            "PRAGMA user_version = 3; INSERT INTO batches (id, created_at) VALUES ('b', 1);
+             INSERT INTO batch_items VALUES ('b', 0, 'first', '{}', 'waiting', NULL)",
+        )
+        .unwrap();
+        drop(old);
+        let new = open(dir.path()).unwrap();
+        let sql = "SELECT job IS NULL AND state = 'waiting' FROM batches JOIN batch_items";
+        assert!(new.query_row(sql, [], |row| row.get::<_, bool>(0)).unwrap());
     }
 
     #[test]

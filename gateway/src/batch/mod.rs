@@ -1,27 +1,23 @@
-//! Many chats to be answered in their own time: submitted at once, kept in
-//! SQLite, worked off a few at a time, polled for.
+//! Many chats to be answered in their own time: stored at once, polled for, answered one by one
+//! by whoever works on the batch.
 //!
-//! An item is `waiting` until its result is on the disk, so a service that is
-//! stopped or killed goes on where it was. An item that was under way then is
-//! asked again.
+//! An item is `waiting` until its result is on the disk, so whoever takes over from a worker
+//! that was stopped or killed goes on where it was. An item that was under way then is asked
+//! again.
 
-mod runner;
+mod batches;
 mod store;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::accounts::{AccountsError, Caller, KeyId};
+use super::accounts::{AccountsError, KeyId};
 
-pub use runner::Batches;
-
-/// How long an item is tried again while limits are reached.
-pub const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
+pub use batches::Batches;
 
 /// Most items of one batch.
 pub const MAX_ITEMS: usize = 10_000;
@@ -31,23 +27,9 @@ pub const MAX_ITEMS: usize = 10_000;
 pub struct NewItem {
     /// The caller's own name for it, unique in its batch.
     pub custom_id: String,
-    /// What to do, as the executor understands it.
+    /// The chat.
     pub request: Value,
 }
-
-/// What became of one item, for now.
-#[derive(Clone, Debug)]
-pub enum ItemOutcome {
-    /// The response.
-    Done(Value),
-    /// The error; trying again does not help.
-    Failed(Value),
-    /// A limit is reached, which the error describes: try again after a while.
-    RetryAfter(Duration, Value),
-}
-
-/// Does what an item asks for. Dropping the future cancels it.
-pub type Execute = dyn Fn(Caller, Value) -> BoxFuture<'static, ItemOutcome> + Send + Sync + 'static;
 
 /// How far a batch is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -56,6 +38,9 @@ pub struct BatchInfo {
     pub id: String,
     /// `in_progress`, `completed` or `cancelled`.
     pub status: &'static str,
+    /// The job that answers it.
+    #[serde(rename = "job_id", skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
     /// Milliseconds since 1970, like the time below.
     pub created_at: i64,
     /// When the last item ended.
@@ -98,6 +83,32 @@ pub struct BatchItem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub error: Option<Value>,
+}
+
+/// A batch that somebody begins to work on, or goes on with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Begun {
+    /// How far it is.
+    pub info: BatchInfo,
+    /// How long ago it was submitted.
+    pub age: Duration,
+    /// Bytes of the requests that wait, as JSON.
+    pub bytes_waiting: u64,
+    /// Items that have failed, and their errors.
+    pub failed: Vec<(String, Value)>,
+}
+
+/// An item that waits for its answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Waiting {
+    /// Its place in the batch.
+    pub n: i64,
+    /// The caller's own name for it.
+    pub custom_id: String,
+    /// The chat.
+    pub request: Value,
+    /// Bytes of the request as JSON.
+    pub bytes: u64,
 }
 
 /// What can go wrong with batches.

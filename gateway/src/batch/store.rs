@@ -1,32 +1,16 @@
-//! Batches in the gateway's database.
+//! Batches in the gateway's database. A `dropped` item has failed because its job did, and is
+//! asked again if that is tried again; to callers it is `failed`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{BatchCounts, BatchError, BatchInfo, BatchItem, NewItem};
+use super::{BatchCounts, BatchError, BatchInfo, BatchItem, Begun, NewItem, Waiting};
 use crate::accounts::{AccountsError, KeyId, database};
 use crate::clock::now_millis;
-
-/// Where a batch and its place in it lead to one item.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct ItemId {
-    pub(super) batch: String,
-    pub(super) n: i64,
-}
-
-/// An item to be worked on.
-#[derive(Debug)]
-pub(super) struct Waiting {
-    pub(super) id: ItemId,
-    pub(super) key: Option<KeyId>,
-    /// How long ago its batch was submitted.
-    pub(super) age: Duration,
-    pub(super) request: Value,
-}
 
 /// The batches of one data folder.
 pub(super) struct Store {
@@ -46,11 +30,6 @@ impl Store {
         let on = store.connection.pragma_update(None, "foreign_keys", true);
         on.map_err(|cause| store.failed(cause))?;
         Ok(store)
-    }
-
-    /// Whether no result can be stored.
-    pub(super) fn is_read_only(&self) -> bool {
-        self.connection.is_readonly("main").unwrap_or(false)
     }
 
     /// Stores a batch, whole or not at all.
@@ -76,6 +55,17 @@ impl Store {
         Ok(id)
     }
 
+    /// Notes the job that answers the batch.
+    pub(super) fn queued(&self, id: &str, job: &str) -> Result<()> {
+        let sql = "UPDATE batches SET job = ?2 WHERE id = ?1";
+        self.change(sql, params![id, job])
+    }
+
+    /// Deletes the batch.
+    pub(super) fn withdraw(&self, id: &str) -> Result<()> {
+        self.change("DELETE FROM batches WHERE id = ?1", [id])
+    }
+
     /// How far the batch `id` is.
     pub(super) fn get(&self, id: &str) -> Result<BatchInfo> {
         let sql = format!("{SELECT} WHERE b.id = ?1 GROUP BY b.id");
@@ -99,13 +89,16 @@ impl Store {
                    AND n >= ?2 ORDER BY n LIMIT ?3";
         let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         self.rows(sql, params![id, number(offset), number(limit)], |row| {
-            let state: String = row.get(1)?;
+            let mut state: String = row.get(1)?;
             let result: Option<String> = row.get(2)?;
             let result = result.map(|text| parsed(&text));
             let (response, error) = match state.as_str() {
                 "done" => (result, None),
                 _ => (None, result),
             };
+            if state == "dropped" {
+                state = "failed".to_owned();
+            }
             Ok(BatchItem {
                 custom_id: row.get(0)?,
                 state,
@@ -115,50 +108,85 @@ impl Store {
         })
     }
 
-    /// The first `limit` waiting items. Batches take turns: all first items come
-    /// before all second ones.
-    pub(super) fn waiting(&self, limit: usize) -> Result<Vec<Waiting>> {
-        let sql = "SELECT i.batch_id, i.n, b.key_id, i.request, b.created_at FROM batch_items i \
-                   JOIN batches b ON b.id = i.batch_id WHERE i.state = 'waiting' \
-                   ORDER BY i.n, i.batch_id LIMIT ?1";
+    /// All that have not ended.
+    pub(super) fn unended(&self) -> Result<Vec<BatchInfo>> {
+        let sql = format!("{SELECT} WHERE b.ended_at IS NULL GROUP BY b.id ORDER BY b.id");
+        self.rows(&sql, [], info)
+    }
+
+    /// Lets what was cancelled or dropped wait again, and says what there is to do.
+    pub(super) fn begin(&mut self, id: &str) -> Result<Begun> {
+        let mut again = || -> rusqlite::Result<()> {
+            let transaction = self.connection.transaction()?;
+            let sql = "UPDATE batch_items SET state = 'waiting', result = NULL \
+                       WHERE batch_id = ?1 AND state IN ('cancelled', 'dropped')";
+            if transaction.execute(sql, [id])? > 0 {
+                let sql = "UPDATE batches SET cancelled_at = NULL, ended_at = NULL WHERE id = ?1";
+                transaction.execute(sql, [id])?;
+            }
+            transaction.commit()
+        };
+        let result = again();
+        result.map_err(|cause| self.failed(cause))?;
+        let info = self.get(id)?;
+        let sql = "SELECT coalesce(sum(length(CAST(request AS BLOB))), 0) FROM batch_items \
+                   WHERE batch_id = ?1 AND state = 'waiting'";
+        let bytes = self.connection.query_row(sql, [id], |row| row.get(0));
+        let bytes: i64 = bytes.map_err(|cause| self.failed(cause))?;
+        let sql = "SELECT custom_id, result FROM batch_items \
+                   WHERE batch_id = ?1 AND state = 'failed' ORDER BY n";
+        let failed = self.rows(sql, [id], |row| {
+            let error: Option<String> = row.get(1)?;
+            Ok((row.get(0)?, parsed(&error.unwrap_or_default())))
+        })?;
+        let age = (now_millis() - info.created_at).max(0).unsigned_abs();
+        Ok(Begun {
+            info,
+            age: Duration::from_millis(age),
+            bytes_waiting: bytes.unsigned_abs(),
+            failed,
+        })
+    }
+
+    /// The first `limit` waiting items of the batch behind the `after`th.
+    pub(super) fn waiting(&self, id: &str, after: i64, limit: usize) -> Result<Vec<Waiting>> {
+        let sql = "SELECT n, custom_id, request FROM batch_items \
+                   WHERE batch_id = ?1 AND n > ?2 AND state = 'waiting' ORDER BY n LIMIT ?3";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.rows(sql, params![limit], |row| {
-            let key: Option<String> = row.get(2)?;
-            let request: String = row.get(3)?;
+        self.rows(sql, params![id, after, limit], |row| {
+            let request: String = row.get(2)?;
             Ok(Waiting {
-                id: ItemId {
-                    batch: row.get(0)?,
-                    n: row.get(1)?,
-                },
-                key: key.map(KeyId::new),
-                age: Duration::from_millis(
-                    (now_millis() - row.get::<_, i64>(4)?).max(0).unsigned_abs(),
-                ),
+                n: row.get(0)?,
+                custom_id: row.get(1)?,
                 request: parsed(&request),
+                bytes: request.len() as u64,
             })
         })
     }
 
+    /// Whether the batch was cancelled, or is there no more.
+    pub(super) fn is_cancelled(&self, id: &str) -> Result<bool> {
+        let sql = "SELECT cancelled_at IS NOT NULL FROM batches WHERE id = ?1";
+        let found = self.connection.query_row(sql, [id], |row| row.get(0));
+        let found = found.optional().map_err(|cause| self.failed(cause))?;
+        Ok(found.unwrap_or(true))
+    }
+
     /// Ends an item, unless it has ended already, and its batch with the last.
-    pub(super) fn end(&mut self, id: &ItemId, state: &str, result: &Value) -> Result<()> {
-        let mut put = || -> rusqlite::Result<()> {
-            let transaction = self.connection.transaction()?;
+    pub(super) fn end(&mut self, id: &str, n: i64, state: &str, result: &Value) -> Result<()> {
+        let result = result.to_string();
+        self.end_items(id, |transaction| {
             transaction.execute(
                 "UPDATE batch_items SET state = ?3, result = ?4 \
                  WHERE batch_id = ?1 AND n = ?2 AND state = 'waiting'",
-                params![id.batch, id.n, state, result.to_string()],
-            )?;
-            transaction.execute(END, params![id.batch, now_millis()])?;
-            transaction.commit()
-        };
-        let result = put();
-        result.map_err(|cause| self.failed(cause))
+                params![id, n, state, result],
+            )
+        })
     }
 
     /// Cancels what waits of a batch.
     pub(super) fn cancel(&mut self, id: &str) -> Result<()> {
-        let mut put = || -> rusqlite::Result<()> {
-            let transaction = self.connection.transaction()?;
+        self.end_items(id, |transaction| {
             transaction.execute(
                 "UPDATE batches SET cancelled_at = ?2 WHERE id = ?1 AND ended_at IS NULL",
                 params![id, now_millis()],
@@ -167,7 +195,31 @@ impl Store {
                 "UPDATE batch_items SET state = 'cancelled' \
                  WHERE batch_id = ?1 AND state = 'waiting'",
                 [id],
-            )?;
+            )
+        })
+    }
+
+    /// Lets what waits of a batch fail for now.
+    pub(super) fn drop_rest(&mut self, id: &str, error: &Value) -> Result<()> {
+        let error = error.to_string();
+        self.end_items(id, |transaction| {
+            transaction.execute(
+                "UPDATE batch_items SET state = 'dropped', result = ?2 \
+                 WHERE batch_id = ?1 AND state = 'waiting'",
+                params![id, error],
+            )
+        })
+    }
+
+    /// Makes a change that ends items, and ends the batch in which nothing waits any more.
+    fn end_items(
+        &mut self,
+        id: &str,
+        change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<usize>,
+    ) -> Result<()> {
+        let put = || -> rusqlite::Result<()> {
+            let transaction = self.connection.transaction()?;
+            change(&transaction)?;
             transaction.execute(END, params![id, now_millis()])?;
             transaction.commit()
         };
@@ -179,10 +231,12 @@ impl Store {
     pub(super) fn sweep(&self, keep: Duration) -> Result<()> {
         let before =
             now_millis().saturating_sub(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
-        self.connection
-            .execute("DELETE FROM batches WHERE ended_at < ?1", [before])
-            .map(drop)
-            .map_err(|cause| self.failed(cause))
+        self.change("DELETE FROM batches WHERE ended_at < ?1", [before])
+    }
+
+    fn change(&self, sql: &str, values: impl rusqlite::Params) -> Result<()> {
+        let changed = self.connection.execute(sql, values);
+        changed.map(drop).map_err(|cause| self.failed(cause))
     }
 
     fn rows<T>(
@@ -212,8 +266,8 @@ const END: &str = "UPDATE batches SET ended_at = ?2 WHERE id = ?1 AND ended_at I
                    AND state = 'waiting')";
 
 const SELECT: &str = "SELECT b.id, b.key_id, b.created_at, b.cancelled_at, b.ended_at, count(*), \
-                      sum(i.state = 'waiting'), sum(i.state = 'done'), sum(i.state = 'failed'), \
-                      sum(i.state = 'cancelled') \
+                      sum(i.state = 'waiting'), sum(i.state = 'done'), \
+                      sum(i.state IN ('failed', 'dropped')), sum(i.state = 'cancelled'), b.job \
                       FROM batches b JOIN batch_items i ON i.batch_id = b.id";
 
 fn info(row: &Row<'_>) -> rusqlite::Result<BatchInfo> {
@@ -228,6 +282,7 @@ fn info(row: &Row<'_>) -> rusqlite::Result<BatchInfo> {
             (None, Some(_)) => "completed",
             (None, None) => "in_progress",
         },
+        job: row.get(10)?,
         created_at: row.get(2)?,
         ended_at: ended,
         counts: BatchCounts {

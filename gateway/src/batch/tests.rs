@@ -1,30 +1,17 @@
-//! Batches with a scripted executor: worked off, cancelled, taken up again.
+//! Batches as they are stored: begun, cancelled, dropped, taken up again. How they are answered
+//! is tested where the jobs are.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::accounts::{Accounts, Keys, NewKey, Scope};
+use crate::accounts::{Accounts, Caller, Keys, NewKey, Scope};
 use cairn_settings::config::Config;
 
 fn batches(dir: &Path) -> Batches {
-    open(dir).0
-}
-
-fn open(dir: &Path) -> (Batches, Accounts) {
-    let mut config = Config::default();
-    config.storage.data_dir = dir.to_owned();
-    let accounts = Accounts::open(&config).unwrap();
-    let keep = Duration::from_secs(3600);
-    let batches = Batches::open(dir, accounts.clone(), 2, keep).unwrap();
-    (batches, accounts)
+    Batches::open(dir).unwrap()
 }
 
 fn items(count: usize) -> Vec<NewItem> {
@@ -35,126 +22,100 @@ fn items(count: usize) -> Vec<NewItem> {
     (0..count).map(item).collect()
 }
 
-/// How often each item was executed.
-#[derive(Clone, Default)]
-struct Seen(Arc<Mutex<BTreeMap<u64, usize>>>);
-
-impl Seen {
-    fn note(&self, request: &Value) -> usize {
-        let mut seen = self.0.lock().unwrap();
-        let count = seen.entry(request["n"].as_u64().unwrap()).or_default();
-        *count += 1;
-        *count
+/// Answers the first `count` items that wait; item 3 fails. Returns their places.
+async fn answer(batches: &Batches, id: &str, count: usize) -> Vec<i64> {
+    let waiting = batches.waiting(id, -1, count).await.unwrap();
+    for item in &waiting {
+        let n = item.request["n"].as_i64().unwrap();
+        let result = match n {
+            3 => Err(json!({ "code": "provider_failed" })),
+            n => Ok(json!({ "double": n * 2 })),
+        };
+        batches.end(id, item.n, result).await.unwrap();
     }
-}
-
-/// Waits at the gate for each item, and doubles its number; item 3 fails.
-fn doubling(seen: &Seen, gate: &Arc<Semaphore>) -> Arc<Execute> {
-    let (seen, gate) = (seen.clone(), Arc::clone(gate));
-    Arc::new(move |_, request| {
-        let (seen, gate) = (seen.clone(), Arc::clone(&gate));
-        async move {
-            gate.acquire().await.unwrap().forget();
-            seen.note(&request);
-            match request["n"].as_u64().unwrap() {
-                3 => ItemOutcome::Failed(json!({ "code": "provider_failed" })),
-                n => ItemOutcome::Done(json!({ "double": n * 2 })),
-            }
-        }
-        .boxed()
-    })
-}
-
-async fn until(batches: &Batches, id: &str, test: impl Fn(&BatchInfo) -> bool) -> BatchInfo {
-    for _ in 0..6000 {
-        let info = batches.get(&Caller::anonymous(), id).await.unwrap();
-        if test(&info) {
-            return info;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("it never happened");
+    waiting.iter().map(|item| item.n).collect()
 }
 
 #[tokio::test]
-async fn a_batch_survives_a_stop_and_answers_each_item_once() {
+async fn a_batch_goes_on_where_it_was() {
     let dir = tempfile::tempdir().unwrap();
-    let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(3)));
     let caller = Caller::anonymous();
     let first = batches(dir.path());
-    let stop = CancellationToken::new();
-    let (worker, execute) = (first.clone(), doubling(&seen, &gate));
-    let token = stop.clone();
-    let run = tokio::spawn(async move { worker.run(execute, token).await });
-    let id = first.submit(&caller, items(8)).await.unwrap().id;
-    let info = until(&first, &id, |info| info.counts.waiting == 5).await;
-    assert_eq!(info.status, "in_progress");
-    stop.cancel();
-    run.await.unwrap();
+    let info = first.submit(&caller, items(8)).await.unwrap();
+    let id = info.id;
+    assert_eq!((info.status, info.job), ("in_progress", None));
+    let info = first.queued(&id, "a job".to_owned()).await.unwrap();
+    assert_eq!(info.job.as_deref(), Some("a job"));
+    let begun = first.begin(&id).await.unwrap();
+    assert_eq!((begun.info.counts.waiting, begun.bytes_waiting), (8, 8 * 7));
+    assert_eq!(answer(&first, &id, 4).await, [0, 1, 2, 3]);
     drop(first);
 
     let second = batches(dir.path());
-    gate.add_permits(100);
-    let (worker, execute) = (second.clone(), doubling(&seen, &gate));
-    tokio::spawn(async move { worker.run(execute, CancellationToken::new()).await });
-    let info = until(&second, &id, |info| info.status == "completed").await;
+    let begun = second.begin(&id).await.unwrap();
+    assert_eq!((begun.info.counts.waiting, begun.bytes_waiting), (4, 4 * 7));
+    let failed = ("item-3".to_owned(), json!({ "code": "provider_failed" }));
+    assert_eq!(begun.failed, [failed]);
+    assert_eq!(second.waiting(&id, 5, 10).await.unwrap().len(), 2);
+    // None of those that had an answer waits again, and an answer is never replaced.
+    assert_eq!(answer(&second, &id, 100).await, [4, 5, 6, 7]);
+    second.end(&id, 4, Ok(json!("late"))).await.unwrap();
+    let info = second.get(&caller, &id).await.unwrap();
+    assert_eq!(info.status, "completed");
     assert_eq!((info.counts.done, info.counts.failed), (7, 1));
     assert!(info.ended_at.is_some());
-    // None of those that had an answer before the stop was asked again.
-    assert!(seen.0.lock().unwrap().values().all(|count| *count == 1));
+    assert!(second.unended().await.unwrap().is_empty());
 
     let page = second.items(&caller, &id, 2, 3).await.unwrap();
     let names: Vec<_> = page.iter().map(|item| item.custom_id.as_str()).collect();
     assert_eq!(names, ["item-2", "item-3", "item-4"]);
     assert_eq!(page[0].response, Some(json!({ "double": 4 })));
     assert_eq!(page[1].error, Some(json!({ "code": "provider_failed" })));
+    assert_eq!(page[2].response, Some(json!({ "double": 8 })));
 }
 
 #[tokio::test]
 async fn cancelling_ends_what_waits_and_what_is_under_way() {
     let dir = tempfile::tempdir().unwrap();
-    let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(1)));
     let caller = Caller::anonymous();
     let batches = batches(dir.path());
-    let (worker, execute) = (batches.clone(), doubling(&seen, &gate));
-    tokio::spawn(async move { worker.run(execute, CancellationToken::new()).await });
     let id = batches.submit(&caller, items(5)).await.unwrap().id;
-    until(&batches, &id, |info| info.counts.done == 1).await;
-    let info = batches.cancel(&caller, &id).await.unwrap();
+    answer(&batches, &id, 1).await;
+    assert!(!batches.is_cancelled(&id).await.unwrap());
+    let info = batches.cancel(&id).await.unwrap();
     assert_eq!((info.status, info.counts.cancelled), ("cancelled", 4));
-    // The worker is free for others.
-    gate.add_permits(10);
-    let other = batches.submit(&caller, items(2)).await.unwrap().id;
-    until(&batches, &other, |info| info.status == "completed").await;
+    assert!(batches.is_cancelled(&id).await.unwrap());
+    // An answer that comes too late is not stored.
+    batches.end(&id, 1, Ok(Value::Null)).await.unwrap();
     let info = batches.get(&caller, &id).await.unwrap();
     assert_eq!((info.counts.done, info.counts.cancelled), (1, 4));
+    // Its job is tried again.
+    let begun = batches.begin(&id).await.unwrap();
+    assert_eq!(begun.info.status, "in_progress");
+    assert_eq!((begun.info.counts.done, begun.info.counts.waiting), (1, 4));
 }
 
 #[tokio::test]
-async fn a_limit_is_waited_for() {
+async fn what_is_dropped_has_failed_until_the_job_is_tried_again() {
     let dir = tempfile::tempdir().unwrap();
-    let seen = Seen::default();
-    let noted = seen.clone();
-    let execute: Arc<Execute> = Arc::new(move |_, request| {
-        let count = noted.note(&request);
-        async move {
-            match count {
-                1 => ItemOutcome::RetryAfter(Duration::from_millis(1), Value::Null),
-                _ => ItemOutcome::Done(request),
-            }
-        }
-        .boxed()
-    });
+    let caller = Caller::anonymous();
     let batches = batches(dir.path());
-    let worker = batches.clone();
-    tokio::spawn(async move { worker.run(execute, CancellationToken::new()).await });
-    let id = batches
-        .submit(&Caller::anonymous(), items(3))
-        .await
-        .unwrap()
-        .id;
-    let info = until(&batches, &id, |info| info.status == "completed").await;
-    assert_eq!(info.counts.done, 3);
+    let id = batches.submit(&caller, items(5)).await.unwrap().id;
+    answer(&batches, &id, 4).await;
+    let error = json!({ "code": "unauthorized" });
+    let info = batches.drop_rest(&id, error.clone()).await.unwrap();
+    assert_eq!((info.status, info.counts.failed), ("completed", 2));
+    let page = batches.items(&caller, &id, 4, 1).await.unwrap();
+    assert_eq!(
+        (page[0].state.as_str(), &page[0].error),
+        ("failed", &Some(error))
+    );
+    let begun = batches.begin(&id).await.unwrap();
+    assert_eq!(
+        (begun.info.status, begun.info.counts.waiting),
+        ("in_progress", 1)
+    );
+    assert_eq!(begun.failed.len(), 1);
 }
 
 #[tokio::test]
@@ -169,8 +130,11 @@ async fn batches_belong_to_their_keys() {
         };
         keys.create(&new).unwrap()
     };
-    let ((mine, my_secret), (_, other_secret)) = (key(), key());
-    let (batches, accounts) = open(dir.path());
+    let ((_, my_secret), (_, other_secret)) = (key(), key());
+    let mut config = Config::default();
+    config.storage.data_dir = dir.path().to_owned();
+    let accounts = Accounts::open(&config).unwrap();
+    let batches = batches(dir.path());
     let caller = |text: &str| accounts.authenticate(text).unwrap();
     let (me, other) = (caller(my_secret.expose()), caller(other_secret.expose()));
     let id = batches.submit(&me, items(1)).await.unwrap().id;
@@ -180,7 +144,7 @@ async fn batches_belong_to_their_keys() {
         Err(BatchError::NotFound(_))
     ));
     assert!(matches!(
-        batches.cancel(&other, &id).await,
+        batches.items(&other, &id, 0, 1).await,
         Err(BatchError::NotFound(_))
     ));
     assert_eq!(batches.list(&other, 10).await.unwrap().len(), 0);
@@ -189,18 +153,6 @@ async fn batches_belong_to_their_keys() {
         batches.list(&Caller::anonymous(), 10).await.unwrap().len(),
         1
     );
-
-    // The key is taken back before the item's turn comes.
-    keys.revoke(mine.id.as_str()).unwrap();
-    while accounts.authenticate(my_secret.expose()).is_ok() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(10)));
-    let (worker, execute) = (batches.clone(), doubling(&seen, &gate));
-    tokio::spawn(async move { worker.run(execute, CancellationToken::new()).await });
-    let info = until(&batches, &id, |info| info.status == "completed").await;
-    assert_eq!(info.counts.failed, 1);
-    assert!(seen.0.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -218,16 +170,20 @@ async fn senseless_batches_are_refused_and_old_ones_deleted() {
         assert!(matches!(error, BatchError::Invalid(_)), "{error}");
     }
     let id = batches.submit(&caller, items(1)).await.unwrap().id;
-    let sweep = |store: &mut super::store::Store| {
-        std::thread::sleep(Duration::from_millis(5));
-        store.sweep(Duration::ZERO)
+    let sweep = async || {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        batches.sweep(Duration::ZERO).await.unwrap();
     };
     // One that has not ended stays.
-    batches.with_store(sweep).await.unwrap();
-    batches.cancel(&caller, &id).await.unwrap();
-    batches.with_store(sweep).await.unwrap();
+    sweep().await;
+    batches.cancel(&id).await.unwrap();
+    sweep().await;
     assert!(matches!(
         batches.get(&caller, &id).await,
         Err(BatchError::NotFound(_))
     ));
+    // One that could not be queued is withdrawn.
+    let id = batches.submit(&caller, items(1)).await.unwrap().id;
+    batches.withdraw(&id).await.unwrap();
+    assert!(batches.unended().await.unwrap().is_empty());
 }

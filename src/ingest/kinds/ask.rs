@@ -3,7 +3,7 @@
 
 use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answered, Step, Whole, whole};
 use cairn_engine::retrieve::SearchRequest;
-use cairn_gateway::accounts::{CallIds, Caller};
+use cairn_gateway::accounts::CallIds;
 use cairn_jobs::Failure;
 use cairn_models::Cancel;
 use cairn_settings::config::AgentMode;
@@ -80,7 +80,7 @@ impl Kind for Ask {
                 "this worker answers no questions; run `cairn serve` on the data folder",
             ));
         };
-        let caller = caller(payload, task)?;
+        let caller = payload.asker(&task.tools().accounts)?;
         let retrieval = &asking.retrieval;
         let search = SearchRequest::default_of(retrieval, &input.query, &payload.collection);
         let mut request = AnswerRequest::asked_by(caller.clone(), search);
@@ -123,18 +123,6 @@ fn show(event: &AnswerEvent, task: &Task) {
         AnswerEvent::Step(step) => task.stage(&format!("step {}: {}", step.n, step.tool)),
         AnswerEvent::Sources(_) => task.stage("write"),
         _ => {}
-    }
-}
-
-/// The caller, whose rights and budget count, as they are now.
-fn caller(payload: &Payload, task: &Task) -> Result<Caller, Stop> {
-    let accounts = &task.tools().accounts;
-    match payload.caller(accounts)? {
-        Some(caller) => Ok(caller),
-        None if accounts.requires_keys() => Err(Stop::permanent(
-            "the job was submitted without an API key, and the service needs one now",
-        )),
-        None => Ok(Caller::anonymous()),
     }
 }
 

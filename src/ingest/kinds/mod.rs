@@ -1,6 +1,7 @@
 //! The kinds of jobs: one file each, and one line in [`KINDS`].
 
 mod ask;
+pub(super) mod batch;
 mod bucket;
 mod compact;
 mod delete;
@@ -40,6 +41,16 @@ pub(crate) trait Kind: Send + Sync {
     /// Names the field that is wrong.
     fn check(&self, fields: Value, checks: &Checks<'_>) -> Result<Plan, Refusal>;
 
+    /// Whether a worker with these tools takes such jobs.
+    fn can_run(&self, _tools: &Tools) -> bool {
+        true
+    }
+
+    /// Whether the work is mostly waiting for others: it takes no place of `jobs.workers`.
+    fn mostly_waits(&self) -> bool {
+        false
+    }
+
     /// Does the work, on a thread that may block. Doing it twice gives the same index.
     ///
     /// # Errors
@@ -65,6 +76,7 @@ pub(crate) const KINDS: &[&dyn Kind] = &[
     &re_embed::ReEmbed,
     &evaluate::Evaluate,
     &ask::Ask,
+    &batch::Batch,
 ];
 
 /// The kind with this name.

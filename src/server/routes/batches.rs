@@ -12,11 +12,14 @@ use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::chat::{self, ChatBody};
+use crate::ingest::batches::{self, Answer, Outcome};
 use crate::server::error::{ApiError, Code, ErrorBody};
 use crate::server::extract::{JsonBody, QueryString};
 use crate::server::state::Service;
+use cairn_gateway::Gateway;
 use cairn_gateway::accounts::Caller;
-use cairn_gateway::batch::{BatchError, BatchInfo, BatchItem, Execute, ItemOutcome, NewItem};
+use cairn_gateway::batch::{BatchError, BatchInfo, BatchItem, NewItem};
+use cairn_jobs::Job;
 
 /// Batches of one list.
 const LIST: usize = 100;
@@ -101,8 +104,17 @@ impl From<BatchError> for ApiError {
     }
 }
 
+impl From<batches::Error> for ApiError {
+    fn from(error: batches::Error) -> Self {
+        match error {
+            batches::Error::Kept(error) => error.into(),
+            batches::Error::Queue(error) => error.into(),
+        }
+    }
+}
+
 /// Submits chats to be answered in their own time, by the deadlines of the route
-/// `batch`. They are durable when the response comes.
+/// `batch`. They are durable when the response comes; the job `job_id` answers them.
 ///
 /// # Errors
 /// `invalid_request` names the request that is wrong.
@@ -133,8 +145,53 @@ pub(crate) async fn submit(
     };
     let items: Result<Vec<NewItem>, ApiError> =
         body.requests.into_iter().enumerate().map(check).collect();
-    let info = core.batches.submit(&caller, items?).await?;
-    Ok((StatusCode::ACCEPTED, Json(info)))
+    let batches = &core.batches;
+    let info = batches.submit(&caller, items?).await?;
+    match enqueue(&service, &info, &caller).await {
+        Ok(info) => Ok((StatusCode::ACCEPTED, Json(info))),
+        Err(error) => {
+            // Its client hears that it was not taken.
+            batches.withdraw(&info.id).await?;
+            Err(error)
+        }
+    }
+}
+
+async fn enqueue(
+    service: &Service,
+    info: &BatchInfo,
+    caller: &Caller,
+) -> Result<BatchInfo, ApiError> {
+    let (batches, queue) = (&service.core()?.batches, service.jobs()?);
+    Ok(batches::enqueue(batches, queue.as_ref(), &info.id, caller).await?)
+}
+
+/// The batch as its job stands.
+async fn settle(service: &Service, info: BatchInfo) -> Result<BatchInfo, ApiError> {
+    let (batches, accounts) = (&service.core()?.batches, service.accounts());
+    match service.jobs() {
+        Ok(queue) => Ok(batches::settle(batches, queue.as_ref(), accounts, info).await?),
+        // As far as it is known, then.
+        Err(_) => Ok(info),
+    }
+}
+
+/// Settles the batch of a job that is to be forgotten: later nobody could tell how it ended.
+pub(super) async fn settle_for(service: &Service, job: &Job) -> Result<(), ApiError> {
+    let Some(id) = batches::id_of(job) else {
+        return Ok(());
+    };
+    match service.core()?.batches.get(&Caller::anonymous(), &id).await {
+        Ok(info) => settle(service, info).await.map(drop),
+        Err(BatchError::NotFound(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The batch `id` of the caller, as its job stands.
+async fn find(service: &Service, caller: &Caller, id: &str) -> Result<BatchInfo, ApiError> {
+    let info = service.core()?.batches.get(caller, id).await?;
+    settle(service, info).await
 }
 
 /// Lists the caller's latest batches.
@@ -147,7 +204,10 @@ pub(crate) async fn list(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<BatchList>, ApiError> {
-    let batches = service.core()?.batches.list(&caller, LIST).await?;
+    let mut batches = service.core()?.batches.list(&caller, LIST).await?;
+    for info in &mut batches {
+        *info = settle(&service, info.clone()).await?;
+    }
     Ok(Json(BatchList { batches }))
 }
 
@@ -166,7 +226,7 @@ pub(crate) async fn show(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Json<BatchInfo>, ApiError> {
-    Ok(Json(service.core()?.batches.get(&caller, &id).await?))
+    Ok(Json(find(&service, &caller, &id).await?))
 }
 
 /// Gives the results of a batch, page by page, also while it goes on.
@@ -192,6 +252,7 @@ pub(crate) async fn results(
     }
     let offset = params.offset.unwrap_or(0);
     let batches = &service.core()?.batches;
+    find(&service, &caller, &id).await?;
     let results = batches.items(&caller, &id, offset, limit).await?;
     let batch = batches.get(&caller, &id).await?;
     Ok(Json(ResultPage {
@@ -216,25 +277,36 @@ pub(crate) async fn cancel(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Json<BatchInfo>, ApiError> {
-    Ok(Json(service.core()?.batches.cancel(&caller, &id).await?))
+    let info = find(&service, &caller, &id).await?;
+    if info.ended_at.is_some() {
+        return Ok(Json(info));
+    }
+    // First, so that a worker that sees the batch cancelled finds its job cancelled, too.
+    if let Some(Ok(job)) = info.job.as_ref().map(|job| job.parse()) {
+        match service.jobs()?.cancel(job).await {
+            Ok(_) | Err(cairn_jobs::Error::NotFound(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Json(service.core()?.batches.cancel(&info.id).await?))
 }
 
-/// Answers one chat of a batch.
-pub(crate) fn executor(service: Arc<Service>) -> Arc<Execute> {
+/// Answers chats of batches by `gateway`.
+pub(crate) fn answering(gateway: Arc<Gateway>) -> Arc<Answer> {
     Arc::new(move |caller, request| {
-        let service = Arc::clone(&service);
+        let gateway = Arc::clone(&gateway);
         async move {
-            match chat::answer(&service, caller, &request).await {
-                Ok(response) => ItemOutcome::Done(response),
+            match chat::answer(&gateway, caller, &request).await {
+                Ok(response) => Outcome::Done(response),
                 Err((error, wait)) => match (error.code, wait) {
                     // A limit of the key; without a time, waiting does not help.
                     (Code::RateLimited, Some(wait)) => {
-                        ItemOutcome::RetryAfter(wait.min(MAX_WAIT), json!(error))
+                        Outcome::RetryAfter(wait.min(MAX_WAIT), json!(error))
                     }
                     (Code::Overloaded, wait) => {
-                        ItemOutcome::RetryAfter(wait.unwrap_or(WAIT).min(MAX_WAIT), json!(error))
+                        Outcome::RetryAfter(wait.unwrap_or(WAIT).min(MAX_WAIT), json!(error))
                     }
-                    _ => ItemOutcome::Failed(json!(error)),
+                    _ => Outcome::Failed(json!(error)),
                 },
             }
         }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
+use super::batches::settle_for;
 use super::documents::{collection_or_default, open_collection};
 use crate::ingest::{self, Payload, Request};
 use crate::server::error::{ApiError, Code, ErrorBody, Result};
@@ -39,7 +40,7 @@ pub(crate) struct JobBody {
     /// `re-embed` (`model`), `git` (`path`, `revision`, `name`, `remove_most`), `files`
     /// (`files`, by their ids), `delete` (`uri` or `document_id`), `compact`, `evaluate`
     /// (`path`, `modes`, `k`, `limit`) or `ask` (`query`, `agent`, `model`). Files become
-    /// `upload` jobs by `POST /documents`.
+    /// `upload` jobs by `POST /documents`, and chats `batch` jobs by `POST /v1/batches`.
     #[schema(example = "url")]
     kind: String,
     /// Where the documents go; the default collection if none.
@@ -99,9 +100,10 @@ pub(crate) struct JobInfo {
     id: String,
     /// What it does.
     kind: String,
-    /// Where the documents go.
+    /// Where the documents go; empty where there are none, as in a batch.
     collection: String,
-    /// What it works on: an address, a URI, a question, or the name of a file or folder.
+    /// What it works on: an address, a URI, a question, the name of a file or folder, or the
+    /// id of a batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     about: Option<String>,
     /// `queued`, `running`, `input_required`, `done`, `failed` or `cancelled`.
@@ -188,7 +190,7 @@ impl JobInfo {
 /// What tells a job apart from others of its kind. Of a path it is the last name only.
 fn about(input: &Value) -> Option<String> {
     let text = |field: &str| input.get(field).and_then(Value::as_str);
-    let named = ["url", "uri", "query", "document_id", "name"].into_iter();
+    let named = ["url", "uri", "query", "document_id", "name", "batch"].into_iter();
     let of_path = || {
         let path = std::path::Path::new(text("path")?);
         path.file_name().and_then(|name| name.to_str())
@@ -469,6 +471,7 @@ pub(crate) async fn delete(
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
     let job = find(&service, &caller, &id).await?;
+    settle_for(&service, &job).await?;
     service.jobs()?.purge(Purge::Job(job.id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

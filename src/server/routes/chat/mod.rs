@@ -235,12 +235,11 @@ pub(super) fn check(request: &Value) -> Result<(), ApiError> {
 /// # Errors
 /// Those of [`complete`].
 pub(super) async fn answer(
-    service: &Arc<Service>,
+    gateway: &Gateway,
     caller: Caller,
     request: &Value,
 ) -> Result<Value, Failed> {
     let alone = |error: ApiError| (error, None);
-    let gateway = service.core().map_err(alone)?.answerer.gateway();
     let body = read(request).map_err(alone)?;
     let plan = plan(gateway, routes::BATCH, &body.model).map_err(alone)?;
     let head = Head::new(body.model.clone());
