@@ -33,6 +33,9 @@ const NOT_OBJECTS: List = List(
      tools using",
 );
 
+/// What a verb takes along, which is not what is done to: `bring back`.
+const PARTICLES: List = List("again ahead apart aside away back down forward off out together up");
+
 /// Words of headings that say nothing about what is under them.
 const EMPTY: List = List(
     "about abstract acknowledgements appendix authors background basics bugs caveat caveats \
@@ -82,7 +85,8 @@ pub(in crate::retrieve) fn question(heading: &str, body: &str) -> Option<String>
         let is_whole = ![&EMPTY, &FINITE, &NOT_OBJECTS]
             .iter()
             .any(|list| list.has(&second));
-        return is_whole.then(|| format!("How do I {verb} {tail}?"));
+        let tail = joined_verbs(rest).filter(|_| is_whole)?;
+        return Some(format!("How do I {verb} {tail}?"));
     }
     let is = |list: &List| words.iter().any(|word| list.has(word));
     if is(&FINITE) {
@@ -93,6 +97,28 @@ pub(in crate::retrieve) fn question(heading: &str, body: &str) -> Option<String>
             .then(|| format!("What can I do when {}?", words.join(" ")));
     }
     phrase(&words)
+}
+
+/// What follows the verb of a heading, with the verbs that `and` and `or` join to it in their
+/// base form: `Opening and closing a shop`. `None` if a verb has no object: `Bringing back`.
+fn joined_verbs(rest: &[String]) -> Option<String> {
+    if let [only] = rest
+        && (PARTICLES.has(only) || PREPOSITIONS.has(only))
+    {
+        return None;
+    }
+    let mut words: Vec<&str> = rest.iter().map(String::as_str).collect();
+    for at in 0..words.len().saturating_sub(1) {
+        if !["and", "or"].contains(&words[at]) {
+            continue;
+        }
+        match words::of_gerund(words[at + 1]) {
+            Some(verb) => words[at + 1] = verb,
+            None if at == 0 => return None,
+            None => {}
+        }
+    }
+    Some(words.join(" "))
 }
 
 /// A heading that asks already.
@@ -251,6 +277,10 @@ mod tests {
             ("Why is it slow on my machine?", ""),
             ("Is the index safe?", "Is the index safe?"),
             ("Restoring a backup", "How do I restore a backup?"),
+            (
+                "Opening and closing a shop",
+                "How do I open and close a shop?",
+            ),
             ("Running Cairn for others", "How do I run Cairn for others?"),
             ("2.1 Install the server:", "How do I install the server?"),
             ("Chapter 4. Create Archives", "How do I create archives?"),
@@ -303,6 +333,8 @@ mod tests {
         for heading in [
             "Introduction",
             "Overview",
+            "Bringing back",
+            "Opening and the till",
             "How it works",
             "What it costs",
             "What was measured",
