@@ -1,5 +1,5 @@
-//! A short question to a language model that is not the answer: a follow-up that is to stand by
-//! itself, the parts of a question.
+//! Short auxiliary questions to a language model: making a follow-up self-contained, splitting a
+//! question.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use futures::StreamExt as _;
 
 use cairn_gateway::{Call, ChatEvent, ChatRequest, Gateway, Plan};
 
-/// A reply that takes longer costs more than it gives.
+/// A slower reply costs more than it gains.
 pub(super) const LONGEST: Duration = Duration::from_secs(8);
 
-/// What `plan` replies within `longest`; `None` if it fails or is slow.
+/// The reply of `plan` within `longest`; `None` if it fails or takes longer.
 pub(super) async fn ask(
     gateway: &Gateway,
     plan: &Plan,

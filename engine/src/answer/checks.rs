@@ -1,5 +1,5 @@
-//! What the evaluation of answers looks at: the claims of an answer, as the answerer
-//! itself sees them, and the units that people read.
+//! What the evaluation of answers examines: the claims of an answer, as the answerer itself sees
+//! them, and the units that people read.
 
 use super::citations::only_marks;
 use super::events::Citation;
@@ -7,7 +7,7 @@ use super::grounding;
 use super::sentences::{is_item, sentences};
 use crate::text::one_line;
 
-/// A part of an answer that must rest on a source.
+/// A part of an answer that a source must support.
 pub struct Claim {
     /// The text without its marks.
     pub text: String,
@@ -15,7 +15,7 @@ pub struct Claim {
     pub cites: Vec<u32>,
 }
 
-/// The claims of `answer`, which has these citations.
+/// The claims of `answer`, given its citations.
 pub fn claims(answer: &str, citations: &[Citation]) -> Vec<Claim> {
     grounding::claims(&only_marks(answer, citations))
         .into_iter()
@@ -26,14 +26,14 @@ pub fn claims(answer: &str, citations: &[Citation]) -> Vec<Claim> {
         .collect()
 }
 
-/// `answer` without its `[n]` marks. Brackets that are not marks stay, as in `a[0]`.
+/// `answer` without its `[n]` marks. Other brackets stay, as in `a[0]`.
 pub fn without_marks(answer: &str) -> String {
     grounding::split_marks(answer).0
 }
 
-/// What people read of `answer` one after the other: a sentence, or a block, which is
-/// code, a list or a table. A sentence that ends in a colon and the block after it are
-/// one. Without marks and line ends; headings are left out.
+/// The units of `answer` that people read one after the other: sentences, and blocks (code, lists,
+/// tables). A sentence that ends in a colon forms one unit with the block after it. Without marks
+/// and line ends; headings are left out.
 pub fn units(answer: &str) -> Vec<String> {
     let mut units = Units::default();
     let mut is_code = false;

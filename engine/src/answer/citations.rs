@@ -1,15 +1,14 @@
 //! The streaming citation checker: text goes in as it is written, checked text
 //! and citations come out.
 //!
-//! It reads `[1]`, `[1, 2]`, `[1-3]`, `[1][2]`, `[Source: 1]`, `[1 and 2]`, `【1】` and
-//! their like ([`mark`]) and writes all of them as `[1][2]`. A number that no source has
-//! is removed, with the spaces that it leaves behind. Brackets of code, links, formulas
-//! and tables of contents ([`markdown`]), indices, types and intervals ([`context`]) are
-//! text, and stay as they are. A footnote `[^1]` stays as it is too; it cites source 1
-//! unless the text says itself what it stands for.
+//! It reads `[1]`, `[1, 2]`, `[1-3]`, `[1][2]`, `[Source: 1]`, `[1 and 2]`, `【1】` and similar marks
+//! ([`mark`]) and writes all of them as `[1][2]`. A number without a source is removed, with the
+//! spaces that it leaves behind. Brackets of code, links, formulas and tables of contents
+//! ([`markdown`]), indices, types and intervals ([`context`]) are text and stay as they are. A
+//! footnote `[^1]` also stays; it cites source 1 unless the text itself explains the footnote.
 //!
-//! What may still become one thing or another is held back until it is decided, so how
-//! the text was cut into deltas cannot change the result.
+//! Text is held back until its meaning is clear, so the result does not depend on how the text was
+//! split into deltas.
 
 mod context;
 mod mark;
@@ -24,24 +23,24 @@ use self::mark::{Form, Mark};
 use self::markdown::{Blocks, Step};
 use super::events::Citation;
 
-/// Letters of a paragraph that are kept to know what stands before a bracket.
+/// How many characters of a paragraph are kept, to know what precedes a bracket.
 const MAX_SEEN_CHARS: usize = 120;
-/// Letters of a list of lists.
+/// Maximum length of a list of lists, in characters.
 const MAX_LITERAL_CHARS: usize = 200;
-/// Letters that two forms of one word share at least.
+/// Minimum number of characters that two forms of a word share.
 const STEM_CHARS: usize = 5;
 
 /// One checked step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Checked {
-    /// Text of the answer, to be appended.
+    /// Text to append to the answer.
     Text(String),
-    /// A citation whose mark ends where the text stands now, or before.
+    /// A citation whose mark ends at or before the current end of the text.
     Citation(Citation),
 }
 
-/// The answer that is made of a text which came in these pieces, and the numbers of the
-/// sources that it cites, where there are `sources` of them.
+/// The answer made from a text that arrived in these pieces, and the numbers of the sources that it
+/// cites, out of `sources` sources.
 pub(super) fn check_pieces(pieces: &[&str], sources: u32) -> (String, Vec<u32>) {
     let mut checker = CitationChecker::new((1..=sources).map(|n| n.to_string()));
     let mut steps: Vec<Checked> = pieces.iter().flat_map(|text| checker.push(text)).collect();
@@ -60,27 +59,27 @@ pub(super) fn check_pieces(pieces: &[&str], sources: u32) -> (String, Vec<u32>) 
 pub(super) struct CitationChecker {
     /// `chunk_ids[n - 1]` is the chunk of source `n`.
     chunk_ids: Vec<String>,
-    /// The texts of the sources, in small letters, where they are known.
+    /// The texts of the sources in lower case, as far as they are known.
     texts: Vec<String>,
     out: Vec<Checked>,
-    /// What is not decided yet.
+    /// Text that is not decided yet.
     pending: Vec<char>,
     blocks: Blocks,
     /// The paragraph so far, as it was written.
     seen: Vec<char>,
-    /// A mark ends where the text stands.
+    /// The text sent so far ends with a mark.
     after_mark: bool,
-    /// A mark without a space before it was one: others are, too.
+    /// A bracket directly after a word was a mark, so others may be, too.
     attaches: bool,
     /// Characters sent so far.
     position: usize,
-    /// Last character sent, to know where a line begins.
+    /// Last character sent, to know whether a line begins.
     last: Option<char>,
-    /// Spaces that a removed mark may take with it.
+    /// Spaces to be removed if the next mark is removed.
     spaces: String,
-    /// A mark was removed and nothing was sent since.
+    /// A mark was removed and nothing has been sent since.
     removed: bool,
-    /// Marks that pointed nowhere.
+    /// Marks without a source.
     dropped: usize,
     /// Footnotes that may be citations, and those that the text explains.
     footnotes: Vec<Citation>,
@@ -109,20 +108,20 @@ impl CitationChecker {
         }
     }
 
-    /// Knows what the sources say, which tells `Monday[1]` from `rows[1]`.
+    /// Adds the texts of the sources, to distinguish `Monday[1]` from `rows[1]`.
     pub(super) fn reading<'a>(mut self, texts: impl IntoIterator<Item = &'a str>) -> Self {
         self.texts = texts.into_iter().map(str::to_lowercase).collect();
         self
     }
 
-    /// Takes the next text and returns what is decided by now.
+    /// Takes the next piece of text and returns everything decided so far.
     pub(super) fn push(&mut self, delta: &str) -> Vec<Checked> {
         self.pending.extend(delta.chars());
         self.decide(false);
         std::mem::take(&mut self.out)
     }
 
-    /// Takes text that cites nothing, as it is.
+    /// Takes text without citations, unchanged.
     pub(super) fn verbatim(&mut self, text: &str) -> Vec<Checked> {
         self.decide(true);
         text.chars().for_each(|c| self.send(c));
@@ -138,10 +137,10 @@ impl CitationChecker {
         std::mem::take(&mut self.out)
     }
 
-    /// The end of the text: what was held back, as it is.
+    /// Ends the text: returns what was held back, unchanged.
     pub(super) fn finish(&mut self) -> Vec<Checked> {
         self.decide(true);
-        // Spaces at the end carry nothing.
+        // Trailing spaces are dropped.
         self.spaces.clear();
         for note in std::mem::take(&mut self.footnotes) {
             if !self.explained.contains(&note.n) {
@@ -151,7 +150,7 @@ impl CitationChecker {
         std::mem::take(&mut self.out)
     }
 
-    /// Numbers removed so far because no source has them.
+    /// Numbers removed so far because they have no source.
     pub(super) fn dropped(&self) -> usize {
         self.dropped
     }
@@ -160,7 +159,7 @@ impl CitationChecker {
         u32::try_from(self.chunk_ids.len()).unwrap_or(u32::MAX)
     }
 
-    /// Works off what can be decided; everything at the `end` of the text.
+    /// Processes what can be decided; at the `end` of the text, everything.
     fn decide(&mut self, end: bool) {
         let pending = std::mem::take(&mut self.pending);
         let mut at = 0;
@@ -186,8 +185,8 @@ impl CitationChecker {
         self.pending = pending[at..].to_vec();
     }
 
-    /// What begins with a bracket: how many letters of it are decided; `None` while that
-    /// depends on what follows.
+    /// Handles text that begins with a bracket. Returns how many of its characters are decided;
+    /// `None` while that depends on what follows.
     fn bracket(&mut self, rest: &[char], end: bool) -> Option<usize> {
         let open = rest[0];
         if open == '[' {
@@ -241,7 +240,7 @@ impl CitationChecker {
         found
     }
 
-    /// Whether source `n` says `word`, and nowhere with an index.
+    /// Whether source `n` contains `word`, and never with an index.
     fn says(&self, n: u32, word: &str) -> bool {
         let text = (n as usize)
             .checked_sub(1)
@@ -258,7 +257,7 @@ impl CitationChecker {
         !self.texts.iter().any(indexed) && text.split(|c: char| !c.is_alphanumeric()).any(same)
     }
 
-    /// A footnote stays as it is; whether it cites is known at the end.
+    /// A footnote stays as it is; whether it cites a source is known only at the end.
     fn footnote(&mut self, mark: &Mark, letters: &[char], explains: bool) {
         if explains {
             self.explained.extend(&mark.numbers);
@@ -299,7 +298,7 @@ impl CitationChecker {
         self.out.push(Checked::Citation(citation));
     }
 
-    /// A citation of source `n` from `start` to where the text stands.
+    /// Adds a citation of source `n` from `start` to the current end of the text.
     fn citation(&self, n: u32, start: usize) -> Citation {
         Citation {
             source_start: None,
@@ -312,7 +311,7 @@ impl CitationChecker {
         }
     }
 
-    /// A letter of prose.
+    /// A character of prose.
     fn prose(&mut self, c: char) {
         if matches!(c, ' ' | '\t') {
             if !(self.removed && self.at_line_start()) {
@@ -327,7 +326,7 @@ impl CitationChecker {
         self.see(c);
     }
 
-    /// A letter that stays whatever it is.
+    /// A character that stays unchanged.
     fn keep(&mut self, c: char) {
         self.send(c);
         self.see(c);
@@ -374,8 +373,8 @@ impl CitationChecker {
     }
 }
 
-/// The bytes of a mark that `text` begins with, whatever sources there are; `None` if it
-/// begins with something else. `before` is what stands before it.
+/// The length in bytes of the mark that `text` begins with, whether or not its sources exist;
+/// `None` if there is no mark. `before` is the preceding text.
 pub(super) fn mark_at(before: &str, text: &str) -> Option<usize> {
     let near = before.ceil_char_boundary(before.len().saturating_sub(MAX_SEEN_CHARS));
     let line = before[near..].rsplit('\n').next().unwrap_or_default();
@@ -398,8 +397,7 @@ pub(super) fn mark_at(before: &str, text: &str) -> Option<usize> {
     found.then(|| rest[..len].iter().map(|c| c.len_utf8()).sum())
 }
 
-/// `answer` with its citations as the only marks, each after a space: brackets that
-/// stand for something else are round.
+/// `answer` with its citations as the only marks, each after a space: other brackets become round.
 pub(super) fn only_marks(answer: &str, citations: &[Citation]) -> String {
     let marks = citations.iter().map(|it| (it.start, it.end, it.n));
     let mut marks: Vec<(usize, usize, u32)> = marks.collect();
@@ -425,7 +423,7 @@ pub(super) fn only_marks(answer: &str, citations: &[Citation]) -> String {
     plain
 }
 
-/// Punctuation that no space precedes.
+/// Punctuation that has no space before it.
 fn is_closing(c: char) -> bool {
     matches!(
         c,
@@ -433,8 +431,8 @@ fn is_closing(c: char) -> bool {
     )
 }
 
-/// The length of a pair of brackets that may be a mark; 0 when it is none, none while
-/// that is not decided.
+/// The length of a pair of brackets that may be a mark: 0 if it is not one, `None` while that is
+/// undecided.
 fn enclosed(rest: &[char], end: bool) -> Option<usize> {
     let open = rest[0];
     let close = mark::closing(open)?;
@@ -449,8 +447,8 @@ fn enclosed(rest: &[char], end: bool) -> Option<usize> {
     end.then_some(0)
 }
 
-/// The length of a list of lists of numbers, `[[1, 2], [3, 4]]`, which cites nothing; 0
-/// when `rest` begins with something else, none while that is not decided.
+/// The length of a list of lists of numbers, `[[1, 2], [3, 4]]`, which does not cite anything: 0 if
+/// `rest` begins with something else, `None` while that is undecided.
 fn literal(rest: &[char], end: bool) -> Option<usize> {
     let (mut depth, mut several, mut nested) = (0, false, false);
     for (at, c) in rest.iter().enumerate().take(MAX_LITERAL_CHARS) {

@@ -1,8 +1,8 @@
-//! A follow-up question as one that can be searched for by itself.
+//! Turns a follow-up question into one that can be searched by itself.
 //!
-//! "How long does it take?" finds nothing without what "it" is. A configured
-//! language model rewrites such a question; without one, the content words of
-//! the question before it are carried over.
+//! "How long does it take?" finds nothing unless one knows what "it" is. A configured language
+//! model rewrites such a question; without one, the content words of the previous question are
+//! carried over.
 
 use cairn_models::{Cancel, Message, Role};
 
@@ -10,28 +10,28 @@ use super::asking::{LONGEST, ask};
 use super::words::Words;
 use cairn_gateway::{Call, ChatMessage, ChatRequest, ChatRole, Gateway, Plan, routes};
 
-/// Tokens of a rewritten question.
+/// Maximum tokens of a rewritten question.
 const MAX_TOKENS: usize = 80;
-/// Letters of a rewritten question; a longer reply is not a question.
+/// Maximum length of a rewritten question, in characters; a longer reply is not a question.
 const MAX_CHARS: usize = 400;
-/// Questions that are looked back through.
+/// How many previous questions are considered.
 const MAX_BACK: usize = 3;
-/// Turns shown to the model, and letters of each.
+/// Turns shown to the model, and maximum characters of each.
 const MAX_TURNS: usize = 6;
 const MAX_TURN_CHARS: usize = 1000;
-/// Bytes that are read of a question before this one. A longer one is not short for
-/// anything, so it needs nothing of those before it.
+/// How many bytes of a previous question are read. A longer one is self-contained and needs nothing
+/// from those before it.
 const MAX_QUESTION_BYTES: usize = 1000;
 
-/// Words that point at something said before.
+/// Words that refer to something said before.
 const POINTERS: &[&str] = &[
     "it", "its", "they", "them", "their", "this", "that", "these", "those", "he", "she", "him",
     "her", "his", "there", "one", "ones", "former", "latter", "same", "else", "instead", "too",
 ];
 const OPENINGS: &[&str] = &["and ", "or ", "but ", "what about", "how about", "also "];
 
-/// `question` with what it needs from `history`, by words alone. A question
-/// that stands by itself comes back as it is.
+/// `question` with what it needs from `history`, using words alone. A self-contained question is
+/// returned unchanged.
 pub(super) fn carry_over(question: &str, history: &[Message], words: &Words) -> String {
     let mut standalone = question.trim().to_owned();
     let mut current = standalone.clone();
@@ -60,12 +60,12 @@ pub(super) fn carry_over(question: &str, history: &[Message], words: &Words) -> 
     standalone
 }
 
-/// As much of a question as is read.
+/// The part of a question that is read.
 fn beginning(question: &str) -> &str {
     &question[..question.floor_char_boundary(MAX_QUESTION_BYTES)]
 }
 
-/// Whether a question points back, or is too short to stand alone.
+/// Whether a question refers back, or is too short to be self-contained.
 fn leans_on_history(question: &str, words: &Words) -> bool {
     let says_nothing = !question
         .chars()
@@ -82,8 +82,8 @@ fn leans_on_history(question: &str, words: &Words) -> bool {
         || words.content(question).len() < 2
 }
 
-/// The standalone question, written by `model`; `None` if it fails, is slow, or
-/// answers with something that is not a question.
+/// The standalone question, written by `model`; `None` if the model fails, is slow, or replies with
+/// something that is not a question.
 pub(super) async fn rewrite(
     question: &str,
     history: &[Message],
@@ -123,7 +123,7 @@ pub(super) async fn rewrite(
         stop: vec!["\n".to_owned()],
         ..ChatRequest::default()
     };
-    // A route of its own may have a smaller model.
+    // A separate route allows a smaller model.
     let own = gateway.route(routes::REWRITE);
     let plan = own.as_ref().unwrap_or(model);
     let text = ask(gateway, plan, request, call, LONGEST, cancel).await?;
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn what_is_carried_has_a_bound() {
-        // Letters of three bytes, without a space: one word.
+        // Three-byte characters without spaces: one word.
         let long = "検".repeat(4000);
         let history = [user(&long), user(&long), user(&long)];
         let query = carried("Why?", &history);
@@ -184,7 +184,7 @@ mod tests {
             "{}",
             query.len()
         );
-        // Nothing is not a question, and a long one stands by itself.
+        // Empty text is not a question, and a long question is self-contained.
         let history = [user("What is the borrow checker?")];
         for question in ["", "\u{0}\u{1b}"] {
             assert_eq!(carried(question, &history), question);

@@ -1,19 +1,20 @@
-//! The sentences after a quoted one, where they finish the answer: "Set the time that is
-//! waited. The default is 500 milliseconds."
+//! Adds the sentences after a quoted one if they complete the answer: "Set the time that is waited.
+//! The default is 500 milliseconds."
 
 use super::units::{Kind, Segment, Shape, Unit};
 use super::wanted::Wanted;
 
-/// Sentences that are added to one unit at most.
+/// Maximum number of sentences added to a unit.
 const MAX_SENTENCES: usize = 2;
-/// Log-odds of the reader from which a sentence answers by itself, beside the one before.
-/// Lower than what opens an answer: that the one before was chosen speaks for it.
+/// The reader's log-odds from which a sentence answers in addition to the previous one. Lower than
+/// for the first sentence of an answer, since a sentence after a chosen one is more likely to
+/// answer.
 const READ: f32 = -2.0;
-/// Segments between a quoted one and code that shows how it is done.
+/// Maximum number of segments between a quoted one and code that shows how it is done.
 const MAX_BETWEEN: usize = 3;
-/// Log-odds of the reader from which such code is shown.
+/// The reader's log-odds from which such code is shown.
 const SHOWN: f32 = -5.0;
-/// How a sentence begins that says what happens unless one asks otherwise.
+/// How sentences begin that state a default.
 const DEFAULTS: [&str; 5] = [
     "the default",
     "by default",
@@ -22,19 +23,19 @@ const DEFAULTS: [&str; 5] = [
     "otherwise",
 ];
 
-/// A text that is quoted from, and what is asked of it.
+/// A text to quote from, and what the question asks for.
 pub(super) struct Continuation<'a> {
     pub(super) wanted: Wanted,
     pub(super) text: &'a str,
     pub(super) segments: &'a [Segment],
-    /// What the reader says of each segment.
+    /// The reader's log-odds of each segment.
     pub(super) scores: &'a [Option<f32>],
 }
 
 impl Continuation<'_> {
-    /// The segments that continue `unit`, in order. Empty if it is not prose, its paragraph
-    /// ends, or the next sentences add nothing. A sentence that adds nothing is included if
-    /// the one after it adds something.
+    /// The segments that continue `unit`, in order. Empty if it is not prose, if its paragraph
+    /// ends, or if the next sentences add nothing. A sentence that adds nothing is included if the
+    /// one after it adds something.
     pub(super) fn of(&self, unit: &Unit) -> Vec<usize> {
         let mut added = Vec::new();
         let (Shape::Prose, Some(&last)) = (unit.shape, unit.body.last()) else {
@@ -57,8 +58,9 @@ impl Continuation<'_> {
         added
     }
 
-    /// The first line of the code that shows what `unit` speaks of, a few segments after it
-    /// in the same section. `None` if nothing to type is wanted or the unit has it.
+    /// The first line of code that shows what `unit` describes, within a few segments after it in
+    /// the same section. `None` if the question does not ask for something to type, or the unit
+    /// already has it.
     pub(super) fn code_after(&self, unit: &Unit) -> Option<usize> {
         let quoted: String = unit.body.iter().map(|&at| self.said(at)).collect();
         if unit.shape == Shape::Code || !self.wanted.lacks_code(&quoted) {
@@ -76,7 +78,7 @@ impl Continuation<'_> {
         &self.text[self.segments[at].range.clone()]
     }
 
-    /// Whether `at` is a sentence of the same paragraph as `last`, and whole by itself.
+    /// Whether `at` is a sentence of the same paragraph as `last`, and complete by itself.
     fn goes_on(&self, last: usize, at: usize) -> bool {
         let segment = &self.segments[at];
         segment.kind == Kind::Sentence
@@ -98,7 +100,7 @@ mod tests {
     use super::super::units::{Composer, segments};
     use super::*;
 
-    /// What goes on with the first sentence of `text`, where the reader likes `read`.
+    /// What continues the first sentence of `text`, if the reader's scores are `read`.
     fn of(question: &str, text: &str, read: &str) -> Vec<String> {
         let segments = segments(text, &[]);
         let said = |at: usize| text[segments[at].range.clone()].to_owned();
@@ -121,7 +123,7 @@ mod tests {
         let threshold = "Which threshold is used?";
         let both = ["This takes time.", "If nothing is said, 10% is used."];
         assert_eq!(of(threshold, text, ""), both);
-        // Nobody asked for a number.
+        // The question does not ask for a number.
         assert_eq!(
             of("What happens to segments?", text, ""),
             Vec::<String>::new()
@@ -179,7 +181,7 @@ mod tests {
         assert_eq!(after(how, 0, 0.0), Some("$ keys add mine"));
         assert_eq!(after(how, 0, -9.0), None);
         assert_eq!(after("Who adds them?", 0, 0.0), None);
-        // What is typed answers itself.
+        // A command to type answers by itself.
         assert_eq!(after(how, 2, 0.0), None);
     }
 }

@@ -1,6 +1,6 @@
-//! Questions that one search does not answer, with the help of a language model: split into
-//! several (`queries`), or embedded as the passage that would answer (`hyde`, Gao, Ma, Lin
-//! and Callan, 2023). Without a model, or if it fails, the question is searched as it is.
+//! Query expansion by a language model, for questions that one search does not answer: the question
+//! is split into several (`queries`), or embedded as a passage that would answer it (`hyde`, Gao,
+//! Ma, Lin and Callan, 2023). Without a model, or if it fails, the question is searched as it is.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -16,23 +16,23 @@ use super::stream::Parts;
 use crate::retrieve::{Expand, Mode, PreparedSearch, SearchResponse, Source};
 use cairn_gateway::{AnswerBackend, ChatMessage, ChatRequest, ChatRole, Plan, routes};
 
-/// Questions that one is split into.
+/// Maximum number of questions that one is split into.
 const MAX_QUESTIONS: usize = 4;
-/// Most letters of one; a longer line is something else.
+/// Maximum length of one, in characters; a longer line is not a question.
 const MAX_CHARS: usize = 400;
-/// Lines of a reply that are looked at.
+/// How many lines of a reply are read.
 const MAX_LINES: usize = 40;
-/// Words of a passage that is embedded.
+/// Maximum words of a passage to embed.
 const MAX_WORDS: usize = 120;
-/// Tokens of a reply.
+/// Maximum tokens of a reply.
 const MAX_TOKENS: usize = 240;
-/// Added to ranks where lists are added up, as in [`crate::retrieve::fusion`].
+/// The constant k of reciprocal rank fusion, as in [`crate::retrieve::fusion`].
 const RRF_K: f32 = 60.0;
 
-/// What a model is to do.
+/// What the model should do.
 struct Task {
     rules: &'static str,
-    /// In words for `degraded`.
+    /// As worded in `degraded`.
     purpose: &'static str,
 }
 
@@ -51,15 +51,15 @@ Write a passage of at most 100 words, as it could stand in a document that answe
 Use the language of the question and the words of its subject. Write the passage only.",
 };
 
-/// Why a question is searched as it is.
+/// Why a question is searched without expansion.
 type Reason = String;
 
 impl Parts {
-    /// What `search` finds, expanded as it says.
+    /// Runs `search` with the expansion that it asks for.
     ///
     /// # Errors
     ///
-    /// Those of the search for the question itself.
+    /// Those of searching for the question itself.
     pub(super) async fn find(
         &self,
         search: &PreparedSearch,
@@ -96,7 +96,7 @@ impl Parts {
         }
     }
 
-    /// What a model replies to the question of `search`.
+    /// The model's reply to the question of `search`.
     async fn consult(
         &self,
         task: &Task,
@@ -108,7 +108,7 @@ impl Parts {
         let purpose = task.purpose;
         let Some(model) = self.helper(request, writer) else {
             return Err(format!(
-                "there is no language model to {purpose}: it was searched as it is"
+                "there is no language model to {purpose}: the question was searched as it is"
             ));
         };
         let chat = ChatRequest {
@@ -129,7 +129,7 @@ impl Parts {
         })
     }
 
-    /// The search with `passage` in place of the question's meaning.
+    /// The search with the vector of `passage` in place of the question's.
     async fn search_embedded(
         &self,
         search: &PreparedSearch,
@@ -146,8 +146,8 @@ impl Parts {
         Ok(found)
     }
 
-    /// The model that helps to search: that of the route for rewriting, else the one that
-    /// writes. The small local one is no help: it takes longer than the search.
+    /// The model that helps with the search: that of the rewriting route, or else the one that
+    /// writes the answer. The small local model does not help: it takes longer than the search.
     fn helper(&self, request: &AnswerRequest, writer: &AnswerBackend) -> Option<Plan> {
         let own = self.gateway.route(routes::REWRITE);
         let writes = match writer {
@@ -159,20 +159,20 @@ impl Parts {
     }
 }
 
-/// How long a model may take: half of what is left, so that there is time to search.
+/// How long a model may take: half of the remaining time, so that there is time to search.
 fn patience(deadline: Option<Instant>) -> Duration {
     let left = deadline.map(|at| at.saturating_duration_since(Instant::now()) / 2);
     left.map_or(LONGEST, |left| left.min(LONGEST))
 }
 
-/// Searches the question of `asked` while `oracle` splits it, then everything that it is
-/// split into at once, and merges what is found ([`merge`]). `timings_ms` holds `expand`,
-/// how long the oracle took. Without questions, the plain search stands; `degraded` tells
-/// why, and which question could not be searched.
+/// Searches the question of `asked` while `oracle` splits it, then searches all parts at once and
+/// merges the results ([`merge`]). `expand` in `timings_ms` is the time that the oracle took.
+/// Without parts, the plain search is the result; `degraded` says why, and which questions could
+/// not be searched.
 ///
 /// # Errors
 ///
-/// Those of the search for the question itself.
+/// Those of searching for the question itself.
 pub(super) async fn search_all(
     search: &dyn Search,
     asked: &PreparedSearch,
@@ -203,7 +203,7 @@ pub(super) async fn search_all(
         }
     };
     questions.truncate(MAX_QUESTIONS);
-    // A question that needs no splitting comes back.
+    // A question that does not need splitting is returned unchanged.
     questions.retain(|question| !is_same(question, &asked.query));
     if questions.is_empty() {
         return Ok(found);
@@ -229,11 +229,11 @@ pub(super) async fn search_all(
     Ok(found)
 }
 
-/// One list of at most `top_k`, each chunk once: the first hits of all lists, then the
-/// second ones, and so on, those that stand high in several lists before others of the same
-/// rank (by reciprocal rank fusion). Scores of different questions cannot be compared, and
-/// the sum of reciprocal ranks alone prefers what stands in the middle of every list to the
-/// first hit of one, which is what a question was split for.
+/// Merges the lists into one of at most `top_k`, each chunk once: the first hits of all lists, then
+/// the second ones, and so on. Within the same rank, chunks that rank high in several lists come
+/// first (by reciprocal rank fusion). Scores of different questions cannot be compared, and the sum
+/// of reciprocal ranks alone would prefer a chunk in the middle of every list to the first hit of
+/// one list, which is what the question was split for.
 fn merge(first: SearchResponse, others: Vec<SearchResponse>, top_k: usize) -> SearchResponse {
     let mut merged = SearchResponse {
         sources: Vec::new(),
@@ -267,7 +267,7 @@ fn merge(first: SearchResponse, others: Vec<SearchResponse>, top_k: usize) -> Se
             }
         }
     }
-    // Stable: of equals, what was found first.
+    // Stable: among equals, the one found first comes first.
     places.sort_by(|a, b| a.rank.cmp(&b.rank).then(b.sum.total_cmp(&a.sum)));
     let numbered = (1..).zip(places).take(top_k);
     merged.sources = numbered
@@ -280,23 +280,23 @@ fn merge(first: SearchResponse, others: Vec<SearchResponse>, top_k: usize) -> Se
     merged
 }
 
-/// A source on its way into the merged list.
+/// A source to be merged.
 struct Place {
     source: Source,
     /// Its best rank in a list, from 1.
     rank: u32,
-    /// Of its reciprocal ranks.
+    /// The sum of its reciprocal ranks.
     sum: f32,
 }
 
-/// The questions in a model's reply, one on each line, whatever it put before them.
+/// The questions in a model's reply, one per line, whatever precedes them.
 fn parse_questions(reply: &str) -> Vec<String> {
     let mut questions: Vec<String> = Vec::new();
     for line in said(reply).lines().take(MAX_LINES) {
         let question = without_mark(line);
         let is_question = question.chars().any(char::is_alphabetic)
             && question.chars().count() <= MAX_CHARS
-            // "Here are the questions:", and fences of code.
+            // "Here are the questions:", and code fences.
             && !question.ends_with(':')
             && !question.starts_with("```");
         let is_known = questions.iter().any(|known| is_same(known, question));
@@ -318,14 +318,14 @@ fn parse_passage(reply: &str) -> Result<String, Reason> {
     }
 }
 
-/// A reply without what the model thought aloud before it.
+/// A reply without the model's reasoning before it.
 fn said(reply: &str) -> &str {
     reply
         .rsplit_once("</think>")
         .map_or(reply, |(_, said)| said)
 }
 
-/// A line without its number, bullet and quotation marks.
+/// A line without number, bullet and quotation marks.
 fn without_mark(line: &str) -> &str {
     let line = line.trim().trim_start_matches(['-', '*', '•', '–', '#']);
     let line = line.trim_start();

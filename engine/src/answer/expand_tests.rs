@@ -31,7 +31,7 @@ fn chunks(found: &SearchResponse) -> Vec<u32> {
     found.sources.iter().map(number).collect()
 }
 
-/// Finds a fixed list for each question; no list is a failure.
+/// Returns a fixed list for each question; without a list, the search fails.
 struct Lists {
     lists: Vec<(&'static str, &'static [u32])>,
     asked: Mutex<Vec<PreparedSearch>>,
@@ -86,7 +86,7 @@ async fn every_question_has_its_best_among_the_first() {
         ("second?", &[8, 2, 1]),
     ]);
     let merged = split(&search, &["first?", "second?"]).await.unwrap();
-    // First hits, of which the first question has one too; then second ones.
+    // The first hits, one of which the original question also found; then the second ones.
     assert_eq!(chunks(&merged), [1, 6, 8, 2, 3]);
     let numbers: Vec<u32> = merged.sources.iter().map(|source| source.n).collect();
     assert_eq!(numbers, [1, 2, 3, 4, 5]);
@@ -122,7 +122,8 @@ async fn a_question_that_cannot_be_searched_is_told() {
     let merged = split(&search, &["first?", "busy?"]).await.unwrap();
     assert_eq!(chunks(&merged), [1, 3, 2]);
     assert!(merged.degraded[0].contains("it is busy"), "{merged:?}");
-    // Without the question itself there is nothing to stand on, and no model is waited for.
+    // If the search for the question itself fails, the whole search fails without waiting for a
+    // model.
     let search = Lists::new(&[]);
     let never = std::future::pending();
     let failed = search_all(&search, &request(5), never, &Cancel::never()).await;
@@ -189,8 +190,8 @@ fn person(n: usize) -> String {
     format!("person{n}x")
 }
 
-/// For each chain, who designed a bridge, and where that person grew up; no document names
-/// the bridge and the town.
+/// For each chain: who designed a bridge, and where that person grew up. No single document names
+/// both the bridge and the town.
 fn chains() -> (Engine, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let mut config = Config::default();

@@ -1,4 +1,4 @@
-//! Answers from what was gathered by other means than one search: by an agent's tools.
+//! Answers from what an agent's tools gathered instead of one search.
 
 use std::time::Instant;
 
@@ -14,24 +14,23 @@ use super::stream::{Parts, refuse};
 use crate::retrieve::SearchResponse;
 use cairn_gateway::{AnswerBackend, Usage};
 
-/// What an answer is to be written from.
+/// What to write an answer from.
 #[derive(Clone, Debug)]
 pub struct Gathered {
-    /// The passages, in the order of their numbers from 1, and what is to be said of how
-    /// they were found.
+    /// The passages, in the order of their numbers from 1, and notes on how they were found.
     pub found: SearchResponse,
-    /// An answer that a model has written while it gathered.
+    /// An answer that the model already wrote while gathering.
     pub draft: Option<Draft>,
-    /// Tokens and money of the gathering.
+    /// Tokens and cost of the gathering.
     pub usage: Usage,
 }
 
-/// An answer that a model has written already.
+/// An answer that a model has already written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
     /// The text, with `[n]` marks for the passages.
     pub text: String,
-    /// Who wrote it.
+    /// What wrote it.
     pub provider: String,
     /// The model that wrote it, as the provider says.
     pub model: String,
@@ -61,8 +60,8 @@ impl Parts {
             refuse(run, request, &found).await;
             return Ok(());
         }
-        // What tools were called for is evidence, however little it looks like the question:
-        // this is said of the answer and refuses nothing.
+        // What tools returned is evidence even if it looks unlike the question: the probability is
+        // reported, but never causes a refusal.
         let choice = self
             .choose(question, &found, request, cancel, &mut run)
             .await?;
@@ -80,7 +79,7 @@ impl Parts {
             .await
     }
 
-    /// Sends a draft through the check of its citations.
+    /// Sends a draft after checking its citations.
     async fn show_draft(
         self: &std::sync::Arc<Self>,
         draft: &Draft,
@@ -106,8 +105,8 @@ impl Parts {
 
 /// What became of a draft.
 enum Shown {
-    /// It was shown; whether each of its sentences rests on a source.
+    /// It was shown; the value says whether each of its sentences is supported by a source.
     Text(bool),
-    /// It says that the sources hold no answer; nothing was shown.
+    /// It says that the sources do not contain an answer; nothing was shown.
     NoAnswer,
 }

@@ -1,13 +1,12 @@
-//! What an answer claims, sentence by sentence, and whether its sources bear it.
+//! What an answer claims, sentence by sentence, and whether its sources support it.
 
 use super::citations::mark_at;
 use super::sentences::{mark_len, sentences};
 use super::support::{self, Evidence};
 use super::words::Words;
 
-/// A part of an answer that must rest on a source: a sentence; a lead-in that
-/// ends with a colon together with what it leads to; a code block together
-/// with the sentence before it.
+/// A part of an answer that a source must support: a sentence; a sentence that ends with a colon,
+/// together with what it introduces; a code block together with the sentence before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Claim {
     /// The text without its marks.
@@ -16,7 +15,7 @@ pub(super) struct Claim {
     pub(super) cites: Vec<u32>,
 }
 
-/// The claims of an answer. Headings claim nothing.
+/// The claims of an answer. Headings are not claims.
 pub(super) fn claims(answer: &str) -> Vec<Claim> {
     let mut found: Vec<Claim> = Vec::new();
     let mut joins_next = false;
@@ -45,10 +44,8 @@ pub(super) fn claims(answer: &str) -> Vec<Claim> {
     found
 }
 
-/// Whether every claim of an answer to `question` cites at least one source that supports
-/// it. An answer
-/// without any claim is not grounded. Sentences without a content word ("Yes.")
-/// claim nothing.
+/// Whether every claim of an answer to `question` cites at least one source that supports it. An
+/// answer without claims is not grounded. Sentences without a content word ("Yes.") are not claims.
 pub(super) fn is_grounded(
     answer: &str,
     question: &str,
@@ -71,8 +68,8 @@ pub(super) fn is_grounded(
     any
 }
 
-/// A sentence without its `[n]` marks, and their numbers. Code keeps its
-/// brackets, and so do indices and the like.
+/// A sentence without its `[n]` marks, and their numbers. Brackets of code, indices and the like
+/// are kept.
 pub(super) fn split_marks(sentence: &str) -> (String, Vec<u32>) {
     let mut text = String::with_capacity(sentence.len());
     let mut cites = Vec::new();
@@ -101,11 +98,11 @@ pub(super) fn split_marks(sentence: &str) -> (String, Vec<u32>) {
     (text, cites)
 }
 
-/// The sentence with marks, before its full stop: `It is so [1].`
+/// Marks come before the full stop: `It is so [1].`
 pub(super) fn with_marks(sentence: &str, cites: &[u32]) -> String {
     let marks: String = cites.iter().map(|n| format!("[{n}]")).collect();
     let sentence = sentence.trim();
-    // A colon announces what is not shown.
+    // A colon announces something that is not shown.
     let body = sentence.trim_end_matches(['.', ':']);
     let ends_with_dots = sentence.ends_with("..");
     if body.len() < sentence.len() && !ends_with_dots && !body.is_empty() {

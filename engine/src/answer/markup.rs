@@ -1,11 +1,10 @@
-//! A line of a document as it reads in an answer: without its own markup.
+//! A line of a document as shown in an answer: without its markup.
 
 use super::citations::mark_at;
 pub(super) use crate::text::one_line;
 
-/// Without emphasis and without the source's own reference marks, which would
-/// read as citations of ours: `[12]` goes, `[text](url)` becomes `text`. Indices and
-/// intervals stay.
+/// Removes emphasis and the source's own reference marks, which would look like our citations:
+/// `[12]` is dropped, `[text](url)` becomes `text`. Indices and intervals stay.
 pub(super) fn strip_marks(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -38,8 +37,8 @@ pub(super) fn strip_marks(text: &str) -> String {
     out.trim().to_owned()
 }
 
-/// What a bracket at the start of `text`, after `before`, shows, and the text after it;
-/// none when it is an ordinary bracket.
+/// What the bracket at the start of `text`, after `before`, displays, and the text after it; `None`
+/// if it is an ordinary bracket.
 fn link<'a>(before: &str, text: &'a str) -> Option<(&'a str, &'a str)> {
     let inside = text.strip_prefix('[')?;
     let end = inside.find(']')?;

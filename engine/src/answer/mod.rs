@@ -1,12 +1,11 @@
 //! Grounded answers: prompt, citation check, refusal, and the stream of events.
 //!
-//! [`Answerer::answer`] turns a question into events. Everything below it is pure and
-//! synchronous: `citations` checks marks as text streams, `support` says
-//! whether a source bears a sentence, `grounding` whether an answer is borne
-//! as a whole, `units` knows what can be quoted, `reading` which of it answers, and
-//! `extractive` puts the answer together that needs no model. `expand` searches for more
-//! than the question itself. `smalltalk` replies to a message that asks nothing of the
-//! documents.
+//! [`Answerer::answer`] turns a question into events. Everything below it is pure and synchronous:
+//! `citations` checks marks as text streams, `support` decides whether a source supports a
+//! sentence, `grounding` whether an answer is supported as a whole, `units` what can be quoted,
+//! `reading` which of it answers, and `extractive` assembles an answer without a model. `expand`
+//! searches for more than the question itself. `smalltalk` replies to messages that are not about
+//! the documents.
 
 mod asking;
 pub mod checks;
@@ -47,8 +46,8 @@ pub use run::milliseconds;
 pub use stream::{Answerer, events};
 pub use whole::{Whole, whole};
 
-/// The answer that is made of a text which came in these pieces, and the sources that it
-/// cites, where there are `sources` of them: how the text is cut changes nothing.
+/// The answer made from a text that arrived in these pieces, and the sources that it cites, out of
+/// `sources` sources: how the text is split makes no difference.
 #[doc(hidden)]
 pub fn check_citations(pieces: &[&str], sources: u32) -> (String, Vec<u32>) {
     citations::check_pieces(pieces, sources)

@@ -1,18 +1,18 @@
-//! Names in a question, and whether the sources know them.
+//! Names in a question, and whether the sources mention them.
 //!
-//! A question how to do something "on Windows" or "with Kubernetes" is not answered by
-//! passages that never name it, however near they are otherwise.
+//! How to do something "on Windows" or "with Kubernetes" is not answered by passages that never
+//! mention Windows or Kubernetes, however similar they are otherwise.
 
 use crate::retrieve::Source;
 
-/// Words that show a question to be English, where only names are written with a capital.
+/// Words that show that a question is in English, where only names are capitalised.
 const ENGLISH: [&str; 14] = [
     "a", "can", "do", "does", "how", "in", "is", "of", "the", "to", "what", "when", "where",
     "which",
 ];
 
-/// The names in a question, in lower case: words with a capital that do not open it, and
-/// words with capitals or digits among their letters.
+/// The names in a question, in lower case: capitalised words that do not open it, and words with
+/// capitals or digits inside.
 fn names(question: &str) -> Vec<String> {
     let words: Vec<&str> = question
         .split(|c: char| !c.is_alphanumeric() && c != '.' && c != '-' && c != '_')
@@ -29,7 +29,7 @@ fn names(question: &str) -> Vec<String> {
             .skip(1)
             .any(|(_, c)| c.is_uppercase() || c.is_numeric());
         let letters = word.chars().any(char::is_alphabetic);
-        // After a number stands a unit of measure.
+        // A unit of measure follows a number.
         let measures = at > 0 && words[at - 1].chars().all(|c| c.is_numeric() || c == '.');
         letters
             && !measures
@@ -42,16 +42,15 @@ fn names(question: &str) -> Vec<String> {
         .filter(|&(at, word)| is_name(at, word))
         .map(|(_, word)| word.to_lowercase())
         .collect();
-    // Where most words have a capital, it says nothing.
+    // If most words are capitalised, capitals carry no information.
     match 2 * names.len() > words.len() {
         true => Vec::new(),
         false => names,
     }
 }
 
-/// Whether the question has names and none of them stands in the sources, their titles or
-/// headings. One that does is enough: the name of the maker or product is not said in
-/// every passage of its manual.
+/// Whether the question has names and none of them occurs in the sources, their titles or headings.
+/// A single known name is enough: a manual does not mention its maker or product in every passage.
 pub(super) fn knows_no_name(question: &str, sources: &[Source]) -> bool {
     let names = names(question);
     if names.is_empty() {
@@ -69,7 +68,7 @@ pub(super) fn knows_no_name(question: &str, sources: &[Source]) -> bool {
         .any(|name| texts.iter().any(|text| stands_in(name, text)))
 }
 
-/// Whether a name stands in a text, not as the inside of another word.
+/// Whether a name occurs in a text, not merely inside another word.
 fn stands_in(name: &str, text: &str) -> bool {
     text.match_indices(name)
         .any(|(at, _)| !text[..at].ends_with(char::is_alphanumeric))
@@ -93,7 +92,7 @@ mod tests {
             ("What does ERR_4012 mean?", &["err_4012"]),
             ("Windows", &[]),
             ("How To Install The Package", &[]),
-            // In German every noun has a capital.
+            // In German every noun is capitalised.
             ("Wie lange bleibt ein Eintrag im Log?", &[]),
             ("Was macht UTF-8?", &["utf-8"]),
         ];
@@ -119,7 +118,7 @@ mod tests {
             "Does Initech's service run on Kubernetes?",
             &sources
         ));
-        // "GPU" is not in "gpus" only by chance, but "AI" is not in "maintain".
+        // "GPU" matches "gpus", but "AI" does not match "maintain".
         assert!(stands_in("gpu", "two gpus") && !stands_in("ai", "maintain"));
     }
 }

@@ -3,7 +3,7 @@
 
 use super::prompt::NO_ANSWER;
 
-/// Holds the beginning back until it is clear what it is.
+/// Holds the beginning back until it is clear which of the two it is.
 #[derive(Debug, Default)]
 pub(super) struct Opening {
     held: String,
@@ -12,7 +12,7 @@ pub(super) struct Opening {
 }
 
 impl Opening {
-    /// Takes the next text; returns what may be shown.
+    /// Takes the next piece of text; returns what may be shown.
     pub(super) fn push(&mut self, delta: &str) -> Option<String> {
         if self.refused {
             return None;
@@ -33,14 +33,14 @@ impl Opening {
         Some(begun.to_owned())
     }
 
-    /// What is still held back at the end.
+    /// The text that is still held back at the end.
     pub(super) fn finish(&mut self) -> Option<String> {
         let held = std::mem::take(&mut self.held);
         let show = !self.decided && !self.refused && !held.trim().is_empty();
         show.then_some(held)
     }
 
-    /// Whether the model said that the sources hold no answer.
+    /// Whether the model said that the sources do not contain an answer.
     pub(super) fn refused(&self) -> bool {
         self.refused
     }

@@ -1,8 +1,8 @@
-//! Reasoning whose opening tag the model never wrote: some chat templates write it for
-//! them, so that an answer begins in the middle of a block.
+//! Removes reasoning whose opening tag is missing: some chat templates write the tag themselves, so
+//! that an answer begins in the middle of a block.
 //!
-//! Only a beginning that sounds like reasoning is held back until its end is clear;
-//! every other answer goes on at once, and loses a stray closing tag at most.
+//! Only a beginning that looks like reasoning is held back until its end is clear; any other answer
+//! passes through at once, and at most loses a stray closing tag.
 
 /// Closing tags of such a block.
 const CLOSING: &[&str] = &[
@@ -16,7 +16,7 @@ const CLOSING: &[&str] = &[
     "◁/think▷",
 ];
 
-/// How models begin to think aloud, in small letters.
+/// How models begin their reasoning, in lower case.
 const BEGINNINGS: &[&str] = &[
     "okay",
     "ok,",
@@ -87,10 +87,10 @@ const BEGINNINGS: &[&str] = &[
     "ユーザー",
 ];
 
-/// Bytes of reasoning that are held back; what is longer is taken for the answer.
+/// Maximum bytes of reasoning that are held back; longer text is considered the answer.
 const MAX_HELD_BYTES: usize = 256 << 10;
 
-/// Takes such reasoning out of a text.
+/// Removes such reasoning from a text.
 #[derive(Debug, Default)]
 pub(super) struct Orphan {
     held: String,
@@ -102,14 +102,14 @@ enum State {
     /// The beginning is not clear yet.
     #[default]
     Beginning,
-    /// It sounds like reasoning.
+    /// It looks like reasoning.
     Held,
-    /// The answer; a closing tag is looked for.
+    /// The answer; a stray closing tag may still come.
     Answer,
 }
 
 impl Orphan {
-    /// Takes the next text; returns what belongs to the answer.
+    /// Takes the next piece of text; returns what belongs to the answer.
     pub(super) fn push(&mut self, text: &str) -> String {
         let mut out = String::new();
         for c in text.chars() {
@@ -119,7 +119,7 @@ impl Orphan {
         out
     }
 
-    /// What was held back to the end is the answer after all.
+    /// Text that was held back until the end is the answer after all.
     pub(super) fn finish(&mut self) -> String {
         std::mem::take(&mut self.held)
     }
@@ -127,7 +127,7 @@ impl Orphan {
     fn step(&mut self, out: &mut String) {
         if let Some(tag) = CLOSING.iter().find(|tag| ends_with(&self.held, tag)) {
             if self.state == State::Answer {
-                // It closes nothing that could still be taken back.
+                // The text before it has been shown already.
                 let before = self.held.len() - tag.len();
                 out.push_str(&self.held[..before]);
             }
@@ -155,7 +155,7 @@ impl Orphan {
         }
     }
 
-    /// Gives out all that cannot be the beginning of a closing tag.
+    /// Releases everything that cannot be the beginning of a closing tag.
     fn show(&mut self, out: &mut String) {
         let starts = self.held.char_indices().map(|(at, _)| at);
         let keep = starts

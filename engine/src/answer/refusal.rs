@@ -1,15 +1,15 @@
-//! When the evidence is too weak to answer, and what is said then.
+//! When the evidence is too weak to answer, and what to say then.
 
 use super::extractive::Signals;
 use crate::retrieve::{Mode, SearchRequest, SearchResponse, Source};
 
-/// What is added to the reader's log-odds of the best segment: chosen so that .5 parts
-/// answers from near misses (docs/notes/retrieval.md).
+/// Added to the reader's log-odds of the best segment: chosen so that .5 separates answers from
+/// near misses (docs/notes/retrieval.md).
 const BIAS: f32 = 2.6;
-/// What it takes off that no source knows a name of the question.
+/// Subtracted if no source mentions a name in the question.
 const UNKNOWN_NAME: f32 = 2.5;
-/// A question with foreign letters of which the sources lack this share is in another
-/// language than they are: then the reader cannot tell, and nothing is refused.
+/// If a question has foreign letters and the sources lack this share of its words, its language
+/// differs from theirs: the reader cannot judge it, and nothing is refused.
 const UNREADABLE: f32 = 0.8;
 const UNDECIDED: f32 = 0.5;
 
@@ -28,7 +28,7 @@ pub(super) fn answerability(signals: &Signals) -> f32 {
     }
 }
 
-/// The text of a refusal: what was searched, and what may help.
+/// The text of a refusal: what was searched, and what might help.
 pub(super) fn refusal(request: &SearchRequest, found: &SearchResponse) -> String {
     let collection = &found.collection;
     if found.generation == 0 {
@@ -67,7 +67,7 @@ fn nearest_titles(sources: &[Source]) -> String {
         } else {
             &source.title
         };
-        // Brackets in a title must not read as a citation.
+        // Brackets in a title must not look like a citation.
         let title = title.replace(['[', ']', '\n'], " ");
         let title = format!("\"{}\"", title.trim());
         if !titles.contains(&title) {
@@ -100,7 +100,7 @@ mod tests {
             ..signals(1.0, 0.0)
         };
         assert!(answerability(&unnamed) < answerability(&signals(1.0, 0.0)));
-        // A question in another language is not refused for that.
+        // A question is not refused for being in another language.
         assert_eq!(answerability(&signals(-6.0, 0.95)), 0.5);
         assert_eq!(answerability(&signals(f32::NEG_INFINITY, 1.0)), 0.0);
     }

@@ -1,4 +1,4 @@
-//! What an answer is asked with, and the seam to the search below it.
+//! The request for an answer, and the interface to the search below it.
 
 use std::sync::Arc;
 
@@ -16,25 +16,25 @@ use cairn_gateway::{Call, ProviderError, ProviderErrorKind};
 /// One question to answer.
 #[derive(Clone, Debug)]
 pub struct AnswerRequest {
-    /// What it may find is what the caller may read: both change together.
+    /// It finds only what the caller may read: both change together.
     pub(super) search: PreparedSearch,
     caller: Caller,
     /// The id of the request that the question came with; empty if none.
     pub request_id: String,
-    /// Told which calls to models were made for the answer.
+    /// Records which model calls were made for the answer.
     pub calls: CallIds,
-    /// False leaves every language model alone: the answer is extractive.
+    /// If false, no language model is called: the answer is extractive.
     pub generate: bool,
-    /// A provider's name, `provider/model`, or a configured model's name;
-    /// `extractive` too. The configured provider if none.
+    /// A provider's name, `provider/model`, a configured model's name, or `extractive`. If `None`,
+    /// the configured provider.
     pub model: Option<String>,
     /// Earlier turns, oldest first, without the question itself.
     pub history: Vec<Message>,
 }
 
 impl AnswerRequest {
-    /// A question with the documented defaults, asked by the one who runs Cairn: what may be
-    /// read for it is what `search` says.
+    /// A question with the documented defaults, asked by the user who runs Cairn: `search` says
+    /// what may be read for it.
     pub fn new(search: impl Into<PreparedSearch>) -> Self {
         Self {
             search: search.into(),
@@ -47,36 +47,36 @@ impl AnswerRequest {
         }
     }
 
-    /// A question of `caller`, who reads what its labels allow, whatever `search` says, and
-    /// pays for what models write.
+    /// A question of `caller`, who may read what its labels allow, whatever `search` says, and pays
+    /// for the models.
     pub fn asked_by(caller: Caller, search: SearchRequest) -> Self {
         let mut request = Self::new(search);
         request.set_caller(caller);
         request
     }
 
-    /// The search below the answer; its `query` is the question.
+    /// The search for the answer; its `query` is the question.
     pub fn search(&self) -> &PreparedSearch {
         &self.search
     }
 
-    /// The same, to be changed; it is prepared again afterwards.
+    /// The search, to be changed; it is prepared again afterwards.
     pub fn search_mut(&mut self) -> &mut SearchRequest {
         self.search.change()
     }
 
-    /// The caller, who pays for what models write.
+    /// The caller, who pays for the models.
     pub fn caller(&self) -> &Caller {
         &self.caller
     }
 
-    /// From now on it is a question of `caller`, with the rights of now.
+    /// Makes it a question of `caller`, with the caller's current rights.
     pub fn set_caller(&mut self, caller: Caller) {
         self.search.change().access = Access::from(caller.labels());
         self.caller = caller;
     }
 
-    /// The same, whose search `engine` has checked.
+    /// The same question, with its search checked by `engine`.
     ///
     /// # Errors
     /// Those of [`Engine::prepare`].
@@ -87,7 +87,7 @@ impl AnswerRequest {
         })
     }
 
-    /// The same, whose search was checked by what searches.
+    /// The same question, with its search checked by the [`Search`] that will run it.
     pub(super) async fn prepared_by(self, search: &dyn Search) -> Result<Self, Failure> {
         Ok(Self {
             search: search.prepare(self.search).await?,
@@ -95,7 +95,7 @@ impl AnswerRequest {
         })
     }
 
-    /// A call to a model that the caller pays for.
+    /// A model call that the caller pays for.
     pub fn call(&self) -> Call {
         Call {
             caller: self.caller.clone(),
@@ -105,7 +105,7 @@ impl AnswerRequest {
         }
     }
 
-    /// `cancel`, fired at the request's deadline too.
+    /// `cancel`, which also fires at the request's deadline.
     pub(super) fn until(&self, cancel: &Cancel) -> Cancel {
         match self.search.deadline {
             Some(deadline) => cancel.with_deadline(deadline),
@@ -114,13 +114,13 @@ impl AnswerRequest {
     }
 }
 
-/// Why there is no answer, in the words of the table of errors.
+/// Why there is no answer, in terms of the table of errors.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
-    /// A code of the table of errors, e.g. `overloaded`.
+    /// A code from the table of errors, e.g. `overloaded`.
     pub code: &'static str,
-    /// What happened and what to do; fit for clients.
+    /// What happened and what to do; safe to show to clients.
     pub message: String,
     /// Whether the same request may succeed later.
     pub retryable: bool,
@@ -163,9 +163,9 @@ impl From<ProviderError> for Failure {
     }
 }
 
-/// Something that finds sources: the engine, or a fixed list in tests.
+/// Finds sources: the engine, or a fixed list in tests.
 pub trait Search: Send + Sync {
-    /// Checks `search`, so that the searches that are derived from it see the same documents.
+    /// Checks `search`, so that searches derived from it see the same documents.
     fn prepare(&self, search: PreparedSearch) -> BoxFuture<'_, Result<PreparedSearch, Failure>> {
         Box::pin(std::future::ready(Ok(search)))
     }
@@ -177,8 +177,8 @@ pub trait Search: Send + Sync {
         cancel: Cancel,
     ) -> BoxFuture<'_, Result<SearchResponse, Failure>>;
 
-    /// What `access` may read of `collection`; `None` if that is unknown, and then every
-    /// message is a question.
+    /// What `access` may read of `collection`; `None` if that is unknown, in which case every
+    /// message is treated as a question.
     fn overview(
         &self,
         _collection: &str,
@@ -210,7 +210,7 @@ impl Search for Engine {
         let read = move || Self::overview(&engine, &collection, &access);
         Box::pin(async move {
             let overview = tokio::task::spawn_blocking(read).await.map_err(|error| {
-                tracing::error!(%error, "what is in the collection could not be read");
+                tracing::error!(%error, "the collection's overview could not be read");
                 Failure {
                     code: "internal",
                     message: "the collection could not be read; the log of the service says why"

@@ -1,11 +1,10 @@
-//! Revises what a small local model writes, sentence by sentence, before it is
-//! shown: it cites badly, invents, and falls into loops.
+//! Revises the output of a small local model, sentence by sentence, before it is shown: such a
+//! model cites badly, invents things, and gets into loops.
 //!
-//! A sentence with a right mark keeps it; one without, or with a wrong one, gets
-//! the mark of the source that supports it best; one that no source supports is
-//! dropped, and so is one that only says the question again. Sentences that say
-//! again what was said end the answer. Code is judged together with the sentence that
-//! leads to it, whose mark it shares.
+//! A sentence with a correct mark keeps it; one without a mark, or with a wrong one, gets the mark
+//! of the source that supports it best. A sentence that no source supports, or that only repeats
+//! the question, is dropped. Repeated sentences end the answer. Code is judged together with the
+//! sentence that introduces it, and shares its mark.
 
 use super::grounding::{split_marks, with_marks};
 use super::sentences::finished_sentences;
@@ -14,24 +13,24 @@ use super::words::{Content, Words};
 
 /// Two sentences that share this much of their content repeat each other.
 const SAME: f32 = 0.8;
-/// Repetitions in a row after which the model is in a loop.
+/// Number of consecutive repetitions that indicate a loop.
 const MAX_REPEATS: usize = 2;
-/// Letters without the end of a sentence after which the model is in a loop.
+/// Number of characters without a sentence end that indicate a loop.
 const MAX_SENTENCE_CHARS: usize = 1200;
 
-/// What leads to code that nothing leads to.
+/// Introduces code that has no introduction.
 const BARE_LEAD: &str = "As the source has it:";
 
-/// Collects deltas and gives back sentences that may be shown.
+/// Collects deltas and returns the sentences that may be shown.
 pub(super) struct Reviser<'a> {
     evidence: &'a [Evidence],
     words: &'a Words,
     asked: String,
     question: Content,
     buffer: String,
-    /// A sentence that leads to what may follow, without its marks, and its sources.
+    /// A sentence that introduces what follows, without its marks, and its sources.
     lead: Option<(String, Vec<u32>)>,
-    /// Whether a block was shown last.
+    /// Whether the last thing shown was a block.
     after_block: bool,
     said: Vec<Content>,
     repeats: usize,
@@ -40,13 +39,13 @@ pub(super) struct Reviser<'a> {
 }
 
 impl<'a> Reviser<'a> {
-    /// A reviser of answers to `question` that knows these sources.
+    /// A reviser for answers to `question` from these sources.
     pub(super) fn new(question: &str, evidence: &'a [Evidence], words: &'a Words) -> Self {
         Self {
             evidence,
             words,
             asked: question.to_owned(),
-            // "The answer to this question is" adds nothing either.
+            // "The answer to this question is" does not add anything either.
             question: words.content(&format!("{question} question answer")),
             buffer: String::new(),
             lead: None,
@@ -58,8 +57,8 @@ impl<'a> Reviser<'a> {
         }
     }
 
-    /// Takes the next text; returns the sentences that are finished and true to
-    /// a source, with their marks and the space before them.
+    /// Takes the next piece of text; returns the sentences that are finished and supported by a
+    /// source, with their marks and the space before them.
     pub(super) fn push(&mut self, delta: &str) -> Vec<String> {
         self.buffer.push_str(delta);
         let (ranges, rest) = finished_sentences(&self.buffer);
@@ -74,7 +73,7 @@ impl<'a> Reviser<'a> {
             .collect()
     }
 
-    /// The end of the text. A last sentence that was cut off is dropped.
+    /// Ends the text. A last sentence that was cut off is dropped.
     pub(super) fn finish(&mut self, cut_off: bool) -> Vec<String> {
         let rest = std::mem::take(&mut self.buffer);
         let ranges = super::sentences::sentences(&rest);
@@ -96,12 +95,12 @@ impl<'a> Reviser<'a> {
         shown
     }
 
-    /// Whether the model only repeats itself, so that it may be stopped.
+    /// Whether the model only repeats itself and can be stopped.
     pub(super) fn loops(&self) -> bool {
         self.repeats >= MAX_REPEATS || self.buffer.chars().count() > MAX_SENTENCE_CHARS
     }
 
-    /// Sentences that were left out.
+    /// Number of sentences left out.
     pub(super) fn dropped(&self) -> usize {
         self.dropped
     }
@@ -123,7 +122,7 @@ impl<'a> Reviser<'a> {
         shown
     }
 
-    /// A sentence with its marks, unless it is held back because it leads to something.
+    /// A sentence with its marks, unless it is held back because it introduces something.
     fn sentence(&mut self, text: &str, cites: &[u32]) -> Option<String> {
         let claim = Claim::answering(text, &self.asked, self.words);
         if claim.content.is_empty() {
@@ -151,7 +150,7 @@ impl<'a> Reviser<'a> {
         self.show(text, &right)
     }
 
-    /// The sources that are cited and bear the claim, else the one that bears it best.
+    /// The cited sources that support the claim, or else the source that supports it best.
     fn sources_of(&self, claim: &Claim, cites: &[u32]) -> Vec<u32> {
         let bears =
             |source: &&Evidence| cites.contains(&source.n) && source.support(claim).is_some();
@@ -178,13 +177,13 @@ impl<'a> Reviser<'a> {
         Some(format!("{gap}{}", with_marks(text, cites)))
     }
 
-    /// What led to nothing that is shown, as a sentence of its own.
+    /// A held-back sentence whose block is not shown, as a sentence of its own.
     fn close_lead(&mut self) -> Option<String> {
         let (text, cites) = self.lead.take()?;
         self.show(&text, &cites)
     }
 
-    /// A block of code with what leads to it.
+    /// A block of code with its introduction.
     fn code(&mut self, code: &str) -> Option<String> {
         let lead = self.lead.take();
         let lines: Vec<&str> = code.lines().collect();
@@ -327,7 +326,7 @@ mod tests {
             revise(code),
             (format!("As the source has it [1]:\n\n{code}"), 0)
         );
-        // Invented code is left out, and what led to it says what it says.
+        // Invented code is left out; its introduction stands alone.
         let (answer, dropped) =
             revise("To start the service again, run:\n```\ncairn stop --all\n```");
         assert!(!answer.contains("```") && dropped == 1, "{answer}");

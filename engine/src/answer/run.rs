@@ -1,4 +1,4 @@
-//! One answer while it is written: what was sent, its citations and timings.
+//! The state of one answer while it is written: what was sent, its citations and timings.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -15,37 +15,37 @@ use cairn_gateway::{CacheUse, EXTRACTIVE, Served, Usage};
 /// `model` of an answer that no model wrote.
 const NO_MODEL: &str = "none";
 
-/// Sends the events of one answer, and collects what the last of them says.
+/// Sends the events of one answer, and collects the content of the last one.
 pub(super) struct AnswerRun {
     out: mpsc::Sender<AnswerEvent>,
     query_id: String,
     start: Instant,
     checker: CitationChecker,
-    /// What the sources say.
+    /// The texts of the sources.
     texts: Vec<Arc<str>>,
-    /// Of how many of them the checker is still to be told.
+    /// How many of them the checker has not received yet.
     unread: Option<usize>,
     answer: String,
     citations: Vec<Citation>,
     timings_ms: Timings,
     /// What was cut short or missing.
     pub(super) degraded: Vec<String>,
-    /// Who wrote it.
+    /// What wrote it.
     pub(super) provider: String,
     /// The model that wrote it, as the provider says.
     pub(super) model: String,
-    /// Tokens and money.
+    /// Tokens and cost.
     pub(super) usage: Usage,
     cache: CacheUse,
-    /// Probability that the sources answer.
+    /// Probability that the sources answer the question.
     pub(super) answerability: f32,
-    /// Places of what is quoted, of marks that are still to come.
+    /// Positions of quotations whose marks are still to come.
     places: VecDeque<Place>,
-    /// The sources that have pages, by their chunk.
+    /// The sources that have pages, by chunk.
     paged: HashMap<String, Source>,
 }
 
-/// Where a quotation stands in its source, in Unicode scalar values.
+/// Where a quotation is in its source, in Unicode scalar values.
 struct Place {
     start: usize,
     end: usize,
@@ -95,13 +95,13 @@ impl AnswerRun {
         }
     }
 
-    /// Only these sources can be cited from now on: `chunk_ids[n - 1]` is `n`.
+    /// From now on only these sources can be cited: `chunk_ids[n - 1]` is source `n`.
     pub(super) fn can_cite(&mut self, chunk_ids: &[String]) {
         self.checker = CitationChecker::new(chunk_ids.iter().cloned());
         self.unread = Some(chunk_ids.len());
     }
 
-    /// A model wrote it, and this is what it took alongside what was spent before.
+    /// Notes that a model wrote it, and adds its usage to what was spent before.
     pub(super) fn served(&mut self, served: Served) {
         self.provider = served.provider;
         self.model = served.model;
@@ -110,7 +110,7 @@ impl AnswerRun {
         self.degraded.extend(served.notes);
     }
 
-    /// A model wrote it that was stopped before it said its name and usage.
+    /// Notes that a model wrote it, which was stopped before it reported its name and usage.
     pub(super) fn written_by(&mut self, provider: &str, model: &str) {
         if self.model == NO_MODEL {
             provider.clone_into(&mut self.provider);
@@ -118,7 +118,7 @@ impl AnswerRun {
         }
     }
 
-    /// What a model wrote is not shown.
+    /// Notes that what a model wrote is not shown.
     pub(super) fn forget_model(&mut self) {
         EXTRACTIVE.clone_into(&mut self.provider);
         self.cache = CacheUse::None;
@@ -135,15 +135,15 @@ impl AnswerRun {
         only_marks(&self.answer, &self.citations)
     }
 
-    /// Appends text that cites nothing, as it is.
+    /// Appends text without citations, unchanged.
     pub(super) async fn say(&mut self, text: &str) {
         let steps = self.checker.verbatim(text);
         self.send(steps).await;
     }
 
-    /// Appends text and sends what of it is decided.
+    /// Appends text and sends the part that is decided.
     pub(super) async fn write(&mut self, text: &str) {
-        // The texts explain marks that a model writes; quotations need no explanation.
+        // The texts help to interpret marks that a model writes; quotations do not need them.
         if let Some(count) = self.unread.take() {
             let texts = self.texts.iter().take(count).map(|text| &**text);
             let checker = std::mem::replace(&mut self.checker, CitationChecker::new([]));
@@ -177,13 +177,13 @@ impl AnswerRun {
         }
     }
 
-    /// The end of the text: sends what was held back.
+    /// Ends the text: sends what was held back.
     pub(super) async fn close(&mut self) {
         let steps = self.checker.finish();
         self.send(steps).await;
     }
 
-    /// Notes how long a stage took.
+    /// Records how long a stage took.
     pub(super) fn time(&mut self, stage: &str, since: Instant) {
         self.timings_ms
             .insert(stage.to_owned(), milliseconds(since));
@@ -246,13 +246,12 @@ impl AnswerRun {
     }
 }
 
-/// Sends one event. If the receiver is gone the whole answer is dropped,
-/// so there is nothing to tell.
+/// Sends one event. If the receiver is gone the whole answer is dropped, so errors are ignored.
 pub(super) async fn send(out: &mpsc::Sender<AnswerEvent>, event: AnswerEvent) {
     out.send(event).await.ok();
 }
 
-/// Milliseconds since then, to the microsecond.
+/// Milliseconds since `start`, to the microsecond.
 pub fn milliseconds(since: Instant) -> f64 {
     (since.elapsed().as_secs_f64() * 1e6).round() / 1e3
 }

@@ -1,10 +1,9 @@
-//! Sentences of running text: splits that survive abbreviations, decimals,
-//! versions, initials and code.
+//! Splits running text into sentences, in spite of abbreviations, decimals, versions, initials and
+//! code.
 
 use std::ops::Range;
 
-/// Words before a full stop that do not end a sentence. Lower case, without
-/// the stop.
+/// Words whose full stop does not end a sentence. Lower case, without the stop.
 const ABBREVIATIONS: &[&str] = &[
     "al", "approx", "appx", "art", "assoc", "ca", "cf", "ch", "chap", "co", "corp", "dept", "dr",
     "e.g", "ed", "eds", "eq", "esp", "est", "et al", "fig", "figs", "gen", "gov", "i.e", "inc",
@@ -13,15 +12,14 @@ const ABBREVIATIONS: &[&str] = &[
     "vol", "vs",
 ];
 
-/// Byte ranges of the sentences of `text`, in order, without the white space
-/// around them. Citation marks and closing quotes after the final punctuation
-/// belong to the sentence. Every character that is not white space is in
-/// exactly one sentence. A line break ends a sentence only where a blank line,
-/// a list item or a heading follows, or where the line is a heading.
+/// Byte ranges of the sentences of `text`, in order, without the white space around them. Citation
+/// marks and closing quotes after the final punctuation belong to the sentence. Every character
+/// that is not white space is in exactly one sentence. A line break ends a sentence only if a blank
+/// line, a list item or a heading follows, or if the line is a heading.
 pub(super) fn sentences(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut start = 0;
-    // Backticks that opened the code at `at`; 0 in prose.
+    // Number of backticks that opened the code at `at`; 0 in prose.
     let mut code = 0;
     let mut at = 0;
     while let Some(c) = text[at..].chars().next() {
@@ -31,7 +29,7 @@ pub(super) fn sentences(text: &str) -> Vec<Range<usize>> {
                 let run = text[at..].chars().take_while(|c| *c == '`').count();
                 at += run;
                 code = match code {
-                    // Backticks that nothing closes are characters.
+                    // Unclosed backticks are ordinary characters.
                     0 if closes(&text[at..], run) => run,
                     open if open == run || (open >= 3 && run >= open) => 0,
                     open => open,
@@ -66,12 +64,12 @@ pub(super) fn sentences(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// Sentences that cannot change however the text goes on, and the offset at
-/// which the undecided rest begins.
+/// Sentences that cannot change, however the text continues, and the offset at which the undecided
+/// rest begins.
 pub(super) fn finished_sentences(text: &str) -> (Vec<Range<usize>>, usize) {
     let mut all = sentences(text);
-    // The last one may still grow, and a mark may still follow the one before
-    // it when nothing but white space does.
+    // The last one may still grow. If it is only white space so far, a mark may still follow the
+    // one before it.
     let last = all.pop().map_or("", |range| &text[range]);
     let opens_mark = last
         .strip_prefix('[')
@@ -96,7 +94,7 @@ fn push(text: &str, range: Range<usize>, found: &mut Vec<Range<usize>>) {
     found.push(start..start + trimmed.len());
 }
 
-/// Whether `run` backticks follow before the paragraph ends.
+/// Whether `run` backticks follow before the end of the paragraph.
 fn closes(rest: &str, run: usize) -> bool {
     let paragraph = if run >= 3 {
         rest
@@ -106,7 +104,7 @@ fn closes(rest: &str, run: usize) -> bool {
     paragraph.contains(&"`".repeat(run))
 }
 
-/// Where code begins that the text has not closed yet, but still may.
+/// Where code begins that is not closed yet, but still may be.
 fn open_code(text: &str) -> Option<usize> {
     let mut at = 0;
     while let Some(found) = text[at..].find('`') {
@@ -127,7 +125,7 @@ fn open_code(text: &str) -> Option<usize> {
     None
 }
 
-/// Past the closing quotes, brackets and citation marks after a full stop.
+/// The position after the closing quotes, brackets and citation marks that follow a full stop.
 fn sentence_end(text: &str, mut at: usize) -> usize {
     loop {
         let rest = &text[at..];
@@ -160,8 +158,8 @@ pub(super) fn mark_len(text: &str) -> Option<usize> {
         .then_some(end + 2)
 }
 
-/// Whether the punctuation at `at` ends the sentence that began at `start`,
-/// given that what belongs to it ends at `end`.
+/// Whether the punctuation at `at` ends the sentence that began at `start`; the quotes and marks
+/// that belong to it end at `end`.
 fn ends_here(text: &str, start: usize, at: usize, c: char, end: usize) -> bool {
     let after = &text[end..];
     let Some(following) = after.chars().next() else {
@@ -175,7 +173,7 @@ fn ends_here(text: &str, start: usize, at: usize, c: char, end: usize) -> bool {
         return true;
     };
     if c != '.' {
-        // `Why? because` is rare; `Yahoo! is` is not a reason to fail.
+        // `Why? because` is rare, and `Yahoo! is` must not be split.
         return !next.is_lowercase();
     }
     if next.is_lowercase() {

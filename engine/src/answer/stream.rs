@@ -1,13 +1,13 @@
 //! One question from search to the last event.
 //!
-//! What a client can rely on: `Sources` comes first, unless the search itself
-//! fails; then text and citations; then exactly one `Done` or `Error`.
+//! What a client can rely on: `Sources` comes first, unless the search itself fails; then text and
+//! citations; then exactly one `Done` or `Error`.
 //!
 //! - A provider that fails before its first word is replaced by an extractive
 //!   answer, and `degraded` says so.
-//! - A provider that fails in the middle ends the stream with `Error`: half an
-//!   answer must not look like a whole one.
-//! - The request's deadline ends the writing with `Done`, named in `degraded`.
+//! - A provider that fails in the middle ends the stream with `Error`: half an answer must not look
+//!   like a complete one.
+//! - If the deadline ends the writing, the stream ends with `Done`, and `degraded` says so.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -31,11 +31,11 @@ use crate::retrieve::{PreparedSearch, SearchResponse};
 use cairn_gateway::{AnswerBackend, Gateway, ProviderError, ProviderErrorKind, routes};
 use cairn_settings::config::{self, Config};
 
-/// A model is asked although its sources seem to answer less likely than a quotation
-/// needs, by this factor.
+/// A model is asked even if the sources are less likely to answer than a quotation requires, by up
+/// to this factor.
 const MODEL_SHARE: f32 = 0.2;
 
-/// Above this answerability, a small model that finds no answer is not believed.
+/// Above this answerability, a small model is not believed if it finds no answer.
 const SURE: f32 = 0.8;
 const SHY: &str = "the local model found no answer; showing the passages that most likely hold it";
 
@@ -43,7 +43,7 @@ const SHY: &str = "the local model found no answer; showing the passages that mo
 #[derive(Clone)]
 pub struct Answerer(Arc<Parts>);
 
-/// What answers are made with.
+/// What an answerer works with.
 pub(super) struct Parts {
     pub(super) search: Arc<dyn Search>,
     pub(super) gateway: Arc<Gateway>,
@@ -54,8 +54,8 @@ pub(super) struct Parts {
 }
 
 impl Answerer {
-    /// Answers from what `search` finds. Reader and re-ranker choose what is quoted;
-    /// without them, words do.
+    /// Answers from what `search` finds. Reader and re-ranker choose what to quote; without them,
+    /// shared words decide.
     pub fn new(
         search: Arc<dyn Search>,
         gateway: Arc<Gateway>,
@@ -73,18 +73,18 @@ impl Answerer {
         }))
     }
 
-    /// The providers behind this answerer.
+    /// The providers of this answerer.
     pub fn gateway(&self) -> &Gateway {
         &self.0.gateway
     }
 
-    /// The same, to be kept.
+    /// The same, as a shared pointer.
     pub fn shared_gateway(&self) -> Arc<Gateway> {
         Arc::clone(&self.0.gateway)
     }
 
-    /// `question` with what it needs of `history`, by words alone: what a search without
-    /// an answer asks.
+    /// `question` with what it needs from `history`, using words alone: what a search without an
+    /// answer uses.
     ///
     /// # Errors
     /// `internal` for a defect.
@@ -95,8 +95,8 @@ impl Answerer {
         }
     }
 
-    /// Answers one question. `cancel` belongs to this request alone: it ends
-    /// the work when it fires, and dropping the stream fires it.
+    /// Answers one question. `cancel` belongs to this request only: firing it ends the work, and
+    /// dropping the stream fires it.
     pub fn answer(
         &self,
         request: AnswerRequest,
@@ -108,8 +108,8 @@ impl Answerer {
         })
     }
 
-    /// The answer to `request` from what was `gathered` for it. The same checks and the
-    /// same events as of [`Answerer::answer`].
+    /// The answer to `request` from what was `gathered` for it, with the same checks and events as
+    /// [`Answerer::answer`].
     pub fn answer_from(
         &self,
         request: AnswerRequest,
@@ -123,8 +123,8 @@ impl Answerer {
     }
 }
 
-/// The events that `work` sends, and its failure as the last of them. `cancel` fires when
-/// the stream is dropped, at whatever stage.
+/// The events that `work` sends, and as the last one its failure, if any. `cancel` fires if the
+/// stream is dropped, at any stage.
 pub fn events<W>(
     cancel: Cancel,
     work: impl FnOnce(mpsc::Sender<AnswerEvent>) -> W + Send,
@@ -133,10 +133,10 @@ where
     W: Future<Output = Result<(), Failure>> + Send,
 {
     let guard = CancelOnDrop::new(cancel);
-    // Whoever reads the events drives the work, and dropping them drops it.
+    // Reading the events drives the work, and dropping them drops it.
     let (out, mut events) = mpsc::channel(1);
     let failing = out.clone();
-    // On the heap: an answer is a large future, and is moved several times before it is polled.
+    // Boxed: an answer is a large future, and is moved several times before it is polled.
     let work = Box::pin(work(out));
     async_stream::stream! {
         let _guard = guard;
@@ -160,17 +160,17 @@ where
     }
 }
 
-/// Runs `work`, which computes, on a thread that serves no others.
+/// Runs `work`, which is CPU-bound, on a blocking thread.
 async fn compute<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Failure> {
     let span = tracing::Span::current();
     let done = tokio::task::spawn_blocking(move || span.in_scope(work)).await;
     done.map_err(|error| {
-        tracing::error!(%error, "an answer could not be put together");
+        tracing::error!(%error, "an answer could not be assembled");
         Failure {
             code: "internal",
-            message: "the answer could not be put together; the log of the service says why"
+            message: "the answer could not be assembled; the log of the service says why"
                 .to_owned(),
             retryable: false,
         }
@@ -209,7 +209,7 @@ impl Parts {
             .await?;
         run.answerability = answerability(&choice.signals);
         let refuse_below = match &writer {
-            // A model that reads the sources refuses by itself what it cannot answer.
+            // A model that reads the sources itself refuses what it cannot answer.
             AnswerBackend::Model(_) => self.settings.refuse_below * MODEL_SHARE,
             AnswerBackend::Extractive => self.settings.refuse_below,
         };
@@ -221,7 +221,7 @@ impl Parts {
             .await
     }
 
-    /// Lets `writer` answer, and quotes where it does not.
+    /// Lets `writer` answer, and quotes the sources if it does not.
     #[allow(clippy::too_many_arguments)]
     pub(super) async fn write_or_quote(
         self: &Arc<Self>,
@@ -251,7 +251,7 @@ impl Parts {
                     run.done(finish_reason, false, grounded).await;
                     return Ok(());
                 }
-                // A small model is shy: where the reader is sure, a passage is shown.
+                // A small model refuses too often: if the reader is confident, a passage is shown.
                 Written::NoAnswer if model.is_local() && run.answerability > SURE => {
                     run.forget_model();
                     run.degraded.push(SHY.to_owned());
@@ -268,12 +268,12 @@ impl Parts {
         run.can_cite(&chunks.collect::<Vec<_>>());
         run.quote(&choice.extracts, &found.sources).await;
         run.close().await;
-        // What is quoted word for word rests on its source.
+        // Word-for-word quotations are supported by their source.
         run.done("stop", false, !choice.extracts.is_empty()).await;
         Ok(())
     }
 
-    /// What the sources say, ready to be compared with what a model writes.
+    /// The sources, prepared for comparison with a model's output.
     pub(super) async fn evidence(
         self: &Arc<Self>,
         found: &SearchResponse,
@@ -288,7 +288,7 @@ impl Parts {
         compute(read).await
     }
 
-    /// Whether each sentence that `run` has sent rests on a source.
+    /// Whether each sentence that `run` has sent is supported by a source.
     pub(super) async fn is_grounded(
         self: &Arc<Self>,
         run: &AnswerRun,
@@ -299,7 +299,7 @@ impl Parts {
         compute(move || is_grounded(&answer, &question, &evidence, &parts.words)).await
     }
 
-    /// What writes the answer, and what to say if it is not what should.
+    /// What writes the answer, and what to report if it is not the intended writer.
     pub(super) fn writer(
         &self,
         request: &AnswerRequest,
@@ -317,8 +317,8 @@ impl Parts {
         }
     }
 
-    /// The search for the question as it stands by itself, and the milliseconds
-    /// that it took to find that out.
+    /// The search for the self-contained question, and how many milliseconds it took to determine
+    /// that question.
     async fn standalone(
         self: &Arc<Self>,
         request: &AnswerRequest,
@@ -361,7 +361,7 @@ impl Parts {
         compute(move || condense::carry_over(&question, &history, &parts.words)).await
     }
 
-    /// Reads the sources: what to quote of them, and whether they answer.
+    /// Reads the sources: what to quote from them, and whether they answer.
     pub(super) async fn choose(
         self: &Arc<Self>,
         question: &str,

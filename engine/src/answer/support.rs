@@ -1,18 +1,17 @@
 //! Does a source say what a sentence says?
 //!
-//! The check that `grounded` means. A source is read as single statements
-//! (`statements`): sentences, rows with the names of their columns, settings with
-//! their comments, items. It supports a claim when one of them bears it whole
-//! (`entailment`); or, where the claim joins several clauses, when each of these is
-//! borne by one. Numbers, measures, names, negation, opposites and the relation between
-//! them must agree; other words may be a paraphrase. `lexicon` has the English words
-//! that this takes.
+//! This check defines `grounded`. A source is split into single statements (`statements`):
+//! sentences, rows with the names of their columns, settings with their comments, list items. It
+//! supports a claim if one statement supports all of it (`entailment`) or, if the claim joins
+//! several clauses, if a statement supports each clause. Numbers, units, names, negation, opposites
+//! and the relation between them must agree; other words may be paraphrased. `lexicon` has the
+//! English words that this needs.
 //!
-//! What is not English, code, and what only leads to something are compared by their words
+//! Text in other languages, code, and sentences that only introduce something are compared by words
 //! (`gist`): exact tokens, words close together, and no lost "not".
 //!
-//! It compares words. What follows from a statement only by thinking (that three weeks
-//! are 21 days) it does not find.
+//! The check compares words. It does not find what follows from a statement only by inference (that
+//! three weeks are 21 days).
 
 mod entailment;
 mod gist;
@@ -36,9 +35,9 @@ use gist::Gist;
 use statements::{Statement, plain, statements};
 use terms::{Kind, Term, terms};
 
-/// So many words of an English sentence have one without content among them.
+/// An English sentence of this many words has at least one without content.
 const SPEAKS: usize = 8;
-/// Terms that a clause must have to be a statement of its own.
+/// Minimum number of terms for a clause to be a statement of its own.
 const CLAUSE_TERMS: usize = 2;
 
 /// A source, ready to be compared.
@@ -55,23 +54,23 @@ pub(super) struct Claim {
     /// Its content words.
     pub(super) content: Content,
     pieces: Vec<Piece>,
-    /// Options of commands in it, `--dry-run`: code has them where the rules for sentences
-    /// do not reach.
+    /// Command options in it, `--dry-run`: they occur in code, where the rules for sentences do not
+    /// apply.
     options: Vec<String>,
 }
 
-/// A part of a claim that must be borne by itself: a sentence, a row, a block of code.
+/// A part of a claim that must be supported separately: a sentence, a row, a block of code.
 struct Piece {
     /// Its tokens in lower case.
     text: String,
     content: Content,
     negated: bool,
-    /// None where only words are compared.
+    /// `None` if only words are compared.
     terms: Option<Vec<Term>>,
 }
 
 impl Claim {
-    /// The claim of `text`, which carries no marks.
+    /// The claim of `text`, which has no marks.
     pub(super) fn of(text: &str, words: &Words) -> Self {
         let pieces = pieces(text)
             .into_iter()
@@ -99,9 +98,9 @@ fn options(text: &str) -> impl Iterator<Item = &str> {
 }
 
 impl Claim {
-    /// The claim of `text` as an answer to `question`: it says words of the question again
-    /// that its source need not have. Not so where it gives a number, which is right only
-    /// for what it is said of, and not where it says nothing else.
+    /// The claim of `text` as an answer to `question`: words repeated from the question need not
+    /// occur in the source. This does not apply if the claim gives a number, which is right only
+    /// for what it refers to, or if it says nothing else.
     pub(super) fn answering(text: &str, question: &str, words: &Words) -> Self {
         let mut claim = Self::of(text, words);
         let asked: HashSet<String> = terms(question, words)
@@ -123,8 +122,8 @@ impl Claim {
             for term in &mut *terms {
                 term.is_asked = is_asked(term);
             }
-            // Of a clause that only asks again ("To do so without a key, ..."), nothing but
-            // its words counts.
+            // For a clause that only repeats the question ("To do so without a key, ..."), only its
+            // words count.
             let asks: HashSet<usize> = terms
                 .chunk_by(|one, other| one.clause == other.clause)
                 .filter(|clause| {
@@ -146,9 +145,8 @@ impl Claim {
     }
 }
 
-/// Sentences, items, rows and blocks of code of a claim, and whether each must be borne
-/// word by word. What leads to something, and code, need not: models word lead-ins
-/// freely.
+/// Sentences, items, rows and blocks of code of a claim, and whether each must be supported word by
+/// word. Introductions and code need not: models word introductions freely.
 fn pieces(text: &str) -> Vec<(&str, bool)> {
     let mut found = Vec::new();
     for range in sentences(text) {
@@ -156,7 +154,7 @@ fn pieces(text: &str) -> Vec<(&str, bool)> {
         let (prose, _) = sentence.split_once("```").unwrap_or((sentence, ""));
         let leads = sentence.ends_with(':') || prose.len() < sentence.len();
         if leads && prose.contains(|c: char| c.is_ascii_digit()) {
-            // A figure is a statement, whatever it leads to.
+            // A sentence with a number is a statement, whatever it introduces.
             found.push((prose.trim(), true));
         }
         if let Some((header, rows)) = sentence.split_once("\n|") {
@@ -172,15 +170,15 @@ fn pieces(text: &str) -> Vec<(&str, bool)> {
     found
 }
 
-/// Whether a lead-in and its first item are one sentence.
+/// Whether an introduction and its first item form one sentence.
 fn has_list(sentence: &str) -> bool {
     sentence
         .split_once(": ")
         .is_some_and(|(_, rest)| is_item(rest))
 }
 
-/// Whether the rules for English apply: not to sentences of languages whose small words
-/// are unknown, even where one of them looks English.
+/// Whether the rules for English apply: not to sentences in languages whose function words are
+/// unknown, even if one of them looks English.
 fn speaks_english(text: &str) -> bool {
     let (mut all, mut small) = (0, 0);
     for token in tokens(text) {
@@ -204,8 +202,8 @@ impl Evidence {
         }
     }
 
-    /// How well the source supports `claim`, in 0..=1; `None` if it does not.
-    /// A claim without content is supported by nothing.
+    /// How well the source supports `claim`, in 0..=1; `None` if it does not. A claim without
+    /// content is never supported.
     pub(super) fn support(&self, claim: &Claim) -> Option<f32> {
         let knows = |option| self.options.contains(option);
         if !claim.options.iter().all(knows) {
@@ -224,7 +222,7 @@ impl Evidence {
         least
     }
 
-    /// How well one statement bears the terms of a sentence, or several its clauses.
+    /// How well one statement supports the terms of a sentence, or several statements its clauses.
     fn says(&self, claim: &[Term]) -> Option<f32> {
         let whole = self.bears(claim);
         if whole.is_some() {
@@ -241,7 +239,7 @@ impl Evidence {
         Some(least)
     }
 
-    /// How well a statement bears `claim`; `None` if another denies more of it.
+    /// How well a statement supports `claim`; `None` if another statement contradicts more of it.
     fn bears(&self, claim: &[Term]) -> Option<f32> {
         let (mut borne, mut denied) = (None, 0.0_f32);
         for statement in &self.statements {
@@ -255,8 +253,8 @@ impl Evidence {
     }
 }
 
-/// The clauses of a claim as claims of their own. One that opens with its verb, or has
-/// none, has the subject of the first.
+/// The clauses of a claim as separate claims. A clause that opens with its verb, or has none, takes
+/// the subject of the first.
 fn clauses(claim: &[Term]) -> Vec<Vec<Term>> {
     let weight = |part: &[Term]| {
         let counts = |term: &&Term| term.is_content() || term.kind == Kind::Number;
@@ -291,7 +289,7 @@ fn clauses(claim: &[Term]) -> Vec<Vec<Term>> {
     parts
 }
 
-/// The source that supports `claim` best; the earlier one where two are equal.
+/// The source that supports `claim` best; among equals the earlier one.
 pub(super) fn best_support(claim: &Claim, evidence: &[Evidence]) -> Option<u32> {
     let mut best: Option<(f32, u32)> = None;
     for source in evidence {
@@ -351,7 +349,7 @@ mod tests {
         let claim =
             "To pick a commit without committing it immediately, use the `--no-commit` flag.";
         assert!(check(claim, pick));
-        // Another flag, a number of something else, and nothing that was asked.
+        // Another flag, a number of something else, and a claim that does not answer the question.
         assert!(!check(&claim.replace("no-commit", "dry-run"), pick));
         assert!(!check(
             "The default port of Cairn is 4318.",
@@ -409,7 +407,7 @@ mod tests {
         );
     }
 
-    /// What the source says of a claim, which stands under the title "Page B".
+    /// What the source, under the title "Page B", says about a claim.
     fn bears(text: &str, claim: &str) -> bool {
         let words = Words::new("english");
         let evidence = Evidence::of(&source(1, text), &words);

@@ -1,5 +1,5 @@
-//! What kind of answer a question wants: a number, or something to type. Known for
-//! questions in English; others want nothing special.
+//! What kind of answer a question asks for: a number, or something to type. Recognised for
+//! questions in English; others ask for nothing special.
 
 /// Ways to ask for a number.
 const NUMBER: [&str; 22] = [
@@ -54,7 +54,7 @@ const HOW: [&str; 6] = [
     "how should i",
     "how to",
 ];
-/// Ways to ask what happens unless one says otherwise.
+/// Ways to ask for a default.
 const DEFAULT: [&str; 10] = [
     "by default",
     "default",
@@ -67,7 +67,7 @@ const DEFAULT: [&str; 10] = [
     "when i do not",
     "when i don t",
 ];
-/// Numbers in letters, and what stands for them.
+/// Numbers written as words, and words that stand for numbers.
 const IN_LETTERS: [&str; 15] = [
     "one",
     "two",
@@ -86,7 +86,7 @@ const IN_LETTERS: [&str; 15] = [
     "never",
 ];
 
-/// What a question wants.
+/// What a question asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
     number: bool,
@@ -110,22 +110,22 @@ impl Wanted {
         }
     }
 
-    /// Whether something to type may answer.
+    /// Whether something to type may be the answer.
     pub(super) fn is_typed(self) -> bool {
         self.code || self.how
     }
 
-    /// How many of the things wanted a text has that could be the answer.
+    /// How many of the things asked for a text contains.
     pub(super) fn held_by(self, text: &str) -> usize {
         usize::from(self.number && has_number(text)) + usize::from(self.code && has_code(text))
     }
 
-    /// Whether something to type answers, and `quoted` has none.
+    /// Whether something to type is the answer, and `quoted` has none.
     pub(super) fn lacks_code(self, quoted: &str) -> bool {
         self.is_typed() && !has_code(quoted)
     }
 
-    /// Whether `next` has something wanted that `quoted`, before it, has not.
+    /// Whether `next` has something asked for that `quoted`, before it, lacks.
     pub(super) fn is_brought_by(self, quoted: &str, next: &str) -> bool {
         let brings = |has: fn(&str) -> bool| has(next) && !has(quoted);
         (self.number && brings(has_number))
@@ -145,7 +145,7 @@ fn has_number(text: &str) -> bool {
         || words(text).any(|word| IN_LETTERS.contains(&word.as_str()))
 }
 
-/// Whether a text says what happens by default.
+/// Whether a text states a default.
 fn has_default(text: &str) -> bool {
     words(text).any(|word| matches!(word.as_str(), "default" | "defaults" | "defaulting"))
 }

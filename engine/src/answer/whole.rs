@@ -1,4 +1,4 @@
-//! An answer in one piece, for those who do not pass its events on.
+//! A complete answer, for callers that do not pass on its events.
 
 use futures::{Stream, StreamExt as _};
 
@@ -8,16 +8,16 @@ use super::request::Failure;
 /// How the events of an answer ended.
 #[derive(Clone, Debug)]
 pub enum Whole {
-    /// With an answer, its sources and the steps to it.
+    /// With an answer, its sources and the steps that led to it.
     Answered(Box<Answered>),
-    /// An agent waits for a person, after these steps.
+    /// With an agent that waits for a person, after these steps.
     Waits(Box<InputRequired>, Vec<Step>),
 }
 
-/// Follows `events` to the last one; `on_event` is told of each.
+/// Follows `events` to the last one; `on_event` is called for each.
 ///
 /// # Errors
-/// That of the `error` event; `internal` for events that end without a last one.
+/// That of the `error` event; `internal` if the events end without a final one.
 pub async fn whole(
     events: impl Stream<Item = AnswerEvent>,
     mut on_event: impl FnMut(&AnswerEvent),

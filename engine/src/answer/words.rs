@@ -1,9 +1,8 @@
-//! Content words: what two texts must share for one to rest on the other.
+//! Content words: what two texts must share for one to support the other.
 //!
-//! Words are lower-cased and stemmed, and words without content are left out.
-//! Numbers, versions, identifiers and paths are kept whole, because a claim that
-//! gets one of them wrong is a wrong claim. Scripts that write no spaces count
-//! as pairs of characters.
+//! Words are lower-cased and stemmed, and words without content are left out. Numbers, versions,
+//! identifiers and paths are kept whole, because a claim with one of them wrong is wrong. Scripts
+//! without spaces are counted as pairs of characters.
 
 use std::collections::BTreeSet;
 
@@ -31,12 +30,12 @@ impl Content {
         self.stems.is_empty() && self.exact.is_empty()
     }
 
-    /// How many distinct things there are to compare.
+    /// How many distinct items there are to compare.
     pub(super) fn len(&self) -> usize {
         self.stems.len() + self.exact.len()
     }
 
-    /// Share of this content that `other` holds, in 0..=1; 0 when empty.
+    /// Share of this content that `other` contains, in 0..=1; 0 if empty.
     pub(super) fn share_in(&self, other: &Self) -> f32 {
         if self.is_empty() {
             return 0.0;
@@ -58,7 +57,7 @@ impl Content {
             || self.exact.iter().any(|longer| is_part(longer, token))
     }
 
-    /// Adds everything that `other` holds.
+    /// Adds everything in `other`.
     pub(super) fn extend(&mut self, other: &Self) {
         self.stems.extend(other.stems.iter().cloned());
         self.exact.extend(other.exact.iter().cloned());
@@ -109,7 +108,7 @@ impl Words {
         content
     }
 
-    /// Whether `text` holds a word of negation. Known for English alone.
+    /// Whether `text` contains a negation. Known only for English.
     pub(super) fn is_negated(&self, text: &str) -> bool {
         let negates = |word: &str| {
             let word = word.to_lowercase().replace('’', "'");
@@ -121,7 +120,7 @@ impl Words {
                 .any(negates)
     }
 
-    /// Whether texts are taken for English.
+    /// Whether texts are treated as English.
     pub(super) fn is_english(&self) -> bool {
         self.english
     }
@@ -197,7 +196,7 @@ pub(super) fn tokens(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Numbers, versions, identifiers and paths: what must not be paraphrased.
+/// Numbers, versions, identifiers and paths, which must not be paraphrased.
 pub(super) fn is_exact(token: &str) -> bool {
     let has_digit = token.chars().any(|c| c.is_numeric());
     let camel = token

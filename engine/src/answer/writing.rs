@@ -18,20 +18,20 @@ use cairn_gateway::{
     Basis, Call, ChatEvent, ChatRequest, Finish, Plan, ProviderError, ProviderErrorKind, Reuse,
 };
 
-/// Tokens of rules, question and fences, kept free besides the sources.
+/// Tokens kept free for rules, question and fences, in addition to the sources.
 const PROMPT_OVERHEAD: usize = 512;
 
 /// How a model's turn ended.
 pub(super) enum Written {
-    /// An answer was sent; why it ended.
+    /// An answer was sent; the value says why it ended.
     Text(&'static str),
-    /// The model said that the sources hold no answer; nothing was sent.
+    /// The model said that the sources do not contain an answer; nothing was sent.
     NoAnswer,
     /// Nothing was sent, for this reason.
     Nothing(String),
 }
 
-/// What to say when passages are shown because of `error`.
+/// What to report if passages are shown because of `error`.
 pub(super) fn instead(error: &ProviderError) -> String {
     format!(
         "no language model answered ({}); showing the passages instead",
@@ -40,12 +40,11 @@ pub(super) fn instead(error: &ProviderError) -> String {
 }
 
 impl Parts {
-    /// Lets `model` answer `question`, the standalone form of the request's.
+    /// Lets `model` answer `question`, the self-contained form of the request's question.
     ///
     /// # Errors
     ///
-    /// When the request was cancelled, or the provider failed after text was
-    /// sent.
+    /// If the request was cancelled, or the provider failed after text was sent.
     #[allow(clippy::too_many_arguments)]
     pub(super) async fn write(
         &self,
@@ -102,13 +101,13 @@ impl Parts {
                 None => break Ok(Finish::Stop),
             }
         };
-        // Ends the provider's work, where it was stopped early.
+        // Ends the provider's work if it was stopped early.
         drop(stream);
 
         if cancel.is_cancelled() {
             return Err(ProviderError::cancelled().into());
         }
-        // The request lives, so its deadline is what ended the chat.
+        // The request is still alive, so its deadline ended the chat.
         let late = matches!(&ended, Err(error) if error.kind == ProviderErrorKind::Cancelled);
         if ended.is_ok() || late {
             let cut_off = text.is_over() || !matches!(ended, Ok(Finish::Stop));
@@ -164,7 +163,7 @@ impl Parts {
             source_tokens: wanted.min(room),
             local: model.is_local().then_some(excerpts),
         };
-        // A model that sees the conversation gets the question as it was asked.
+        // A model that sees the conversation gets the question as asked.
         let asked = if model.is_local() {
             question
         } else {
@@ -181,19 +180,19 @@ impl Parts {
     }
 }
 
-/// What an answer depends on. The prompt itself has a fence that is never twice
-/// the same. Sources are part of it by their texts and numbers, which an answer
-/// cites.
+/// Everything that an answer depends on, as the cache key. The prompt itself cannot serve, since
+/// its fence is never the same twice. Sources are included with their texts and numbers, which an
+/// answer cites.
 fn basis(request: &AnswerRequest, question: &str, shown: &[Source]) -> Basis {
     let mut rest = blake3::Hasher::new();
     let mut add = |text: &str| {
         rest.update(&(text.len() as u64).to_le_bytes());
         rest.update(text.as_bytes());
     };
-    // Where the turns end and the sources begin.
+    // Separates the turns from the sources.
     add(&request.history.len().to_string());
-    // The standalone form of a follow-up is what the sources were found by; the
-    // question itself is not part of this.
+    // The self-contained form of a follow-up determined the sources; the question itself is not
+    // part of this.
     if !request.history.is_empty() {
         add(question);
     }
@@ -216,10 +215,9 @@ fn basis(request: &AnswerRequest, question: &str, shown: &[Source]) -> Basis {
     }
 }
 
-/// What stands between a provider's deltas and the answer: reasoning whose beginning is
-/// missing is left out, the agreed word for "the
-/// sources do not say" is not shown, and a small local model is revised sentence by
-/// sentence.
+/// Filters a provider's deltas into the answer: reasoning whose beginning is missing is removed,
+/// the agreed word for "the sources do not say" is not shown, and the output of a small local model
+/// is revised sentence by sentence.
 struct Text<'a> {
     orphan: Orphan,
     opening: Opening,
@@ -258,7 +256,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Whether nothing useful can follow.
+    /// Whether nothing useful can follow any more.
     fn is_over(&self) -> bool {
         self.opening.refused() || self.reviser.as_ref().is_some_and(Reviser::loops)
     }

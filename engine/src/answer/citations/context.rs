@@ -1,14 +1,14 @@
-//! Whether brackets with numbers are a mark where they stand: indices, intervals,
-//! links and types are written the same way.
+//! Whether brackets with numbers are a mark in their context: indices, intervals, links and types
+//! are written the same way.
 
 use super::mark::{Form, Mark};
 
-/// Letters after a bracket that are looked at.
+/// How many characters after a bracket are examined.
 const MAX_WORD_CHARS: usize = 16;
-/// Letters of a link's target.
+/// Maximum length of a link's target, in characters.
 const MAX_TARGET_CHARS: usize = 400;
 
-/// Units of measure that a number in brackets may have.
+/// Units of measure that may follow a number in brackets.
 const UNITS: &[&str] = &[
     "%", "‰", "°", "°c", "°f", "mg", "µg", "μg", "g", "kg", "t", "ml", "cl", "dl", "l", "nm", "µm",
     "μm", "mm", "cm", "dm", "m", "km", "ns", "µs", "μs", "ms", "s", "sec", "min", "h", "hz", "khz",
@@ -16,14 +16,14 @@ const UNITS: &[&str] = &[
     "mpa", "psi", "nm", "j", "kj", "kb", "mb", "gb", "tb", "kib", "mib", "gib", "px", "pt", "rpm",
     "mm²", "m²", "m³", "€", "$", "£", "eur", "usd", "ft", "lb", "lbs", "oz",
 ];
-/// Types that brackets stand before, as in `[3]int`.
+/// Types that follow brackets, as in `[3]int`.
 const TYPES: &[&str] = &[
     "int", "uint", "byte", "rune", "string", "bool", "float", "char", "double", "long", "short",
     "void", "struct", "any", "str", "usize", "isize", "int8", "int16", "int32", "int64", "uint8",
     "uint16", "uint32", "uint64", "float32", "float64", "i8", "i16", "i32", "i64", "u8", "u16",
     "u32", "u64", "f32", "f64",
 ];
-/// Words before an interval.
+/// Words that precede an interval.
 const INTERVAL_WORDS: &[&str] = &[
     "range",
     "ranges",
@@ -49,46 +49,46 @@ const INTERVAL_WORDS: &[&str] = &[
     "vector",
     "matrix",
 ];
-/// Words between such a word and the interval.
+/// Words allowed between such a word and the interval.
 const LINKS: &[&str] = &[
     "is", "of", "are", "was", "in", "ist", "von", "est", "de", "es", "à", "è", "di",
 ];
-/// Signs of formulas that are nothing in prose.
+/// Signs of formulas that do not occur in prose.
 const SIGNS: &[char] = &[
     '=', '≠', '≈', '≤', '≥', '∈', '∉', '⊂', '⊆', '∪', '∩', '×', '÷', '±', '∖', '∘',
 ];
 
-/// What stands right before a bracket.
+/// What directly precedes a bracket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Before {
-    /// A space, punctuation, or the beginning.
+    /// A space, punctuation, or the beginning of the text.
     Free,
-    /// Something that only code has.
+    /// Something that occurs only in code.
     Code,
-    /// This word, without a space.
+    /// This word, without a space in between.
     Word(String),
-    /// Something that may be either.
+    /// Something that may be prose or code.
     Loose,
 }
 
-/// What stands after a bracket.
+/// What follows a bracket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct After {
-    /// A link's target, a definition, or something that only code has.
+    /// A link's target, a definition, or something that occurs only in code.
     pub(super) is_text: bool,
     /// A unit of measure.
     pub(super) unit: bool,
     /// A sign of a formula.
     pub(super) sign: bool,
-    /// A letter or digit, without a space.
+    /// A letter or digit, without a space in between.
     pub(super) suffix: bool,
-    /// A word in small letters, after a space.
+    /// A lower-case word, after a space.
     pub(super) goes_on: bool,
     /// The end of a clause.
     pub(super) ends: bool,
 }
 
-/// What stands before a bracket after `seen`, the text of its paragraph so far.
+/// What precedes a bracket; `seen` is the text of its paragraph so far.
 pub(super) fn before(seen: &[char]) -> Before {
     let Some((&last, rest)) = seen.split_last() else {
         return Before::Free;
@@ -115,13 +115,13 @@ pub(super) fn before(seen: &[char]) -> Before {
     }
 }
 
-/// Whether words of `c`'s script stand without spaces between them, as no code does.
+/// Whether `c`'s script is written without spaces between words, which code never is.
 fn joins_words(c: char) -> bool {
     matches!(c, '\u{e00}'..='\u{e7f}' | '\u{1000}'..='\u{109f}' | '\u{3040}'..='\u{30ff}'
         | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }
 
-/// Whether `seen` ends with a type such as `Vec<u8>`, and not with a tag of HTML.
+/// Whether `seen` ends with a type such as `Vec<u8>`, and not with an HTML tag.
 fn is_generic(seen: &[char]) -> bool {
     let Some(at) = opener(seen).filter(|at| *at > 0) else {
         return false;
@@ -131,7 +131,7 @@ fn is_generic(seen: &[char]) -> bool {
     !is_tag && (seen[at - 1].is_alphanumeric() || seen[at - 1] == '_')
 }
 
-/// Where the bracket opens that ends `seen`.
+/// The position of the opening bracket of the pair that ends `seen`.
 fn opener(seen: &[char]) -> Option<usize> {
     let (open, close) = match seen.last()? {
         ')' => ('(', ')'),
@@ -166,7 +166,7 @@ fn word(seen: &[char]) -> Before {
         .chars()
         .all(|c| c.is_ascii_digit() || matches!(c, '.' | ',' | '-'))
     {
-        // A number has no entries.
+        // A number cannot be indexed.
         return Before::Loose;
     }
     let is_code = word.chars().count() < 2
@@ -177,7 +177,7 @@ fn word(seen: &[char]) -> Before {
     match is_code {
         true => Before::Code,
         false => {
-            // The last part of `the/word` or `so.then` is what stands before.
+            // Only the last part of `the/word` or `so.then` counts.
             let part = word
                 .rsplit(['.', '/', ',', ';', ':', '-'])
                 .next()
@@ -187,8 +187,8 @@ fn word(seen: &[char]) -> Before {
     }
 }
 
-/// What follows a bracket, with which the line begins when `begins`; `None` while that is
-/// not decided, which it is at the `end` of the text.
+/// What follows a bracket; `begins` says whether the bracket opens the line. `None` while that is
+/// undecided, which it never is at the `end` of the text.
 pub(super) fn after(rest: &[char], begins: bool, end: bool) -> Option<After> {
     let mut found = After::default();
     let Some(&first) = rest.first() else {
@@ -251,7 +251,7 @@ pub(super) fn after(rest: &[char], begins: bool, end: bool) -> Option<After> {
     Some(found)
 }
 
-/// Whether `word`, after a space, is a unit: the short ones are words too.
+/// Whether `word`, after a space, is a unit: short units may also be ordinary words.
 fn is_unit(word: &str, next: Option<&char>) -> bool {
     let known = UNITS.contains(&word.to_lowercase().as_str());
     let word_too = matches!(
@@ -262,7 +262,7 @@ fn is_unit(word: &str, next: Option<&char>) -> bool {
     known && (ends || (!word_too && !matches!(next, Some('\'' | '’'))))
 }
 
-/// The letter at `at`; one that is none at the end of the text.
+/// The character at `at`; a line break at the end of the text.
 fn next(rest: &[char], at: usize, end: bool) -> Option<&char> {
     match rest.get(at) {
         None if end => Some(&'\n'),
@@ -282,8 +282,8 @@ fn whole_word(rest: &[char], end: bool) -> Option<String> {
     whole.then_some(word)
 }
 
-/// The length of a link's target in parentheses, with which `rest` begins; none inside
-/// when it is something else.
+/// The length of the link target in parentheses that `rest` begins with; the inner `None` if it
+/// begins with something else.
 #[allow(clippy::option_option)]
 pub(super) fn target(rest: &[char], end: bool) -> Option<Option<usize>> {
     let mut depth = 0;
@@ -330,19 +330,19 @@ fn defines(rest: &[char], end: bool) -> Option<bool> {
     whole.then(|| starts.iter().any(|start| word.starts_with(start)))
 }
 
-/// What the text so far says of a bracket.
+/// What the text so far says about a bracket.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
     /// The paragraph so far.
     pub(super) seen: &'a [char],
-    /// A mark ends right before.
+    /// A mark ends directly before the bracket.
     pub(super) after_mark: bool,
     /// Sources that can be cited.
     pub(super) known: u32,
 }
 
-/// Whether `mark` is one, where `belongs` says of a word without a space before it
-/// whether the mark is about it, and not its index.
+/// Whether `mark` really is one. `belongs` says whether a mark directly after a word is a citation
+/// for that word and not its index.
 pub(super) fn is_mark(
     mark: &Mark,
     place: Place<'_>,
@@ -376,14 +376,14 @@ pub(super) fn is_mark(
     is_list_of_marks(mark, place, after, count)
 }
 
-/// Whether several numbers are a mark and no interval or list.
+/// Whether several numbers are a mark and not an interval or list.
 fn is_list_of_marks(mark: &Mark, place: Place<'_>, after: After, count: usize) -> bool {
     if mark.numbers.contains(&0) || after.suffix {
         return false;
     }
     let after_sentence = place.after_mark || ends_sentence(place.seen);
     if count == 0 {
-        // Of made up numbers only those that nothing else can be.
+        // Numbers without a source count only if they cannot be anything else.
         return after_sentence && after.ends;
     }
     let two =
@@ -430,7 +430,7 @@ fn ends_sentence(seen: &[char]) -> bool {
     )
 }
 
-/// Whether an interval is spoken of right before, as in `the range is [3, 8]`.
+/// Whether the text directly before announces an interval, as in `the range is [3, 8]`.
 fn follows_interval_word(seen: &[char]) -> bool {
     let text: String = seen.iter().collect();
     let text = text.trim_end().trim_end_matches(':').to_lowercase();

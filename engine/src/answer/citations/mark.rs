@@ -1,11 +1,11 @@
-//! What stands between the brackets of a mark, in every way that models write it.
+//! The contents of a mark's brackets, in all the forms that models write.
 
-/// Longest text between brackets that can be a mark; more is ordinary text.
+/// Longest text between brackets that can be a mark; anything longer is ordinary text.
 pub(super) const MAX_CHARS: usize = 64;
-/// Most numbers that one range such as `[1-4]` may stand for.
+/// Maximum number of sources in a range such as `[1-4]`.
 const MAX_RANGE: u32 = 10;
 
-/// What comes before the number, in the languages that models cite in.
+/// Labels before the number, in the languages that models cite in.
 const LABELS: &[&str] = &[
     "sources",
     "source",
@@ -55,11 +55,11 @@ const LABELS: &[&str] = &[
     "文書",
     "출처",
 ];
-/// Words between two numbers.
+/// Words that join two numbers.
 const JOINTS: &[&str] = &[
     "and", "und", "et", "y", "e", "en", "i", "и", "og", "och", "or", "和", "と", "및",
 ];
-/// What tells where in a source something stands, after its number.
+/// Words after the number that introduce a place in the source.
 const PLACES: &[&str] = &[
     "page",
     "pages",
@@ -97,9 +97,9 @@ pub(super) enum Form {
     Single,
     /// Numbers one after the other: `[1, 3]`.
     List,
-    /// From one number to another: `[1-3]`.
+    /// A range of numbers: `[1-3]`.
     Range,
-    /// In words or brackets that nothing else is written with: `[Source: 1]`, `【1】`.
+    /// With words or brackets that are used for nothing else: `[Source: 1]`, `【1】`.
     Labelled,
     /// `[^1]`.
     Footnote,
@@ -112,7 +112,7 @@ pub(super) struct Mark {
     pub(super) numbers: Vec<u32>,
 }
 
-/// The bracket that closes what `c` opens; `None` if `c` opens no mark.
+/// The bracket that closes `c`; `None` if `c` does not open a mark.
 pub(super) fn closing(c: char) -> Option<char> {
     Some(match c {
         '[' => ']',
@@ -123,7 +123,7 @@ pub(super) fn closing(c: char) -> Option<char> {
     })
 }
 
-/// Whether `c` may stand in a mark that `open` opened.
+/// Whether `c` may occur in a mark that `open` opened.
 pub(super) fn may_hold(open: char, c: char) -> bool {
     let wide = open != '[' && c != '\n';
     wide || c.is_alphanumeric()
@@ -149,11 +149,11 @@ pub(super) fn may_hold(open: char, c: char) -> bool {
         )
 }
 
-/// Reads what stands between the brackets; `None` if it is ordinary text. Years and
-/// other long numbers are text.
+/// Reads the contents of the brackets; `None` if they are ordinary text. Years and other long
+/// numbers are text.
 pub(super) fn read(open: char, inside: &str) -> Option<Mark> {
     let inside = narrow(inside);
-    // In Markdown a footnote's `^` follows its bracket; `[ ^1]` is a class of characters.
+    // In Markdown a footnote's `^` directly follows the bracket; `[ ^1]` is a character class.
     let may_be_note = inside.starts_with('^');
     let mut inside = inside.trim();
     let mut labelled = open != '[';
@@ -236,7 +236,7 @@ fn joined(item: &str) -> (Vec<&str>, bool) {
     }
     parts.push(item[start..].trim());
     let by_words = parts.len() > 1;
-    // `[1, and 2]` has an empty one.
+    // `[1, and 2]` has an empty part.
     let some: Vec<&str> = parts
         .iter()
         .copied()
@@ -245,7 +245,7 @@ fn joined(item: &str) -> (Vec<&str>, bool) {
     (if some.is_empty() { parts } else { some }, by_words)
 }
 
-/// Words with their places.
+/// Words with their positions.
 fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.split(' ').scan(0, |at, word| {
         let start = *at;
@@ -254,7 +254,7 @@ fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// Without `Source:`, `ID`, `#` and the like in front; whether there was a word.
+/// The text without a leading `Source:`, `ID`, `#` and the like, and whether there was such a word.
 fn unlabelled(item: &str) -> (&str, bool) {
     let end = item
         .find(|c: char| c.is_ascii_digit() || matches!(c, ' ' | ':' | '=' | '#' | '^' | '_' | '.'))
@@ -270,7 +270,7 @@ fn unlabelled(item: &str) -> (&str, bool) {
     (rest.strip_prefix("no.").unwrap_or(rest).trim_start(), true)
 }
 
-/// Whether an item tells a place: `page 3`, `p. 3-4`, `§ 2`.
+/// Whether an item names a place: `page 3`, `p. 3-4`, `§ 2`.
 fn is_place(item: &str) -> bool {
     let end = item
         .find(|c: char| c.is_ascii_digit())
@@ -295,8 +295,8 @@ fn titled(item: &str) -> Option<u32> {
     number(digits).filter(|_| ends)
 }
 
-/// The ends of a range; `None` if it is not a range, and `None` inside if it is not one that
-/// a mark has.
+/// The ends of a range; `None` if it is not a range, and the inner `None` if a mark cannot have
+/// this range.
 #[allow(clippy::option_option)]
 fn range(item: &str) -> Option<Option<(u32, u32)>> {
     let (from, to) = item.split_once(['-', '–'])?;

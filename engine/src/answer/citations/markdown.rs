@@ -1,39 +1,39 @@
-//! Where in Markdown a text stands, read forward with as much of what follows as it
-//! takes to decide: code, links and formulas are left as they are.
+//! Tracks the position in Markdown text, looking ahead as far as a decision requires: code, links
+//! and formulas are left as they are.
 
 use super::context::target;
 
-/// Letters of a span of code or a formula; more is ordinary text.
+/// Maximum length of a code span or formula, in characters; anything longer is ordinary text.
 const MAX_SPAN_CHARS: usize = 600;
-/// Letters of what closes one, at most.
+/// Maximum length of a closing delimiter, in characters.
 const MAX_CLOSE_CHARS: usize = 16;
-/// Letters of a line that are read to know what it is.
+/// How many characters of a line are read to classify it.
 const MAX_LINE_CHARS: usize = 300;
-/// Columns that make a line code.
+/// Columns of indentation that make a line code.
 const CODE_INDENT: usize = 4;
 
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// So many letters to be left as they are.
+    /// This many characters to be left as they are.
     Verbatim(usize),
-    /// So many letters of prose, without a mark.
+    /// This many characters of prose, without a mark.
     Prose(usize),
-    /// A letter that may begin a mark.
+    /// A character that may begin a mark.
     Open,
 }
 
 /// Follows the blocks of a text.
 #[derive(Debug)]
 pub(super) struct Blocks {
-    /// The next letter begins a line.
+    /// The next character begins a line.
     at_line: bool,
-    /// The line before was empty, or code by its indentation.
+    /// The previous line was empty, or code by indentation.
     may_indent: bool,
-    /// Columns at which the text of open list items begins.
+    /// Columns at which the texts of the open list items begin.
     items: Vec<usize>,
     fence: Option<Fence>,
-    /// The line is code to its end; `true` inside when by its indentation.
+    /// The rest of the line is code; the inner `true` means by indentation.
     code_line: Option<bool>,
 }
 
@@ -48,16 +48,16 @@ struct Fence {
 /// The beginning of a line.
 #[derive(Debug, Default)]
 struct Prefix {
-    /// Letters of it.
+    /// Its length in characters.
     len: usize,
     /// Columns before the text, within quotes.
     indent: usize,
-    /// Columns before the first sign of an item.
+    /// Columns before the first list marker.
     start: usize,
     quotes: usize,
-    /// Columns at which the text of items begins that the line opens.
+    /// Columns at which the texts of the items that this line opens begin.
     items: Vec<usize>,
-    /// More than its container allows.
+    /// More indentation than its container allows.
     is_code: bool,
 }
 
@@ -74,8 +74,8 @@ impl Default for Blocks {
 }
 
 impl Blocks {
-    /// What `rest` begins with; `None` while that depends on what follows, which it does
-    /// not at the `end` of the text.
+    /// What `rest` begins with; `None` while that depends on what follows, which is never so at the
+    /// `end` of the text.
     pub(super) fn next(&mut self, rest: &[char], end: bool) -> Option<Step> {
         if let Some(indented) = self.code_line {
             return Some(self.code(rest, indented));
@@ -89,7 +89,7 @@ impl Blocks {
         inline(rest, end, &mut self.at_line)
     }
 
-    /// Letters of a line of code.
+    /// Characters of a line of code.
     fn code(&mut self, rest: &[char], indented: bool) -> Step {
         match rest.iter().position(|c| *c == '\n') {
             Some(at) => {
@@ -143,7 +143,7 @@ impl Blocks {
         self.items.extend(&prefix.items);
     }
 
-    /// A line within a fence: its end, or code.
+    /// A line within a fence: the closing fence, or code.
     fn fenced(&mut self, fence: Fence, rest: &[char], end: bool) -> Option<Step> {
         let mut at = 0;
         let (mut indent, mut quotes) = (0, 0);
@@ -160,7 +160,7 @@ impl Blocks {
             return None;
         }
         if quotes < fence.quotes && rest.get(at) != Some(&'\n') {
-            // The quotation that it stands in is over.
+            // The block quote that contains it has ended.
             self.fence = None;
             self.may_indent = true;
             return self.line(rest, end);
@@ -194,10 +194,10 @@ impl Blocks {
     }
 }
 
-/// Indentation, quotation signs and list signs at the beginning of a line.
+/// Indentation, block quote markers and list markers at the beginning of a line.
 fn prefix(rest: &[char], end: bool, items: &[usize], may_indent: bool) -> Option<Prefix> {
     let mut found = Prefix::default();
-    // Columns from the beginning, and those that the container takes.
+    // Columns from the beginning of the line, and those that belong to the container.
     let mut base = 0;
     loop {
         let start = found.len;
@@ -249,7 +249,7 @@ fn prefix(rest: &[char], end: bool, items: &[usize], may_indent: bool) -> Option
         };
         found.len += sign;
         found.indent += sign;
-        // One space belongs to the sign; what is more is the text's.
+        // One space belongs to the marker; further ones belong to the text.
         let spaces = rest[found.len..].iter().take(MAX_LINE_CHARS);
         let gap = spaces.take_while(|c| **c == ' ').count();
         if found.len + gap == rest.len() && !end && gap < MAX_LINE_CHARS {
@@ -262,7 +262,7 @@ fn prefix(rest: &[char], end: bool, items: &[usize], may_indent: bool) -> Option
     }
 }
 
-/// Letters of the sign of a list item: `-`, `*`, `+`, `1.`, `1)`; 0 when there is none.
+/// The length of a list marker: `-`, `*`, `+`, `1.`, `1)`; 0 if there is none.
 fn list_sign(rest: &[char], end: bool) -> Option<usize> {
     let len = match rest.first() {
         Some('-' | '*' | '+') => 1,
@@ -287,8 +287,8 @@ fn list_sign(rest: &[char], end: bool) -> Option<usize> {
     }
 }
 
-/// The letter and length of a fence that `text` begins with; none inside when it is
-/// none. One of backticks has none on the rest of its line.
+/// The character and length of the fence that `text` begins with; the inner `None` if it is not a
+/// fence. The line of a backtick fence has no further backticks.
 #[allow(clippy::option_option)]
 fn fence(text: &[char], end: bool) -> Option<Option<(char, usize)>> {
     let Some(&letter) = text.first().filter(|c| matches!(c, '`' | '~')) else {
@@ -358,8 +358,8 @@ fn inline(rest: &[char], end: bool, at_line: &mut bool) -> Option<Step> {
     })
 }
 
-/// The length of what `rest` begins with, up to where `ends` says how many letters end
-/// it; none inside when its paragraph ends before.
+/// The length of the span that `rest` begins with, including its end; `ends` gives the length of
+/// the end. The inner `None` if the paragraph ends first.
 #[allow(clippy::option_option)]
 fn closes(
     rest: &[char],
@@ -372,7 +372,7 @@ fn closes(
         let tail = &rest[at..];
         let count = if tail[0] == '`' { run(tail) } else { 1 };
         if tail[0] == '`' && count == tail.len() && !end {
-            // More of them may follow.
+            // More of the same character may follow.
             return None;
         }
         if let Some(len) = ends(tail) {
@@ -381,19 +381,19 @@ fn closes(
         if tail[0] == '\n' && block_begins(&tail[1..], end)? {
             return Some(None);
         }
-        // Backticks in a row are one thing.
+        // A run of backticks is one delimiter.
         at += count;
     }
     (end || rest.len() >= MAX_SPAN_CHARS + MAX_CLOSE_CHARS).then_some(None)
 }
 
-/// How often the first letter is repeated, up to the longest that counts.
+/// How often the first character is repeated, up to the longest run that matters.
 fn run(text: &[char]) -> usize {
     let letters = text.iter().take(MAX_LINE_CHARS);
     letters.take_while(|c| Some(*c) == text.first()).count()
 }
 
-/// Whether a line begins something that no span goes on in.
+/// Whether a line begins a block that ends any open span.
 fn block_begins(line: &[char], end: bool) -> Option<bool> {
     let spaces = line.iter().take(MAX_LINE_CHARS);
     let gap = spaces.take_while(|c| matches!(c, ' ' | '\t')).count();
@@ -410,7 +410,7 @@ fn block_begins(line: &[char], end: bool) -> Option<bool> {
     }
 }
 
-/// A formula to its closing sign; its opening one alone when there is none.
+/// A formula up to its closing sign; only the opening sign if there is no closing one.
 fn formula(rest: &[char], end: bool, close: &[char; 2], open: usize) -> Option<Step> {
     let ends = |tail: &[char]| tail.starts_with(close).then_some(2);
     Some(match closes(rest, open, end, ends)? {
@@ -419,8 +419,8 @@ fn formula(rest: &[char], end: bool, close: &[char; 2], open: usize) -> Option<S
     })
 }
 
-/// A formula between single dollars, on one line: neither ends at a space, and no digit
-/// follows, as it does where they are prices.
+/// A formula between single dollar signs, on one line: no space inside next to either sign, and no
+/// digit after the closing one, as there would be with prices.
 fn dollars(rest: &[char], end: bool) -> Option<Step> {
     for at in 2..rest.len().min(MAX_LINE_CHARS) {
         match rest[at] {
@@ -440,7 +440,7 @@ fn dollars(rest: &[char], end: bool) -> Option<Step> {
     (end || rest.len() >= MAX_LINE_CHARS).then_some(Step::Prose(1))
 }
 
-/// An address in angle brackets, or an element of code; else the bracket alone.
+/// An address in angle brackets, or an HTML code element; otherwise only the bracket.
 fn angle(rest: &[char], end: bool) -> Option<Step> {
     let head = rest[1..]
         .iter()

@@ -1,4 +1,4 @@
-//! Every kind of mark, and everything that only looks like one.
+//! Every kind of mark, and everything that merely looks like one.
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ fn check(text: &str, chunk_ids: &[String]) -> (String, Vec<Citation>) {
     read(checker, &[text])
 }
 
-/// The answer and its citations that `checker` makes of a text cut into `pieces`.
+/// The answer and the citations that `checker` makes of a text in `pieces`.
 fn read(mut checker: CitationChecker, pieces: &[&str]) -> (String, Vec<Citation>) {
     let mut steps: Vec<Checked> = pieces
         .iter()
@@ -187,7 +187,7 @@ fn links_and_notes_are_text() {
         assert_eq!(answer(text), text);
         assert!(cited(text).is_empty(), "{text}");
     }
-    // A note that the text does not explain names a source.
+    // A footnote that the text does not explain cites a source.
     let text = "It is greased.[^1] And so[^2].";
     assert_eq!(answer(text), text);
     assert_eq!(cited(text), [1, 2]);
@@ -331,7 +331,7 @@ proptest! {
         prop_assert_eq!(&read(checker(), &single), &whole);
     }
 
-    /// A text without a number of a source is not altered, but for spaces at its end.
+    /// A text without source numbers is not changed, except for trailing spaces.
     #[test]
     fn nothing_else_is_altered(text in "[ a\\[\\](){},.`~\n>*=+$<-]{0,60}") {
         let (answer, citations) = check(&text, &three());
@@ -339,7 +339,7 @@ proptest! {
         prop_assert_eq!(answer, text.trim_end_matches([' ', '\t']));
     }
 
-    /// Every citation is where it says, and cites a source that exists.
+    /// Every citation is at its stated position and cites an existing source.
     #[test]
     fn citations_lie_on_their_marks(text in "[ a\\[\\]0-9,.`\n^]{0,60}") {
         let (answer, citations) = check(&text, &three());
@@ -355,7 +355,7 @@ proptest! {
 
 #[test]
 fn long_texts_are_read_at_once() {
-    // What is never closed must not be read again from its beginning each time.
+    // Text that is never closed must not be read again from the beginning each time.
     let mut checker = CitationChecker::new(three());
     for piece in ["`", "[1, ", "$x", "\\(", "[[", "<code>"] {
         for _ in 0..2_000 {

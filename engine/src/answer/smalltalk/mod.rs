@@ -1,9 +1,9 @@
-//! Messages that ask nothing of the documents: a greeting, thanks, and questions about
+//! Messages that do not ask anything about the documents: greetings, thanks, and questions about
 //! the collection itself. They get a plain reply instead of a quotation or a refusal.
 //!
-//! Only a whole message from the lists of `phrases` counts, with nothing else in it. A message
-//! that is also the title of a document, or a heading, stays a question about that. So
-//! does every message with a filter, which chooses documents.
+//! A message counts only if all of it is in the lists of `phrases`. A message that is also a
+//! document's title or a heading remains a question about that document. So does any message with a
+//! filter, since a filter selects documents.
 
 mod phrases;
 mod reply;
@@ -21,12 +21,12 @@ use super::run::{AnswerRun, send};
 use super::stream::Parts;
 use crate::retrieve::Source;
 
-/// Passages whose titles and headings are looked at.
+/// How many passages' titles and headings are checked.
 const LOOKED_AT: usize = 20;
 
 impl Parts {
-    /// Replies to a message that asks nothing of the documents; false, and nothing is
-    /// sent, when it may ask something.
+    /// Replies to a message that is not about the documents. If it may be, returns false and sends
+    /// nothing.
     pub(in crate::answer) async fn chats(
         &self,
         request: &AnswerRequest,
@@ -53,7 +53,7 @@ impl Parts {
         found.sources.clear();
         send(out, AnswerEvent::Sources(found.clone())).await;
         let mut run = AnswerRun::new(&found, start, out.clone());
-        // It rests on the collection's own figures.
+        // It is based on the collection's own figures.
         run.answerability = 1.0;
         run.say(&reply(talk, &found.collection, &overview)).await;
         run.close().await;
@@ -62,8 +62,8 @@ impl Parts {
     }
 }
 
-/// Whether documents have the message for their subject. Thanks are not asked about, and
-/// many pages end with a heading for them.
+/// Whether documents have the message as their subject. Thanks are excluded: they are never asked
+/// about, but many pages end with a heading for them.
 fn is_subject(talk: SmallTalk, message: &str, sources: &[Source]) -> bool {
     let plain = |text: &str| {
         let words = text.split(|c: char| !c.is_alphanumeric());

@@ -1,6 +1,6 @@
-//! Which messages are small talk: whole ones from closed lists.
+//! Which messages are small talk: only complete messages from closed lists.
 
-/// What a message is when it is not a question to the documents.
+/// The kind of a message that is not a question about the documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SmallTalk {
     Greeting,
@@ -9,10 +9,10 @@ pub(super) enum SmallTalk {
     Collection,
 }
 
-/// Letters of a message that may be small talk.
+/// Maximum length of small talk, in characters.
 const MAX_CHARS: usize = 64;
 
-/// Phrases between slashes.
+/// Phrases, separated by slashes.
 struct Phrases(&'static str);
 
 impl Phrases {
@@ -25,7 +25,7 @@ impl Phrases {
     }
 }
 
-/// English, German, French, Spanish; in lower case, without the marks that end sentences.
+/// English, German, French, Spanish; in lower case, without final punctuation.
 const GREETINGS: Phrases = Phrases(
     "hello / hello there / hello again / hello cairn / hello everyone / hello all / hello \
      how are you / hi / hi there / hi again / hi cairn / hi everyone / hi all / hi how \
@@ -47,7 +47,7 @@ const THANKS: Phrases = Phrases(
      bien / gracias / muchas gracias / mil gracias",
 );
 
-/// Nothing that a document could be asked too: `how many files are there` may be about
+/// Nothing that could also be asked about a document: `how many files are there` may be about
 /// chess, `what is in the collection` about a museum.
 const COLLECTION: Phrases = Phrases(
     "what is here / what's here / whats here / what is in here / what's in here / what is \
@@ -66,7 +66,7 @@ const COLLECTION: Phrases = Phrases(
      / what can you answer / what can you tell me",
 );
 
-/// What the message is, if it asks nothing of the documents.
+/// What the message is, if it is not about the documents.
 pub(super) fn recognise(message: &str) -> Option<SmallTalk> {
     let said = said(message)?;
     let said = said.as_str();
@@ -86,8 +86,8 @@ pub(super) fn recognise(message: &str) -> Option<SmallTalk> {
         .then_some(SmallTalk::Collection)
 }
 
-/// The message in lower case, without the marks that end words and sentences; `None` if it
-/// is too long. Whatever else is in it stays, so that `hello.c` is no greeting.
+/// The message in lower case, without punctuation at the ends of words and sentences; `None` if it
+/// is too long. Everything else stays, so that `hello.c` is not a greeting.
 fn said(message: &str) -> Option<String> {
     if message.chars().nth(MAX_CHARS).is_some() {
         return None;

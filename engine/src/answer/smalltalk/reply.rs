@@ -1,12 +1,12 @@
-//! What is said to small talk.
+//! Replies to small talk.
 
 use super::phrases::SmallTalk;
 use crate::retrieve::Overview;
 
-/// Letters of a title in a reply.
+/// Maximum length of a title in a reply, in characters.
 const MAX_TITLE_CHARS: usize = 80;
 
-/// The reply to `talk` in a collection that holds `overview`.
+/// The reply to `talk` about a collection with this `overview`.
 pub(super) fn reply(talk: SmallTalk, collection: &str, overview: &Overview) -> String {
     if overview.documents == 0 {
         let empty = format!(
@@ -76,7 +76,7 @@ fn enumerated(titles: &[String]) -> String {
     }
 }
 
-/// One line that cannot read as a citation.
+/// The text on one line, changed so that it cannot look like a citation.
 fn plain(text: &str) -> String {
     let text = text.replace(['[', ']', '\n'], " ");
     let text = text.trim();

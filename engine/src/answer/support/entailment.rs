@@ -1,29 +1,26 @@
 //! Does one statement of a source say what a claim says?
 //!
-//! Both are rows of terms, cut into clauses. A statement bears a claim when
+//! Both are rows of terms, split into clauses. A statement supports a claim if
 //!
-//! 1. it, or the place where it stands, has the claim's words: each name, identifier and
-//!    measure, and of the others, which may be paraphrased, all but [`PARAPHRASED`]
-//!    (here);
-//! 2. it has every number of the claim, in the same measure and counting the same thing;
-//!    the claim does not mix two clauses; and subject and object have not changed places
-//!    (`relation`); and
-//! 3. nothing is negated, limited or turned into its opposite in one of them alone
-//!    (`polarity`).
+//! 1. it, or its place (title and headings), has the claim's words: each name, identifier and unit,
+//!    and all but a share of [`PARAPHRASED`] of the others, which may be paraphrased (here);
+//! 2. it has every number of the claim, in the same unit and counting the same thing; the claim
+//!    does not mix two clauses; and subject and object are not swapped (`relation`); and
+//! 3. nothing is negated, limited or turned into its opposite in only one of them (`polarity`).
 
 use super::statements::{Statement, subject};
 use super::terms::{Kind, Term, Voice};
 use crate::answer::words::{is_number, is_part};
 
-/// Share of a claim's words that may be a paraphrase.
+/// Share of a claim's words that may be paraphrased.
 const PARAPHRASED: f32 = 0.3;
-/// Held words alongside which one verb may be a paraphrase, whatever its share.
+/// With this many words found, one verb may be paraphrased, whatever its share.
 const VERB_NEEDS: usize = 3;
-/// Keys that hardly say more than "is": they may be a paraphrase although other
-/// statements have them.
+/// Keys that say hardly more than "is": they may be paraphrased although other statements have
+/// them.
 const PALE: &str = "keep";
 
-/// What a statement says of a claim, and how much of it.
+/// What a statement says about a claim, and how much of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Verdict {
     Bears(f32),
@@ -32,13 +29,13 @@ pub(super) enum Verdict {
     Silent,
 }
 
-/// What `statement` says of `claim`.
+/// What `statement` says about `claim`.
 pub(super) fn judge(claim: &[Term], statement: &Statement) -> Verdict {
     let mut pair = Pair::of(claim, statement);
     let Some(share) = pair.share() else {
         return Verdict::Silent;
     };
-    // What only asks again need not stand in one relation with the answer.
+    // Words that only repeat the question need not be related to the answer.
     let answer: Vec<Term>;
     if claim.iter().any(|term| term.is_asked) {
         answer = claim
@@ -50,7 +47,7 @@ pub(super) fn judge(claim: &[Term], statement: &Statement) -> Verdict {
     }
     let numbers = pair.numbers_agree();
     if !pair.polarities_agree() || pair.is_swapped() {
-        // With other numbers it speaks of something else.
+        // With other numbers it is about something else.
         return match numbers {
             true => Verdict::Contradicts(share),
             false => Verdict::Silent,
@@ -62,12 +59,12 @@ pub(super) fn judge(claim: &[Term], statement: &Statement) -> Verdict {
     }
 }
 
-/// A claim alongside a statement.
+/// A claim compared with a statement.
 pub(super) struct Pair<'a> {
     pub(super) claim: &'a [Term],
     pub(super) own: &'a [Term],
     pub(super) statement: &'a Statement,
-    /// For each term of the claim, what in the statement may be the same.
+    /// For each term of the claim, the terms of the statement that may match it.
     pub(super) same: Vec<Vec<usize>>,
 }
 
@@ -87,7 +84,7 @@ impl<'a> Pair<'a> {
         }
     }
 
-    /// Whether the place of the statement supplies a term of the claim.
+    /// Whether the statement's place supplies a term of the claim.
     pub(super) fn is_supplied(&self, term: &Term) -> bool {
         self.statement.supplies(&term.key)
             || (term.kind == Kind::Exact && self.statement.supplies_part(&term.key))
@@ -99,8 +96,8 @@ impl<'a> Pair<'a> {
         self.same.iter().any(|same| same.contains(&own))
     }
 
-    /// Share of the claim's words that are held; `None` if too few are, or one that no
-    /// paraphrase replaces is not.
+    /// Share of the claim's words that are found; `None` if too few are, or if a word is missing
+    /// that cannot be paraphrased.
     fn share(&self) -> Option<f32> {
         let (mut held, mut own, mut missing, mut verbs) = (0, 0, 0, 0);
         let (mut asked_held, mut asked_missing) = (0, 0);
@@ -117,7 +114,7 @@ impl<'a> Pair<'a> {
                 held += 1;
                 own += 1;
             } else if self.is_supplied(term) {
-                // The title says it of everything: it tells neither for nor against.
+                // The title applies to everything, so this counts neither for nor against.
                 held += usize::from(self.statement.near.contains(&term.key));
                 let is_subject = !self.claim[..at].iter().any(Term::is_content);
                 let is_weak = is_subject && self.statement.is_weak(&term.key);
@@ -132,24 +129,24 @@ impl<'a> Pair<'a> {
         }
         let share = held as f32 / (held + missing).max(1) as f32;
         let one_verb = missing == 1 && verbs == 1 && held >= VERB_NEEDS;
-        // It must be about what was asked.
+        // It must be about what the question asks.
         if asked_missing > 0 && asked_missing >= asked_held {
             return None;
         }
-        // The place alone says nothing.
+        // The place alone is not enough.
         let is_own = own > 0 && 2 * own >= held && !self.invents_clause();
         (is_own && (share >= 1.0 - PARAPHRASED || one_verb)).then_some(share)
     }
 
-    /// Whether the statement is about a noun that the claim has not.
+    /// Whether the statement is about a noun that the claim does not have.
     fn has_other_subject(&self) -> bool {
         subject(self.own)
             .into_iter()
             .any(|own| !self.own[own].is_frame && !self.is_told(own))
     }
 
-    /// Whether the missing word at `at` is not a paraphrase: a fact, a word of other
-    /// statements, or one in whose place the statement has another.
+    /// Whether the missing word at `at` cannot be a paraphrase: a fact, a word of other statements,
+    /// or one in whose place the statement has another word.
     fn is_wrong(&self, at: usize) -> bool {
         let term = &self.claim[at];
         term.is_fact
@@ -158,15 +155,15 @@ impl<'a> Pair<'a> {
             || (term.is_noun && self.has_another(at))
     }
 
-    /// Whether a term of the statement is a noun that the claim has not.
+    /// Whether a term of the statement is a noun that the claim does not have.
     fn is_other(&self, own: usize) -> bool {
         self.own.get(own).is_some_and(|term| {
             term.kind == Kind::Word && term.verb.is_none() && !term.is_frame && !self.is_told(own)
         })
     }
 
-    /// Whether the missing word at `at` is the subject or object of a verb that has
-    /// another one here: "compares videos" alongside "compares pictures".
+    /// Whether the missing word at `at` is the subject or object of a verb that has a different one
+    /// in the statement: "compares videos" against "compares pictures".
     fn is_replaced(&self, at: usize) -> bool {
         let missing = &self.claim[at];
         let replaces = |verb: Option<usize>, step: isize| {
@@ -188,8 +185,8 @@ impl<'a> Pair<'a> {
         missing.verb.is_none() && (replaces(Some(at + 1), -1) || replaces(at.checked_sub(1), 1))
     }
 
-    /// Whether the statement has another noun where the claim has the missing one at `at`:
-    /// between the same neighbours.
+    /// Whether the statement has another noun in place of the claim's missing one at `at`: between
+    /// the same neighbours.
     fn has_another(&self, at: usize) -> bool {
         let clause = self.claim[at].clause;
         let beside = |at: &usize| self.claim[*at].clause == clause && !self.same[*at].is_empty();
@@ -214,7 +211,7 @@ impl<'a> Pair<'a> {
         }
     }
 
-    /// Whether nothing of some clause of the claim is held.
+    /// Whether nothing of some clause of the claim is found.
     fn invents_clause(&self) -> bool {
         let says = |at: &usize| {
             let term = &self.claim[*at];
@@ -232,7 +229,7 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// Whether two terms may be the same, whatever their polarity.
+/// Whether two terms may match, whatever their polarity.
 fn are_same(claim: &Term, own: &Term) -> bool {
     use Kind::{Bound, Exact, Is, Number, Part, Word};
     match (claim.kind, own.kind) {
@@ -249,7 +246,7 @@ fn are_same(claim: &Term, own: &Term) -> bool {
         // "one hour" is "an hour", "a day" is "one day".
         (Number, Word) => claim.key == "1" && claim.measure == Some(own.key.as_str()),
         (Word, Number) => own.key == "1" && own.measure == Some(claim.key.as_str()),
-        // A number may stand in an address.
+        // A number may be part of an address.
         (Number, Exact) => !is_number(&own.key) && is_part(&own.key, &claim.key),
         (Exact, Word | Part) => claim.key == own.key,
         _ => false,

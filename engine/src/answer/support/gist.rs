@@ -1,19 +1,18 @@
-//! Whether a source has what a text says, by words alone: every exact token, and half of
-//! its words near them. For code and for languages other than English.
+//! Whether a source says what a text says, judged by words alone: every exact token, and half of
+//! the words near them. For code and for languages other than English.
 
 use crate::answer::prompt::place;
 use crate::answer::sentences::sentences;
 use crate::answer::words::{Content, Words};
 use crate::retrieve::Source;
 
-/// Share of a sentence's content words that one window must hold.
+/// Share of a sentence's content words that one window must contain.
 const WINDOW_SHARE: f32 = 0.5;
-/// Share that is enough when the words are spread over the whole source.
+/// Sufficient share if the words are spread over the whole source.
 const SOURCE_SHARE: f32 = 0.75;
-/// Share from which a sentence of the source says the same thing, or its
-/// opposite.
+/// Share from which a sentence of the source is considered to say the same thing, or its opposite.
 const SAME_SHARE: f32 = 0.75;
-/// Sentences of a window.
+/// Number of sentences in a window.
 const WINDOW: usize = 3;
 /// A source as sets of words.
 pub(super) struct Gist {
@@ -50,8 +49,8 @@ impl Gist {
         }
     }
 
-    /// How well the source has the words of a claim: every exact token, and half of the
-    /// words near them.
+    /// How well the source covers the words of a claim: every exact token, and half of the words
+    /// near them.
     pub(super) fn bears(&self, content: &Content, is_negated: bool) -> Option<f32> {
         if !content
             .exact

@@ -1,13 +1,13 @@
-//! English words that decide whether two statements say the same: measures, numbers,
-//! opposites, and words that may stand for one another. Everything is in lower case; the
-//! lists are texts, which read more easily than arrays.
+//! English words that decide whether two statements say the same: units of measure, numbers,
+//! opposites, and synonyms. Everything is in lower case; the lists are texts, which are easier to
+//! read than arrays.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use rust_stemmers::{Algorithm, Stemmer};
 
-/// Measures, one a line: the name that is compared, and how else it is written.
+/// Units of measure, one per line: the name used for comparison, and its other spellings.
 const MEASURES: &str = "
     second s sec secs seconds
     millisecond ms milliseconds
@@ -41,15 +41,15 @@ const MEASURES: &str = "
     billion
 ";
 
-/// Numbers that are written as words.
+/// Numbers written as words.
 const NUMBERS: &str = "
     zero 0, one 1, two 2, three 3, four 4, five 5, six 6, seven 7, eight 8, nine 9, ten 10,
     eleven 11, twelve 12, fifteen 15, twenty 20, thirty 30, forty 40, fifty 50, sixty 60,
     ninety 90, hundred 100,
 ";
 
-/// Pairs of opposites, one a line. A sentence that has one side where the source has the
-/// other says the opposite, however many words they share.
+/// Pairs of opposites, one per line. A sentence with one side, where the source has the other, says
+/// the opposite, however many words they share.
 const OPPOSITES: &str = "
     allow permit accept grant | deny forbid reject refuse prohibit block
     enable activate | disable deactivate
@@ -84,7 +84,7 @@ const OPPOSITES: &str = "
     minimum min minimal smallest shortest lowest | maximum max maximal largest longest highest
 ";
 
-/// Words that may stand for one another in manuals, one group a line.
+/// Words that can replace one another in manuals, one group per line.
 const SAME: &str = "
     cost price
     need require necessary
@@ -132,7 +132,7 @@ const SAME: &str = "
     refer point
 ";
 
-/// Forms that stemming does not bring back to their verb, each with the verb.
+/// Forms that stemming does not reduce to their verb, each with the verb.
 const IRREGULAR: &str = "
     ate eat, began begin, begun begin, bent bend, bought buy, bred breed, broke break,
     broken break, brought bring, built build, burnt burn, came come, caught catch, chosen
@@ -151,7 +151,7 @@ const IRREGULAR: &str = "
     wear, worn wear, written write, wrote write,
 ";
 
-/// Words that frame a statement and carry none of it: claims add and drop them freely.
+/// Words that frame a statement without being part of its content: claims add and drop them freely.
 const FRAME: &str = "
     able about additionally adjust allow almost also amount anything application apply
     approximately are argument around available back be become case cause certain come
@@ -168,9 +168,9 @@ const FRAME: &str = "
 /// What a stem is compared as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sense {
-    /// The word that stands for all that mean the same, or for a pair of opposites.
+    /// The word that represents a group of synonyms or a pair of opposites.
     pub(super) key: String,
-    /// The side of a pair of opposites, else 0.
+    /// The side of a pair of opposites; otherwise 0.
     pub(super) pole: i8,
 }
 
@@ -231,24 +231,24 @@ static FRAMES: LazyLock<HashSet<String>> = LazyLock::new(|| {
     FRAME.split_whitespace().map(stem).collect()
 });
 
-/// The measure that `word` names. Short forms count alongside a number alone: an `s` or an
-/// `m` elsewhere is something else.
+/// The unit that `word` names. Abbreviations count only next to a number: elsewhere, an `s` or an
+/// `m` is something else.
 pub(super) fn measure(word: &str, beside_number: bool) -> Option<&'static str> {
     let name = MEASURE_NAMES.get(word).copied();
     name.filter(|_| beside_number || word.len() > 3)
 }
 
-/// The digits of a number that is written as a word.
+/// The digits of a number written as a word.
 pub(super) fn number(word: &str) -> Option<&'static str> {
     DIGITS.get(word).copied()
 }
 
-/// What a stem is compared as, where that is not the stem itself.
+/// What a stem is compared as, if that is not the stem itself.
 pub(super) fn sense(stem: &str) -> Option<&'static Sense> {
     SENSES.get(stem)
 }
 
-/// Whether a stem says nothing by itself.
+/// Whether a stem has no meaning by itself.
 pub(super) fn is_frame(stem: &str) -> bool {
     FRAMES.contains(stem)
 }

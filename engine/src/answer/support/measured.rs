@@ -1,7 +1,6 @@
-//! The check against true and false claims about passages (`tests/fixtures/claims.jsonl`):
-//! how often a false claim is accepted, and how often a true one is not. `--nocapture`
-//! shows the rates by kind, and the claims of the development half that are judged
-//! wrongly.
+//! Runs the check on true and false claims about passages (`tests/fixtures/claims.jsonl`): how
+//! often a false claim is accepted, and a true one rejected. `--nocapture` shows the rates by kind,
+//! and the wrongly judged claims of the development half.
 
 use std::collections::BTreeMap;
 
@@ -16,9 +15,9 @@ const CLAIMS: &str = include_str!(concat!(
     "/tests/fixtures/claims.jsonl"
 ));
 
-/// The half that rules may be tried on.
+/// The half on which rules may be developed.
 const DEV: &str = "dev";
-/// The half that is only counted.
+/// The held-out half, which is only counted.
 const TEST: &str = "test";
 
 #[derive(Deserialize)]
@@ -79,7 +78,7 @@ fn false_claims_are_caught_and_true_ones_pass() {
         let Count { wrong, all } = counts[&(split.to_owned(), is_true, "all".to_owned())];
         wrong as f32 / all as f32
     };
-    // A little above what was measured: a guard, not an aim.
+    // Slightly above the measured rates: a guard, not a target.
     assert!(rate(DEV, false) <= 0.03, "{}", rate(DEV, false));
     assert!(rate(DEV, true) <= 0.10, "{}", rate(DEV, true));
     assert!(rate(TEST, false) <= 0.08, "{}", rate(TEST, false));

@@ -1,25 +1,25 @@
-//! Numbers of a statement: their values, measures and limits.
+//! Numbers of a statement: their values, units and limits.
 
 use super::lexicon::{measure, number};
 use super::terms::{Kind, Reader, Term};
 use super::tokens::parts_clauses;
 use crate::answer::words::{is_number, is_stop_word, normal_exact};
 
-/// What makes a limit of the number alongside it.
+/// Words that make the number next to them a limit.
 const AT_LEAST: &str = "above beyond exceed exceeds exceeding over least more minimum min";
 const AT_MOST: &str = "below under most less fewer maximum max";
-/// Limits that need no number alongside them: "below which".
+/// Limits that do not need a number next to them: "below which".
 const SIDES: &str = "above below under beyond";
-/// Comparatives that say less.
+/// Comparatives that mean less.
 const SMALLER: &str = "shorter smaller lower younger earlier";
 
-/// Whether a list in words holds `word`.
+/// Whether `word` is in a space-separated list.
 fn has(list: &str, word: &str) -> bool {
     list.split(' ').any(|entry| entry == word)
 }
 
 impl Reader<'_> {
-    /// The number at `at`, and the measure written onto it.
+    /// The number at `at`, and the unit attached to it.
     pub(super) fn value(&self, at: usize) -> Option<(String, Option<&'static str>)> {
         let word = self.lower(at);
         if matches!(word, "a" | "an") && self.before(at) == "than" {
@@ -52,7 +52,7 @@ impl Reader<'_> {
         measure(next, true).is_some() || (!next.is_empty() && !is_stop_word(next))
     }
 
-    /// What the number at `at` is measured in.
+    /// The unit of the number at `at`.
     pub(super) fn measure_after(&self, at: usize) -> Option<&'static str> {
         let after = self.raw[at].after.trim_start();
         for sign in ["%", "°", "€", "$"] {
@@ -65,20 +65,20 @@ impl Reader<'_> {
         near.then(|| measure(&next.lower, true))
             .flatten()
             .or_else(|| {
-                // "40 to 60 percent" measures both.
+                // In "40 to 60 percent" the unit applies to both.
                 let range = near && matches!(self.lower(at + 1), "to" | "or" | "and");
                 let other = range.then(|| self.value(at + 2)).flatten()?;
                 other.1.or_else(|| self.measure_after(at + 2))
             })
     }
 
-    /// Whether the word at `at` is the measure of the number before it.
+    /// Whether the word at `at` is the unit of the number before it.
     pub(super) fn is_measure_of_number(&self, at: usize) -> bool {
         let near = self.raw[at].gap.trim_matches('-').trim().is_empty();
         at > 0 && near && measure(self.lower(at), true).is_some() && self.value(at - 1).is_some()
     }
 
-    /// Reads a limit, where the word at `at` is one.
+    /// Reads a limit if the word at `at` is one.
     pub(super) fn bound(&mut self, at: usize) -> bool {
         let word = self.lower(at);
         let next = self.lower(at + 1);
@@ -128,7 +128,7 @@ impl Reader<'_> {
         true
     }
 
-    /// Reads "on" and "off", "up" and "down", where they say what a verb does.
+    /// Reads "on" and "off", "up" and "down" if they are particles of a verb.
     pub(super) fn particle(&mut self, at: usize) -> bool {
         let (key, pole) = match self.lower(at) {
             "on" => ("on", 1),

@@ -1,5 +1,5 @@
-//! What belongs together in a claim must belong together in the statement: a number and
-//! what it is said of, the words of a clause, a verb and its subject.
+//! What belongs together in a claim must belong together in the statement: a number and what it
+//! refers to, the words of a clause, a verb and its subject.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -7,19 +7,19 @@ use std::collections::BTreeSet;
 use super::entailment::Pair;
 use super::terms::{Kind, Term, Voice};
 
-/// Share of a clause's words from which it counts as told.
+/// Share of a clause's words from which the clause counts as stated.
 const ALL: f32 = 0.99;
 
 impl Pair<'_> {
-    /// Whether each number stands in the statement, in its measure and with what it
-    /// counts. Keeps, of the places where it stands, those that agree.
+    /// Whether each number occurs in the statement, with its unit and what it counts. Keeps only
+    /// those of its occurrences that agree.
     pub(super) fn numbers_agree(&mut self) -> bool {
         (0..self.claim.len()).all(|at| {
             let number = &self.claim[at];
             if number.kind != Kind::Number {
                 return true;
             }
-            // "one" is often no more than "a", and "version 4" may be the title's.
+            // "one" often just means "a", and "version 4" may be from the title.
             let may_lack = (number.is_frame && self.same[at].is_empty())
                 || (number.measure.is_none() && self.statement.supplies(&number.key));
             let mut same = std::mem::take(&mut self.same[at]);
@@ -35,13 +35,13 @@ impl Pair<'_> {
         match (number.measure, self.own[own].measure) {
             (None, _) => true,
             (Some(one), Some(other)) => one == other,
-            // The measure stands in the comment or in the name of the column.
+            // The unit is in the comment or in the name of the column.
             (Some(one), None) => self.own[own].kind == Kind::Word || says(one),
         }
     }
 
-    /// "two leaders" is not borne by "one leader and two followers": what the claim counts
-    /// is counted by another number.
+    /// "two leaders" is not supported by "one leader and two followers": there another number
+    /// counts the leaders.
     fn counts_agree(&self, at: usize, own: usize) -> bool {
         let counted = head(self.claim, at);
         let elsewhere = |n: usize| {
@@ -55,8 +55,8 @@ impl Pair<'_> {
             || !(0..self.own.len()).any(elsewhere)
     }
 
-    /// Whether words and numbers of each clause of the claim belong together in the
-    /// statement as well.
+    /// Whether the words and numbers of each clause of the claim also belong together in the
+    /// statement.
     pub(super) fn is_one_relation(&self) -> bool {
         let is_number = |at: &usize| self.claim[*at].kind == Kind::Number;
         let whole: Vec<usize> = (0..self.claim.len()).collect();
@@ -64,7 +64,7 @@ impl Pair<'_> {
         let mut clauses =
             whole.chunk_by(|&one, &other| self.claim[one].clause == self.claim[other].clause);
         clauses.all(|part| {
-            // One number is what the whole claim is about.
+            // A single number belongs to the whole claim.
             let has_words = part.iter().any(|&at| self.claim[at].is_content());
             let about = if several && has_words { part } else { &whole };
             let mut numbers = part.iter().copied().filter(is_number);
@@ -72,8 +72,8 @@ impl Pair<'_> {
         })
     }
 
-    /// Share of the words of a clause of the statement that the claim's terms `part` say;
-    /// of a bare number, of the clause before it.
+    /// Share of the words of a clause of the statement that the claim's terms `part` contain; for a
+    /// bare number, of the clause before it.
     fn told(&self, clause: usize, part: &[usize], but_verbs: bool) -> f32 {
         let is = |own: &usize| {
             let term = &self.own[*own];
@@ -97,8 +97,8 @@ impl Pair<'_> {
         words.iter().filter(is_said).count() as f32 / words.len() as f32
     }
 
-    /// Whether no other number of the statement is described better by the claim's words,
-    /// one of which its clause alone has.
+    /// Whether no other number of the statement is described better by the claim's words, one of
+    /// which occurs only in that number's clause.
     fn number_belongs(&self, at: usize, part: &[usize]) -> bool {
         let clauses = |ours: bool| -> Vec<usize> {
             (0..self.own.len())
@@ -123,8 +123,8 @@ impl Pair<'_> {
         self.same[at].is_empty() || !others.iter().any(is_better)
     }
 
-    /// Whether the claim's words stand in one clause; or all of one clause is said, and
-    /// what is more was said before it and left out there: "incremental ones for 14 days".
+    /// Whether the claim's words are in one clause; or all of one clause is stated, and the
+    /// remaining words come from before it and are omitted there: "incremental ones for 14 days".
     fn words_belong(&self, part: &[usize]) -> bool {
         let is_word = |at: &usize| {
             let term = &self.claim[*at];
@@ -132,7 +132,7 @@ impl Pair<'_> {
             term.is_content() && !term.is_frame && stands
         };
         let words: Vec<usize> = part.iter().copied().filter(is_word).collect();
-        // The cells of a row all belong to its first.
+        // The cells of a row all belong to its first cell.
         if words.len() < 2 || self.statement.is_row {
             return true;
         }
@@ -146,7 +146,7 @@ impl Pair<'_> {
         let places = |at: usize| self.same[at].iter().map(|&own| &self.own[own]);
         let stand = |from: usize| {
             words.iter().all(|&at| {
-                // "by default" at the end is said of all.
+                // "by default" at the end applies to everything.
                 places(at).any(|own| {
                     (from..=clause).contains(&own.clause)
                         || (own.clause > clause && own.key == "default")
@@ -156,7 +156,7 @@ impl Pair<'_> {
         if stand(clause) {
             return true;
         }
-        // A clause whose verb is not told has none from another clause.
+        // A clause whose verb is not stated must not take one from another clause.
         let takes_verb = words.iter().any(|&at| {
             self.claim[at].verb.is_some()
                 && places(at).all(|own| own.clause != clause && own.verb.is_some())
@@ -174,7 +174,7 @@ impl Pair<'_> {
             && (told(false) || (!takes_verb && (told(true) || (has_pronoun && is_mostly_here))))
     }
 
-    /// Whether the subject of the claim lacks the word that tells it from others: "tokens"
+    /// Whether the subject of the claim lacks the word that distinguishes it from others: "tokens"
     /// for "refresh tokens".
     pub(super) fn generalises(&self) -> bool {
         let is_subject = |term: &Term| term.kind == Kind::Word && term.key != "default";
@@ -185,8 +185,8 @@ impl Pair<'_> {
         })
     }
 
-    /// Whether subject and object stand on the other side of the same verb, and not
-    /// because one of the two is in the passive.
+    /// Whether subject and object are on opposite sides of the same verb, and not because one of
+    /// the two is in the passive.
     pub(super) fn is_swapped(&self) -> bool {
         let is_word = |at: &usize| {
             let term = &self.claim[*at];
@@ -216,8 +216,8 @@ impl Pair<'_> {
         })
     }
 
-    /// The one side of the statement's term `verb` on which the claim's term `at` stands.
-    /// What only an earlier clause has was named before.
+    /// The side of the statement's term `verb` on which the claim's term `at` is, if only one. A
+    /// term that only an earlier clause has comes before the verb.
     fn side_of(&self, at: usize, verb: usize) -> Option<Ordering> {
         let clause = |n: &usize| self.own[*n].clause;
         let mut here = self.same[at].iter().filter(|n| clause(n) == clause(&verb));

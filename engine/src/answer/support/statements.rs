@@ -1,5 +1,5 @@
-//! A source as single statements: a sentence, a row with its column names, a line of
-//! configuration with its comment, an item with the line that leads to it.
+//! Splits a source into single statements: a sentence, a row with its column names, a line of
+//! configuration with its comment, an item with the line that introduces it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -15,11 +15,11 @@ const REFERS: &[&str] = &[
     "it", "its", "itself", "they", "them", "their", "this", "these", "those", "he", "she",
     "former", "latter", "ones", "both",
 ];
-/// Words that a subject has at the least.
+/// Minimum number of words of a subject.
 const SUBJECT_WORDS: usize = 2;
-/// A sentence with fewer words needs the one before it: "The default is 20."
+/// A sentence with fewer words needs the previous one: "The default is 20."
 const SHORT: usize = 2;
-/// Values by which a configuration says no.
+/// Values that mean "no" in a configuration.
 const OFF: &[&str] = &["false", "off", "no", "none", "never", "disabled"];
 
 /// One thing that a source says.
@@ -27,11 +27,10 @@ pub(super) struct Statement {
     /// Its tokens in lower case.
     pub(super) text: String,
     pub(super) terms: Vec<Term>,
-    /// Keys of the option it describes, of what leads to it, and of what its pronouns
-    /// refer to.
+    /// Keys of the option it describes, of its introduction, and of what its pronouns refer to.
     pub(super) near: HashSet<String>,
-    /// Terms whose modifier tells them from others: "refresh tokens" where there are
-    /// other tokens too.
+    /// Terms whose modifier distinguishes them from others: "refresh tokens" if there are other
+    /// tokens too.
     pub(super) told_apart: HashSet<usize>,
     pub(super) is_row: bool,
     /// Whether it is a line of a configuration, which states a default.
@@ -44,12 +43,12 @@ pub(super) struct Statement {
 struct Whole {
     /// Keys of the title and the headings.
     title: HashSet<String>,
-    /// Keys of the words of all statements, but for names, with how often they are said.
+    /// Keys of the words of all statements except names, with their counts.
     said: HashMap<String, usize>,
 }
 
 impl Statement {
-    /// Whether the place where it stands supplies a key.
+    /// Whether its place supplies a key.
     pub(super) fn supplies(&self, key: &str) -> bool {
         self.near.contains(key) || self.source.title.contains(key)
     }
@@ -60,16 +59,16 @@ impl Statement {
         all.any(|whole| is_part(whole, key))
     }
 
-    /// Whether the title alone supplies a key, though the text says it of other things: it
-    /// is not a name then that goes for all of the text.
+    /// Whether only the title supplies a key, although the text uses it for other things: then it
+    /// is not a name that applies to the whole text.
     pub(super) fn is_weak(&self, key: &str) -> bool {
         !self.near.contains(key)
             && self.source.title.contains(key)
             && self.source.said.contains_key(key)
     }
 
-    /// Whether other statements of the source have a word that this one lacks. A noun that
-    /// several have is the source's subject, and may be added to each.
+    /// Whether other statements of the source have a word that this one lacks. A noun that several
+    /// of them have is the source's subject, and may be added to each.
     pub(super) fn is_said_elsewhere(&self, term: &Term) -> bool {
         let times = self.source.said.get(&term.key).copied().unwrap_or(0);
         let may_add = times > 1 && term.verb.is_none() && term.pole == 0 && !self.is_row;
@@ -116,7 +115,7 @@ pub(super) fn statements(source: &Source, words: &Words) -> Vec<Statement> {
     all
 }
 
-/// The tokens of a text in lower case: what is left of it when it is quoted.
+/// The tokens of a text in lower case, as it would be quoted.
 pub(super) fn plain(text: &str) -> String {
     let tokens: Vec<&str> = tokens(text).collect();
     tokens.join(" ").to_lowercase()
@@ -129,7 +128,7 @@ struct Reader<'t> {
     composer: Composer<'t>,
     words: &'t Words,
     all: Vec<Statement>,
-    /// Keys of the section of a configuration that is open.
+    /// Keys of the current section of a configuration.
     section: Vec<String>,
     /// What the last sentence is about, and its block.
     subject: Option<(usize, Vec<String>)>,
@@ -160,7 +159,7 @@ impl<'t> Reader<'t> {
             return;
         }
         let unit = self.composer.unit(at, false);
-        // What ends in a colon leads to what follows, whatever its form.
+        // Text that ends in a colon introduces what follows, whatever its form.
         let led = at
             .checked_sub(1)
             .filter(|&before| self.str(before).ends_with(':'));
@@ -187,7 +186,7 @@ impl<'t> Reader<'t> {
         self.push(text, own, near, segment.kind);
     }
 
-    /// Adds to `near` what the sentence refers to, and notes what it is about itself.
+    /// Adds to `near` what the sentence refers to, and records what it is itself about.
     fn refer(&mut self, at: usize, own: &[Term], near: &mut HashSet<String>) {
         let (block, text) = (self.found[at].block, self.str(at));
         let is_item = |at: usize| self.found[at].kind == Segmented::Item;
@@ -206,7 +205,7 @@ impl<'t> Reader<'t> {
         let subject = subject(own).into_iter();
         let mut subject: Vec<String> = subject.map(|at| own[at].key.clone()).collect();
         if text.split(' ').next().is_some_and(refers) {
-            // A chain of pronouns refers to the same.
+            // A chain of pronouns refers to the same thing.
             subject.extend(before);
         }
         self.subject = Some((block, subject));
@@ -250,7 +249,7 @@ impl<'t> Reader<'t> {
         own
     }
 
-    /// A line of a configuration that stands outside a block of code.
+    /// A line of a configuration outside a block of code.
     fn settings_line(&mut self, line: &str) {
         if line.ends_with(':') {
             self.section = keys(&terms(line, self.words)).collect();
@@ -277,7 +276,7 @@ fn are_settings(text: &str) -> bool {
     plain && text.lines().all(|line| is_setting(line.trim()))
 }
 
-/// A setting with the "not" that its value says.
+/// A setting with the "not" that its value expresses.
 fn said(line: &str) -> String {
     let value = line.split_once(['=', ':']).map(|(_, value)| value.trim());
     let value = value.and_then(|value| value.split([' ', '#', ';', ',']).next());
@@ -288,7 +287,7 @@ fn said(line: &str) -> String {
     }
 }
 
-/// Marks in each statement the nouns that others have with another modifier.
+/// Marks in each statement the nouns that other statements have with a different modifier.
 fn tell_apart(all: &mut [Statement]) {
     let mut modifiers: HashMap<String, HashSet<Option<String>>> = HashMap::new();
     for statement in &*all {
@@ -308,7 +307,7 @@ fn tell_apart(all: &mut [Statement]) {
     }
 }
 
-/// The word that stands directly before the noun at `at`.
+/// The word directly before the noun at `at`.
 fn modifier(terms: &[Term], at: usize) -> Option<&Term> {
     let before = &terms[at.checked_sub(1)?];
     let is_plain = |term: &Term| term.kind == Kind::Word && term.verb.is_none();
@@ -316,7 +315,7 @@ fn modifier(terms: &[Term], at: usize) -> Option<&Term> {
     is.then_some(before)
 }
 
-/// What a statement supplies to another: its words and names, not its numbers.
+/// What a statement contributes to another: its words and names, not its numbers.
 fn keys(terms: &[Term]) -> impl Iterator<Item = String> + '_ {
     terms
         .iter()
@@ -324,8 +323,8 @@ fn keys(terms: &[Term]) -> impl Iterator<Item = String> + '_ {
         .map(|term| term.key.clone())
 }
 
-/// What a sentence is about: its words before the verb, and two at the least, since the
-/// first may be a plural that looks like one.
+/// What a sentence is about: its words before the verb, at least two, since the first may be a
+/// plural that looks like a verb.
 pub(super) fn subject(terms: &[Term]) -> Vec<usize> {
     let is_word = |at: &usize| terms[*at].kind == Kind::Word;
     let words: Vec<usize> = (0..terms.len()).filter(is_word).collect();

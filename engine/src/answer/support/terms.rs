@@ -1,4 +1,4 @@
-//! A statement as a row of terms: what of it must agree when another says the same.
+//! A statement as a row of terms: the parts that must agree if another statement says the same.
 
 use super::lexicon::{base_form, is_frame, measure, sense};
 use super::tokens::{Raw, identifier_parts, is_dotted, parts_clauses, raw_tokens};
@@ -7,19 +7,19 @@ use crate::answer::words::{Words, is_exact, is_stop_word, normal_exact};
 /// What a term is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A word with content, as its stem or as the stem that stands for it.
+    /// A content word, as its stem or as the stem that represents it.
     Word,
-    /// An identifier, option, path or version: nothing that can be paraphrased.
+    /// An identifier, option, path or version, which cannot be paraphrased.
     Exact,
-    /// A part of an identifier: `timeout` of `read_timeout`. It may be said, it need not.
+    /// A part of an identifier, which is optional: `timeout` of `read_timeout`.
     Part,
     /// A number in digits, without separators.
     Number,
-    /// A limit or a time: `at least` has the pole 1, `at most` -1. Nothing needs it.
+    /// A limit or a time: `at least` has the pole 1, `at most` -1. Never required.
     Bound,
     /// A "not".
     Not,
-    /// A word for what was named before.
+    /// A word that refers to something named before.
     Pronoun,
     /// The "is" of a definition, the "has" of a property.
     Is,
@@ -30,36 +30,36 @@ pub(super) enum Kind {
 pub(super) struct Term {
     pub(super) kind: Kind,
     pub(super) key: String,
-    /// The side of a pair of opposites, of a number its limit; else 0.
+    /// The side of a pair of opposites; for a number, its limit; otherwise 0.
     pub(super) pole: i8,
-    /// Of a number: what it is measured in.
+    /// For a number: its unit.
     pub(super) measure: Option<&'static str>,
-    /// Whether the source must have this very word: names, measures, what is quoted or
-    /// counted. Other words are often paraphrased.
+    /// Whether the source must have this very word: names, units, what is quoted or counted. Other
+    /// words are often paraphrased.
     pub(super) is_fact: bool,
     /// Whether it has a capital letter.
     pub(super) is_name: bool,
-    /// Whether it follows the term before it with no word between them.
+    /// Whether it directly follows the previous term, with no word in between.
     pub(super) is_joined: bool,
-    /// Whether a number stands before it.
+    /// Whether a number precedes it.
     pub(super) is_counted: bool,
-    /// Whether it stands where nouns do: after a preposition or an article.
+    /// Whether it is in a noun's position: after a preposition or an article.
     pub(super) is_noun: bool,
     /// Whether it is the "default" of "by default".
     pub(super) by_default: bool,
-    /// Whether the word frames a statement and carries none of it.
+    /// Whether the word frames a statement without being part of its content.
     pub(super) is_frame: bool,
-    /// Its voice, where it looks like a verb.
+    /// Its voice, if it looks like a verb.
     pub(super) verb: Option<Voice>,
-    /// Whether it compares without saying with what: "longer ones".
+    /// Whether it is a comparison without an object: "longer ones".
     pub(super) compares: bool,
-    /// Whether it follows "from" (-1) or "to" (1), else 0.
+    /// Whether it follows "from" (-1) or "to" (1); otherwise 0.
     pub(super) way: i8,
-    /// Whether the question has it: an answer says it again, and its source need not.
+    /// Whether the question has it: an answer repeats it, and its source need not.
     pub(super) is_asked: bool,
-    /// Where its token stands in the text, from 0.
+    /// The position of its token in the text, from 0.
     raw: usize,
-    /// The clause it stands in, from 0.
+    /// Its clause, from 0.
     pub(super) clause: usize,
 }
 
@@ -67,7 +67,7 @@ pub(super) struct Term {
 pub(super) enum Voice {
     Active,
     Passive,
-    /// A form in -ed without a helping verb: "it replaced" or "and replaced by".
+    /// A form in -ed without an auxiliary: "it replaced" or "and replaced by".
     Past,
     /// A word after "is" that is not a participle.
     State,
@@ -101,8 +101,8 @@ impl Term {
         matches!(self.kind, Kind::Word | Kind::Exact)
     }
 
-    /// Whether a claim may add the term: a frame, or "by default", for what is so is so by
-    /// default where the source does not say of what it is.
+    /// Whether a claim may add the term: a frame, or "by default", since an unconditional statement
+    /// also holds by default.
     pub(super) fn is_free(&self) -> bool {
         self.is_frame || self.by_default
     }
@@ -119,7 +119,7 @@ const AUXILIARIES: &[&str] = &[
     "have", "is", "may", "might", "must", "shall", "should", "was", "were", "will", "would",
 ];
 const BE: &[&str] = &["are", "be", "been", "being", "is", "was", "were"];
-/// Participles that are like their verb.
+/// Participles that look like their verb.
 const UNCHANGED: &[&str] = &[
     "cut", "hit", "let", "put", "read", "run", "set", "shut", "split",
 ];
@@ -129,12 +129,12 @@ const PRONOUNS: &[&str] = &[
 const NOT: &[&str] = &[
     "not", "no", "never", "cannot", "without", "neither", "nor", "none", "nothing", "unless",
 ];
-/// Adverbs that stand between an auxiliary and its verb.
+/// Adverbs that occur between an auxiliary and its verb.
 const ADVERBS: &[&str] = &["also", "always", "never", "not", "only", "often", "then"];
-/// What opens a sentence without being a part of it: "First, ".
+/// Words that open a sentence without being a part of it: "First, ".
 const OPENERS: &[&str] = &["first", "finally", "next", "otherwise", "second", "third"];
 const CONJUNCTIONS: &[&str] = &["and", "but", "while", "whereas", "than"];
-/// Letters that are articles, pronouns, or what an apostrophe leaves.
+/// Letters that are articles, pronouns, or the remainder after an apostrophe.
 const EMPTY_LETTERS: &[&str] = &["a", "i", "s", "t"];
 
 /// Reads tokens into terms.
@@ -211,7 +211,7 @@ impl Reader<'_> {
             let mut term = Term::new(Kind::Number, value, self.clause);
             term.measure = unit.or_else(|| self.measure_after(at));
             term.pole = std::mem::take(&mut self.limit);
-            // "one" is often no more than "a".
+            // "one" often just means "a".
             term.is_frame = word == "one" && term.measure.is_none();
             self.push(term);
             return;
@@ -267,7 +267,7 @@ impl Reader<'_> {
 
     /// What a word is compared as, and its side of a pair of opposites.
     fn key(&self, word: &str) -> (String, i8) {
-        // "payment" is of "to pay".
+        // "payment" comes from "to pay".
         let verb = word.strip_suffix("ment").filter(|verb| verb.len() > 2);
         let stem = self.words.stem(base_form(verb.unwrap_or(word)));
         match sense(&stem) {
@@ -288,7 +288,7 @@ impl Reader<'_> {
             return;
         }
         let (key, pole) = match self.raw[at].is_quoted {
-            // A command is called by no other word.
+            // The name of a command has no synonyms.
             true => (self.words.stem(part), 0),
             false => self.key(part),
         };
@@ -330,7 +330,7 @@ impl Reader<'_> {
         self.push(term);
     }
 
-    /// Whether a word looks like a verb, by its ending and the word before it.
+    /// Whether a word looks like a verb, judging by its ending and the word before it.
     fn voice(&self, word: &str, at: usize) -> Option<Voice> {
         let mut helper = at;
         while helper > 0 && ADVERBS.contains(&self.before(helper)) {
@@ -352,7 +352,7 @@ impl Reader<'_> {
         let done = done && !UNCHANGED.contains(&word) && !(noun && word.ends_with("ed"));
         let name = self.raw[at].text.starts_with(char::is_uppercase);
         let helped = AUXILIARIES.contains(&before) || (before == "to" && !name);
-        // A word in -s is a verb, unless it is counted or the object of such a verb.
+        // A word in -s is a verb, unless it is counted or is the object of such a verb.
         let object = self.terms.last().is_some_and(|last| {
             last.verb.is_some() && last.clause == self.clause && self.before(at).ends_with('s')
         });

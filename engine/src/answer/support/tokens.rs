@@ -1,21 +1,21 @@
-//! The tokens of a statement, with what stands around them.
+//! The tokens of a statement, with their surroundings.
 
 use crate::answer::words::{is_number, tokens};
 
-/// A token with what stands around it.
+/// A token with its surroundings.
 pub(super) struct Raw<'t> {
     pub(super) text: &'t str,
     pub(super) lower: String,
-    /// What is between it and the token before it.
+    /// The text between it and the previous token.
     pub(super) gap: &'t str,
     /// The two characters after it.
     pub(super) after: &'t str,
-    /// Whether it stands in backticks or quotation marks.
+    /// Whether it is in backticks or quotation marks.
     pub(super) is_quoted: bool,
 }
 
-/// The tokens of `text`. Unlike words, options keep their dashes and paths their first
-/// slash, and a number is apart from what it counts.
+/// The tokens of `text`. Unlike in words, options keep their dashes and paths their first slash,
+/// and a number is separated from what it counts.
 pub(super) fn raw_tokens(text: &str) -> Vec<Raw<'_>> {
     let mut raw = Vec::new();
     let mut end = 0;
@@ -59,7 +59,7 @@ fn counted(token: &str) -> impl Iterator<Item = &str> {
     std::iter::once(one).chain(other)
 }
 
-/// Whether what stands between two tokens ends a clause.
+/// Whether the text between two tokens ends a clause.
 pub(super) fn parts_clauses(gap: &str) -> bool {
     let mut signs = gap.chars().peekable();
     while let Some(c) = signs.next() {

@@ -1,26 +1,27 @@
-//! From a segment to what a person can read by itself: a sentence with the option it
-//! describes, a row with its column names, code with the line that introduces it, the
-//! items of a list with the line before the colon.
+//! Extends a segment to a unit that can be read by itself: a sentence with the option it describes,
+//! a row with its column names, code with the line that introduces it, the items of a list with the
+//! line that ends in a colon.
 
 use super::segments::{Kind, Segment};
 
-/// Lines of a block that are quoted whole; of a longer one only what was chosen.
+/// Maximum lines of a block that is quoted completely; of a longer one only the chosen part is
+/// quoted.
 const MAX_BLOCK_LINES: usize = 9;
 const MAX_BLOCK_BYTES: usize = 480;
-/// Lines of comment that are taken along above a line of code.
+/// Maximum lines of comment included above a line of code.
 const MAX_COMMENT_LINES: usize = 4;
-/// Items of a list that are quoted whole.
+/// Maximum items of a list that is quoted completely.
 const MAX_ITEMS: usize = 14;
 const MAX_LIST_BYTES: usize = 700;
 /// Longest line that introduces a block, in bytes.
 const MAX_LEAD: usize = 260;
 /// Longest name of a column, in bytes.
 const MAX_NAME: usize = 40;
-/// An item of at most so many bytes does not stand by itself.
+/// An item of at most this many bytes cannot be read by itself.
 const SHORT_ITEM: usize = 60;
 /// Longest item that only names what the next sentence explains, in bytes.
 const SHORT_NAME: usize = 32;
-/// Blocks between a term and a paragraph that belongs to it.
+/// Maximum number of blocks between a term and a paragraph that belongs to it.
 const MAX_TERM_DISTANCE: usize = 6;
 
 /// How a unit is shown.
@@ -32,11 +33,11 @@ pub(in crate::answer) enum Shape {
     Code,
 }
 
-/// What is quoted for one segment. All numbers are positions in the list of segments.
+/// What to quote for one segment. All numbers are positions in the list of segments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::answer) struct Unit {
     pub(in crate::answer) shape: Shape,
-    /// Terms that the body says something of.
+    /// Terms that the body describes.
     pub(in crate::answer) terms: Vec<usize>,
     /// What introduces the body.
     pub(in crate::answer) lead: Option<usize>,
@@ -44,13 +45,13 @@ pub(in crate::answer) struct Unit {
     pub(in crate::answer) body: Vec<usize>,
 }
 
-/// The segments of one text, ready to be put together.
+/// The segments of one text, ready to be composed.
 pub(in crate::answer) struct Composer<'t> {
     text: &'t str,
     segments: &'t [Segment],
-    /// Whether the text may open in the middle of a line.
+    /// Whether the text may begin in the middle of a line.
     is_cut: bool,
-    /// Whether the text opens with rows of a table whose header is elsewhere.
+    /// Whether the text begins with rows of a table whose header is elsewhere.
     continues: bool,
 }
 
@@ -65,7 +66,7 @@ impl<'t> Composer<'t> {
         }
     }
 
-    /// Says whether the text opens with rows of a table whose header is elsewhere.
+    /// Sets whether the text begins with rows of a table whose header is elsewhere.
     pub(in crate::answer) fn continuing(mut self, continues: bool) -> Self {
         self.continues = continues;
         self
@@ -127,7 +128,7 @@ impl<'t> Composer<'t> {
         self.str(at).ends_with(':')
     }
 
-    /// What follows the line `at` that ends in a colon, together with it.
+    /// The line `at`, which ends in a colon, together with what follows it.
     fn announced(&self, at: usize) -> Option<Unit> {
         let next = self.segments.get(at + 1)?;
         match next.kind {
@@ -176,7 +177,7 @@ impl<'t> Composer<'t> {
         })
     }
 
-    /// Short lines of their own from `at` on, which are a list without marks.
+    /// Short separate lines from `at` on, which are a list without markers.
     fn short_lines(&self, at: usize) -> Vec<usize> {
         let is_short = |&at: &usize| {
             let segment = &self.segments[at];
@@ -202,7 +203,7 @@ impl<'t> Composer<'t> {
                 unit
             }
             Some(Kind::Label) if self.is_named(at) => {
-                // `-f`, `--force`, and then what they do.
+                // `-f`, `--force`, followed by what they do.
                 let mut unit = self.label(next);
                 if !unit.terms.contains(&at) {
                     unit.terms.insert(0, at);
@@ -228,7 +229,7 @@ impl<'t> Composer<'t> {
         }
     }
 
-    /// The items of the list that item `at` is in.
+    /// The items of the list that contains item `at`.
     fn list(&self, at: usize) -> Vec<usize> {
         let own = &self.segments[at];
         let belongs = |segment: &Segment| {
@@ -253,7 +254,7 @@ impl<'t> Composer<'t> {
         (first..end).filter(is_item).collect()
     }
 
-    /// Items that are only a name, each with the sentence after it.
+    /// Items that consist only of a name, each with the sentence after it.
     fn with_explanations(&self, items: Vec<usize>) -> Vec<usize> {
         let explained = |&item: &usize| {
             let next = self.segments.get(item + 1)?;
@@ -274,7 +275,7 @@ impl<'t> Composer<'t> {
         body
     }
 
-    /// Whether the sentence `at` stands in the paragraph of a list item.
+    /// Whether the sentence `at` is in the paragraph of a list item.
     fn continues_item(&self, at: usize) -> bool {
         let block = self.segments[at].block;
         (0..at)
@@ -315,7 +316,7 @@ impl<'t> Composer<'t> {
         }
     }
 
-    /// The block after `at`, which introduces it; of a long one with code its beginning.
+    /// The block after `at`, which introduces it; of a long block of code, its beginning.
     fn led_block(&self, at: usize) -> Unit {
         let mut unit = self.block(at + 1);
         if unit.shape == Shape::Code {
@@ -330,8 +331,8 @@ impl<'t> Composer<'t> {
         }
     }
 
-    /// As many lines of code from `start` on as are quoted at once, empty lines between them
-    /// or not.
+    /// As many lines of code from `start` on as may be quoted at once, with or without empty lines
+    /// between them.
     fn beginning(&self, start: usize) -> Vec<usize> {
         let opens = self.segments[start].range.start;
         let fits = |&at: &usize| {
@@ -372,7 +373,7 @@ impl<'t> Composer<'t> {
         }
     }
 
-    /// A row and the names of its columns, where the first row looks like names.
+    /// A row and the names of its columns, if the first row looks like names.
     fn rows(&self, start: usize, at: usize) -> Vec<usize> {
         let names = cells(self.str(start))
             .all(|cell| cell.len() <= MAX_NAME && !cell.starts_with('-') && !cell.ends_with('.'));
@@ -384,8 +385,8 @@ impl<'t> Composer<'t> {
         }
     }
 
-    /// Whether a segment is the row of names above the rows of a table: every cell is a word
-    /// or two that begin with a capital.
+    /// Whether a segment is the header row of a table: every cell is a word or two, beginning with
+    /// a capital.
     pub(in crate::answer) fn names_columns(&self, at: usize) -> bool {
         let row = &self.segments[at];
         let is_in_table = |other: usize| {
@@ -415,7 +416,7 @@ impl<'t> Composer<'t> {
             first -= 1;
         }
         let mut last = at;
-        // A comment was chosen: what it is about comes along.
+        // A comment was chosen: include what it describes.
         while last < end && is_comment(last) && last - at < MAX_COMMENT_LINES {
             last += 1;
         }
@@ -448,9 +449,8 @@ impl<'t> Composer<'t> {
         (is_text && self.str(before).len() <= MAX_LEAD).then_some(before)
     }
 
-    /// The options or terms that the paragraph of segment `at` describes: the nearest
-    /// line above with less indentation, or, where nothing is indented, the nearest
-    /// that looks like a name.
+    /// The options or terms that the paragraph of segment `at` describes: the nearest line above
+    /// with less indentation or, if nothing is indented, the nearest that looks like a name.
     fn terms(&self, at: usize) -> Vec<usize> {
         let own = &self.segments[at];
         let near = (0..at).rev().take_while(|&before| {
@@ -463,14 +463,14 @@ impl<'t> Composer<'t> {
                     && segment.block != own.block
                     && segment.kind != Kind::Code
                 {
-                    // A paragraph that is less indented ends the scope of a term.
+                    // A less indented paragraph ends the scope of a term.
                     return Vec::new();
                 }
                 continue;
             }
             if !self.is_term(before, at) {
                 if segment.indent == own.indent && own.indent > 0 {
-                    // A line of the description that has no full stop.
+                    // A line of the description without a full stop.
                     continue;
                 }
                 return Vec::new();
@@ -489,8 +489,8 @@ impl<'t> Composer<'t> {
         Vec::new()
     }
 
-    /// Whether the label `before` is what the paragraph of segment `at` describes: more
-    /// to the left and no heading, or, where nothing is indented, a name.
+    /// Whether the label `before` is what the paragraph of segment `at` describes: further left and
+    /// not a heading or, if nothing is indented, a name.
     fn is_term(&self, before: usize, at: usize) -> bool {
         let (label, own) = (self.segments[before].indent, self.segments[at].indent);
         let plain = self.str(before).starts_with(|c: char| !c.is_uppercase());

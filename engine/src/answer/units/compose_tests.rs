@@ -2,7 +2,7 @@ use super::super::holding;
 use super::super::segments::segments;
 use super::*;
 
-/// The unit of the first segment that holds `needle`, as its parts.
+/// The unit of the first segment that contains `needle`, as its parts.
 fn unit<'t>(text: &'t str, needle: &str) -> (Shape, Vec<&'t str>, Option<&'t str>, Vec<&'t str>) {
     let found = segments(text, &[]);
     let unit = Composer::new(text, &found, false).unit(holding(text, &found, needle), false);

@@ -1,9 +1,9 @@
-//! What a line of a document looks like by itself.
+//! What kind of line a line of a document looks like by itself.
 
-/// What a line is.
+/// The kind of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// Nothing to see.
+    /// Empty.
     Blank,
     /// The line that opens or closes a fenced block.
     Fence,
@@ -35,7 +35,7 @@ pub(super) fn is_fence(bare: &str) -> bool {
     bare.starts_with("```") || bare.starts_with("~~~")
 }
 
-/// Whether a bar parts two columns, rather than two choices in brackets.
+/// Whether a bar separates two columns, rather than two choices in brackets.
 fn has_column(line: &str) -> bool {
     let bars = line.match_indices(" | ");
     let open = |end: usize| {
@@ -93,10 +93,10 @@ fn is_section(bare: &str) -> bool {
     })
 }
 
-/// Plain words in the value of a setting.
+/// Maximum number of plain words in the value of a setting.
 const MAX_WORDS: usize = 5;
 
-/// `name = value`, also in a comment: what is turned off shows what it would be.
+/// `name = value`, also in a comment: a disabled setting shows what it would be.
 pub(super) fn assigns(line: &str) -> bool {
     let line = line.trim_start();
     let line = line.strip_prefix(['#', ';']).map_or(line, str::trim_start);
@@ -127,7 +127,7 @@ pub(super) fn indent(line: &str) -> usize {
     line.len() - line.trim_start_matches([' ', '\t']).len()
 }
 
-/// Whether a line underlines, parts or frames others and says nothing.
+/// Whether a line only underlines, separates or frames others.
 pub(super) fn is_rule(text: &str) -> bool {
     let mut marks = text.chars().filter(|c| !c.is_whitespace());
     let Some(first) = marks.next() else {
@@ -139,7 +139,7 @@ pub(super) fn is_rule(text: &str) -> bool {
         .all(|c| c.is_whitespace() || matches!(c, '|' | ':' | '+' | '=' | '-'))
 }
 
-/// Whether a line of reStructuredText is about the text: a directive or a field.
+/// Whether a line is reStructuredText markup: a directive or a field.
 pub(super) fn is_directive(text: &str) -> bool {
     let field = text
         .strip_prefix(':')
@@ -153,8 +153,8 @@ pub(super) fn is_directive(text: &str) -> bool {
     directive || field
 }
 
-/// Where the text begins that stands beside a term, as in `-v      says more`: at most
-/// three words, then three spaces or more.
+/// Where the text to the right of a term begins, as in `-v says more`: at most three words, then
+/// three spaces or more.
 pub(super) fn gap_column(line: &str) -> Option<usize> {
     let start = indent(line);
     let mut at = start;
@@ -177,7 +177,7 @@ pub(super) fn gap_column(line: &str) -> Option<usize> {
     None
 }
 
-/// The same where `next` shows that a gap of two spaces is one: it stands right below what
+/// The same if `next` shows that a gap of two spaces is a column gap: it begins directly below what
 /// follows the gap.
 pub(super) fn gap_column_above(line: &str, next: &str) -> Option<usize> {
     gap_column(line).or_else(|| {

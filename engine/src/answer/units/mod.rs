@@ -1,5 +1,5 @@
-//! What of a source can be quoted. `segments` cuts a text into what is scored,
-//! `compose` puts together what a segment needs to be understood, `render` writes it.
+//! What can be quoted from a source. `segments` splits a text into the pieces that are scored,
+//! `compose` adds what a segment needs to be understood, `render` writes the result.
 
 mod compose;
 mod lines;
@@ -10,7 +10,7 @@ pub(super) use compose::{Composer, Shape, Unit};
 pub(super) use render::{Rendered, render};
 pub(super) use segments::{Kind, Segment, segments};
 
-/// The first segment that holds `needle`.
+/// The first segment that contains `needle`.
 #[cfg(test)]
 fn holding(text: &str, segments: &[Segment], needle: &str) -> usize {
     let holds = |segment: &Segment| text[segment.range.clone()].contains(needle);

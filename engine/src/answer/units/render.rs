@@ -1,4 +1,4 @@
-//! A unit as it stands in an answer, in Markdown, with its mark.
+//! Renders a unit for an answer, in Markdown, with its mark.
 
 use std::ops::Range;
 
@@ -16,16 +16,16 @@ const MAX_TERM: usize = 90;
 pub(in crate::answer) struct Rendered {
     /// Markdown with the mark of its source.
     pub(in crate::answer) text: String,
-    /// Bytes of the mark: what is quoted may hold brackets of its own.
+    /// The byte range of the mark: the quotation may contain brackets of its own.
     pub(in crate::answer) mark: Range<usize>,
-    /// Whether it must stand on lines of its own.
+    /// Whether it must be on separate lines.
     pub(in crate::answer) is_block: bool,
-    /// Bytes of the source's text from the first to the last that is quoted.
+    /// The byte range of the source's text from the first to the last quoted byte.
     pub(in crate::answer) span: Range<usize>,
 }
 
-/// Writes `unit` of `text`, which is source `n`; `place` introduces a block that nothing
-/// in the text does, and `columns` are those of a table whose header is not in the text.
+/// Writes `unit` of `text`, which is source `n`; `place` introduces a block that has no
+/// introduction in the text, and `columns` are those of a table whose header is not in the text.
 pub(in crate::answer) fn render(
     unit: &Unit,
     text: &str,
@@ -46,7 +46,7 @@ pub(in crate::answer) fn render(
     let lead = unit.lead.map(|at| prose(raw(at)));
     let columns = columns.filter(|_| unit.shape == Shape::Table && unit.body.len() == 1);
     if unit.shape == Shape::Table && unit.body.len() == 1 && columns.is_none() {
-        // A row without names of columns: what it begins with, and what it says of it.
+        // A row without column names: its first cell, and what the row says about it.
         let mut row = cells(raw(unit.body[0]));
         row.retain(|cell| !cell.is_empty());
         let text = match row.split_first() {
@@ -86,7 +86,7 @@ pub(in crate::answer) fn render(
         Shape::List | Shape::Prose => {
             let mut items = String::new();
             for (place, &at) in unit.body.iter().enumerate() {
-                // A sentence in the block of the one before it goes on with its item.
+                // A sentence in the same block as the previous one continues that item.
                 let goes_on =
                     place > 0 && segments[unit.body[place - 1]].block == segments[at].block;
                 items.push_str(match (place, goes_on) {
@@ -134,7 +134,7 @@ pub(in crate::answer) fn prose(text: &str) -> String {
         .trim_start()
         .trim_start_matches("[ ] ")
         .trim_start_matches("[x] ");
-    // A word broken at a line end by a hyphen that is only that.
+    // A word hyphenated at a line end.
     let mut parts = text.split('\u{2010}');
     let mut joined = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -145,7 +145,7 @@ pub(in crate::answer) fn prose(text: &str) -> String {
     }
     let mut line = strip_marks(&one_line(&joined));
     if line.matches('`').count() % 2 == 1 {
-        // A lone one would open code that takes the mark with it.
+        // A single backtick would open code that includes the mark.
         line = line.replace('`', "'");
     }
     while line.ends_with("::") {
@@ -166,7 +166,7 @@ fn term(text: &str) -> String {
     }
 }
 
-/// Lines as they stand, without the indentation that all share.
+/// Lines unchanged, except for the indentation that all share.
 fn fenced(text: &str, segments: &[Segment], body: &[usize]) -> String {
     let lines: Vec<(usize, &str)> = body
         .iter()
@@ -182,8 +182,8 @@ fn fenced(text: &str, segments: &[Segment], body: &[usize]) -> String {
     format!("{fence}\n{code}\n{fence}")
 }
 
-/// The cells of a row, empty ones too: what stands below one another stays so. Bars at
-/// both ends frame a row; one at its beginning alone follows an empty cell.
+/// The cells of a row, including empty ones, so that columns stay aligned. Bars at both ends frame
+/// a row; a bar only at its beginning follows an empty cell.
 fn cells(row: &str) -> Vec<String> {
     let row = row.trim();
     let framed = row.strip_prefix('|').and_then(|row| row.strip_suffix('|'));

@@ -1,6 +1,6 @@
-//! A text cut into what can be scored: the sentences of its prose, and the lines of
-//! everything else. models/train/reading/segments.py makes the same cuts, so that the
-//! reader is trained on what it scores here.
+//! Splits a text into the pieces that are scored: the sentences of its prose, and the lines of
+//! everything else. models/train/reading/segments.py splits in the same way, so that the reader is
+//! trained on what it scores here.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ pub(in crate::answer) enum Kind {
     Sentence,
     /// The first sentence of a list item.
     Item,
-    /// A line of its own without an end: a heading, a term, an option.
+    /// A separate line without final punctuation: a heading, a term, an option.
     Label,
     /// A row of a table.
     Row,
@@ -24,23 +24,23 @@ pub(in crate::answer) enum Kind {
     Code,
 }
 
-/// Longest line that is taken for a heading or term, in bytes.
+/// Longest line that may be a heading or term, in bytes.
 const MAX_LABEL: usize = 100;
 
-/// A range of a text that is scored as one.
+/// A range of a text that is scored as one piece.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::answer) struct Segment {
     /// Bytes of the text, without white space around them.
     pub(in crate::answer) range: Range<usize>,
     pub(in crate::answer) kind: Kind,
-    /// Paragraph, table or block of code that it is a part of, counted from 0.
+    /// The paragraph, table or block of code that contains it, counted from 0.
     pub(in crate::answer) block: usize,
     /// Columns before the block's first line.
     pub(in crate::answer) indent: usize,
 }
 
-/// The segments of `text`, in order. `code_blocks` are the bytes of the blocks of code that
-/// are known, in order; other lines are code if they look like it.
+/// The segments of `text`, in order. `code_blocks` are the byte ranges of the known blocks of code,
+/// in order; other lines are code if they look like it.
 pub(in crate::answer) fn segments(text: &str, code_blocks: &[Range<usize>]) -> Vec<Segment> {
     let mut cutter = Cutter {
         text,
@@ -50,7 +50,7 @@ pub(in crate::answer) fn segments(text: &str, code_blocks: &[Range<usize>]) -> V
         block: 0,
     };
     let (mut at, mut fenced, mut before) = (0, false, Form::Blank);
-    // Columns before a command at a prompt: what it prints stands below it.
+    // Columns before a command at a prompt: its output is below it.
     let mut prompt = None;
     let (mut blocks, mut block_before) = (code_blocks.iter().peekable(), None);
     for line in text.split_inclusive('\n') {
@@ -118,7 +118,7 @@ struct Cutter<'t> {
     found: Vec<Segment>,
     /// Lines of the open paragraph.
     paragraph: Vec<Range<usize>>,
-    /// Where the text begins that stands beside a term in its first line.
+    /// Where the text to the right of a term begins, in its first line.
     column: Option<usize>,
     block: usize,
 }
@@ -203,11 +203,11 @@ impl Cutter<'_> {
         }
         let (here, item) = (indent(line), is_item(first.trim_start()));
         if opens && self.paragraph.len() == 1 && indent(first) == 0 && !item {
-            // A text may open in the middle of a line.
+            // A text may begin in the middle of a line.
             return !first.trim_end().ends_with(['.', ':']) && !is_term(first);
         }
         if let Some(column) = self.column {
-            // Some manual pages go on below the term itself.
+            // Some manual pages continue directly below the term.
             let goes_on_below = here == indent(first) && !is_term(line) && !ends_sentence(last);
             return here.abs_diff(column) <= 1 || goes_on_below;
         }
