@@ -1,4 +1,4 @@
-//! The door of this crate: a question and a mode in, the events of an answer out.
+//! The entry point of this crate: a question and a mode in, the events of an answer out.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ use crate::shape;
 use crate::trace::{Trace, Traces};
 use crate::waiting::{ResumeError, Waiting};
 
-/// What is said where an agent is asked for and cannot be had.
+/// Reported if an agent is requested but unavailable.
 const NO_MODEL: &str = "an agent needs a language model that calls tools, and none is configured or \
     asked for: this is the answer of one retrieval";
 
@@ -67,9 +67,9 @@ impl Agent {
         }))
     }
 
-    /// Answers one question; `mode` leaves the choice or makes it, and the configuration
-    /// does where it is `None`. `cancel` belongs to this request alone: it ends the work when it
-    /// fires, and dropping the stream fires it.
+    /// Answers one question; `mode` selects the kind of run or leaves the choice to the agent;
+    /// `None` means the configured mode. `cancel` belongs to this request only: firing it ends the
+    /// work, and dropping the stream fires it.
     ///
     /// Steps come first; then the events of an ordinary answer, or `InputRequired` as the
     /// last event.
@@ -88,7 +88,7 @@ impl Agent {
         };
         match targets {
             Err(failure) => futures::stream::iter([failure.into()]).boxed(),
-            // A small model plans badly: it is asked by those who choose it only.
+            // A small model plans badly: it is used only if chosen explicitly.
             Ok(Some(targets)) if asked != AgentMode::Auto || !targets.is_local() => {
                 let parts = Arc::clone(parts);
                 events(cancel.clone(), move |out| async move {
@@ -108,15 +108,15 @@ impl Agent {
                         };
                         spent.added_to(answer).boxed()
                     }
-                    // Whoever leaves the choice has no need to hear of it.
+                    // This is not reported if the caller left the choice to the agent.
                     AgentMode::Off | AgentMode::Auto => answer.boxed(),
                 }
             }
         }
     }
 
-    /// Goes on with the run `id`, which waits for `caller`: the calls named in `approved` may
-    /// be made, the others may not. `calls` is told which calls to models are made.
+    /// Continues the run `id`, which waits for `caller`: the calls named in `approved` may be made,
+    /// the others may not. `calls` records which model calls are made.
     ///
     /// # Errors
     /// [`ResumeError`].
@@ -150,10 +150,10 @@ impl Agent {
 }
 
 impl Parts {
-    /// The models that an agent asks; `None` if there are none, or none is to be asked.
+    /// The models that an agent uses; `None` if there are none, or none may be used.
     ///
     /// # Errors
-    /// When the request names a model that there is not.
+    /// If the request names a model that does not exist.
     fn targets(&self, request: &AnswerRequest) -> Result<Option<Plan>, Failure> {
         if !request.generate {
             return Ok(None);
@@ -173,7 +173,7 @@ impl Parts {
         out: &mpsc::Sender<AnswerEvent>,
     ) -> Result<(), Failure> {
         let start = Instant::now();
-        // After OpenTelemetry's conventions for generative AI.
+        // Named after OpenTelemetry's conventions for generative AI.
         let span = tracing::info_span!(
             target: TRACE_TARGET,
             "invoke_agent",
@@ -225,7 +225,7 @@ impl Parts {
         Ok(())
     }
 
-    /// Hands what was found to the ordinary answer.
+    /// Passes the findings to the ordinary answer.
     async fn write(
         &self,
         mut session: Session,
@@ -250,8 +250,8 @@ impl Parts {
             }
         }
         if session.ledger.is_empty() {
-            // No tool found anything, or none was called: the plain answer knows what to do
-            // with greetings and with questions that nothing answers.
+            // No tool found anything, or none was called: the plain answer handles greetings and
+            // questions without an answer.
             let spent = Spent {
                 notes: session.notes,
                 usage: session.meter.usage,
@@ -277,7 +277,7 @@ impl Parts {
         pass(answer, out).await;
     }
 
-    /// The commit that tools read last, about: they may have seen several.
+    /// Approximately the commit that tools read last; they may have seen several.
     fn generation(&self, collection: &str) -> u64 {
         let index = self.engine.opened(collection);
         index.map_or(0, |index| index.snapshot().generation())
@@ -301,7 +301,7 @@ impl Parts {
     }
 }
 
-/// What was done before a plain answer.
+/// The steps before a plain answer.
 #[derive(Default)]
 struct Spent {
     notes: Vec<String>,
@@ -310,7 +310,7 @@ struct Spent {
 }
 
 impl Spent {
-    /// The events of `answer`, whose last one tells of this too.
+    /// The events of `answer`, with the steps and notes added to the last one.
     fn added_to(
         self,
         answer: impl Stream<Item = AnswerEvent> + Send,

@@ -1,4 +1,4 @@
-//! The calls of one turn: checked, run at the same time, and told to the model in order.
+//! The calls of one turn: checked, run concurrently, and reported to the model in order.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,12 +22,12 @@ use crate::tool::{Tool, ToolContext, ToolError, ToolErrorKind, ToolOutput};
 use crate::turn::Turn;
 use cairn_settings::telemetry::metrics as names;
 
-/// Characters of a thought, and of a result's line, in a step.
+/// Maximum characters of a thought, and of a result's summary, in a step.
 const MAX_SHOWN_CHARS: usize = 300;
-/// Fewest tokens of a result that the model sees, however many calls a turn has.
+/// Minimum tokens of a result that the model sees, however many calls a turn has.
 const MIN_RESULT_TOKENS: usize = 150;
 
-/// A call and what came of it.
+/// A call and its outcome.
 struct Ended {
     at: usize,
     result: Result<ToolOutput, ToolError>,
@@ -35,21 +35,21 @@ struct Ended {
 }
 
 impl Parts {
-    /// The calls of `turn` that a person has to allow and has not decided about.
+    /// The calls of `turn` that a person must allow and has not decided about.
     pub(crate) fn undecided<'t>(&self, session: &Session, turn: &'t Turn) -> Vec<&'t ToolCall> {
         let context = session.context(&Cancel::never());
         let needs = |call: &&ToolCall| {
             self.settings.approve.contains(&call.name)
                 && !session.decisions.contains_key(&call.id)
-                // What cannot be run anyway is nothing to bother anybody with.
+                // A call that cannot run anyway needs no approval.
                 && session.tools.find(&call.name, &call.arguments, &context).is_ok()
                 && !session.made.contains(&key(call))
         };
         turn.calls.iter().filter(needs).collect()
     }
 
-    /// Runs the calls of `turn`, sends a step for each as it ends, and appends their results
-    /// to the conversation.
+    /// Runs the calls of `turn`, sends a step for each when it ends, and appends their results to
+    /// the conversation.
     pub(crate) async fn run_calls(
         &self,
         session: &mut Session,
@@ -98,7 +98,7 @@ impl Parts {
                 },
                 ok: one.result.is_ok(),
                 milliseconds: one.milliseconds,
-                // The turn is paid for once.
+                // The cost of the turn is counted once.
                 cost_usd: std::mem::take(&mut cost),
             };
             session.steps.push(step.clone());
@@ -129,7 +129,7 @@ impl Parts {
     }
 }
 
-/// The tool and the arguments of a call that may be made.
+/// The tool and the arguments of a call, if it may be made.
 fn ready(
     session: &mut Session,
     call: &ToolCall,
@@ -154,7 +154,7 @@ fn ready(
     Ok(found)
 }
 
-/// What makes two calls the same: the order and spacing of arguments do not.
+/// Identifies equal calls, whatever the order and spacing of their arguments.
 fn key(call: &ToolCall) -> (String, String) {
     let sorted = match serde_json::from_str::<Value>(&call.arguments) {
         Ok(mut value) => {
@@ -185,7 +185,7 @@ async fn execute(
         gen_ai.tool.r#type = "function",
         error.r#type = field::Empty,
     );
-    // Work on other threads ends with this call, also when it is given up.
+    // Work on other threads ends with this call, even if the call is abandoned.
     let cancel = context.cancel.with_deadline(Instant::now() + limit);
     let context = ToolContext { cancel, ..context };
     let start = Instant::now();
@@ -215,7 +215,7 @@ pub(crate) fn shown(text: &str) -> String {
     one_line_within(first, MAX_SHOWN_CHARS)
 }
 
-/// Arguments for people: long texts are cut, and what is no JSON is a text.
+/// Arguments for display: long texts are cut, and anything that is not JSON is shown as text.
 fn shown_arguments(arguments: &str) -> Value {
     fn cut(value: &mut Value) {
         match value {

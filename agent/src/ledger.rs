@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use cairn_engine::retrieve::Source;
 
-/// Most passages of one run; further ones are found but not kept.
+/// Maximum passages of a run; further ones are found but not kept.
 const MAX_SOURCES: usize = 200;
 
 /// The passages of a run, numbered from 1 in the order in which they were found.
@@ -15,7 +15,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Keeps `source`. Returns its number and whether it is new, `None` if the ledger is full.
+    /// Keeps `source`. Returns its number and whether it is new; `None` if the ledger is full.
     pub(crate) fn add(&mut self, mut source: Source) -> Option<(u32, bool)> {
         if let Some(n) = self.numbers.get(&source.chunk_id) {
             return Some((*n, false));

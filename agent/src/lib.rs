@@ -1,8 +1,8 @@
-//! Answers in several steps, within permissions, with an end.
+//! Answers in several steps, within the caller's permissions, and within limits.
 //!
-//! [`Agent::answer`] lets a language model decide which tools to call for a question, runs
-//! the calls, and hands what they returned to the ordinary answer: the same numbered
-//! sources, the same check of citations. It talks to models through the gateway alone.
+//! [`Agent::answer`] lets a language model decide which tools to call for a question, runs the
+//! calls, and passes their results to the ordinary answer: the same numbered sources, the same
+//! check of citations. It calls models only through the gateway.
 //!
 //! | file | question it answers |
 //! |---|---|

@@ -1,10 +1,9 @@
-//! Tools of MCP servers that the configuration names: started or connected to when a run
-//! first needs them, and offered along with our own as `SERVER__TOOL`.
+//! Tools of the configured MCP servers, which are started or connected to when a run first needs
+//! them. Their tools are offered together with our own as `SERVER__TOOL`.
 //!
-//! Tried with rmcp 3.11.0 against the package mcp 2.3.0 for Python: the client's default is
-//! protocol 2025-11-25; wrong arguments, unknown names and exceptions of a tool all come as
-//! results with `isError`, not as errors of the protocol; a server's own log is on its
-//! stderr.
+//! Tested with rmcp 3.11.0 against the Python package mcp 2.3.0: the client's default is protocol
+//! 2025-11-25; wrong arguments, unknown names and exceptions of a tool all arrive as results with
+//! `isError`, not as protocol errors; a server writes its own log to stderr.
 
 use std::collections::BTreeSet;
 use std::process::Stdio;
@@ -24,22 +23,22 @@ use tokio::sync::Mutex;
 
 use crate::tool::{CostClass, Tool, ToolContext, ToolError, ToolOutput, ToolSpec};
 
-/// How long a server may take to start and to say what it has.
+/// How long a server may take to start and to list its tools.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long one that failed is left alone.
+/// How long a failed server is not tried again.
 const PAUSE: Duration = Duration::from_secs(30);
-/// How long its list of tools is believed.
+/// How long its list of tools is considered current.
 const FRESH: Duration = Duration::from_secs(60);
-/// Tools of one server.
+/// Maximum tools of one server.
 const MAX_TOOLS: usize = 64;
-/// Bytes of a description, and of a schema, which every turn of the model reads.
+/// Maximum bytes of a description, and of a schema, since every turn of the model reads them.
 const MAX_DESCRIPTION_BYTES: usize = 1024;
 const MAX_SCHEMA_BYTES: usize = 8 << 10;
-/// Longest name of a tool that providers take.
+/// Longest tool name that providers accept.
 const MAX_NAME_BYTES: usize = 64;
-/// Bytes of a result.
+/// Maximum bytes of a result.
 const MAX_RESULT_BYTES: usize = 256 << 10;
-/// Bytes of a message over HTTP.
+/// Maximum bytes of a message over HTTP.
 const MAX_MESSAGE_BYTES: usize = 4 << 20;
 
 /// The servers of an installation.
@@ -55,7 +54,7 @@ struct Server {
 struct State {
     running: Option<RunningService<RoleClient, ()>>,
     tools: Vec<Arc<dyn Tool>>,
-    /// When it was asked for its tools, or failed.
+    /// When its tools were listed, or it failed.
     asked: Option<Instant>,
 }
 
@@ -127,7 +126,7 @@ impl Server {
         let running = match (settings.command.split_first(), &settings.url) {
             (Some((program, arguments)), _) => {
                 let mut command = tokio::process::Command::new(program);
-                // Keys of providers are none of its business.
+                // It must not see the keys of providers.
                 command.args(arguments).env_clear();
                 let passed = ["PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT"].map(str::to_owned);
                 for name in passed.iter().chain(&settings.pass_env) {
@@ -199,7 +198,7 @@ struct McpTool {
     spec: ToolSpec,
     server: String,
     labels: BTreeSet<String>,
-    /// As the server calls it.
+    /// The server's own name for it.
     name: String,
     peer: Peer<RoleClient>,
 }

@@ -1,4 +1,4 @@
-//! What a run has taken, and whether it may go on.
+//! What a run has used, and whether it may go on.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use cairn_settings::config::Agent;
 /// The share of a run's time for tools; the rest is for writing the answer.
 const TOOL_SHARE: f64 = 0.7;
 
-/// What one run has taken of what it may take.
+/// What a run has used of its limits.
 #[derive(Clone, Debug)]
 pub(crate) struct Meter {
     /// Turns of the model.
@@ -78,13 +78,13 @@ impl Meter {
         }
     }
 
-    /// The same run after it has waited for `waited`.
+    /// The same run, after waiting for `waited`.
     pub(crate) fn resume(&mut self, waited: Duration) {
         self.tools_until += waited;
         self.until += waited;
     }
 
-    /// The limit that forbids a further turn which takes at most `next`.
+    /// The limit that forbids another turn of at most `next`.
     pub(crate) fn forbids(&self, next: &Usage) -> Option<Limit> {
         if self.turns >= self.max_turns {
             return Some(Limit::Iterations(self.max_turns));
@@ -95,7 +95,7 @@ impl Meter {
         self.forbids_spending(next)
     }
 
-    /// The limit on tokens or money that forbids to take `next`.
+    /// The limit on tokens or money that forbids using `next`.
     pub(crate) fn forbids_spending(&self, next: &Usage) -> Option<Limit> {
         let tokens = self
             .usage
@@ -108,16 +108,15 @@ impl Meter {
         (cost > self.max_cost_usd).then_some(Limit::Cost(self.max_cost_usd))
     }
 
-    /// Whether the next turn is the last one, or no call of a tool is left: the model is to
-    /// answer.
+    /// Whether the model must answer now: the next turn is the last one, or no tool call is left.
     pub(crate) fn is_last_turn(&self) -> bool {
         self.turns + 1 >= self.max_turns || self.calls >= self.max_calls
     }
 
-    /// Takes one call of a tool.
+    /// Counts one tool call.
     ///
     /// # Errors
-    /// When none is left.
+    /// If none is left.
     pub(crate) fn take_call(&mut self) -> Result<(), Limit> {
         if self.calls >= self.max_calls {
             return Err(Limit::Calls(self.max_calls));
@@ -126,7 +125,7 @@ impl Meter {
         Ok(())
     }
 
-    /// Books a turn.
+    /// Counts a turn.
     pub(crate) fn book(&mut self, usage: &Usage) {
         self.turns += 1;
         self.usage.add(usage);
@@ -166,7 +165,7 @@ mod tests {
         assert!(calls.take_call().is_ok() && calls.is_last_turn());
         assert_eq!(calls.take_call(), Err(Limit::Calls(1)));
 
-        // A turn is forbidden before it is made.
+        // A turn is forbidden before it starts.
         let mut tokens = meter(|settings| settings.max_tokens = 1000);
         tokens.book(&usage(600, 0.0));
         assert_eq!(tokens.forbids(&usage(400, 0.0)), None);

@@ -1,54 +1,54 @@
-//! Plans: what a model wrote as steps, and which of them is worked on.
+//! Plans: the steps that a model wrote, and which of them is in progress.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Most steps of a plan.
+/// Maximum steps of a plan.
 const MAX_STEPS: usize = 6;
 /// Longest step, in characters.
 const MAX_STEP_CHARS: usize = 300;
 
-/// A plan, and what came of its steps.
+/// A plan, and the outcomes of its steps.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Plan {
-    /// What is to be found out.
+    /// What each step should find out.
     pub(crate) steps: Vec<String>,
-    /// What was found out for the first of them.
+    /// The outcomes of the first of them.
     pub(crate) findings: Vec<Finding>,
     /// How often the plan was changed.
     pub(crate) revisions: u32,
 }
 
-/// What came of a step.
+/// The outcome of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Finding {
-    /// It was said with a passage that exists.
+    /// The model reported a finding and cited an existing passage.
     Grounded,
-    /// It was said without one.
+    /// The model reported a finding without citing one.
     Ungrounded,
     /// Nothing was found.
     Missing,
 }
 
-/// A step of a plan, as it is remembered.
+/// A step of a plan, as recorded.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct PlannedStep {
-    /// What was to be found out.
+    /// What it should find out.
     pub step: String,
-    /// What came of it; `None` if it was not worked on.
+    /// Its outcome; `None` if it was not worked on.
     pub finding: Option<Finding>,
 }
 
 impl Plan {
-    /// The step that is worked on, if one is left.
+    /// The step in progress, if one is left.
     pub(crate) fn current(&self) -> Option<(usize, &str)> {
         let at = self.findings.len();
         self.steps.get(at).map(|step| (at + 1, step.as_str()))
     }
 
-    /// Adds steps, up to the most that a plan has; those that are there already are not
-    /// added. How many were.
+    /// Adds steps, up to the maximum of a plan; existing ones are not added again. Returns how many
+    /// were added.
     pub(crate) fn extend(&mut self, steps: Vec<String>) -> usize {
         let before = self.steps.len();
         for step in steps {
@@ -59,7 +59,7 @@ impl Plan {
         self.steps.len() - before
     }
 
-    /// The steps and what came of them.
+    /// The steps and their outcomes.
     pub(crate) fn report(&self) -> Vec<PlannedStep> {
         let steps = self.steps.iter().enumerate();
         steps
@@ -70,7 +70,7 @@ impl Plan {
             .collect()
     }
 
-    /// The steps of which nothing was found.
+    /// The steps for which nothing was found.
     pub(crate) fn missing(&self) -> Vec<&str> {
         let pairs = self.steps.iter().zip(&self.findings);
         pairs

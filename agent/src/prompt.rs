@@ -1,15 +1,15 @@
-//! What a model is told: the rules, and where it stands.
+//! Instructions for the model: the rules, and the state of the run.
 
 use cairn_engine::answer::prompt::{NO_ANSWER, disarm};
 use cairn_gateway::{ChatMessage, ChatRole};
 use cairn_models::{Message, Role};
 
-/// Turns of the conversation that are shown.
+/// Maximum turns of the conversation that are shown.
 const MAX_TURNS: usize = 6;
-/// Characters of an earlier turn.
+/// Maximum characters of an earlier turn.
 const MAX_TURN_CHARS: usize = 2000;
 
-/// The rules of a run whose results stand between lines with `boundary`.
+/// The rules of a run whose results are placed between lines with `boundary`.
 pub(crate) fn rules(boundary: &str) -> String {
     let today = jiff::Zoned::now().date();
     format!(
@@ -34,7 +34,7 @@ pub(crate) fn ask_for_plan(tools: &[String]) -> String {
     )
 }
 
-/// Puts the model to a step of its plan.
+/// Directs the model to a step of its plan.
 pub(crate) fn begin_step(number: usize, of: usize, step: &str) -> String {
     format!(
         "Step {number} of {of}: {step}\nCall tools for this step, or, once you know, write in one \
@@ -43,7 +43,7 @@ pub(crate) fn begin_step(number: usize, of: usize, step: &str) -> String {
     )
 }
 
-/// After the last step: the answer, or what is missing.
+/// After the last step: asks for the answer, or for what is missing.
 pub(crate) fn review(missing: &[&str]) -> String {
     let known = match missing {
         [] => String::new(),
@@ -60,7 +60,7 @@ pub(crate) fn review(missing: &[&str]) -> String {
 pub(crate) const ANSWER_NOW: &str = "No further calls are possible. Write the answer now from \
     what was found, with the numbers of the results; say what could not be found.";
 
-/// The last turns of a conversation, without their marks: old numbers point at old sources.
+/// The last turns of a conversation, without their marks: old numbers refer to old sources.
 pub(crate) fn history(turns: &[Message]) -> Vec<ChatMessage> {
     let skipped = turns.len().saturating_sub(MAX_TURNS);
     let turns = turns[skipped..].iter();

@@ -1,4 +1,4 @@
-//! Which tools there are, and what a model meant.
+//! The available tools, and what a model meant by a call.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::tool::{Tool, ToolContext, ToolError};
 
-/// How alike two names must be, 0 to 1, for one to be proposed for the other.
+/// How similar two names must be, 0 to 1, for one to be suggested for the other.
 const ALIKE: f64 = 0.7;
 
 /// The tools of an installation.
@@ -14,7 +14,7 @@ const ALIKE: f64 = 0.7;
 pub struct Registry(Vec<Arc<dyn Tool>>);
 
 impl Registry {
-    /// Of these tools; of two with one name the first counts.
+    /// A registry of these tools; if two have the same name, the first counts.
     pub fn new(tools: impl IntoIterator<Item = Arc<dyn Tool>>) -> Self {
         let mut kept: Vec<Arc<dyn Tool>> = Vec::new();
         for tool in tools {
@@ -25,12 +25,12 @@ impl Registry {
         Self(kept)
     }
 
-    /// The same, and `others`.
+    /// The same registry, with `others` added.
     pub(crate) fn with(&self, others: Vec<Arc<dyn Tool>>) -> Self {
         Self::new(self.0.iter().cloned().chain(others))
     }
 
-    /// The tools that are open to the caller, as the gateway takes them.
+    /// The tools that the caller may use, in the gateway's format.
     pub(crate) fn offered(&self, context: &ToolContext) -> Vec<cairn_gateway::Tool> {
         self.open_to(context)
             .map(|tool| {
@@ -51,7 +51,7 @@ impl Registry {
     /// The tool that a model calls `name`, and its arguments.
     ///
     /// # Errors
-    /// In words that let the model repair its call.
+    /// In words that let the model correct its call.
     pub(crate) fn find(
         &self,
         name: &str,
@@ -82,7 +82,7 @@ impl Registry {
     }
 }
 
-/// What to say of a `what` that is none of `known`: the nearest, or all.
+/// The message for a `what` that is not among `known`: the most similar, or all of them.
 pub(crate) fn unknown(what: &str, name: &str, known: &[&str]) -> String {
     let name: String = name.chars().take(80).collect();
     let alike = |one: &&str| strsim::jaro_winkler(&one.to_lowercase(), &name.to_lowercase());

@@ -1,5 +1,5 @@
-//! What a model sees of what a tool returned: fenced as data, within a budget of tokens,
-//! and with a word about what was left out.
+//! How a model sees a tool's result: fenced as data, within a token budget, and with a note about
+//! what was left out.
 
 use cairn_engine::answer::prompt::{disarm, estimate_tokens};
 use cairn_engine::retrieve::Source;
@@ -7,14 +7,13 @@ use cairn_engine::retrieve::Source;
 use crate::ledger::Ledger;
 use crate::tool::{Part, ToolOutput};
 
-/// Fewest tokens of a passage that are shown: less says nothing.
+/// Minimum tokens of a passage that are shown: fewer are useless.
 const MIN_PART_TOKENS: usize = 40;
-/// Bytes of a token, for cutting.
+/// Assumed bytes per token, for cutting.
 const TOKEN_BYTES: usize = 3;
 const MAX_TITLE_CHARS: usize = 120;
 
-/// `output` as a message, of about `budget` tokens; its passages get their numbers in
-/// `ledger`.
+/// `output` as a message of about `budget` tokens; its passages get their numbers in `ledger`.
 pub(crate) fn render(
     output: &ToolOutput,
     ledger: &mut Ledger,
@@ -26,7 +25,7 @@ pub(crate) fn render(
     let mut omitted = 0;
     let count = output.parts.len();
     for (at, part) in output.parts.iter().enumerate() {
-        // What a short part leaves goes to those after it.
+        // What a short part leaves unused goes to the later parts.
         let share = (left / (count - at)).max(MIN_PART_TOKENS.min(left));
         if share < MIN_PART_TOKENS.min(budget) {
             omitted += 1;
@@ -67,8 +66,7 @@ pub(crate) fn render(
     format!("RESULT {boundary}\n{}\nEND {boundary}", body.trim_end())
 }
 
-/// Where a passage is: its title and headings on one line, and the name by which
-/// `read_document` knows it.
+/// Where a passage is: its title and headings on one line, and the name that `read_document` takes.
 fn place(source: &Source) -> String {
     let mut place = source.title.clone();
     for heading in &source.heading_path {
@@ -96,7 +94,7 @@ fn place(source: &Source) -> String {
     )
 }
 
-/// The beginning of `text` that has `tokens` tokens, cut between words.
+/// The first `tokens` tokens of `text`, cut between words.
 fn cut(text: &str, tokens: usize) -> &str {
     let text = text.trim();
     if estimate_tokens(text) <= tokens {

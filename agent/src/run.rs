@@ -1,4 +1,4 @@
-//! The loop: turn after turn, until the model answers or a limit is reached.
+//! The main loop: turn after turn, until the model answers or a limit is reached.
 
 use cairn_engine::answer::prompt::NO_ANSWER;
 use cairn_engine::answer::{AnswerEvent, Draft, Failure, InputRequired, Step};
@@ -17,11 +17,11 @@ use crate::turn::{self, Turn};
 /// How often a plan may be changed.
 const MAX_REVISIONS: u32 = 2;
 
-/// How the part of a run with tools ended.
+/// How the tool phase of a run ended.
 pub(crate) enum Ending {
-    /// What was found is to be answered from; with the answer, if the model wrote one.
+    /// The findings are ready to answer from; with the answer, if the model wrote one.
     Answer(Option<Draft>),
-    /// A person has to decide.
+    /// A person must decide.
     Waits(InputRequired),
 }
 
@@ -29,8 +29,8 @@ impl Parts {
     /// Runs `session` until it ends or waits.
     ///
     /// # Errors
-    /// When it was cancelled. What else goes wrong is a note, and the answer is written
-    /// from what was found.
+    /// If it was cancelled. Any other failure becomes a note, and the answer is written from what
+    /// was found.
     pub(crate) async fn run(
         &self,
         session: &mut Session,
@@ -60,7 +60,7 @@ impl Parts {
             }
             session.heard(&turn);
             self.run_calls(session, &turn, out, cancel).await;
-            // Ids may come again in another turn, and a decision is about one call.
+            // Ids may be reused in another turn, and a decision applies to one call.
             session.decisions.clear();
             if cancel.is_cancelled() {
                 return Err(cairn_gateway::ProviderError::cancelled().into());
@@ -68,7 +68,7 @@ impl Parts {
         }
     }
 
-    /// Asks the model for its next turn; `None` when a limit or a failure ends the run.
+    /// Asks the model for its next turn; `None` if a limit or a failure ends the run.
     async fn next_turn(
         &self,
         session: &mut Session,
@@ -120,7 +120,7 @@ impl Parts {
         }
     }
 
-    /// What follows a turn without calls.
+    /// Decides what follows a turn without calls.
     async fn take_text(
         &self,
         session: &mut Session,
@@ -216,7 +216,7 @@ fn begin_step(session: &mut Session) {
     }
 }
 
-/// What the model's word on a step is worth.
+/// How to rate the model's report on a step.
 fn finding(session: &Session, text: &str) -> Finding {
     if text.trim_start().starts_with(NO_ANSWER) || text.trim().is_empty() {
         return Finding::Missing;
@@ -227,8 +227,7 @@ fn finding(session: &Session, text: &str) -> Finding {
     }
 }
 
-/// The model's text as an answer: only if it rests on what was found, or says that nothing
-/// was.
+/// The model's text as an answer: only if it is based on what was found, or says that nothing was.
 fn draft(session: &Session, turn: &Turn) -> Option<Draft> {
     let refuses = turn.text.trim_start().starts_with(NO_ANSWER);
     if !refuses && session.ledger.cited(&turn.text).is_empty() {

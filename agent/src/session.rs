@@ -1,5 +1,5 @@
-//! The state of one run. Everything that decides what happens next is here, so that a run
-//! can be put aside while it waits for a person.
+//! The state of a run. Everything that determines what happens next is here, so that a run can be
+//! suspended while it waits for a person.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use crate::registry::Registry;
 use crate::tool::ToolContext;
 use crate::turn::Turn;
 
-/// A question on its way to an answer.
+/// A question that is being answered.
 #[derive(Clone)]
 pub(crate) struct Session {
     /// The `query_id` of the answer.
@@ -26,26 +26,26 @@ pub(crate) struct Session {
     pub(crate) request: AnswerRequest,
     /// `React` or `Plan`.
     pub(crate) mode: AgentMode,
-    /// Which models are asked.
+    /// The models to use.
     pub(crate) targets: Targets,
     /// The conversation with the model.
     pub(crate) messages: Vec<ChatMessage>,
     pub(crate) ledger: Ledger,
     pub(crate) meter: Meter,
     pub(crate) phase: Phase,
-    /// What can be called, by those who may.
+    /// The tools that can be called, if permitted.
     pub(crate) tools: Registry,
     pub(crate) plan: Plan,
-    /// The calls that were made, by tool and arguments.
+    /// The calls made so far, by tool and arguments.
     pub(crate) made: BTreeSet<(String, String)>,
     pub(crate) steps: Vec<Step>,
-    /// What is to be said of how the answer came about.
+    /// Notes on how the answer was produced.
     pub(crate) notes: Vec<String>,
-    /// What stands around results.
+    /// The boundary around results.
     pub(crate) boundary: String,
     /// A turn whose calls wait for a person.
     pub(crate) pending: Option<Turn>,
-    /// What a person decided about calls, by their ids.
+    /// A person's decisions about calls, by the calls' ids.
     pub(crate) decisions: BTreeMap<String, bool>,
 }
 
@@ -54,11 +54,11 @@ pub(crate) struct Session {
 pub(crate) enum Phase {
     /// It makes a plan.
     Planning,
-    /// It calls tools, or answers: the question, or the step of its plan.
+    /// It calls tools, or answers the question or the step of its plan.
     Working,
     /// It says what is missing, or answers.
     Reviewing,
-    /// It answers: nothing else is left.
+    /// It must answer: nothing else is left.
     Answering,
 }
 
@@ -71,8 +71,8 @@ impl Session {
         tools: Registry,
     ) -> Self {
         let meter = Meter::start(settings, request.search().deadline);
-        // What comes after the tools obeys the limit, too. A run may be long, so each of its
-        // searches sees the documents of its time.
+        // The work after the tools is also subject to the limit. A run may be long, so each of its
+        // searches sees the documents as they are at that time.
         request.search_mut().deadline = Some(meter.until);
         let boundary = boundary();
         let mut messages = vec![ChatMessage::text(
@@ -134,7 +134,7 @@ impl Session {
         self.messages.push(ChatMessage::text(ChatRole::User, text));
     }
 
-    /// Appends what the model said, as it said it.
+    /// Appends the model's message unchanged.
     pub(crate) fn heard(&mut self, turn: &Turn) {
         self.messages.push(ChatMessage {
             tool_calls: turn.calls.clone(),
@@ -142,7 +142,7 @@ impl Session {
         });
     }
 
-    /// What a person is asked about `calls`.
+    /// The request for a person's decision about `calls`.
     pub(crate) fn input_required(&self, calls: &[&ToolCall], patience: u64) -> InputRequired {
         let pending = calls.iter().map(|call| PendingCall {
             id: call.id.clone(),

@@ -1,8 +1,8 @@
-//! Which questions need several steps: decided by their words, in microseconds.
+//! Which questions need several steps, judged by their words in microseconds.
 
 use cairn_settings::config::AgentMode;
 
-/// What compares or collects: several things must be looked up.
+/// Words that compare or collect: several things must be looked up.
 const PLAN_PHRASES: &[&str] = &[
     "compare",
     "comparison",
@@ -21,7 +21,7 @@ const PLAN_PHRASES: &[&str] = &[
     "step by step report",
 ];
 
-/// What computes, or follows one fact to the next.
+/// Words that compute, or lead from one fact to the next.
 const REACT_PHRASES: &[&str] = &[
     "how many days",
     "how much more",
@@ -43,11 +43,11 @@ const REACT_PHRASES: &[&str] = &[
     "the smallest",
 ];
 
-/// How many "of the" make a chain of facts.
+/// How many occurrences of "of the" make a chain of facts.
 const CHAIN: usize = 2;
 
-/// How `question` is to be answered when `mode` leaves the choice: a comparison with a
-/// plan, a computation or a chain of facts with single steps, all else with one retrieval.
+/// How to answer `question` if `mode` leaves the choice open: comparisons with a plan, computations
+/// and chains of facts with single steps, everything else with one retrieval.
 pub(crate) fn choose(mode: AgentMode, question: &str) -> AgentMode {
     if mode != AgentMode::Auto {
         return mode;
@@ -67,8 +67,8 @@ pub(crate) fn choose(mode: AgentMode, question: &str) -> AgentMode {
     }
 }
 
-/// Whether an operator stands between two numbers, with spaces around it: versions, dates and
-/// ranges have none.
+/// Whether there is an operator between two numbers, with spaces around it: versions, dates and
+/// ranges do not have spaces.
 fn computes(text: &str) -> bool {
     let words: Vec<&str> = text.split_whitespace().collect();
     let is_number = |word: &str| word.trim_matches(['(', ')', '?']).parse::<f64>().is_ok();

@@ -1,4 +1,4 @@
-//! What a tool is, and what it may know of its caller.
+//! What a tool is, and what it knows about its caller.
 
 use std::collections::BTreeSet;
 
@@ -11,13 +11,13 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Something that a model can have done.
+/// Something that a model can request.
 ///
-/// Every call checks that this caller may do this: what a model asks for proves nothing, since
-/// it may obey a document.
+/// Every call checks the caller's permission: a model's request proves nothing, since the model may
+/// be obeying a document.
 #[async_trait]
 pub trait Tool: Send + Sync {
-    /// What a model is told of it.
+    /// The description for the model.
     fn spec(&self) -> &ToolSpec;
 
     /// Whether it is offered to the caller. The call checks again.
@@ -25,18 +25,18 @@ pub trait Tool: Send + Sync {
         self.spec().is_open_to(&context.caller)
     }
 
-    /// Does what it is for; [`Tool::call`] has checked the scopes. What a call names, a database
-    /// or a document, is checked here. Dropping the future ends the work, and so does the
-    /// context's `cancel`.
+    /// Does the work; [`Tool::call`] has already checked the scopes. Access to what the arguments
+    /// name, such as a database or a document, is checked here. Dropping the future ends the work,
+    /// and so does the context's `cancel`.
     ///
     /// # Errors
-    /// In words that let a model do better.
+    /// In words that let a model correct itself.
     async fn run(&self, arguments: Value, context: &ToolContext) -> Result<ToolOutput, ToolError>;
 
-    /// Runs it for a caller who has one of its scopes.
+    /// Runs it for a caller with one of its scopes.
     ///
     /// # Errors
-    /// [`ToolErrorKind::Forbidden`] for others, and those of [`Tool::run`].
+    /// [`ToolErrorKind::Forbidden`] for other callers, and those of [`Tool::run`].
     async fn call(&self, arguments: Value, context: &ToolContext) -> Result<ToolOutput, ToolError> {
         context.require(self.spec())?;
         self.run(arguments, context).await
@@ -54,7 +54,7 @@ pub struct ToolSpec {
     pub parameters: Value,
     /// What a call costs.
     pub cost: CostClass,
-    /// Scopes of which a key needs one.
+    /// The scopes, one of which a key needs.
     pub scopes: &'static [Scope],
 }
 
@@ -63,20 +63,20 @@ pub struct ToolSpec {
 pub enum CostClass {
     /// Microseconds.
     Free,
-    /// Work of this machine.
+    /// Work on this machine.
     Local,
     /// A request to another machine.
     Network,
 }
 
-/// The caller, and what for.
+/// The caller, and the purpose of the call.
 #[derive(Clone, Debug)]
 pub struct ToolContext {
-    /// The caller: what may be read and done.
+    /// The caller, which determines what may be read and done.
     pub caller: Caller,
-    /// The search that the question asked for: its collection and filter bind tools too.
+    /// The search of the question: its collection and filter also apply to tools.
     pub search: SearchRequest,
-    /// Fires when the client has gone.
+    /// Fires when the client disconnects.
     pub cancel: Cancel,
 }
 
@@ -103,7 +103,7 @@ impl ToolContext {
         Err(ToolError::forbidden(message))
     }
 
-    /// Whether the caller may use what carries `labels`, as for documents.
+    /// Whether the caller may use something with these `labels`, by the same rule as for documents.
     pub fn may_use(&self, labels: &BTreeSet<String>) -> bool {
         self.access().allows(labels)
     }
@@ -120,11 +120,11 @@ impl ToolSpec {
 /// What a tool returned.
 #[derive(Clone, Debug, Default)]
 pub struct ToolOutput {
-    /// In the order in which a model is to read it.
+    /// The parts, in the order in which a model should read them.
     pub parts: Vec<Part>,
     /// One line for people.
     pub summary: String,
-    /// How a model gets what is not here.
+    /// How a model can get what is missing.
     pub more: Option<String>,
 }
 
@@ -133,12 +133,12 @@ pub struct ToolOutput {
 pub enum Part {
     /// Text that cannot be cited.
     Text(String),
-    /// A passage that can; its number is given to it later.
+    /// A passage that can be cited; its number is assigned later.
     Evidence(Box<Source>),
 }
 
 impl ToolOutput {
-    /// One text that can be cited as `title`.
+    /// A single text that can be cited as `title`.
     pub fn evidence(summary: impl Into<String>, uri: String, title: String, text: String) -> Self {
         let parts = vec![Part::Evidence(Box::new(computed(uri, title, text)))];
         Self {
@@ -151,7 +151,7 @@ impl ToolOutput {
 
 /// A source that is not a passage of a document.
 fn computed(uri: String, title: String, text: String) -> Source {
-    // Equal results are one source, whoever asked for them.
+    // Equal results are one source, whichever call returned them.
     let key = format!("{uri}\n{text}");
     let id = blake3::hash(key.as_bytes()).to_hex()[..16].to_owned();
     Source {
@@ -179,18 +179,18 @@ fn computed(uri: String, title: String, text: String) -> Source {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ToolError {
-    /// For programs.
+    /// The kind, for programs.
     pub kind: ToolErrorKind,
-    /// For the model: what is wrong and what to do instead.
+    /// The message for the model: what is wrong and what to do instead.
     pub message: String,
 }
 
 /// A kind of [`ToolError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToolErrorKind {
-    /// The arguments are not what the tool takes.
+    /// The arguments do not match the tool's schema.
     Arguments,
-    /// What was named does not exist, for this caller.
+    /// The named thing does not exist for this caller.
     NotFound,
     /// The caller may not do this.
     Forbidden,
@@ -227,7 +227,7 @@ impl ToolError {
         Self::new(ToolErrorKind::Arguments, message)
     }
 
-    /// Something that is not there.
+    /// Something that does not exist.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(ToolErrorKind::NotFound, message)
     }
@@ -243,7 +243,7 @@ impl ToolError {
     }
 }
 
-/// Arguments as a tool's own type, whose unknown fields are refused.
+/// The arguments as the tool's own type; unknown fields are refused.
 ///
 /// # Errors
 /// [`ToolErrorKind::Arguments`] names the argument that is wrong.
@@ -258,7 +258,7 @@ pub(crate) fn arguments<T: DeserializeOwned>(value: Value) -> Result<T, ToolErro
     })
 }
 
-/// The JSON Schema of a tool's arguments, without what models do not need.
+/// The JSON Schema of a tool's arguments, without the parts that models do not need.
 pub(crate) fn parameters<T: JsonSchema>() -> Value {
     let mut schema = schemars::schema_for!(T).to_value();
     if let Value::Object(fields) = &mut schema {
@@ -272,7 +272,7 @@ pub(crate) fn parameters<T: JsonSchema>() -> Value {
 /// Runs work that may block; `cancel` fires when the future is dropped.
 ///
 /// # Errors
-/// Its own error, or [`ToolErrorKind::Failed`] when it panicked.
+/// Its own error, or [`ToolErrorKind::Failed`] if it panicked.
 pub(crate) async fn blocking<T: Send + 'static>(
     cancel: &Cancel,
     work: impl FnOnce(Cancel) -> Result<T, ToolError> + Send + 'static,

@@ -1,4 +1,4 @@
-//! What is remembered of runs, for a while: masked, and for those who may see all of it.
+//! Records of recent runs: masked, and visible only to callers who may see all of it.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use crate::plan::PlannedStep;
 
-/// Most runs that are remembered.
+/// Maximum runs that are remembered.
 const MAX_TRACES: usize = 1000;
 
 /// One run, with personal data and secrets masked.
@@ -25,7 +25,7 @@ pub struct Trace {
     pub id: String,
     /// The question.
     pub question: String,
-    /// How it was worked on.
+    /// The mode of the run.
     pub agent: AgentMode,
     /// Seconds since 1970, UTC.
     pub started_at: i64,
@@ -34,15 +34,15 @@ pub struct Trace {
     /// The plan, if one was made.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub plan: Vec<PlannedStep>,
-    /// What was done, in order.
+    /// The steps, in order.
     pub steps: Vec<Step>,
-    /// Passages that were found.
+    /// Number of passages found.
     pub sources: usize,
-    /// Tokens and money of the steps.
+    /// Tokens and cost of the steps.
     pub usage: Usage,
     /// `answered`, `input_required`, or `failed`.
     pub outcome: String,
-    /// Limits that were reached, and what did not go as planned.
+    /// Limits that were reached, and other problems.
     pub notes: Vec<String>,
 }
 
@@ -54,7 +54,7 @@ struct Kept {
     since: Instant,
 }
 
-/// The runs of the last while.
+/// The recent runs.
 pub(crate) struct Traces {
     kept: Mutex<VecDeque<Kept>>,
     keep: Duration,
@@ -70,7 +70,7 @@ impl Traces {
         }
     }
 
-    /// Remembers what `caller` has done; an earlier part of the same run gives way.
+    /// Records a run of `caller`, replacing an earlier part of the same run.
     pub(crate) fn put(&self, mut trace: Trace, caller: &Caller) {
         if self.keep.is_zero() {
             return;
@@ -100,8 +100,8 @@ impl Traces {
         all.push_back(kept);
     }
 
-    /// The run `id`, if `caller` may see all of it: whoever asked, or an administrator of
-    /// the same tenant, and only with rights to read what could be read then.
+    /// The run `id`, if `caller` may see all of it: the key that asked, or an administrator of the
+    /// same tenant, and only with rights to read everything that the run could read.
     pub(crate) fn get(&self, id: &str, caller: &Caller) -> Option<Trace> {
         let all = self.lock();
         let kept = all.iter().find(|one| one.trace.id == id)?;
@@ -131,7 +131,7 @@ impl Traces {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Kept>> {
-        // Each statement leaves the list whole.
+        // Every statement leaves the list consistent.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

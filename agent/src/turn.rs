@@ -1,4 +1,4 @@
-//! One turn of the model: what it wrote, and which tools it wants.
+//! One turn of the model: what it wrote, and which tools it calls.
 
 use cairn_gateway::{
     Call, ChatEvent, ChatRequest, Gateway, ProviderError, ProviderErrorKind, Reuse, Tool, ToolCall,
@@ -9,21 +9,21 @@ use futures::StreamExt as _;
 
 use crate::session::Session;
 
-/// Tokens of one turn.
+/// Maximum tokens of a turn.
 const MAX_TOKENS: usize = 1024;
-/// Bytes of a turn's text that are kept: a flood is cut.
+/// Maximum bytes of a turn's text; the rest is cut.
 const MAX_TEXT_BYTES: usize = 32 << 10;
-/// Calls of one turn.
+/// Maximum calls of a turn.
 pub(crate) const MAX_CALLS: usize = 16;
-/// Bytes of the arguments of one call.
+/// Maximum bytes of a call's arguments.
 const MAX_ARGUMENT_BYTES: usize = 64 << 10;
 
-/// What a model said in one turn.
+/// What a model wrote in one turn.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Turn {
     pub(crate) text: String,
     pub(crate) calls: Vec<ToolCall>,
-    /// Calls beyond the most of a turn.
+    /// Number of calls beyond the maximum.
     pub(crate) dropped: usize,
     pub(crate) usage: Usage,
     pub(crate) provider: String,
@@ -53,7 +53,7 @@ pub(crate) async fn ask(
 ) -> Result<Turn, ProviderError> {
     let call = Call {
         reuse: Reuse {
-            // The next step depends on what tools return now.
+            // The next step depends on what the tools return now.
             never: true,
             ..Reuse::default()
         },
@@ -71,7 +71,7 @@ pub(crate) async fn ask(
             ChatEvent::ToolCall(_) if turn.calls.len() >= MAX_CALLS => turn.dropped += 1,
             ChatEvent::ToolCall(mut call) => {
                 if call.arguments.len() > MAX_ARGUMENT_BYTES {
-                    // What is cut is no JSON, and the model hears so.
+                    // Truncated arguments are not valid JSON, and the model is told so.
                     let end = call.arguments.floor_char_boundary(MAX_ARGUMENT_BYTES);
                     call.arguments.truncate(end);
                 }

@@ -1,4 +1,4 @@
-//! Runs that wait until a person allows a call.
+//! Runs that wait for a person to allow a call.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use cairn_gateway::accounts::Caller;
 
 use crate::session::Session;
 
-/// Most runs that wait; the one that has waited longest gives way.
+/// Maximum waiting runs; beyond that, the one that has waited longest is dropped.
 const MAX_WAITING: usize = 100;
 
 /// Why a run cannot go on.
@@ -17,7 +17,7 @@ pub enum ResumeError {
     /// The run does not exist, belongs to another caller, or has waited too long.
     #[error("no run with this id waits for you; it may have ended or waited too long: ask again")]
     Unknown,
-    /// What the key may read has changed since.
+    /// What the key may read has changed in the meantime.
     #[error("what this key may read has changed since the run began: ask again")]
     RightsChanged,
 }
@@ -51,10 +51,10 @@ impl Waiting {
         all.insert(waiter.session.id.clone(), waiter);
     }
 
-    /// Takes the run `id` of `caller`, whose rights are those of now.
+    /// Takes the run `id` of `caller`, who has its current rights.
     ///
     /// # Errors
-    /// [`ResumeError`]; a run whose caller's rights have changed is given up.
+    /// [`ResumeError`]; a run whose caller's rights have changed is dropped.
     pub(crate) fn take(&self, id: &str, caller: &Caller) -> Result<Session, ResumeError> {
         let mut all = self.lock();
         let waiter = all.get(id).ok_or(ResumeError::Unknown)?;
@@ -79,7 +79,7 @@ impl Waiting {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Waiter>> {
-        // Each statement leaves the map whole.
+        // Every statement leaves the map consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! `api_call`: GET on addresses that the configuration allows.
+//! `api_call`: GET requests to addresses that the configuration allows.
 
 use std::sync::Arc;
 
@@ -17,13 +17,13 @@ use crate::tool::{
 
 /// Longest address, in bytes.
 const MAX_URL_BYTES: usize = 2048;
-/// Bytes of an answer that are kept.
+/// Maximum bytes of a response that are kept.
 const MAX_TEXT_BYTES: usize = 64 << 10;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// The whole address, with its query.
+    /// The complete address, with its query.
     #[schemars(length(min = 1))]
     url: String,
 }
@@ -66,8 +66,8 @@ pub(super) fn open(setup: &Setup) -> Option<Arc<dyn Tool>> {
     }))
 }
 
-/// Whether `url` is `allowed` or below it: the same scheme, host and port, and its path. What
-/// is parsed has no `..` left.
+/// Whether `url` is `allowed` or below it: the same scheme, host and port, and the same path or one
+/// below. A parsed URL does not contain `..` any more.
 fn is_below(url: &Url, allowed: &Url) -> bool {
     let same_place = url.scheme() == allowed.scheme()
         && url.host() == allowed.host()

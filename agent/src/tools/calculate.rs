@@ -1,11 +1,10 @@
 //! `calculate`: exact arithmetic, units and dates, by the calculator of the crate fend-core.
 //!
-//! What fend-core 1.5.9 does where one might guess wrong, tried with it: `1/3` is shown as
-//! "approx. 0.3333333333" and `1/3 to fraction` as "1/3"; `64 GiB / 512 kB` is
-//! (64 GiB / 512) × kB, so a quantity after `/` needs parentheses; a date is written
-//! `@2026-01-31`, a duration can be added to it, but two dates cannot be subtracted, which is
-//! done here; currencies and random numbers are refused; without an interrupt `2^100000000`
-//! runs for minutes.
+//! Some unexpected behaviour of fend-core 1.5.9, found by testing: `1/3` is shown as "approx.
+//! 0.3333333333" and `1/3 to fraction` as "1/3"; `64 GiB / 512 kB` is (64 GiB / 512) × kB, so a
+//! quantity after `/` needs parentheses; a date is written `@2026-01-31`, and a duration can be
+//! added to it, but two dates cannot be subtracted, so that is done here; currencies and random
+//! numbers are refused; without an interrupt `2^100000000` runs for minutes.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,11 +23,11 @@ use crate::tool::{
 
 /// Longest expression, in bytes.
 const MAX_BYTES: usize = 500;
-/// Nesting of parentheses, which the calculator follows on its stack.
+/// Maximum nesting of parentheses, which the calculator handles on its stack.
 const MAX_DEPTH: usize = 50;
-/// The calculator's stack. Signs and powers nest without parentheses, and 2 MB are too few for
-/// some hundred of them; in a build that is not optimised 500 bytes of any kind fit into 32 MB.
-/// Only what is used takes memory.
+/// The calculator's stack size. Signs and powers nest without parentheses, and 2 MB is too small
+/// for some hundreds of them; even in an unoptimised build, any 500 bytes fit into 32 MB. Only the
+/// part that is used takes memory.
 const STACK_BYTES: usize = 64 << 20;
 /// Longest result, in bytes.
 const MAX_RESULT_BYTES: usize = 2000;
@@ -95,7 +94,7 @@ impl fend_core::Interrupt for Patience {
     }
 }
 
-/// What `expression` comes to, on a thread whose stack is large enough for it.
+/// The value of `expression`, computed on a thread with a large enough stack.
 fn evaluate_apart(expression: String, cancel: Cancel) -> Result<String, ToolError> {
     let thread = std::thread::Builder::new()
         .name("calculate".into())
@@ -106,7 +105,7 @@ fn evaluate_apart(expression: String, cancel: Cancel) -> Result<String, ToolErro
     result.unwrap_or_else(|_| Err(failed()))
 }
 
-/// What `expression` comes to.
+/// The value of `expression`.
 fn evaluate(expression: &str, cancel: Cancel) -> Result<String, ToolError> {
     if expression.is_empty() || expression.len() > MAX_BYTES {
         let message = format!("an expression has 1 to {MAX_BYTES} bytes");
@@ -161,7 +160,7 @@ fn days_between(expression: &str) -> Option<String> {
     Some(format!("{} days", span.get_days()))
 }
 
-/// The expression with `@` in front of dates, as the calculator wants them.
+/// The expression with `@` in front of dates, as the calculator requires.
 fn marked(expression: &str) -> String {
     let words = expression.split(' ').map(|word| {
         let is_date =
@@ -210,7 +209,7 @@ mod tests {
         assert!(of("2^100000000").unwrap_err().contains("too long"));
         assert!(of("").unwrap_err().contains("1 to 500"));
         assert!(of(&"(".repeat(400)).unwrap_err().contains("deep"));
-        // What nests without parentheses stays on the stack.
+        // Nesting without parentheses must not overflow the stack.
         assert!(of(&format!("{}1", "-".repeat(499))).is_ok());
         assert_eq!(of(&format!("{}1", "1^".repeat(249))).as_deref(), Ok("1"));
         assert!(of(&format!("{}1", "1/".repeat(249))).is_ok());

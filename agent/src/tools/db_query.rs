@@ -1,4 +1,4 @@
-//! `db_query`: read-only SQL over the SQLite files that the configuration names.
+//! `db_query`: read-only SQL on the configured SQLite files.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,17 +20,17 @@ use crate::tool::{
     CostClass, Tool, ToolContext, ToolError, ToolOutput, ToolSpec, arguments, blocking, parameters,
 };
 
-/// Rows of an answer.
+/// Maximum rows of a result.
 const MAX_ROWS: usize = 50;
-/// Columns of an answer.
+/// Maximum columns of a result.
 const MAX_COLUMNS: usize = 50;
-/// Characters of a cell.
+/// Maximum characters of a cell.
 const MAX_CELL_CHARS: usize = 300;
 /// Longest query, in bytes.
 const MAX_SQL_BYTES: usize = 8192;
-/// Longest text or blob that SQLite may make, in bytes.
+/// Longest text or blob that SQLite may create, in bytes.
 const MAX_VALUE_BYTES: i32 = 1 << 20;
-/// Instructions of SQLite's machine between two looks at the clock.
+/// SQLite instructions between two checks of the clock.
 const INSTRUCTIONS: i32 = 1000;
 
 #[derive(Deserialize, JsonSchema)]
@@ -39,7 +39,7 @@ struct Args {
     /// The name of the database.
     #[schemars(length(min = 1))]
     database: String,
-    /// One SELECT statement of SQLite; left out, the tables and their columns are listed.
+    /// One SELECT statement of SQLite; if left out, the tables and their columns are listed.
     sql: Option<String>,
 }
 
@@ -113,7 +113,7 @@ impl Tool for DbQuery {
     }
 }
 
-/// A connection that can only read, and only this file; it stops when `cancel` fires.
+/// A read-only connection to this file alone, which stops when `cancel` fires.
 fn connect(path: &Path, cancel: Cancel) -> Result<Connection, ToolError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = Connection::open_with_flags(path, flags).and_then(|mut connection| {
@@ -143,7 +143,7 @@ fn authorize(context: AuthContext<'_>) -> Authorization {
         AuthAction::Select | AuthAction::Read { .. } | AuthAction::Recursive => {
             Authorization::Allow
         }
-        // Loads code.
+        // It would load code.
         AuthAction::Function {
             function_name: "load_extension",
         } => Authorization::Deny,
@@ -167,7 +167,7 @@ fn tables(connection: &Connection) -> Result<String, ToolError> {
     Ok(text)
 }
 
-/// The rows of a statement as lines, how many there are, and whether there are more.
+/// The rows of a statement as lines, their number, and whether there are more.
 fn rows(connection: &Connection, sql: &str) -> Result<(usize, bool, String), ToolError> {
     let mut statement = connection.prepare(sql).map_err(|error| wrong(&error))?;
     if !statement.readonly() || statement.column_count() == 0 {
@@ -200,12 +200,12 @@ fn rows(connection: &Connection, sql: &str) -> Result<(usize, bool, String), Too
     Ok((count, false, text))
 }
 
-/// Text as it stands in one cell.
+/// Text as shown in a cell.
 fn cell(text: &str) -> String {
     one_line_within(text, MAX_CELL_CHARS)
 }
 
-/// What SQLite says, without paths.
+/// SQLite's message, without paths.
 fn wrong(error: &rusqlite::Error) -> ToolError {
     match error {
         rusqlite::Error::SqliteFailure(code, _)

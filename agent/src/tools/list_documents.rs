@@ -1,4 +1,4 @@
-//! `list_documents`: what is in the collection.
+//! `list_documents`: lists what is in the collection.
 
 use std::sync::Arc;
 
@@ -22,9 +22,9 @@ const MAX_LIMIT: usize = 50;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// Only documents whose title or URI holds this; all if left out.
+    /// Only documents whose title or URI contains this; all if left out.
     contains: Option<String>,
-    /// Documents to pass over.
+    /// Documents to skip.
     offset: Option<usize>,
     /// Documents to list, 1 to 50; 20 if left out.
     limit: Option<usize>,

@@ -1,4 +1,4 @@
-//! What can be done: one file for each tool, and one line in [`TOOLS`].
+//! The built-in tools: one file for each, and one line in [`TOOLS`].
 
 mod api_call;
 mod calculate;
@@ -19,7 +19,7 @@ use url::Url;
 use crate::registry::{Registry, unknown};
 use crate::tool::{Tool, ToolContext, ToolError};
 
-/// Makes a tool where there is something for it to do.
+/// Creates a tool if there is something for it to do.
 type Open = fn(&Setup) -> Option<Arc<dyn Tool>>;
 
 /// Every tool that is part of Cairn.
@@ -40,7 +40,7 @@ pub struct Setup {
     pub engine: Engine,
     /// Databases, folders and addresses, and who may use them.
     pub settings: Settings,
-    /// What gets pages; `None` for no `api_call`.
+    /// What fetches pages; `None` disables `api_call`.
     pub web: Option<Arc<dyn Web>>,
 }
 
@@ -51,13 +51,13 @@ impl Setup {
     }
 }
 
-/// What gets pages from other machines, one redirect after the other.
+/// Fetches pages from other machines, following redirects one by one.
 #[async_trait]
 pub trait Web: Send + Sync {
     /// The page at `url`, if `may_get` allows it and every address that it redirects to.
     ///
     /// # Errors
-    /// When an address is not allowed, cannot be reached, or has too much.
+    /// If an address is not allowed, cannot be reached, or returns too much.
     async fn get(
         &self,
         url: &Url,
@@ -65,10 +65,10 @@ pub trait Web: Send + Sync {
     ) -> Result<Page, ToolError>;
 }
 
-/// What was got.
+/// A fetched page.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// Where it was in the end.
+    /// Its final address.
     pub url: Url,
     /// Its `content-type`.
     pub content_type: Option<String>,
@@ -76,10 +76,11 @@ pub struct Page {
     pub bytes: Vec<u8>,
 }
 
-/// The one of `all` with this name, among those that the caller may use: others are not there.
+/// The one of `all` with this name, among those that the caller may use: to the caller, others do
+/// not exist.
 ///
 /// # Errors
-/// [`ToolErrorKind::NotFound`](crate::ToolErrorKind::NotFound) says which there are.
+/// [`ToolErrorKind::NotFound`](crate::ToolErrorKind::NotFound) lists the existing names.
 fn pick<'a>(
     what: &str,
     all: &'a [AgentPath],

@@ -1,4 +1,4 @@
-//! `read_document`: a part of one document, by chunk or by heading.
+//! `read_document`: reads a part of a document, by chunk or by heading.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::tool::{
     parameters,
 };
 
-/// Chunks of one call.
+/// Maximum chunks per call.
 const MAX_CHUNKS: usize = 4;
 
 #[derive(Deserialize, JsonSchema)]
@@ -27,7 +27,7 @@ struct Args {
     /// The document's id (16 hexadecimal digits) or its URI, as results name it.
     #[schemars(length(min = 1))]
     document: String,
-    /// The first chunk to read, from 0; results say in which chunk they are.
+    /// The first chunk to read, from 0; results say which chunk they are from.
     from_chunk: Option<usize>,
     /// Read the section with this heading instead.
     heading: Option<String>,
@@ -104,7 +104,7 @@ fn read(engine: &Engine, context: &ToolContext, args: &Args) -> Result<ToolOutpu
     })
 }
 
-/// The chunk in which the section with this heading begins; the title's is the first.
+/// The chunk in which the section with this heading begins; for the title, the first chunk.
 fn section(title: &str, chunks: &[StoredChunk], heading: &str) -> Result<usize, ToolError> {
     let plain = |text: &str| text.trim().to_lowercase();
     let wanted = plain(heading);

@@ -1,4 +1,4 @@
-//! `read_file`: text files below folders that the configuration names.
+//! `read_file`: reads text files below the configured folders.
 
 use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
@@ -16,9 +16,9 @@ use crate::tool::{
     CostClass, Tool, ToolContext, ToolError, ToolOutput, ToolSpec, arguments, blocking, parameters,
 };
 
-/// Bytes of one call.
+/// Maximum bytes per call.
 const MAX_BYTES: usize = 16 << 10;
-/// Entries of a folder that are listed.
+/// Maximum entries of a folder that are listed.
 const MAX_ENTRIES: usize = 200;
 
 #[derive(Deserialize, JsonSchema)]
@@ -27,9 +27,9 @@ struct Args {
     /// The name of the folder.
     #[schemars(length(min = 1))]
     folder: String,
-    /// The path below it; left out or a folder, its entries are listed.
+    /// The path below it; if left out or a folder, the entries are listed.
     path: Option<String>,
-    /// Bytes to pass over.
+    /// Bytes to skip.
     offset: Option<u64>,
 }
 
@@ -99,7 +99,7 @@ fn read(root: &Path, name: &str, args: &Args) -> Result<ToolOutput, ToolError> {
     Ok(output)
 }
 
-/// Where `asked` is, if that is below `root`, links followed.
+/// The path of `asked` after resolving links, if it is below `root`.
 fn resolve(root: &Path, asked: &str) -> Result<PathBuf, ToolError> {
     let relative = Path::new(asked);
     let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
@@ -129,10 +129,10 @@ fn gone(asked: &str, error: &std::io::Error) -> ToolError {
     }
 }
 
-/// Some bytes of a file, and how many it has.
+/// Some bytes of a file, and its size.
 fn part(path: &Path, offset: u64) -> std::io::Result<(Vec<u8>, u64)> {
     use std::io::{Seek as _, SeekFrom};
-    // A pipe would wait for its other end.
+    // Opening a pipe would wait for its other end.
     if !std::fs::metadata(path)?.is_file() {
         return Err(std::io::ErrorKind::InvalidInput.into());
     }

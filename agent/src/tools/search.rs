@@ -16,7 +16,7 @@ use crate::tool::{
     CostClass, Part, Tool, ToolContext, ToolError, ToolOutput, ToolSpec, arguments, parameters,
 };
 
-/// Passages of a call that does not say how many.
+/// Default number of passages.
 const TOP_K: usize = 5;
 const MAX_TOP_K: usize = 10;
 
@@ -47,7 +47,7 @@ pub(super) fn open(setup: &Setup) -> Option<Arc<dyn Tool>> {
                 .into(),
             parameters: parameters::<Args>(),
             cost: CostClass::Local,
-            // Whoever may ask a question may search for its answer.
+            // A caller that may ask a question may search for its answer.
             scopes: &[Scope::Query, Scope::Search],
         },
         engine: setup.engine.clone(),
@@ -75,10 +75,10 @@ impl Tool for Search {
         let request = SearchRequest {
             query: args.query,
             top_k,
-            // The model narrows what the question was asked of; it cannot widen it.
+            // The model can narrow the question's filter, but not widen it.
             filter: both(context.search.filter.clone(), own),
             access: context.access(),
-            // A chain of documents needs fewer turns of the model.
+            // For a chain of documents the model then needs fewer turns.
             expand: Expand::Hop,
             ..context.search.clone()
         };

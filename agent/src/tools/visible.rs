@@ -1,4 +1,4 @@
-//! Documents as a caller may see them: by its labels, and by the filter of its question.
+//! The documents that a caller may see, by its labels and by the filter of its question.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use cairn_indexer::{Access, DocumentId, Selection, Snapshot, StoredChunk, Stored
 use crate::registry::unknown;
 use crate::tool::{ToolContext, ToolError};
 
-/// Documents among which a near miss is looked for.
+/// How many documents are searched for a similar name.
 const MAX_NEAR: usize = 1000;
 
-/// A commit of a collection, through the eyes of a caller.
+/// A commit of a collection, as visible to a caller.
 pub(super) struct Visible {
     snapshot: Arc<Snapshot>,
     access: Access,
-    /// What the question's filter leaves; `None` for everything.
+    /// What the question's filter allows; `None` for everything.
     selection: Option<Selection>,
 }
 
@@ -47,8 +47,8 @@ impl Visible {
         first.is_some_and(|chunk| selection.contains(chunk))
     }
 
-    /// Up to `limit` documents in the order of their URIs, of which `wanted` is true, after
-    /// `offset` of those; and whether there are more.
+    /// Up to `limit` documents for which `wanted` is true, in the order of their URIs, after
+    /// skipping `offset` of them; and whether there are more.
     pub(super) fn list(
         &self,
         offset: usize,
@@ -110,7 +110,7 @@ impl Visible {
         )))
     }
 
-    /// The chunks of a document that was found.
+    /// The chunks of a found document.
     pub(super) fn chunks(&self, id: DocumentId) -> Result<Vec<StoredChunk>, ToolError> {
         let chunks = self.snapshot.document_chunks(id, &self.access);
         let chunks = chunks.map_err(|error| failed(&error.into()))?;
@@ -141,7 +141,7 @@ pub(super) fn source(stored: StoredChunk) -> Source {
     }
 }
 
-/// A failed search, for a model.
+/// A failed search, reported to a model.
 pub(super) fn failed(error: &SearchError) -> ToolError {
     match error.param() {
         Some(param) => ToolError::arguments(format!("`{param}`: {error}")),

@@ -1,5 +1,5 @@
-//! Reads chunks ahead of questions: what the re-ranker reads of a passage does not depend
-//! on the question, so it is read once and stored, and questions compare.
+//! Reads chunks ahead of questions: the re-ranker's reading of a passage does not depend on the
+//! question, so each passage is read once and stored, and questions are only compared with it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,23 +10,23 @@ use cairn_models::{Cancel, Effort, ErrorKind, LateInteraction};
 use super::engine::Engine;
 use super::error::SearchError;
 
-/// Passages of one call of the model: it can be stopped between calls.
+/// Passages per call of the model: reading can be stopped between calls.
 const CALL: usize = 8;
 
-/// Passages that are stored at once: what a kill loses.
+/// Passages that are stored at once, and lost if the process is killed.
 const FILE: usize = 512;
 
-/// How far the reading of a collection is.
+/// Progress of reading a collection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReadAhead {
-    /// Chunks that are read, stored or about to be.
+    /// Chunks that have been read and are stored or about to be.
     pub read: usize,
     /// Chunks in the collection.
     pub chunks: usize,
 }
 
-/// What the re-ranker reads a chunk under: its title, and the columns of the table that it
-/// continues.
+/// The context in which the re-ranker reads a chunk: its title, and the columns of the table that
+/// it continues.
 pub(super) fn read_under(chunk: &StoredChunk) -> String {
     match &chunk.chunk.columns {
         Some(columns) => format!("{}\n{columns}", chunk.title),
@@ -35,17 +35,17 @@ pub(super) fn read_under(chunk: &StoredChunk) -> String {
 }
 
 impl Engine {
-    /// Reads the chunks of the collection `name` that are not read yet, and stores what the
-    /// re-ranker makes of them. `on_step` hears how far it is, and how long the model has
-    /// worked since the last step; it may block, to leave the machine to others. Commits
-    /// that come meanwhile are read too. Returns `None` where there is nothing to do: no
-    /// model that reads passages alone, `retrieval.rerank.store` off, nothing committed,
-    /// another process at it, or data that can only be read.
+    /// Reads the chunks of the collection `name` that have not been read yet, and stores the
+    /// re-ranker's states. `on_step` gets the progress, and how long the model has worked since the
+    /// last step; it may block, to leave the machine to others. Commits that arrive meanwhile are
+    /// read too. Returns `None` if there is nothing to do: no model that reads passages alone,
+    /// `retrieval.rerank.store` off, nothing committed, another process already reading, or
+    /// read-only data.
     ///
     /// # Errors
     ///
-    /// [`SearchErrorKind::Cancelled`](super::SearchErrorKind::Cancelled), after what was
-    /// read is stored; those of [`Engine::collection`]; `Storage` when the disk refuses.
+    /// [`SearchErrorKind::Cancelled`](super::SearchErrorKind::Cancelled), after everything read so
+    /// far is stored; those of [`Engine::collection`]; `Storage` if writing to disk fails.
     pub fn read_ahead(
         &self,
         name: &str,
@@ -96,12 +96,12 @@ impl Engine {
         }
     }
 
-    /// Whether there is a model that reads passages alone, and what it reads is stored.
+    /// Whether there is a model that reads passages alone, and its states are stored.
     pub fn reads_ahead(&self) -> bool {
         self.passage_reader().is_some()
     }
 
-    /// The re-ranker, if it reads passages alone and what it reads is to be stored.
+    /// The re-ranker, if it reads passages alone and its states are to be stored.
     pub(super) fn passage_reader(&self) -> Option<&dyn LateInteraction> {
         let model = self.reranker()?.late_interaction()?;
         self.stores_states().then_some(model)
@@ -139,7 +139,7 @@ fn read(
     let read = |passages: &[(&str, &str)]| model.read_passages(passages, effort, cancel);
     let is_text = |error: &cairn_models::Error| error.kind() == ErrorKind::InvalidInput;
     let one_by_one = |passage| match read(std::slice::from_ref(passage)) {
-        // Nothing can be read of it, and it is not asked for again.
+        // It cannot be read, and is not tried again.
         Err(error) if is_text(&error) => Ok(Vec::new()),
         read => read.map(|mut read| read.pop().unwrap_or_default()),
     };

@@ -1,5 +1,5 @@
-//! What a search is asked and what it answers: the same shapes in process, on
-//! the command line (`--json`) and over HTTP.
+//! Requests and responses of a search: the same types in process, on the command line (`--json`)
+//! and over HTTP.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,26 +12,26 @@ use utoipa::ToSchema;
 pub use cairn_settings::config::Mode;
 use cairn_settings::config::Retrieval;
 
-/// What is asked besides the question itself, for questions that one search does not answer.
+/// What to search for besides the question itself, for questions that one search does not answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Expand {
     /// Nothing: one search.
     #[default]
     None,
-    /// A second hop to the documents that the question and the first hits mention by name.
-    /// No language model is asked.
+    /// A second hop to the documents that the question and the first hits mention by name. No
+    /// language model is called.
     Hop,
-    /// A language model splits the question into at most four, which are searched besides
-    /// it. Only for answers.
+    /// A language model splits the question into at most four, which are also searched. Only for
+    /// answers.
     Queries,
-    /// A language model writes a passage that would answer, and what has its meaning is
-    /// searched. Only for answers.
+    /// A language model writes a passage that would answer, and its vector is searched instead of
+    /// the question's. Only for answers.
     Hyde,
 }
 
 impl Expand {
-    /// What a configuration asks for where a request says nothing.
+    /// The configured default, for requests that do not set it.
     pub fn default_of(retrieval: &Retrieval) -> Self {
         match retrieval.hop {
             true => Self::Hop,
@@ -55,18 +55,18 @@ pub struct SearchRequest {
     pub mode: Mode,
     /// Whether the re-ranker reads the best candidates.
     pub rerank: bool,
-    /// What is asked besides it. A search by itself knows [`Expand::Hop`]; the others are
-    /// done by the caller that asks for it, and change nothing here.
+    /// What to search for besides the question. A search itself handles only [`Expand::Hop`]; the
+    /// other kinds are up to the caller and have no effect here.
     pub expand: Expand,
-    /// What is embedded in place of the question, if that is something else; words, and the
-    /// cosines of the sources, are the question's.
+    /// Text to embed in place of the question, if any; the lexical search and the cosines of the
+    /// sources still use the question.
     pub embedded: Option<String>,
     /// Condition on metadata.
     pub filter: Option<Filter>,
     /// What the caller may read.
     pub access: Access,
-    /// When the answer must be there; stages that cannot finish are cut short
-    /// and named in `degraded`.
+    /// When the response is due; stages that cannot finish in time are cut short and named in
+    /// `degraded`.
     pub deadline: Option<Instant>,
 }
 
@@ -151,17 +151,17 @@ pub struct Source {
     pub title: String,
     /// Headings above the chunk.
     pub heading_path: Vec<String>,
-    /// For paged formats, the page of the chunk that says most of what was asked; the one
-    /// at its start if none says more than it.
+    /// For paged formats, the page of the chunk that matches the question best; its first page
+    /// unless another matches better.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub page: Option<u32>,
-    /// The pages of a chunk that is on several, in order.
+    /// The pages of a chunk that spans several, in order.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub pages: Vec<PageStart>,
     /// Columns of the table that the chunk continues; its header is in an earlier chunk.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub columns: Option<String>,
-    /// Blocks of code, by bytes of `text`, in order.
+    /// Blocks of code, as byte ranges of `text`, in order.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     #[schema(value_type = Vec<ByteRange>)]
     pub code_blocks: Vec<std::ops::Range<usize>>,
@@ -169,19 +169,19 @@ pub struct Source {
     pub start: usize,
     /// Byte offset of its end.
     pub end: usize,
-    /// The chunk's text. Copies of a source share it: it is sent, read, quoted and checked.
+    /// The chunk's text. Clones of a source share it, since it is sent, read, quoted and checked.
     #[schema(value_type = String)]
     pub text: Arc<str>,
     /// The score that ordered the list; larger is better.
     pub score: f32,
-    /// Cosine of question and chunk, where vectors were searched.
+    /// Cosine of question and chunk, if vectors were searched.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cosine: Option<f32>,
-    /// Other passages with the same text that could have been found in its place, in this
-    /// document and in others. The best one stands for all.
+    /// Other passages with the same text that could have been found instead, in this document and
+    /// in others. The best one represents all of them.
     #[serde(skip_serializing_if = "is_none", default)]
     pub copies: u32,
-    /// Where each stage had it.
+    /// Its rank in each stage.
     pub ranks: Ranks,
 }
 
@@ -209,6 +209,6 @@ pub struct SearchResponse {
     pub sources: Vec<Source>,
     /// Milliseconds by stage.
     pub timings_ms: Timings,
-    /// What was cut short or missing, in words a person understands.
+    /// What was cut short or missing, in words that a person understands.
     pub degraded: Vec<String>,
 }

@@ -1,19 +1,18 @@
-//! The re-ranker's scores and the fused ones to one order. Pure.
+//! Combines the re-ranker's scores and the fused ones into one order. Pure.
 
 use super::fusion::min_max;
 use super::rerank::Verdict;
 
-/// Orders candidates by the re-ranker's `scores`, `calibrated`
-/// ([`Reranker::calibrated`](cairn_models::Reranker::calibrated), times the configured weight) +
-/// their `shares` (`FusedLists`): where the searches disagree
-/// about the best one, no share is near 1, and the re-ranker counts for more. Both are
-/// taken as they are, and not from the worst to the best of those that were read: the
-/// order of two candidates does not depend on the others, and a deeper reading, with
-/// worse candidates at its end, moves none of them.
+/// Orders candidates by the sum of the re-ranker's `scores`, `calibrated`
+/// ([`Reranker::calibrated`](cairn_models::Reranker::calibrated), times the configured weight), and
+/// their `shares` (`FusedLists`): if the searches disagree about the best one, no share is near 1,
+/// and the re-ranker counts for more. Neither is scaled to the range of the candidates that were
+/// read, so the order of two candidates does not depend on the others, and reading deeper, to worse
+/// candidates, does not move any of them.
 ///
-/// The rest follows in fused order; a candidate that the re-ranker abstains from keeps
-/// its fused place, whatever moves around it. Gives positions in `fused` (which is in
-/// fused order) and scores: those that were read in 0.5..=1, the others below.
+/// The rest follows in fused order; a candidate that the re-ranker abstains from keeps its fused
+/// place, whatever moves around it. Returns positions in `fused` (which is in fused order) and
+/// scores: 0.5..=1 for candidates that were read, lower for the others.
 pub fn blend(
     fused: &[f32],
     shares: &[f32],
@@ -36,7 +35,7 @@ pub fn blend(
     // Stable: equal scores keep their fused order.
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
     let rest = min_max(unread.iter().map(|&at| fused[at]));
-    // Below every candidate that was read, also when all of the rest are equal.
+    // Below every candidate that was read, even if all of the rest are equal.
     ranked.extend(
         unread
             .into_iter()
@@ -45,8 +44,8 @@ pub fn blend(
     in_places(ranked, (0..fused.len()).filter(abstains))
 }
 
-/// Puts candidates into their places, which are ascending, among the ranked others; each
-/// has the score of the one above it.
+/// Inserts candidates at their places, which are ascending, among the other ranked ones; each gets
+/// the score of the one above it.
 fn in_places(ranked: Vec<(usize, f32)>, places: impl Iterator<Item = usize>) -> Vec<(usize, f32)> {
     let mut placed = Vec::with_capacity(ranked.len());
     let mut ranked = ranked.into_iter();

@@ -1,8 +1,8 @@
-//! One collection: closed, being opened, open, or failed a moment ago.
+//! One collection: closed, being opened, open, or recently failed.
 //!
-//! It is opened on a thread of its own, and whoever asks waits for so long as it has
-//! patience: a disk that hangs holds up those who ask for what is on it, and nobody for
-//! ever. A failure is remembered for a moment, so that not every request tries again.
+//! It is opened on a separate thread, and a request waits only as long as its patience lasts: a
+//! disk that hangs delays only the requests for collections on it, and none of them for ever. A
+//! failure is remembered for a moment, so that not every request tries again.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,14 +13,14 @@ use cairn_indexer::Index;
 
 use super::error::{SearchError, SearchErrorKind};
 
-/// How long a failure stands before the next request tries again.
+/// How long a failure is remembered before a request tries again.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// How long the commits of another process may stay unseen.
+/// How long commits of another process may go unnoticed.
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
 
-/// When nobody has looked for so long, whoever comes waits for the look: what is known may
-/// name documents that its reader may not read any more.
+/// If nothing has looked for commits for this long, a request waits for a look: the known state may
+/// contain documents that the caller may no longer read.
 const OVERDUE: Duration = Duration::from_secs(3);
 
 enum State {
@@ -30,7 +30,7 @@ enum State {
     Failed { error: SearchError, at: Instant },
 }
 
-/// The place of one collection.
+/// Holds one collection.
 pub(super) struct Cell {
     state: Mutex<State>,
     changed: Condvar,
@@ -38,7 +38,7 @@ pub(super) struct Cell {
 }
 
 impl Cell {
-    /// A closed one.
+    /// A closed collection.
     pub(super) fn new() -> Self {
         Self {
             state: Mutex::new(State::Closed),
@@ -60,10 +60,10 @@ impl Cell {
         matches!(&*self.lock(), State::Closed | State::Failed { .. })
     }
 
-    /// The collection, opened by `open` where it is not. Waits for `patience` at most.
+    /// The collection, opened by `open` if it is not open. Waits for `patience` at most.
     ///
     /// # Errors
-    /// Those of `open`, also for a moment afterwards; `NotReady` when it takes longer.
+    /// Those of `open`, also repeated for a moment afterwards; `NotReady` if opening takes longer.
     pub(super) fn get(
         self: &Arc<Self>,
         patience: Duration,
@@ -72,7 +72,7 @@ impl Cell {
         let mut state = self.lock();
         match &*state {
             State::Open { index, .. } => return Ok(index.clone()),
-            // What is not there may be made at any moment.
+            // A missing collection may be created at any moment.
             State::Failed { error, at }
                 if error.kind() != SearchErrorKind::NotFound && at.elapsed() < RETRY =>
             {
@@ -99,9 +99,9 @@ impl Cell {
         }
     }
 
-    /// Opens on a thread of its own; here, where the machine has none.
+    /// Opens on a separate thread, or on this one if no thread can be started.
     fn start(self: &Arc<Self>, open: impl FnOnce() -> Result<Index, SearchError> + Send + 'static) {
-        // Whichever thread runs it takes it out.
+        // The thread that runs it takes it out.
         let open = Arc::new(Mutex::new(Some(open)));
         let (cell, theirs) = (Arc::clone(self), Arc::clone(&open));
         let run = move || {
@@ -135,7 +135,7 @@ impl Cell {
             Err(error) => {
                 if error.kind() != SearchErrorKind::NotFound {
                     let cause = std::error::Error::source(&error).map(ToString::to_string);
-                    // Who asked gets the error itself.
+                    // The caller that opened it gets the error itself.
                     tracing::info!(%error, cause, "a collection could not be opened");
                 }
                 State::Failed { error, at: now }
@@ -144,8 +144,8 @@ impl Cell {
         self.changed.notify_all();
     }
 
-    /// The collection, if it is time to look for commits of other processes and nobody
-    /// does so.
+    /// The collection, if it is time to look for commits of other processes and nothing else is
+    /// looking.
     pub(super) fn due_for_refresh(self: &Arc<Self>) -> Option<Due> {
         let mut state = self.lock();
         let State::Open { index, looked_at } = &mut *state else {
@@ -164,16 +164,16 @@ impl Cell {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // The state is whole after every statement, also of a thread that died.
+        // Every statement leaves the state consistent, even in a thread that died.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A collection in which it is time to look for commits of other processes. Nobody else
-/// looks until this is dropped, however long that takes.
+/// A collection that is due for a look for commits of other processes. No other look starts until
+/// this is dropped, however long that takes.
 pub(super) struct Due {
     index: Index,
-    /// Whether that cannot be done alongside what is asked.
+    /// Whether the request must wait for the look.
     pub(super) now: bool,
     _refreshing: Refreshing,
 }

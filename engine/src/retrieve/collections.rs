@@ -28,7 +28,7 @@ pub(super) struct Collections {
     data_dir: PathBuf,
     dir: PathBuf,
     settings: IndexSettings,
-    /// Locked to find a cell, never while one is opened.
+    /// Locked only to find a cell, never while one is opened.
     cells: Mutex<HashMap<String, Arc<Cell>>>,
 }
 
@@ -53,11 +53,11 @@ impl Collections {
         self.open(name, false, patience)
     }
 
-    /// The collection `name`, made when there is none.
+    /// The collection `name`, created if it does not exist.
     pub(super) fn create(&self, name: &str) -> Result<Index, SearchError> {
         check_name(name)?;
         match self.open(name, true, PATIENCE) {
-            // Somebody else looked for it just before it was to be made.
+            // Another request looked for it just before it was created.
             Err(error) if error.kind() == SearchErrorKind::NotFound => {
                 self.open(name, true, PATIENCE)
             }
@@ -65,8 +65,8 @@ impl Collections {
         }
     }
 
-    /// Forgets the collection `name`, which was removed, and takes what is left of such from
-    /// the disk.
+    /// Forgets the collection `name`, which was removed, and deletes the remains of removed
+    /// collections from disk.
     pub(super) fn forget(&self, name: &str) {
         self.lock().remove(name);
         for entry in std::fs::read_dir(&self.dir).into_iter().flatten().flatten() {
@@ -74,7 +74,7 @@ impl Collections {
                 && let Err(error) = std::fs::remove_dir_all(entry.path())
                 && error.kind() != std::io::ErrorKind::NotFound
             {
-                tracing::warn!(%error, "a removed collection still takes room on the disk");
+                tracing::warn!(%error, "a removed collection still takes up disk space");
             }
         }
     }
@@ -92,7 +92,7 @@ impl Collections {
         all
     }
 
-    /// Where the collection `name` lies, or would.
+    /// The folder of the collection `name`, whether it exists or not.
     pub(super) fn folder(&self, name: &str) -> Result<PathBuf, SearchError> {
         check_name(name)?;
         Ok(self.dir.join(name))
@@ -136,7 +136,7 @@ impl Collections {
         let named = name.to_owned();
         let opened = cell.get(patience, move || open(&data_dir, settings, &named, create));
         if matches!(&opened, Err(error) if error.kind() == SearchErrorKind::NotFound) {
-            // Names that were only asked for are not kept.
+            // Names of collections that do not exist are not kept.
             let mut cells = self.lock();
             let same = |other: &Arc<Cell>| Arc::ptr_eq(other, &cell) && other.is_unused();
             if cells.get(name).is_some_and(same) {
@@ -147,12 +147,12 @@ impl Collections {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Cell>>> {
-        // The map is whole after every statement, also of a thread that died.
+        // Every statement leaves the map consistent, even in a thread that died.
         self.cells.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Opens the collection `name`, which is made with `create` when it is not there.
+/// Opens the collection `name`; with `create`, a missing one is created.
 fn open(
     data_dir: &Path,
     settings: IndexSettings,
@@ -178,7 +178,7 @@ fn open(
     Ok(Index::open(&dir, settings)?)
 }
 
-/// A name is also a folder: nothing in it may leave the data folder.
+/// A name is also a folder name, so it must not lead outside the data folder.
 pub(super) fn check_name(name: &str) -> Result<(), SearchError> {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let whole = name.len() <= MAX_NAME_BYTES
@@ -245,7 +245,7 @@ mod tests {
         let collections = Collections::new(dir.path(), IndexSettings::default());
         collections.create("kept").unwrap();
         let old = collections.create("gone").unwrap();
-        // What a power cut left of another.
+        // Remains of another one after a power cut.
         std::fs::create_dir(dir.path().join("collections/.removed-x.1")).unwrap();
         old.remove(Duration::ZERO).unwrap();
         collections.forget("gone");
@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(left.count(), 1);
         let error = collections.get("gone").err().unwrap();
         assert_eq!(error.kind(), SearchErrorKind::NotFound);
-        // Whoever still has it makes it no more.
+        // A caller that still holds it cannot create it again.
         let embedder: Arc<dyn cairn_models::Embedder> =
             Arc::new(cairn_models::testing::HashEmbedder);
         assert!(old.writer(Arc::clone(&embedder)).is_err());

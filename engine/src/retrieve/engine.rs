@@ -1,5 +1,5 @@
-//! The door of this room: an engine holds the open collections and the models,
-//! and runs searches.
+//! The entry point of this module: an engine holds the open collections and the models, and runs
+//! searches.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,38 +20,37 @@ use super::settings::index_settings;
 use super::vectors::QueryVectors;
 use cairn_settings::config::{Config, Retrieval};
 
-/// How long one collection may hold up the opening of the others.
+/// How long one collection may delay the opening of the others.
 const OPENING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Searches collections. Clones share everything and cost nothing.
 #[derive(Clone)]
 pub struct Engine(pub(super) Arc<Parts>);
 
-/// What one search works with.
+/// What a search works with.
 pub(super) struct Parts {
     pub(super) collections: Collections,
     pub(super) vectors: Option<QueryVectors>,
     pub(super) reranker: Option<Reranking>,
-    /// Whether a missing re-ranker is worth a word: the operator wants one.
+    /// Whether to report a missing re-ranker, because the operator wants one.
     pub(super) expects_reranker: bool,
     pub(super) options: Retrieval,
     pub(super) max_query_bytes: usize,
-    /// Most tokens that are embedded at once, special tokens included.
+    /// Maximum tokens that are embedded at once, including special tokens.
     pub(super) embed_window: usize,
     overviews: Overviews,
-    /// Whether a thread opens what is not open.
+    /// Whether a thread is opening the closed collections.
     opening: AtomicBool,
 }
 
 impl Engine {
-    /// An engine over the data folder of `config`. Without an embedder every
-    /// search is lexical, without a re-ranker the fused order stands; responses
-    /// say so in `degraded`. Each model gets a thread of its own, behind a
-    /// queue of `models.queue` places.
+    /// An engine over the data folder of `config`. Without an embedder every search is lexical;
+    /// without a re-ranker the fused order is final; responses say so in `degraded`. Each model
+    /// gets its own thread, behind a queue of `models.queue` places.
     ///
     /// # Errors
     ///
-    /// When the machine has no thread for a model.
+    /// If no thread can be started for a model.
     pub fn new(
         config: &Config,
         embedder: Option<Arc<dyn Embedder>>,
@@ -74,15 +73,15 @@ impl Engine {
         })))
     }
 
-    /// Checks a search: its limits, its collection and the fields of its filter; and finds
-    /// what it may find. Searching what this returns does neither again. Does not block the
-    /// caller's thread.
+    /// Checks a search (its limits, its collection and the fields of its filter) and determines
+    /// which chunks it may find. Searching the result repeats neither. Does not block the caller's
+    /// thread.
     ///
     /// # Errors
     ///
     /// [`SearchErrorKind::BadRequest`] names the field that is wrong;
-    /// [`SearchErrorKind::NotFound`]: no such collection; [`SearchErrorKind::NotReady`] when
-    /// opening it takes long; [`SearchErrorKind::Storage`]; [`SearchErrorKind::Internal`].
+    /// [`SearchErrorKind::NotFound`]: no such collection; [`SearchErrorKind::NotReady`] if opening
+    /// it takes long; [`SearchErrorKind::Storage`]; [`SearchErrorKind::Internal`].
     pub async fn prepare(
         &self,
         search: impl Into<PreparedSearch>,
@@ -131,8 +130,8 @@ impl Engine {
         found
     }
 
-    /// Runs `work` on a thread that may block. If `search` is not prepared, commits of other
-    /// processes are looked for: before it, or meanwhile if somebody looked a moment ago.
+    /// Runs `work` on a thread that may block. If `search` is not prepared, looks for commits of
+    /// other processes: before it, or concurrently if the last look was a moment ago.
     async fn on_current<T: Send + 'static>(
         &self,
         search: PreparedSearch,
@@ -176,7 +175,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`SearchErrorKind::BadRequest`] says what a name may be.
+    /// [`SearchErrorKind::BadRequest`] says which names are allowed.
     pub fn check_collection_name(&self, name: &str) -> Result<(), SearchError> {
         collections::check_name(name)
     }
@@ -185,15 +184,15 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`SearchErrorKind::BadRequest`] for a name that none can have,
-    /// [`SearchErrorKind::NotFound`], [`SearchErrorKind::NotReady`] when opening it takes
-    /// long, [`SearchErrorKind::Storage`], [`SearchErrorKind::Internal`].
+    /// [`SearchErrorKind::BadRequest`] for an invalid name, [`SearchErrorKind::NotFound`],
+    /// [`SearchErrorKind::NotReady`] if opening it takes long, [`SearchErrorKind::Storage`],
+    /// [`SearchErrorKind::Internal`].
     pub fn collection(&self, name: &str) -> Result<Index, SearchError> {
         self.0.collections.get(name)
     }
 
-    /// As [`Engine::collection`], with the commits of other processes that are more than
-    /// a moment old. Blocks while a newer one is opened.
+    /// Like [`Engine::collection`], but includes commits of other processes that are more than a
+    /// moment old. Blocks while a newer commit is opened.
     ///
     /// # Errors
     ///
@@ -206,13 +205,11 @@ impl Engine {
         Ok(index)
     }
 
-    /// As [`Engine::collection`], for callers with less patience with one that is being
-    /// opened.
+    /// Like [`Engine::collection`], for callers with less patience if it is still being opened.
     ///
     /// # Errors
     ///
-    /// Those of [`Engine::collection`]; [`SearchErrorKind::NotReady`] when it takes
-    /// longer.
+    /// Those of [`Engine::collection`]; [`SearchErrorKind::NotReady`] if it takes longer.
     pub fn collection_within(&self, name: &str, patience: Duration) -> Result<Index, SearchError> {
         self.0.collections.get_within(name, patience)
     }
@@ -227,8 +224,8 @@ impl Engine {
         self.0.collections.all_opened()
     }
 
-    /// Opens every collection that is not open, one after the other on a thread of its
-    /// own, unless that is being done. Never blocks; what cannot be opened is left.
+    /// Opens every closed collection, one after the other on a separate thread, unless that is
+    /// already happening. Never blocks; collections that cannot be opened are skipped.
     pub fn open_in_background(&self) {
         if self.0.opening.swap(true, Ordering::AcqRel) {
             return;
@@ -246,7 +243,7 @@ impl Engine {
         }
     }
 
-    /// The collection `name`, empty when there was none.
+    /// The collection `name`, created empty if it does not exist.
     ///
     /// # Errors
     ///
@@ -255,18 +252,18 @@ impl Engine {
         self.0.collections.create(name)
     }
 
-    /// Forgets the collection `name`, which [`Index::remove`] has removed, and takes what is
-    /// left of such from the disk. Searches that go on end as they would have. Blocks.
+    /// Forgets the collection `name`, which [`Index::remove`] has removed, and deletes the remains
+    /// of removed collections from disk. Running searches finish normally. Blocks.
     pub fn forget_collection(&self, name: &str) {
         self.0.collections.forget(name);
         self.overviews().forget(name);
     }
 
-    /// The folder of the collection `name`, whether it is there or not.
+    /// The folder of the collection `name`, whether it exists or not.
     ///
     /// # Errors
     ///
-    /// [`SearchErrorKind::BadRequest`] for a name that none can have.
+    /// [`SearchErrorKind::BadRequest`] for an invalid name.
     pub fn collection_folder(&self, name: &str) -> Result<std::path::PathBuf, SearchError> {
         self.0.collections.folder(name)
     }
@@ -275,18 +272,18 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`SearchErrorKind::Internal`] when the data folder cannot be read.
+    /// [`SearchErrorKind::Internal`] if the data folder cannot be read.
     pub fn collections(&self) -> Result<Vec<String>, SearchError> {
         self.0.collections.list()
     }
 
-    /// The embedder itself, if one is loaded: for indexing, which is long and
-    /// must not stand in the way of questions.
+    /// The embedder itself, if one is loaded: for indexing, which takes long and must not delay
+    /// questions.
     pub fn embedder(&self) -> Option<&Arc<dyn Embedder>> {
         self.0.vectors.as_ref().map(QueryVectors::embedder)
     }
 
-    /// The embedder behind its queue, for texts that somebody waits for.
+    /// The embedder behind its queue, for requests that wait for the result.
     pub fn question_embedder(&self) -> Option<Arc<dyn Embedder>> {
         let vectors = self.0.vectors.as_ref()?;
         Some(Arc::clone(vectors.queue()) as Arc<dyn Embedder>)
@@ -297,19 +294,19 @@ impl Engine {
         self.0.reranker.as_ref().map(|reranking| &reranking.model)
     }
 
-    /// Whether what a re-ranker reads of passages is to be stored.
+    /// Whether a re-ranker's states of passages are to be stored.
     pub(super) fn stores_states(&self) -> bool {
         self.0.options.rerank.compares() > 0 && self.0.options.rerank.store
     }
 
-    /// The re-ranker behind its queue, for texts that somebody waits for.
+    /// The re-ranker behind its queue, for requests that wait for the result.
     pub fn question_reranker(&self) -> Option<Arc<dyn Reranker>> {
         let reranking = self.0.reranker.as_ref()?;
         Some(Arc::clone(&reranking.queue) as Arc<dyn Reranker>)
     }
 
-    /// The question's unit vector, none without an embedder. Blocks while the
-    /// model runs; the last questions are remembered.
+    /// The question's unit vector; `None` without an embedder. Blocks while the model runs; recent
+    /// questions are remembered.
     ///
     /// # Errors
     ///
@@ -331,8 +328,8 @@ impl Engine {
         &self.0.overviews
     }
 
-    /// Opening a new generation may take long, so no search waits for it while others come
-    /// every moment. Returns the look for commits if this search is to wait for it.
+    /// Opening a new generation may take long, so as long as searches keep coming none of them
+    /// waits for it. Returns the look for commits if this search must wait for it.
     fn refresh_in_background(&self, name: &str) -> Option<Due> {
         let due = self.0.collections.due_for_refresh(name)?;
         if due.now {
@@ -343,7 +340,7 @@ impl Engine {
     }
 }
 
-/// A re-ranker, and the queue that searches go through.
+/// A re-ranker, and the queue that searches use.
 pub(super) struct Reranking {
     model: Arc<dyn Reranker>,
     pub(super) queue: Arc<RerankQueue>,

@@ -1,12 +1,12 @@
-//! Why a search failed, in words that are fit for clients: no path of the
-//! machine, no question text.
+//! Why a search failed, in words that are safe for clients: no paths of the machine, no question
+//! text.
 
 use std::fmt;
 
 /// The kinds a caller can act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SearchErrorKind {
-    /// The request is wrong: fix the parameter that it names.
+    /// The request is wrong: fix the named parameter.
     BadRequest,
     /// No such collection.
     NotFound,
@@ -18,7 +18,7 @@ pub enum SearchErrorKind {
     Storage,
     /// The caller went away.
     Cancelled,
-    /// The index or a model failed; the operator has to act.
+    /// The index or a model failed; the operator must act.
     Internal,
 }
 
@@ -55,7 +55,7 @@ impl SearchError {
         Self::new(SearchErrorKind::Cancelled, "the request was cancelled")
     }
 
-    /// The same error for one more caller; its cause is in the log already.
+    /// The same error for another caller; its cause is already in the log.
     pub(super) fn again(&self) -> Self {
         Self {
             kind: self.kind,

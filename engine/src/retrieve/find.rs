@@ -1,5 +1,5 @@
-//! The two searches of one request: words, and meaning (embed, then nearest
-//! vectors), at the same time; and what stands in when one cannot run.
+//! The two searches of one request, run at the same time: words, and meaning (embed, then nearest
+//! vectors); and the fallback if one cannot run.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub(super) struct Search<'a> {
 pub(super) struct Found {
     pub(super) lexical: Option<Vec<Scored>>,
     pub(super) dense: Option<Vec<Scored>>,
-    /// The question's vector, where vectors were searched.
+    /// The question's vector, if vectors were searched.
     pub(super) vector: Option<Arc<[f32]>>,
 }
 
@@ -61,9 +61,9 @@ impl Search<'_> {
         };
         let mode = self.request.mode;
         match (meaning, lexical) {
-            // Letters that the model has no words for, and pieces of a number, make a list
-            // of noise, which must not outvote the words; where these find nothing, it is
-            // all there is.
+            // For scripts outside the model's vocabulary, and for pieces of a number, vectors find
+            // only noise, which must not outvote the words. Their list is used only if the words
+            // find nothing.
             (Meaning::Found(..), Some(lexical))
                 if mode == Mode::Hybrid && !lexical.is_empty() && !self.is_embedded(vectors)? =>
             {
@@ -117,9 +117,9 @@ impl Search<'_> {
         Some(vectors)
     }
 
-    /// Words on a thread of their own, while this one waits for the model. Not
-    /// on rayon's pool: a worker that waits for the model's thread would be
-    /// missing there when the model itself computes on that pool.
+    /// The lexical search runs on a separate thread while this one waits for the model. Not on
+    /// rayon's pool: a worker that waits for the model's thread would be missing when the model
+    /// itself computes on that pool.
     fn both(
         &self,
         vectors: &QueryVectors,
@@ -134,7 +134,7 @@ impl Search<'_> {
                 Ok(thread) => thread
                     .join()
                     .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-                // No thread to be had: one after the other.
+                // No thread available: one after the other.
                 Err(_) => timed(|| self.words()),
             };
             (words, meaning)
@@ -188,8 +188,8 @@ impl Search<'_> {
         Ok(Meaning::Found(dense?, vector))
     }
 
-    /// A full queue and a caller that went away end the search; a deadline and
-    /// a model that failed leave the words.
+    /// A full queue or a disconnected caller ends the search; after a deadline or a model failure,
+    /// the lexical search remains.
     fn without_vector(&self, error: cairn_models::Error) -> Result<Meaning, SearchError> {
         self.cancel.check()?;
         let reason = match error.kind() {

@@ -1,17 +1,17 @@
-//! Ranked lists to one ranked list. Pure: no clock, no index, no model.
+//! Fuses ranked lists into one. Pure: no clock, no index, no model.
 //!
-//! - [`Method::Rrf`]: reciprocal rank fusion, the sum of weight / (k + rank)
-//!   over the lists that hold the item (Cormack, Clarke and Büttcher, SIGIR
-//!   2009). It needs no scores, so no two scales have to be compared.
+//! - [`Method::Rrf`]: reciprocal rank fusion, the sum of weight / (k + rank) over the lists that
+//!   hold the item (Cormack, Clarke and Büttcher, SIGIR 2009). It does not use scores, so different
+//!   scales need not be compared.
 //! - [`Method::Weighted`]: the sum of weight × score, each list's scores
 //!   min-max normalised to 0..=1; a list that lacks the item adds 0.
 
 use std::collections::BTreeMap;
 
-/// How the lists become one.
+/// How the lists are fused.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Method {
-    /// Reciprocal rank fusion with this k: larger k, flatter ranks.
+    /// Reciprocal rank fusion with this k: the larger k, the flatter the ranks.
     Rrf {
         /// Added to every rank.
         k: f32,
@@ -25,7 +25,7 @@ pub enum Method {
 pub struct Ranked<'a, K> {
     /// The list.
     pub items: &'a [(K, f32)],
-    /// What it counts for.
+    /// Its weight.
     pub weight: f32,
 }
 
@@ -34,11 +34,11 @@ pub struct Ranked<'a, K> {
 pub struct Fused<K, const N: usize> {
     /// The item.
     pub key: K,
-    /// What ordered the list; larger is better.
+    /// The score that ordered the list; larger is better.
     pub score: f32,
     /// Its rank in each list, from 1.
     pub ranks: [Option<u32>; N],
-    /// What each list gives it as a share of what it gives its best item: 0..=1.
+    /// What each list contributes, as a share of what it contributes to its best item: 0..=1.
     pub shares: [f32; N],
 }
 
@@ -82,8 +82,8 @@ pub fn fuse<K: Copy + Ord, const N: usize>(
     fused
 }
 
-/// Maps scores to 0..=1, the largest to 1. Equal scores all map to 1: they are
-/// all the best. A score that is not a number counts as the lowest.
+/// Maps scores to 0..=1, the largest to 1. If all scores are equal, all map to 1: each is the best.
+/// A score that is not a number counts as the lowest.
 pub(super) fn min_max(scores: impl Iterator<Item = f32> + Clone) -> Vec<f32> {
     let finite = scores.clone().filter(|score| score.is_finite());
     let low = finite.clone().fold(f32::INFINITY, f32::min);

@@ -1,9 +1,9 @@
-//! A second hop without a model: documents that the question and the first hits mention.
+//! A second hop without a model: to documents that the question and the first hits mention.
 //!
-//! "Who directed the film in which ...?" is answered by two documents, of which the second
-//! shares no word with the question but is named by the first. What a document's name tells
-//! of it is added to the fused score, before the re-ranker reads anything: it judges the
-//! hits of both hops by the question, and what it is given is as much as without a hop.
+//! "Who directed the film in which ...?" is answered by two documents; the second does not share
+//! any word with the question, but the first names it. The weight of such mentions is added to the
+//! fused score, before the re-ranker reads anything: it judges the hits of both hops by the
+//! question, and gets as many candidates as without a hop.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
@@ -20,29 +20,29 @@ use super::settings::bm25;
 use super::timing::Clock;
 use cairn_settings::config::FusionMethod;
 
-/// First hits that are read: about what an answer reads.
+/// Number of first hits that are read: about as many as an answer reads.
 const SEEDS: usize = 8;
 
-/// The weight of a mention by a hit, as a share of the fused score of the hit.
-/// Multi-hop questions gain more, the more it is; above .5, documentation loses, whose pages
-/// mention each other for navigation.
+/// The weight of a mention by a hit, as a share of the hit's fused score. The larger it is, the
+/// more multi-hop questions gain; above .5, documentation loses, since its pages mention each other
+/// for navigation.
 const MENTIONED: f32 = 0.5;
 
 /// The weight of a mention by the question.
 const ASKED: f32 = 0.2;
 
-/// The least that a chunk beyond the lists has of its own: lists that end soon after their
-/// beginning, since all of their hits are alike, say little about what is below.
+/// The lowest own score of a chunk outside the lists: a list whose hits all have similar scores
+/// says little about what is below it.
 const BELOW: f32 = -0.25;
 
-/// Documents that are followed, those of the best hits first.
+/// Maximum number of documents that are followed, those of the best hits first.
 const MAX_DOCUMENTS: usize = 64;
 
-/// Chunks of documents outside the lists whose vectors are compared.
+/// How many chunks of documents outside the lists have their vectors compared.
 const MAX_COMPARED: usize = 512;
 
-/// A name of one word must be rare, or it is just a word at the head of a sentence: it may
-/// stand in so many chunks, or in this share of those that the request may find.
+/// A name of one word must be rare, otherwise it may just be the first word of a sentence: it may
+/// occur in this many chunks, or in this share of those that the request may find.
 const RARE_CHUNKS: usize = 10;
 const RARE_SHARE: f32 = 0.02;
 const MOST_RARE_CHUNKS: usize = 500;
@@ -57,7 +57,7 @@ struct Link {
 type Links = BTreeMap<ChunkRef, Link>;
 
 impl Search<'_> {
-    /// The lists with what a second hop finds, if the request wants one.
+    /// The lists, with the results of a second hop if the request wants one.
     pub(super) fn hop(
         &self,
         fused: FusedLists,
@@ -101,7 +101,7 @@ impl Search<'_> {
         for mention in asked {
             follow(&mut links, mention, ASKED);
         }
-        // By the first hit that mentions a document, which is the best.
+        // The first hit that mentions a document counts, which is the best.
         let mut hits: BTreeMap<ChunkRef, Link> = Links::new();
         for (chunk, level, _) in seeds.into_iter().take(SEEDS) {
             self.cancel.check()?;
@@ -151,8 +151,8 @@ impl Search<'_> {
         Ok(specific)
     }
 
-    /// Whether few chunks hold a word, of those that the request may find: what others hold
-    /// must not show.
+    /// Whether few of the chunks that the request may find contain a word: the contents of other
+    /// chunks must not show.
     fn is_rare(&self, word: &str) -> Result<bool, SearchError> {
         let within = self.selection;
         let all = within.map_or(self.snapshot.chunk_count(), |within| within.len());
@@ -163,8 +163,8 @@ impl Search<'_> {
         Ok(found.len() <= most)
     }
 
-    /// Adds the weight of mentions to the best chunk of each document: its first one in
-    /// the lists, or the one that comes nearest to them.
+    /// Adds the weight of mentions to the best chunk of each document: its first one in the lists,
+    /// or the one nearest to the question.
     fn merge(
         &self,
         fused: FusedLists,
@@ -174,7 +174,7 @@ impl Search<'_> {
         let mut places: HashMap<ChunkRef, usize> = HashMap::new();
         for (place, item) in fused.items.iter().enumerate() {
             places.insert(item.key, place);
-            // A text that is there already stands for its copies.
+            // A text that is already in the lists represents its copies.
             for twin in self.snapshot.twins(item.key) {
                 places.entry(twin).or_insert(place);
             }
@@ -192,8 +192,8 @@ impl Search<'_> {
         Ok(added(fused, &weight, &outside))
     }
 
-    /// The best chunk of each document that no list holds: its share, at most 1 and below 0
-    /// where the lists end above it, with the weight of its mention.
+    /// The best chunk of each document outside the lists: its share, at most 1 and below 0 if the
+    /// lists end above it, with the weight of its mention.
     fn nearest(
         &self,
         found: &Found,
@@ -234,7 +234,7 @@ impl Search<'_> {
                 continue;
             };
             let share = share + link.weight;
-            // Two documents may have one text.
+            // Two documents may have the same text.
             let is_copy = |other: &&mut (ChunkRef, f32)| {
                 self.snapshot.twins(chunk).any(|twin| twin == other.0)
             };
@@ -247,7 +247,7 @@ impl Search<'_> {
         Ok(nearest)
     }
 
-    /// What the lists would give a chunk that they do not hold, had they gone on.
+    /// What the lists would give a chunk outside them, had they continued.
     fn share(
         &self,
         found: &Found,
@@ -255,7 +255,7 @@ impl Search<'_> {
         words: Option<f32>,
     ) -> Result<f32, SearchError> {
         let fusion = &self.parts.options.fusion;
-        // By rank there is nothing below the lists.
+        // With ranks there is nothing below the lists.
         if fusion.method == FusionMethod::Rrf {
             return Ok(0.0);
         }
@@ -279,7 +279,7 @@ fn first(mention: &Mention) -> ChunkRef {
     mention.chunks().next().unwrap_or(ChunkRef(u32::MAX))
 }
 
-/// Adds the weight of a mention to what the document has already.
+/// Adds the weight of a mention to what the document already has.
 fn follow(links: &mut Links, mention: Mention, weight: f32) {
     let nothing = |mention| Link {
         mention,
@@ -291,8 +291,8 @@ fn follow(links: &mut Links, mention: Mention, weight: f32) {
     link.weight += weight;
 }
 
-/// `score` on the scale on which the best of `list` has 1 and, unless it stands alone, its
-/// last 0; at least [`BELOW`].
+/// `score` on a scale where the best of `list` has 1 and, unless it is the only one, the last has
+/// 0; at least [`BELOW`].
 fn beyond(list: &[Scored], score: f32, alone: bool) -> f32 {
     let (Some(best), Some(last)) = (list.first(), list.last()) else {
         return 0.0;
@@ -304,8 +304,8 @@ fn beyond(list: &[Scored], score: f32, alone: bool) -> f32 {
     }
 }
 
-/// The lists with `weight` added to what each item has, and the items from `outside`, which
-/// have these shares. Ties keep their order.
+/// The lists with `weight` added to each item, and the items from `outside` with their shares. Ties
+/// keep their order.
 fn added(fused: FusedLists, weight: &[f32], outside: &[(ChunkRef, f32)]) -> FusedLists {
     let best = fused.items.first().map_or(0.0, |item| item.score.max(0.0));
     let known = fused.items.into_iter().zip(fused.shares).zip(weight);

@@ -13,7 +13,7 @@ use cairn_settings::config::Config;
 
 const QUESTION: &str = "In which year was the keeper of the lighthouse on Gull Rock born?";
 
-/// The document that answers names no lighthouse, and many others do.
+/// The document that answers does not name a lighthouse, but many others do.
 fn library() -> Vec<Document> {
     let document = |uri: &str, title: &str, text: &str| Document {
         uri: uri.into(),
@@ -84,7 +84,7 @@ fn request(expand: Expand) -> SearchRequest {
     SearchRequest {
         expand,
         rerank: false,
-        // The one that answers is in no list.
+        // The one that answers is not in any list.
         candidates: 10,
         top_k: 10,
         ..SearchRequest::new(QUESTION, "main")
@@ -143,7 +143,7 @@ fn a_filter_and_labels_hold_for_the_second_hop() {
     };
     assert!(!uris(&search(&setup, &filtered)).contains(&"keeper"));
 
-    // What the caller may not read changes nothing, neither the list nor its scores.
+    // What the caller may not read changes neither the list nor its scores.
     let reader = Access::Labels(BTreeSet::new());
     let asked = SearchRequest {
         access: reader,
@@ -161,16 +161,16 @@ fn a_filter_and_labels_hold_for_the_second_hop() {
             ..asked.clone()
         },
     );
-    // The name of the first hit stands in the question.
+    // The question contains the name of the first hit.
     assert_eq!(uris(&found)[0], "rock");
     assert_eq!(uris(&found)[1..], *others(&once));
-    // A title of a hidden document that begins like the one of a visible document.
+    // A hidden document's title that begins like a visible document's.
     let visible = search(&setup, &asked);
     assert!(uris(&visible).contains(&"keeper"));
     assert!(!uris(&visible).contains(&"board"));
 }
 
-/// The sources of `found` without the one that the question names.
+/// The sources of `found`, except the one that the question names.
 fn others(found: &SearchResponse) -> Vec<&str> {
     let uris = uris(found).into_iter();
     uris.filter(|uri| *uri != "rock").collect()

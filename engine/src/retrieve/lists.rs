@@ -1,4 +1,4 @@
-//! The lists of the two searches to one, as the configuration has it.
+//! Fuses the lists of the two searches into one, as configured.
 
 use cairn_indexer::{ChunkRef, Scored};
 
@@ -9,13 +9,13 @@ use cairn_settings::config::{FusionMethod, Retrieval};
 pub struct FusedLists {
     /// Best first.
     pub items: Vec<Fused<ChunkRef, 2>>,
-    /// What each item counts for alongside a re-ranker's score: 1 for the best of both
-    /// lists, with `retrieval.rerank.lexical_boost` of the weight on words.
+    /// What each item contributes in addition to a re-ranker's score: 1 for the best of both lists,
+    /// with the weight of words multiplied by `retrieval.rerank.lexical_boost`.
     pub shares: Vec<f32>,
 }
 
-/// One list of both. Chunks are numbered in the order of their ids, so that ties
-/// break by chunk id. A single list keeps its own order and scores.
+/// Fuses both into one list. Chunks are numbered in the order of their ids, so that ties are broken
+/// by chunk id. A single list keeps its own order and scores.
 pub fn fuse_lists(
     lexical: Option<&[Scored]>,
     dense: Option<&[Scored]>,
@@ -58,13 +58,13 @@ fn pairs(list: &[Scored]) -> Vec<(ChunkRef, f32)> {
         .collect()
 }
 
-/// List `at` of the two, which has nothing to be fused with.
+/// List `at` of the two, if it is the only one.
 fn alone(list: &[Scored], at: usize) -> Vec<Fused<ChunkRef, 2>> {
     let best = list.first().map_or(0.0, |best| best.score);
     let item = |(rank, scored): (u32, &Scored)| {
         let (mut ranks, mut shares) = ([None; 2], [0.0; 2]);
         ranks[at] = Some(rank);
-        // Where nothing scores above 0, there are no shares.
+        // If nothing scores above 0, there are no shares.
         if best > 0.0 {
             shares[at] = scored.score / best;
         }

@@ -1,12 +1,11 @@
-//! Question in, ranked chunks out: lexical and dense search in parallel, then
-//! fusion, then re-ranking, each timed, under one deadline.
+//! From a question to ranked chunks: lexical and dense search in parallel, then fusion, then
+//! re-ranking, each timed, under one deadline.
 //!
-//! [`Engine`] is the door. Behind it, one search runs through `question` (what
-//! may be asked), `prepared` (where it looks), `search` (the stages in their order), `find` (words and
-//! vectors), `lists` with `fusion`, `hop` (documents that the first hits mention),
-//! `rerank` with `windows`, and `blend`. `overview` says what is in a collection, and
-//! `suggest` what can be asked of it, by the rules of `drafting`. `texts` lends the models
-//! to other programs.
+//! [`Engine`] is the entry point. A search runs through `question` (what may be asked), `prepared`
+//! (where it looks), `search` (the order of the stages), `find` (words and vectors), `lists` with
+//! `fusion`, `hop` (documents that the first hits mention), `rerank` with `windows`, and `blend`.
+//! `overview` describes what is in a collection, and `suggest` what can be asked about it, by the
+//! rules of `drafting`. `texts` makes the models available to other programs.
 
 mod ahead;
 mod api;

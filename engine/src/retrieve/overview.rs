@@ -1,5 +1,5 @@
-//! What is in a collection, as one caller may see it: numbers, titles, and questions to
-//! try. It is read once for each commit.
+//! What is in a collection, as far as a caller may see it: numbers, titles, and questions to try.
+//! Read once per commit.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,35 +10,35 @@ use super::engine::Engine;
 use super::error::SearchError;
 use super::suggest;
 
-/// Documents that are listed for their titles and formats.
+/// How many documents are listed for their titles and formats.
 const MAX_LISTED: usize = 1000;
-/// Titles, and questions to try.
+/// Maximum number of titles, and of questions to try.
 const MAX_TITLES: usize = 3;
 const MAX_SUGGESTIONS: usize = 3;
-/// Letters of what a file's name may end in.
+/// Maximum length of a file name extension, in characters.
 const MAX_FORMAT_CHARS: usize = 8;
-/// Callers whose overviews are remembered.
+/// How many callers' overviews are remembered.
 const MAX_REMEMBERED: usize = 1000;
 
 /// What a caller may read of a collection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overview {
-    /// Number of the last commit; 0 when nothing was ever committed.
+    /// Number of the last commit; 0 if nothing was ever committed.
     pub generation: u64,
     /// Documents.
     pub documents: usize,
     /// Chunks of them.
     pub chunks: usize,
-    /// What the names of the documents end in, `md` for example, and how many do, the
-    /// most frequent first; empty where some end in nothing or there are very many.
+    /// The documents' file name extensions, for example `md`, with their counts, most frequent
+    /// first; empty if some documents have none or there are very many documents.
     pub formats: Vec<(String, usize)>,
-    /// Titles of the longest documents, the URI where there is none.
+    /// Titles of the longest documents, or their URIs if they have no title.
     pub titles: Vec<String>,
-    /// Questions to try, drawn from what is in it.
+    /// Questions to try, drawn from its content.
     pub suggestions: Vec<String>,
 }
 
-/// A collection, and the labels of its reader; `None` for one who reads all.
+/// A collection, and the labels of its reader; `None` for a reader of everything.
 type Audience = (String, Option<BTreeSet<String>>);
 
 /// The overviews of the last commits.
@@ -46,8 +46,8 @@ type Audience = (String, Option<BTreeSet<String>>);
 pub(super) struct Overviews(Mutex<HashMap<Audience, Arc<Overview>>>);
 
 impl Engine {
-    /// What `access` may read of the collection `name`. Opens the collection and reads
-    /// documents, so it may block; what it found is remembered until the next commit.
+    /// What `access` may read of the collection `name`. Opens the collection and reads documents,
+    /// so it may block; the result is remembered until the next commit.
     ///
     /// # Errors
     ///
@@ -76,13 +76,13 @@ impl Engine {
 }
 
 impl Overviews {
-    /// Forgets the collection `name`: another one may get its name and its generations.
+    /// Forgets the collection `name`: another one may get the same name and generations.
     pub(super) fn forget(&self, name: &str) {
         self.lock().retain(|(other, _), _| other != name);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Audience, Arc<Overview>>> {
-        // Each statement leaves the map whole, also in a thread that died.
+        // Every statement leaves the map consistent, even in a thread that died.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -106,7 +106,7 @@ impl Overview {
     }
 }
 
-/// Titles of the longest documents; of equals, those that come first.
+/// Titles of the longest documents; among equals, the first ones.
 fn titles(mut documents: Vec<StoredDocument>) -> Vec<String> {
     documents.sort_by_key(|document| std::cmp::Reverse(document.text_bytes));
     let mut titles: Vec<String> = Vec::new();
@@ -125,7 +125,7 @@ fn titles(mut documents: Vec<StoredDocument>) -> Vec<String> {
     titles
 }
 
-/// What URIs end in, and how many; nothing if one has no such end.
+/// The extensions of URIs with their counts; empty if any URI has none.
 fn formats<'a>(uris: impl Iterator<Item = &'a str>) -> Vec<(String, usize)> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for uri in uris {

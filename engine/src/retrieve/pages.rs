@@ -1,11 +1,11 @@
-//! Which page of a passage says something: a passage may be  on several.
+//! Which page of a passage contains a statement: a passage may span several pages.
 
 use cairn_indexer::Chunk;
 
 use super::api::{PageStart, Source};
 use super::windows::Terms;
 
-/// The pages of a chunk that is on several.
+/// The pages of a chunk that spans several.
 pub(super) fn of_chunk(chunk: &Chunk) -> Vec<PageStart> {
     let Some(first) = chunk.page.filter(|_| !chunk.page_starts.is_empty()) else {
         return Vec::new();
@@ -16,7 +16,7 @@ pub(super) fn of_chunk(chunk: &Chunk) -> Vec<PageStart> {
     }];
     let (mut bytes, mut characters) = (0, 0);
     for next in &chunk.page_starts {
-        // A stored chunk may be damaged; then its first page is all that is known.
+        // A stored chunk may be damaged; then only its first page is known.
         let Some(text) = chunk.text.get(bytes..next.start) else {
             break;
         };
@@ -30,8 +30,8 @@ pub(super) fn of_chunk(chunk: &Chunk) -> Vec<PageStart> {
     pages
 }
 
-/// The page of `text` that shares most with `said`: its rare words count more than
-/// those that every page has. The first of equals; none without `pages`.
+/// The page of `text` that shares most with `said`: rare words count more than those on every page.
+/// The first among equals; `None` without `pages`.
 pub(super) fn saying(said: &str, text: &str, pages: &[PageStart]) -> Option<u32> {
     let parts = parts(text, pages);
     let terms = Terms::new(said, &parts);
@@ -68,7 +68,7 @@ fn parts<'a>(text: &'a str, pages: &[PageStart]) -> Vec<&'a str> {
 }
 
 impl Source {
-    /// The page on which the character stands that is number `character` of `text`.
+    /// The page of the character at index `character` in `text`.
     pub fn page_at(&self, character: usize) -> Option<u32> {
         let after = self.pages.partition_point(|page| page.start <= character);
         match after.checked_sub(1) {
@@ -133,7 +133,7 @@ mod tests {
         let mut one = chunk(&["text"]);
         assert_eq!(of_chunk(&one), []);
         assert_eq!(saying("text", &one.text, &[]), None);
-        // An offset that is not a character's.
+        // An offset that is not a character boundary.
         one.page_starts = vec![indexer::PageStart {
             number: 9,
             start: 99,

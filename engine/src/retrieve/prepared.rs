@@ -1,4 +1,4 @@
-//! A search that was checked: what is asked, and the chunks that it may find.
+//! A checked search: the request, and the chunks that it may find.
 
 use std::fmt;
 use std::ops::Deref;
@@ -12,20 +12,20 @@ use super::error::SearchError;
 use super::question;
 
 /// A search as [`Engine::search`](super::Engine::search) takes it. Once
-/// [`Engine::prepare`](super::Engine::prepare) has checked it, it holds the commit that is
-/// searched, and of that the chunks which filter and rights leave. What is derived from it
-/// shares them: all searches for one question see one commit, and filter it once.
+/// [`Engine::prepare`](super::Engine::prepare) has checked it, it holds the commit to search and
+/// the chunks that filter and rights allow. Searches derived from it share these: all searches for
+/// one question see the same commit, and filter it once.
 ///
-/// A [`SearchRequest`] turned into one is checked when it is searched.
+/// A [`SearchRequest`] converted into one is checked when it is searched.
 #[derive(Clone)]
 pub struct PreparedSearch {
     request: SearchRequest,
-    /// The clean text of the question, once it is checked.
+    /// The cleaned text of the question, once it is checked.
     question: Option<String>,
     scope: Option<Arc<Scope>>,
 }
 
-/// What one search works on.
+/// What a search works on.
 pub(super) struct Ready<'a> {
     pub(super) request: &'a SearchRequest,
     pub(super) question: &'a str,
@@ -36,7 +36,7 @@ pub(super) struct Ready<'a> {
 pub(super) struct Scope {
     pub(super) index: Index,
     pub(super) snapshot: Arc<Snapshot>,
-    /// What filter and rights leave; `None` if that is everything.
+    /// The chunks that filter and rights allow; `None` if that is all of them.
     pub(super) selection: Option<Selection>,
 }
 
@@ -59,8 +59,8 @@ impl PreparedSearch {
         }
     }
 
-    /// The same without what is asked besides the question. `embedded`, if it is a text, is
-    /// embedded in place of the question.
+    /// The same search without expansion. `embedded`, if given, is embedded in place of the
+    /// question.
     #[must_use]
     pub fn alone(&self, embedded: Option<String>) -> Self {
         let mut search = self.clone();
@@ -69,7 +69,7 @@ impl PreparedSearch {
         search
     }
 
-    /// The `top_k` passages that the words of the question find, without any model.
+    /// The same search for the `top_k` passages that the question's words find, without any model.
     #[must_use]
     pub fn by_words(&self, top_k: usize) -> Self {
         let mut search = self.alone(None);
@@ -80,20 +80,20 @@ impl PreparedSearch {
         search
     }
 
-    /// What is asked, to be changed. It has to be prepared again, since another filter or
-    /// other rights leave other chunks.
+    /// The request, to be changed. It must then be prepared again, since another filter or other
+    /// rights allow other chunks.
     pub fn change(&mut self) -> &mut SearchRequest {
         self.release();
         &mut self.request
     }
 
-    /// Lets go of the commit, which keeps files open and memory in use while it is held.
+    /// Releases the commit, which keeps files open and memory in use while it is held.
     pub fn release(&mut self) {
         self.question = None;
         self.scope = None;
     }
 
-    /// Does what is left to do before it can be searched. Opens the collection, so it may
+    /// Does what remains to be done before it can be searched. Opens the collection, so it may
     /// block.
     pub(super) fn prepare(&mut self, parts: &Parts) -> Result<Ready<'_>, SearchError> {
         let request = &self.request;
@@ -141,7 +141,7 @@ impl From<&SearchRequest> for PreparedSearch {
     }
 }
 
-/// What is asked, to be read: a change goes through [`PreparedSearch::change`].
+/// The request, read-only: changes go through [`PreparedSearch::change`].
 impl Deref for PreparedSearch {
     type Target = SearchRequest;
 

@@ -1,14 +1,14 @@
-//! What may be asked: limits on the request, and the question's clean text.
+//! What may be asked: limits on the request, and the question's cleaned text.
 
 use super::api::SearchRequest;
 use super::error::SearchError;
 
-/// Most chunks that one request may ask for, from each search or in all: each
-/// costs memory and time for more than a person reads.
+/// Maximum chunks that one request may ask for, from each search or in all: beyond that, they cost
+/// memory and time for more than a person reads.
 const MAX_CANDIDATES: usize = 10_000;
 
-/// The question without control characters and outer white space. Nothing in
-/// it is syntax, so nothing else is refused.
+/// The question without control characters and surrounding white space. It has no syntax, so
+/// nothing else is refused.
 pub(super) fn clean(query: &str, max_bytes: usize) -> Result<String, SearchError> {
     if query.len() > max_bytes {
         return Err(SearchError::bad_request(

@@ -1,5 +1,5 @@
-//! The re-ranker compares what was stored of the candidates, and reads the best window of
-//! each of the others, best candidates first, until its time is over.
+//! The re-ranker compares the stored states of candidates, and reads the best windows of the
+//! others, best candidates first, until its time is up.
 
 use std::time::{Duration, Instant};
 
@@ -8,22 +8,21 @@ use cairn_models::{Cancel, ErrorKind, MIN_READABLE_SHARE, Reranker};
 
 use super::windows::{self, Terms};
 
-/// Passages that are scored at once: few, so that a deadline loses little, also
-/// on a machine where the first batch takes all of the time. They follow the fused
-/// order strictly: what was not read is ranked below what was, so a deadline must
-/// leave out the tail and nothing before it. (Batches of like lengths from the first
-/// four once left out the best candidate where it was the longest: at 100 ms of a
-/// slow machine, nDCG@10 fell .03 below no re-ranking.)
+/// Passages that are scored at once: few, so that a deadline loses little, even on a machine where
+/// the first batch takes all of the time. They strictly follow the fused order: unread candidates
+/// are ranked below those that were read, so a deadline must cut off only the tail. (Batches of
+/// similar lengths from the first four once left out the best candidate because it was the longest:
+/// with 100 ms on a slow machine, nDCG@10 fell .03 below no re-ranking.)
 const BATCH: usize = 2;
 
 /// `[CLS] question [SEP] passage [SEP]`, and one more in models like RoBERTa.
 const SPECIAL_TOKENS: usize = 4;
 
-/// Digits of a question that is a number: of a book, a telephone, an account.
+/// Minimum digits of a question that is a number: of a book, a telephone, an account.
 const DIGITS_OF_A_NUMBER: usize = 7;
 
-/// Whether a question is a long number, more or less. A model sees pieces of it, and finds
-/// others like it; a question for a number wants that one.
+/// Whether a question is essentially a long number. A model sees pieces of it and finds similar
+/// numbers, but such a question wants exactly this one.
 pub(super) fn is_number(question: &str) -> bool {
     let digits = question.chars().filter(|c| c.is_numeric()).count();
     let letters = question.chars().filter(|c| c.is_alphabetic()).count();
@@ -37,13 +36,13 @@ fn is_read(reranker: &dyn Reranker, text: &str) -> cairn_models::Result<bool> {
 /// A candidate as the re-ranker gets it.
 #[derive(Clone, Copy)]
 pub enum Passage<'a> {
-    /// The model has read it before: its packed states.
+    /// Its packed states, which the model has read before.
     States(&'a [u8]),
     /// To be read.
     Text {
-        /// What it stands under; may be empty.
+        /// The context in which it is read, such as its title; may be empty.
         title: &'a str,
-        /// All of it.
+        /// Its whole text.
         text: &'a str,
     },
 }
@@ -58,9 +57,9 @@ impl<'a> Passage<'a> {
     }
 }
 
-/// The stored states of the candidates that are judged, which have these vector ids in fused
-/// order; of the first `reads`, those without states are to be read. Beyond, the first one
-/// without states ends it: what is judged must be a whole head of the list.
+/// The stored states of the candidates to judge, which have these vector ids in fused order; among
+/// the first `reads`, those without states are to be read. Beyond these, the first one without
+/// states ends the list, since the judged candidates must be a gapless head of it.
 pub fn judged(
     states: Option<&States>,
     vector_ids: impl Iterator<Item = u64>,
@@ -74,9 +73,9 @@ pub fn judged(
 
 /// What the re-ranker said.
 pub(super) struct Reading {
-    /// Of each candidate.
+    /// What it said of each candidate.
     pub(super) verdicts: Vec<Verdict>,
-    /// Why not all were read.
+    /// Why not all were read, if so.
     pub(super) cut: Option<Cut>,
 }
 
@@ -85,9 +84,9 @@ pub(super) struct Reading {
 pub enum Verdict {
     /// Its score.
     Score(f32),
-    /// Nothing: the time was over before.
+    /// Not scored: time ran out before.
     Unread,
-    /// Nothing: its vocabulary has no words for the passage.
+    /// Not scored: its vocabulary does not cover the passage.
     Abstains,
 }
 
@@ -110,7 +109,7 @@ pub(super) enum Cut {
     Overloaded,
     /// It failed; the log says why.
     Failed,
-    /// It cannot read the question, which is in a foreign script or a number.
+    /// It cannot read the question, which is in a foreign script or is a number.
     Foreign,
 }
 
@@ -120,8 +119,8 @@ struct Job {
     tokens: usize,
 }
 
-/// Scores `passages`, given in fused order, until `deadline`. Only the caller's
-/// cancellation is an error; everything else leaves scores out.
+/// Scores `passages`, given in fused order, until `deadline`. Only the caller's cancellation is an
+/// error; any other failure just leaves scores out.
 pub(super) fn read(
     reranker: &dyn Reranker,
     question: &str,
@@ -160,8 +159,8 @@ pub(super) fn read(
     Ok(reading)
 }
 
-/// Scores all of `texts`, each by the best of its `windows`, for a caller who has no other
-/// order to fall back on. No score for what the model cannot read.
+/// Scores all of `texts`, each by the best of its `windows`, for a caller without any other order
+/// to fall back on. Texts that the model cannot read get no score.
 ///
 /// # Errors
 /// Those of the model: `Overloaded`, `Cancelled` and others.
@@ -205,7 +204,7 @@ fn read_batches(
         }
     }
     let (question, jobs) = jobs(reranker, question, passages, windows, &reading.verdicts)?;
-    // A candidate counts as read when all its windows are.
+    // A candidate counts as read once all its windows are.
     let mut unread = vec![0_usize; passages.len()];
     for job in &jobs {
         unread[job.candidate] += 1;
@@ -237,8 +236,7 @@ fn read_batches(
     Ok(())
 }
 
-/// Judges the candidates whose states were stored, all at once: that takes less time than
-/// reading one.
+/// Judges all candidates with stored states at once, which takes less time than reading one.
 fn compare(
     reranker: &dyn Reranker,
     question: &str,
@@ -263,7 +261,7 @@ fn compare(
     Ok(())
 }
 
-/// The question as it is asked, and the windows to read, in fused order.
+/// The question as asked, and the windows to read, in fused order.
 fn jobs<'q>(
     reranker: &dyn Reranker,
     question: &'q str,
@@ -309,7 +307,7 @@ fn jobs<'q>(
     Ok((question, jobs))
 }
 
-/// The first `most` tokens of `text`, and how many there are.
+/// The first `most` tokens of `text`, and how many tokens that is.
 pub(super) fn head<'t>(
     reranker: &dyn Reranker,
     text: &'t str,
@@ -329,7 +327,7 @@ fn padded(batch: &[Job]) -> usize {
     batch.len() * batch.iter().map(|job| job.tokens).max().unwrap_or(0)
 }
 
-/// How long a token takes, from the batches so far.
+/// How long a token takes, according to the batches so far.
 #[derive(Default)]
 struct Pace {
     tokens: usize,
@@ -342,9 +340,9 @@ impl Pace {
         self.took += took;
     }
 
-    /// How many of `jobs` are scored next, at most [`BATCH`]; `None` if not even one
-    /// is done by `deadline`. While nothing is known, one: on a slow machine a deadline
-    /// in the middle of the first two would lose both.
+    /// How many of `jobs` to score next, at most [`BATCH`]; `None` if not even one can be done by
+    /// `deadline`. One as long as the speed is unknown: on a slow machine a deadline in the middle
+    /// of the first two would lose both.
     fn fitting(&self, jobs: &[Job], deadline: Option<Instant>) -> Option<usize> {
         let Some(deadline) = deadline else {
             return Some(BATCH.min(jobs.len()));
@@ -377,7 +375,7 @@ mod tests {
             .collect()
     }
 
-    /// Fires its own cancellation or fails after some batches; notes the sizes.
+    /// Fires its own cancellation or fails after some batches; records the batch sizes.
     struct Scripted {
         batches: AtomicUsize,
         after: usize,
@@ -485,7 +483,7 @@ mod tests {
         assert_eq!(reading.cut, Some(Cut::Deadline));
     }
 
-    /// Reads ASCII alone.
+    /// Reads only ASCII.
     struct Provincial;
 
     impl Reranker for Provincial {

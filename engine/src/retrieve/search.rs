@@ -1,5 +1,4 @@
-//! One search through its stages: select, find, fuse, hop, re-rank, and the sources
-//! to cite.
+//! Runs one search through its stages: select, find, fuse, hop, re-rank, and the sources to cite.
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +29,7 @@ struct Candidate {
 enum Material {
     /// Its stored states.
     States(Vec<u8>),
-    /// The chunk itself, and what it is read under.
+    /// The chunk itself, and the context in which it is read.
     Chunk(Box<StoredChunk>, String),
 }
 
@@ -85,8 +84,8 @@ impl Search<'_> {
         fuse_lists(lexical, dense, &self.parts.options)
     }
 
-    /// How many candidates the re-ranker is to read, and how many it is to compare where
-    /// their states are stored.
+    /// How many candidates the re-ranker may read, and how many it may compare if their states are
+    /// stored.
     fn depths(&self) -> (usize, usize) {
         let options = &self.parts.options.rerank;
         match self.request.rerank && options.enabled {
@@ -95,7 +94,7 @@ impl Search<'_> {
         }
     }
 
-    /// The candidates that are judged or returned; the rest of the list is of no use.
+    /// The candidates that are judged or returned; the rest of the list is not needed.
     fn candidates(&self, fused: Vec<Fused<ChunkRef, 2>>) -> Vec<Candidate> {
         let needed = self.request.top_k.max(self.depths().1);
         let candidate = |(rank, item): (u32, Fused<ChunkRef, 2>)| Candidate {
@@ -111,8 +110,8 @@ impl Search<'_> {
         (1..).zip(fused).take(needed).map(candidate).collect()
     }
 
-    /// What the first candidates are judged by: the states of those that were read before,
-    /// the texts of the others.
+    /// What the first candidates are judged by: the states of those read before, the texts of the
+    /// others.
     fn material(
         &self,
         candidates: &[Candidate],
@@ -136,8 +135,8 @@ impl Search<'_> {
         judged.zip(candidates).map(material).collect()
     }
 
-    /// Lets the re-ranker read the best candidates, and orders them again; `shares` is
-    /// what they count for alongside it.
+    /// Lets the re-ranker read the best candidates, and reorders them; `shares` is their
+    /// contribution in addition to its scores.
     fn rerank(
         &self,
         candidates: Vec<Candidate>,
@@ -229,8 +228,7 @@ impl Search<'_> {
     }
 }
 
-/// The candidates in their blended order. Where nothing was read, everything
-/// stays as it was.
+/// The candidates in their blended order. If nothing was read, the order stays as it was.
 fn apply(
     candidates: Vec<Candidate>,
     shares: &[f32],
@@ -261,7 +259,7 @@ fn explain(reading: &Reading) -> Option<String> {
         |counts: fn(&Verdict) -> bool| reading.verdicts.iter().filter(|v| counts(v)).count();
     let (read, all) = (count(|v| v.score().is_some()), reading.verdicts.len());
     let what = match reading.cut {
-        // The page knows this one by its words, and shows it in grey.
+        // The page recognises this one by its wording, and shows it in grey.
         Some(Cut::Deadline) => "re-ranking ran out of time",
         Some(Cut::Overloaded) => "the re-ranking model is busy",
         Some(Cut::Failed) => "the re-ranking model failed",

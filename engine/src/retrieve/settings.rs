@@ -1,9 +1,9 @@
-//! The configuration's sections in the index's own terms.
+//! Converts sections of the configuration to the index's own types.
 
 use cairn_indexer::{Bm25, IndexSettings};
 use cairn_settings::config::{Config, Retrieval};
 
-/// What a collection is built with.
+/// The settings that a collection is built with.
 pub fn index_settings(config: &Config) -> IndexSettings {
     IndexSettings {
         chunk_tokens: config.chunking.tokens,

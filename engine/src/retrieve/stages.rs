@@ -1,5 +1,5 @@
-//! The stages after the searches, one by one, for an evaluation that asks many
-//! configurations of the same lists.
+//! The stages after the searches, one by one, for an evaluation that tries many configurations on
+//! the same lists.
 
 use cairn_models::{Cancel, Embedder, MIN_READABLE_SHARE, Reranker};
 
@@ -15,8 +15,7 @@ pub fn clean(query: &str) -> Result<String, SearchError> {
     question::clean(query, usize::MAX)
 }
 
-/// Whether `embedder` can read the question, so that its list may stand alongside that of
-/// the words.
+/// Whether `embedder` can read the question, so that its list may be fused with the lexical one.
 pub fn is_embedded(embedder: &dyn Embedder, question: &str) -> cairn_models::Result<bool> {
     Ok(!is_number(question) && embedder.readable_share(question)? >= MIN_READABLE_SHARE)
 }

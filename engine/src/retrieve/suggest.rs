@@ -1,5 +1,5 @@
-//! Questions to try, drawn from headings and plain sentences of what is indexed: the
-//! first question of a newcomer should have an answer.
+//! Questions to try, drawn from headings and simple sentences of the indexed documents: a
+//! newcomer's first question should have an answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,16 +7,16 @@ use cairn_indexer::{Access, Result, Snapshot};
 
 use super::drafting::{self, headings};
 
-/// Documents that are looked at: the page asks often.
+/// How many documents are examined: few, since the page asks often.
 const MAX_DOCUMENTS: usize = 48;
 
-/// Longer documents are not read for their headings.
+/// Longer documents are not searched for headings.
 const MAX_TEXT_BYTES: u64 = 256 << 10;
 
-/// Chunks of a document whose texts are read.
+/// How many chunks of a document are read.
 const MAX_DRAFTED_CHUNKS: usize = 8;
 
-/// Headings that say nothing about what is under them.
+/// Headings that say nothing about their section.
 const EMPTY: &[&str] = &[
     "about",
     "abstract",
@@ -69,7 +69,7 @@ const EMPTY: &[&str] = &[
 /// documents that the caller may read.
 ///
 /// # Errors
-/// When the snapshot cannot be read.
+/// If the snapshot cannot be read.
 pub(super) fn questions(snapshot: &Snapshot, count: usize, access: &Access) -> Result<Vec<String>> {
     let mut found: Vec<(u8, String)> = Vec::new();
     for document in snapshot.documents(0, MAX_DOCUMENTS, access)? {
@@ -78,7 +78,7 @@ pub(super) fn questions(snapshot: &Snapshot, count: usize, access: &Access) -> R
         }
         let chunks = snapshot.document_chunks(document.id, access)?;
         let chunks = chunks.unwrap_or_default();
-        // Each heading, with the first text that stands under it.
+        // Each heading, with the first text below it.
         let mut headings: BTreeMap<&str, &str> = BTreeMap::new();
         for stored in &chunks {
             for heading in &stored.chunk.heading_path {
@@ -108,8 +108,8 @@ pub(super) fn questions(snapshot: &Snapshot, count: usize, access: &Access) -> R
         .collect())
 }
 
-/// A question that the section under `heading`, where `body` stands, answers, and how
-/// good it is (0 is best).
+/// A question answered by the section under `heading`, whose text is `body`, and how good the
+/// question is (0 is best).
 fn question(heading: &str, title: &str, body: &str) -> Option<(u8, String)> {
     let heading = heading.trim().trim_end_matches([':', '.']);
     let words: Vec<&str> = heading.split_whitespace().collect();
@@ -139,7 +139,7 @@ fn question(heading: &str, title: &str, body: &str) -> Option<(u8, String)> {
     Some((rank, format!("What does {title} say about “{heading}”?")))
 }
 
-/// How good a drafted question is: what one wants to do comes first.
+/// How good a drafted question is: questions about doing something come first.
 fn rank(question: &str) -> u8 {
     if question.starts_with("How do I ") {
         1

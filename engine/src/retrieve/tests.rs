@@ -170,7 +170,7 @@ fn each_mode_runs_its_own_search() {
     let dense = search(&setup, &request);
     assert_eq!(dense.sources.len(), TEXTS.len());
     assert_eq!(dense.sources[0].ranks.lexical, None);
-    // Alone, a list keeps its own scores.
+    // A single list keeps its own scores.
     assert!((dense.sources[0].score - dense.sources[0].cosine.unwrap()).abs() < 1e-5);
     assert!(!dense.timings_ms.contains_key("lexical"));
 }
@@ -371,7 +371,7 @@ fn more_questions_than_may_wait_are_overloaded() {
     std::thread::scope(|scope| {
         let first = scope.spawn(|| ask("birds"));
         until(&|| calls.calls.load(Ordering::Relaxed) == 1);
-        // One waits; of those that come while it does, every one is refused.
+        // One waits; all that arrive meanwhile are refused.
         let others: Vec<_> = ["cats", "dogs", "nests"]
             .map(|question| scope.spawn(move || ask(question)))
             .into_iter()
@@ -452,7 +452,7 @@ fn a_deadline_cuts_reranking_and_the_response_says_so() {
             .filter(|s| s.ranks.rerank.is_some())
             .count();
         assert!(read < TEXTS.len());
-        // What was not read stands below, in its fused order.
+        // Unread candidates are below, in fused order.
         let rest: Vec<_> = response.sources[read..]
             .iter()
             .map(|s| s.ranks.fused)

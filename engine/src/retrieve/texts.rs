@@ -1,4 +1,4 @@
-//! The models for texts that are in no collection: those of other programs.
+//! The models, applied to texts outside any collection: those of other programs.
 
 use cairn_indexer::pool;
 use cairn_models::{Cancel, Embedder};
@@ -7,7 +7,7 @@ use super::engine::Engine;
 use super::error::{SearchError, SearchErrorKind};
 use super::{question, rerank};
 
-/// What the embedder made of texts.
+/// The embedder's result for some texts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Embedded {
     /// One for each text, in their order; each of length 1.
@@ -16,20 +16,20 @@ pub struct Embedded {
     pub tokens: usize,
 }
 
-/// What the re-ranker made of texts.
+/// The re-ranker's result for some texts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judged {
-    /// One for each text, in their order: the score as the model gives it, which is log-odds
-    /// of the built-in models and of cross-encoders. `None` if the model has no words for the
-    /// text, or for the question.
+    /// One for each text, in their order: the model's raw score, which for the built-in models and
+    /// for cross-encoders is log-odds. `None` if the model's vocabulary does not cover the text or
+    /// the question.
     pub scores: Vec<Option<f32>>,
     /// Tokens of the question and of all texts, as far as they count.
     pub tokens: usize,
 }
 
 impl Engine {
-    /// The vectors of `texts`. One that is longer than `chunking.embed_window` is embedded in
-    /// windows of like sizes, whose mean is its vector, as chunks are. Blocks while the model
+    /// The vectors of `texts`. As with chunks, a text longer than `chunking.embed_window` is
+    /// embedded in windows of similar size, and its vector is their mean. Blocks while the model
     /// runs, behind the queue of questions.
     ///
     /// # Errors
@@ -44,10 +44,10 @@ impl Engine {
         Ok(embed(&*embedder, self.0.embed_window, texts, cancel)?)
     }
 
-    /// How well each of `texts`, of which the first `most_tokens` tokens count, answers
-    /// `question`. One that is longer than the model reads at once is judged by the best of
-    /// its `retrieval.rerank.windows` windows. Blocks while the model runs, a few texts at a
-    /// time behind its queue.
+    /// How well each of `texts` answers `question`; only the first `most_tokens` tokens of a text
+    /// count. A text longer than the model reads at once is judged by the best of its
+    /// `retrieval.rerank.windows` windows. Blocks while the model runs, a few texts at a time
+    /// behind its queue.
     ///
     /// # Errors
     ///
@@ -99,7 +99,7 @@ fn embed(
         match spans.len().div_ceil(room) {
             0 | 1 => inputs.push(text),
             count => {
-                // Of like sizes, since each counts for as much.
+                // Of similar size, since each has the same weight.
                 let windows = spans.chunks(spans.len().div_ceil(count));
                 let ends = windows.filter_map(|window| Some((window.first()?, window.last()?)));
                 inputs.extend(ends.map(|(first, last)| &text[first.start..last.end]));

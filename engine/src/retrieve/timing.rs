@@ -1,32 +1,32 @@
-//! Milliseconds by stage, for the response, and the same into the metrics.
+//! Milliseconds by stage, for the response and the metrics.
 
 use std::time::{Duration, Instant};
 
 use super::api::Timings;
 
-/// What took how long in one search.
+/// How long each stage of a search took.
 #[derive(Default)]
 pub(super) struct Clock {
     timings: Timings,
 }
 
 impl Clock {
-    /// Notes that `stage` took `took`.
+    /// Records that `stage` took `took`.
     pub(super) fn note(&mut self, stage: &'static str, took: Duration) {
         metrics::histogram!("cairn_stage_seconds", "stage" => stage).record(took.as_secs_f64());
-        // Microseconds are what a clock can tell; more digits are noise.
+        // Clocks are precise to microseconds; more digits are noise.
         let milliseconds = (took.as_secs_f64() * 1e6).round() / 1e3;
         self.timings.insert(stage.to_owned(), milliseconds);
     }
 
-    /// The notes, with `total` since `start`.
+    /// The records, with `total` since `start`.
     pub(super) fn finish(mut self, start: Instant) -> Timings {
         self.note("total", start.elapsed());
         self.timings
     }
 }
 
-/// What `work` gives, and how long it took.
+/// The result of `work`, and how long it took.
 pub(super) fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let start = Instant::now();
     let result = work();

@@ -1,5 +1,5 @@
-//! Vectors of recent questions: people and agents ask the same thing again,
-//! and the follow-up `/query` of a `/search` always does.
+//! Vectors of recent questions: people and agents repeat questions, and a `/query` that follows a
+//! `/search` always does.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cairn_models::{Cancel, EmbedQueue, Embedder, Result};
 use lru::LruCache;
 
-/// Questions that are remembered; with 384 dimensions about 400 kB.
+/// How many questions are remembered; with 384 dimensions about 400 kB.
 const CAPACITY: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
-/// An embedder of questions behind a queue, with a small memory.
+/// An embedder for questions behind a queue, with a small cache.
 pub(super) struct QueryVectors {
-    /// For long work, which must not stand in the way of questions.
+    /// For long work, which must not delay questions.
     embedder: Arc<dyn Embedder>,
     queue: Arc<EmbedQueue>,
     recent: Mutex<LruCache<String, Arc<[f32]>>>,

@@ -1,20 +1,20 @@
-//! Which part of a chunk the re-ranker reads: a chunk is longer than its
-//! window, so the part that shares most with the question is chosen. Pure.
+//! Chooses which part of a chunk the re-ranker reads: a chunk may be longer than its window, so the
+//! part that shares most with the question is chosen. Pure.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-/// Large windows have a multiple of so many tokens.
+/// Large windows have a multiple of this many tokens.
 const SIZE_STEP: usize = 16;
 
-/// The question's words, each with its inverse document frequency among the
-/// candidates: a word that every candidate holds tells no window from another.
+/// The question's words, each with its inverse document frequency among the candidates: a word that
+/// every candidate contains does not distinguish windows.
 pub(super) struct Terms {
     weights: HashMap<String, f32>,
 }
 
 impl Terms {
-    /// The words of `question`, weighed by how few of `texts` hold them.
+    /// The words of `question`, weighted by how few of `texts` contain them.
     pub(super) fn new(question: &str, texts: &[&str]) -> Self {
         let mut frequency: HashMap<String, usize> =
             words(question).map(|(_, word)| (word, 0)).collect();
@@ -34,7 +34,7 @@ impl Terms {
         }
     }
 
-    /// What the words weigh that `text` holds.
+    /// The total weight of the words that `text` contains.
     pub(super) fn weight_in(&self, text: &str) -> f32 {
         let held: HashSet<String> = words(text)
             .map(|(_, word)| word)
@@ -87,8 +87,8 @@ pub(super) fn best(
         .collect()
 }
 
-/// Questions of like lengths leave room for windows of the same size, so that they
-/// read the same windows: what a re-ranker has read of a passage is then of use again.
+/// Questions of similar length leave room for windows of the same size, so that they read the same
+/// windows, and the re-ranker's earlier reading of a passage can be reused.
 fn common(size: usize) -> usize {
     if size < 4 * SIZE_STEP {
         return size;
@@ -96,21 +96,21 @@ fn common(size: usize) -> usize {
     size - size % SIZE_STEP
 }
 
-/// Summed in the order of the words, so that equal windows have equal sums.
+/// Summed in the order of the words, so that equal windows get equal sums.
 fn weight_of(held: HashSet<&str>, terms: &Terms) -> f32 {
     let mut held: Vec<_> = held.into_iter().collect();
     held.sort_unstable();
     held.iter().map(|word| terms.weights[*word]).sum()
 }
 
-/// Starts of windows: every quarter of a window, and the last one that fits.
+/// Starts of windows: one every quarter of a window, and the last one that fits.
 fn starts(tokens: usize, size: usize) -> impl Iterator<Item = usize> {
     let last = tokens - size;
     (0..last).step_by((size / 4).max(1)).chain([last])
 }
 
-/// Lower-case words and where they start. A plural `s` is dropped, so that
-/// "filter" finds "filters"; more stemming does not choose better windows.
+/// Lower-case words and where they start. A plural `s` is dropped, so that "filter" finds
+/// "filters"; more stemming would not choose better windows.
 fn words(text: &str) -> impl Iterator<Item = (usize, String)> + '_ {
     let base = text.as_ptr() as usize;
     text.split(|c: char| !c.is_alphanumeric())
@@ -131,7 +131,7 @@ mod tests {
 
     use super::*;
 
-    /// Tokens of a text of words that are separated by one space.
+    /// The tokens of a text whose words are separated by single spaces.
     fn tokens(text: &str) -> Vec<Range<usize>> {
         let mut at = 0;
         text.split(' ')

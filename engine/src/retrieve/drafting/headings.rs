@@ -1,4 +1,4 @@
-//! The question that a heading answers.
+//! Drafts the question that a heading answers.
 
 use super::words::{self, FINITE, List, PREPOSITIONS};
 
@@ -7,27 +7,28 @@ const AUXILIARY: List =
     List("am are can could did do does has have is may must should was were will would");
 const METHODS: List = List("DELETE GET HEAD PATCH POST PUT");
 
-/// A sentence with one of these is about what goes wrong.
+/// A sentence with one of these is about a problem.
 const TROUBLE: List = List(
     "another broken can't cannot crashes damaged failed fails hangs locked missing not out \
      refused slow unknown wrong",
 );
 
-/// Heads of phrases that are lists: `What are the ...?`
+/// Head nouns of phrases that name lists: `What are the ...?`
 const LISTS: List = List(
     "advantages columns commands defaults dependencies differences disadvantages events \
      fields formats goals limitations limits modes options parameters prerequisites reasons \
      requirements restrictions rules settings stages statements states steps types values",
 );
 
-/// Heads of phrases that one speaks of without `the`: these, and what ends like those.
+/// Head nouns that are used without `the`: these words, and words with these endings.
 const UNCOUNTED: List = List(
     "access code control data hardware input logic memory output software storage support \
      text traffic",
 );
 const UNCOUNTED_ENDS: List = List("age ance ence ety ing ity ment ness ship sion tion");
 
-/// What is done, and not what is done to: `debugging information`, `building blocks`.
+/// Words that can follow a form in -ing without being its object: `debugging information`,
+/// `building blocks`.
 const NOT_OBJECTS: List = List(
     "blocks by conventions environment information mode of order rules steps style time \
      tools using",
@@ -36,7 +37,7 @@ const NOT_OBJECTS: List = List(
 /// What a verb takes along, which is not what is done to: `bring back`.
 const PARTICLES: List = List("again ahead apart aside away back down forward off out together up");
 
-/// Words of headings that say nothing about what is under them.
+/// Words of headings that say nothing about the section.
 const EMPTY: List = List(
     "about abstract acknowledgements appendix authors background basics bugs caveat caveats \
      changelog changes chapter conclusion contents copyright credits description details \
@@ -46,12 +47,12 @@ const EMPTY: List = List(
      tips todo tutorial usage works",
 );
 
-/// Most words of a thing that one asks about.
+/// Maximum number of words in the name of a thing to ask about.
 const MAX_PHRASE_WORDS: usize = 5;
 /// Longest word that may be an abbreviation in capitals.
 const MAX_ACRONYM_CHARS: usize = 5;
 
-/// A question that the section under `heading`, which begins with `body`, answers.
+/// A question answered by the section under `heading`, which begins with `body`.
 pub(in crate::retrieve) fn question(heading: &str, body: &str) -> Option<String> {
     let heading = without_number(heading).trim_end_matches([':', '.', ' ']);
     let words: Vec<&str> = heading.split_whitespace().collect();
@@ -121,7 +122,7 @@ fn joined_verbs(rest: &[String]) -> Option<String> {
     Some(words.join(" "))
 }
 
-/// A heading that asks already.
+/// A heading that is already a question.
 fn asking(heading: &str, first: &str, words: &[String]) -> Option<String> {
     let rest = &words[1..];
     let second = rest[0].to_lowercase();
@@ -135,7 +136,7 @@ fn asking(heading: &str, first: &str, words: &[String]) -> Option<String> {
             _ => None,
         };
     }
-    // `It` of a heading is something that is said elsewhere.
+    // `It` in a heading refers to something outside it.
     let points = words
         .iter()
         .any(|word| ["it", "this", "that", "they", "these"].contains(&&*word.to_lowercase()));
@@ -221,8 +222,7 @@ fn is_singular_in_s(word: &str) -> bool {
         || word.len() < 4
 }
 
-/// Words without the capitals of titles and of the first word; names and abbreviations
-/// keep theirs.
+/// The words without capitals of titles and of the first word; names and abbreviations keep theirs.
 fn plain_case(words: &[&str], body: &str) -> Vec<String> {
     let letters = |word: &&str| word.chars().filter(|c| c.is_alphabetic()).count();
     let is_loud = words.iter().all(|word| word.to_uppercase() == **word)

@@ -1,17 +1,17 @@
-//! Questions that a person might ask, made from a text by rules: from its headings
-//! (`headings`), from sentences of plain shapes (`sentences`), and from tables and lists of
-//! settings (`settings`). What does not make a question that stands by itself is left out.
+//! Drafts questions that a person might ask from a text, by rules: from its headings (`headings`),
+//! from sentences of simple forms (`sentences`), and from tables and lists of settings
+//! (`settings`). Questions that make no sense by themselves are left out.
 
 pub(super) mod headings;
 mod sentences;
 mod settings;
 mod words;
 
-/// Letters of a text that is quoted as relevant.
+/// Maximum length of a text that is quoted as relevant, in characters.
 const QUOTED_CHARS: usize = 300;
-/// Shortest prose that a heading is about.
+/// Minimum length of the prose below a heading.
 const MIN_PROSE_BYTES: usize = 60;
-/// Most words of a heading.
+/// Maximum number of words in a heading.
 const MAX_HEADING_WORDS: usize = 12;
 
 /// A question and the passage that it was made from.
@@ -19,13 +19,13 @@ const MAX_HEADING_WORDS: usize = 12;
 pub struct Drafted {
     /// The question.
     pub question: String,
-    /// What answers it, where that is known.
+    /// The answer, if known.
     pub answer: Option<String>,
     /// The part of the text that is relevant.
     pub text: String,
 }
 
-/// What can be asked about `text`, in its order. A question never holds its whole answer.
+/// What can be asked about `text`, in its order. A question never contains its whole answer.
 pub fn of_text(text: &str) -> Vec<Drafted> {
     let paragraphs: Vec<&str> = text.split("\n\n").map(str::trim).collect();
     let mut found = Vec::new();
@@ -52,7 +52,7 @@ pub fn of_text(text: &str) -> Vec<Drafted> {
     found
 }
 
-/// A line of its own without an end of sentence.
+/// A separate line without final punctuation.
 fn is_heading(paragraph: &str) -> bool {
     !paragraph.contains(['\n', '|', '`', '<'])
         && !paragraph.ends_with(['.', ',', ';', ':', '!'])
@@ -67,7 +67,7 @@ fn is_prose(paragraph: &str) -> bool {
         && !paragraph.contains(" | ")
 }
 
-/// Whether every word of `answer` stands in `question`.
+/// Whether every word of `answer` occurs in `question`.
 fn holds(question: &str, answer: &str) -> bool {
     let asked = words::lower_words(question);
     let said = words::lower_words(answer);
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].question, "How do I restore a backup?");
         assert_eq!(found[0].text, PROSE);
-        // Without prose below it, it says nothing.
+        // Without prose below it, a heading is useless.
         assert_eq!(asked("Restoring a backup\n\na | b"), [""; 0]);
     }
 

@@ -1,18 +1,18 @@
-//! Questions from sentences of a plain shape: definitions, what a thing does, needs or
-//! means, how long, how often, which port.
+//! Drafts questions from sentences of simple forms: definitions, what a thing does, needs or means,
+//! how long, how often, which port.
 
 use super::words::{self, List, PREPOSITIONS};
 use super::{Drafted, quoted};
 use crate::text::one_line;
 
-/// Most words of a thing that one asks about.
+/// Maximum number of words in the name of a thing to ask about.
 const MAX_SUBJECT_WORDS: usize = 5;
-/// Bytes of a paragraph that defines something.
+/// Minimum length of a paragraph that defines something, in bytes.
 const MIN_PARAGRAPH_BYTES: usize = 40;
-/// Words that a definition has at least.
+/// Minimum number of words in a definition.
 const MIN_PREDICATE_WORDS: usize = 4;
 
-/// Words that make a thing one of several that were spoken of before.
+/// Words that refer to one of several things mentioned before.
 const RELATIVE: List = List(
     "advantage aim answer best better case default difference drawback earlier easiest \
      effect example exception few final following goal idea important intention lot \
@@ -20,7 +20,7 @@ const RELATIVE: List = List(
      rest result simplest single solution thing usual value way",
 );
 
-/// Verbs whose object answers `What does ... ?`, and that verb without its end.
+/// Verbs whose object answers `What does ... ?`, each with its base form.
 const OBJECTS: &[(&str, &str)] = &[
     ("means", "mean"),
     ("needs", "need"),
@@ -33,7 +33,7 @@ const UNITS: List = List(
      night milliseconds",
 );
 
-/// What the sentences of a paragraph can be asked.
+/// What can be asked about the sentences of a paragraph.
 pub(super) fn of_paragraph(paragraph: &str) -> Vec<Drafted> {
     let is_list = paragraph.starts_with(['-', '*', '+', '•', '|', '>', '#', '/', '$']);
     if is_list && !words::is_identifier(paragraph.split_whitespace().next().unwrap_or_default()) {
@@ -43,7 +43,7 @@ pub(super) fn of_paragraph(paragraph: &str) -> Vec<Drafted> {
     for (at, sentence) in sentences(paragraph).into_iter().enumerate() {
         let line = one_line(sentence);
         let first = || {
-            // What a paragraph begins with is what it is about.
+            // A paragraph is about the thing that it begins with.
             let is_first = at == 0 && paragraph.len() >= MIN_PARAGRAPH_BYTES;
             is_first.then(|| defined(&line, paragraph).or_else(|| doing(&line)))?
         };
@@ -128,7 +128,7 @@ fn measured(sentence: &str, around: &str) -> Option<(String, String)> {
     let (verb, participle) = (words[at], *words.get(at + 1)?);
     let subject = subject(&words[..at].join(" "), around)?;
     let subject = match verb {
-        // One thing with a capital is more often a name; several are not.
+        // A single capitalised thing is usually a name; several are not.
         "are" if !subject.contains(' ') => words::uncapitalised(&subject, around),
         _ => subject,
     };
@@ -165,8 +165,8 @@ fn listening(sentence: &str, around: &str) -> Option<(String, String)> {
     })
 }
 
-/// The name of a thing at a sentence's beginning, as it stands inside a question; what is
-/// `around` it tells names from capitals.
+/// The name of a thing at the beginning of a sentence, as written inside a question; the text
+/// `around` it distinguishes names from ordinary capitalised words.
 fn subject(text: &str, around: &str) -> Option<String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let (first, rest) = words.split_first()?;
@@ -179,7 +179,7 @@ fn subject(text: &str, around: &str) -> Option<String> {
         && !words.iter().any(|word| words::points(word))
         && !PREPOSITIONS.has(&first.to_lowercase());
     let is_article = matches!(*first, "A" | "An" | "The" | "a" | "an" | "the");
-    // An adverb belongs to the verb, and `o` is the bullet of old manuals.
+    // An adverb belongs to the verb, and `o` is a bullet in old manuals.
     let ends_in_adverb = words.last()?.ends_with("ly") || words.last()? == &"always";
     if !is_name
         || (is_article && rest.is_empty())
@@ -190,8 +190,7 @@ fn subject(text: &str, around: &str) -> Option<String> {
     {
         return None;
     }
-    // One word alone that begins with a capital is more often a name than not, and so is
-    // one before other capitals.
+    // A single capitalised word is usually a name, and so is one before other capitalised words.
     let has_name = rest.iter().any(|word| word.starts_with(char::is_uppercase));
     let first = match !is_article && (rest.is_empty() || has_name) {
         true => (*first).to_owned(),

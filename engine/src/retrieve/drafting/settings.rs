@@ -1,4 +1,4 @@
-//! Questions from tables and lists of settings, options and routes: what is the default,
+//! Drafts questions from tables and lists of settings, options and routes: what is the default,
 //! what does it do?
 
 use super::words::{is_identifier, purpose_of};
@@ -7,12 +7,12 @@ use crate::text::one_line;
 
 /// Questions from one table.
 const MAX_ROWS: usize = 4;
-/// Most letters of a default value.
+/// Maximum length of a default value, in characters.
 const MAX_VALUE_CHARS: usize = 40;
-/// Fewest letters of a description.
+/// Minimum length of a description, in characters.
 const MIN_DESCRIPTION_CHARS: usize = 12;
 
-/// What says that there is no default.
+/// Values that mean that there is no default.
 const NO_VALUE: &[&str] = &[
     "",
     "-",
@@ -27,7 +27,7 @@ const NO_VALUE: &[&str] = &[
     "unset",
 ];
 
-/// What a table or an entry of a list can be asked; `next` is the paragraph after it.
+/// What can be asked about a table or a list entry; `next` is the paragraph after it.
 pub(super) fn of_paragraph(paragraph: &str, next: &str) -> Vec<Drafted> {
     if paragraph.contains(" | ") {
         return of_table(paragraph);
@@ -38,7 +38,7 @@ pub(super) fn of_paragraph(paragraph: &str, next: &str) -> Vec<Drafted> {
     found
 }
 
-/// Rows of a table whose header says what its columns are.
+/// Rows of a table whose header describes its columns.
 fn of_table(table: &str) -> Vec<Drafted> {
     let mut lines = table.lines();
     let header: Vec<String> = cells(lines.next().unwrap_or_default())
@@ -132,7 +132,7 @@ fn entry(paragraph: &str) -> Option<(&str, String)> {
         .split([' ', ',', '='])
         .filter(|word| is_identifier(word));
     let name = match first.starts_with('-') {
-        // Of `-k, --top-k N`, the long one.
+        // The long form in `-k, --top-k N`.
         true => first
             .split([' ', ',', '=', '['])
             .filter(|word| is_identifier(word))

@@ -1,4 +1,4 @@
-//! Words that rules look for: verbs, and what says nothing without its context.
+//! Words that the rules look for: verbs, and words that mean nothing without context.
 
 /// Words between spaces.
 pub(super) struct List(pub(super) &'static str);
@@ -15,8 +15,8 @@ impl List {
     }
 }
 
-/// Verbs of what people do with software, in their base form. The first are also nouns:
-/// as the first word of a heading they are a verb only before a word such as `the`.
+/// Verbs for what people do with software, in their base form. The first ones are also nouns: as
+/// the first word of a heading they are verbs only before a word such as `the`.
 const NOUNS_TOO: List = List(
     "access attach build call change check compile copy debug display drop export filter \
      import index limit list load match merge monitor move open process pull push query \
@@ -35,13 +35,14 @@ const VERBS: List = List(
      train troubleshoot tune turn undo uninstall unlock upgrade validate verify",
 );
 
-/// Words after which a verb that is a noun too is one, and a noun phrase begins.
+/// Words after which a noun phrase begins, so that a word before them that may also be a noun is a
+/// verb.
 const DETERMINERS: List = List(
     "a all an another any each every from in into more multiple new on only one several the \
      to two with without your",
 );
 
-/// Words that point at something outside of a phrase, or that no name of a thing has.
+/// Words that refer to something outside a phrase, or that never occur in the name of a thing.
 const POINTERS: List = List(
     "above also and/or another as because below both but can could do does each either else \
      even first former has have he her here his i if it its last latter like may might more \
@@ -63,7 +64,7 @@ pub(super) const PREPOSITIONS: List = List(
      of on over to under via with within without",
 );
 
-/// The verb that a first word of a heading is, in its base form.
+/// The base form of a heading's first word, if it is a verb.
 pub(super) fn imperative<'a>(word: &'a str, next: &str) -> Option<&'a str> {
     let is_verb = VERBS.has(word) || (NOUNS_TOO.has(word) && DETERMINERS.has(&next.to_lowercase()));
     is_verb.then_some(word)
@@ -105,8 +106,8 @@ fn all_verbs() -> impl Iterator<Item = &'static str> {
     known.chain(also)
 }
 
-/// What is the thing called `name` for? A file is for something; a setting, an option and
-/// a function do something.
+/// The question for the thing called `name`: a file is for something; a setting, an option and a
+/// function do something.
 pub(super) fn purpose_of(name: &str) -> String {
     const ENDS: &[&str] = &[
         "cfg", "conf", "ini", "json", "mk", "py", "rc", "sh", "toml", "txt", "yaml", "yml",
@@ -121,7 +122,7 @@ pub(super) fn purpose_of(name: &str) -> String {
     }
 }
 
-/// Whether a word points at something outside of the phrase that it stands in.
+/// Whether a word refers to something outside its phrase.
 pub(super) fn points(word: &str) -> bool {
     POINTERS.has(&word.to_lowercase())
 }
@@ -148,13 +149,13 @@ pub(super) fn is_identifier(word: &str) -> bool {
         && !inner.ends_with(['.', ':', '-', '/'])
         && !inner.contains("..")
         && !inner.contains("//");
-    // `-k` is something else in every command.
+    // `-k` means something different in every command.
     let is_long = is_option && word.chars().count() > 2;
     (is_long || (dashes == 0 && has_sign && is_plain)) && is_word
 }
 
-/// `word` without its capital, where that is only the beginning of a sentence or of a
-/// title: `body` does not write it so in the middle of a sentence.
+/// `word` in lower case, if it is capitalised only because it begins a sentence or title: `body`
+/// does not capitalise it in the middle of a sentence.
 pub(super) fn uncapitalised(word: &str, body: &str) -> String {
     let mut rest = word.chars();
     let first = rest.next();
@@ -168,7 +169,7 @@ pub(super) fn uncapitalised(word: &str, body: &str) -> String {
     word.to_owned()
 }
 
-/// Whether `word` has its capital in the middle of a sentence of `body` too.
+/// Whether `body` also capitalises `word` in the middle of a sentence.
 fn is_name(word: &str, body: &str) -> bool {
     body.match_indices(word).any(|(at, _)| {
         let before = body[..at].strip_suffix(' ');
@@ -176,7 +177,7 @@ fn is_name(word: &str, body: &str) -> bool {
     })
 }
 
-/// Words in lower case, without signs.
+/// Words in lower case, without punctuation.
 pub(super) fn lower_words(text: &str) -> Vec<String> {
     text.split(|c: char| !c.is_alphanumeric())
         .filter(|word| !word.is_empty())

@@ -12,7 +12,7 @@ use super::super::ahead::missing;
 use super::super::{Engine, ReadAhead, SearchError};
 use super::{Setup, TEXTS, request, search, setup_with, uris};
 
-/// Counts the passages that are read alongside a question.
+/// Counts the passages that are read at question time.
 #[derive(Default)]
 struct Counting(AtomicUsize);
 
@@ -57,7 +57,7 @@ fn counting(stored_depth: usize) -> (Setup, Arc<Counting>) {
 }
 
 impl Engine {
-    /// How many chunks of the collection `name` are read, if they are to be.
+    /// How many chunks of the collection `name` have been read, if they are to be.
     fn read_so_far(&self, name: &str) -> Result<Option<ReadAhead>, SearchError> {
         let Some(model) = self.passage_reader() else {
             return Ok(None);
@@ -139,7 +139,7 @@ fn what_is_stored_is_judged_deeper_but_only_as_a_whole_head_of_the_list() {
     let found = search(&setup, &question).sources.len();
     assert!(found > 3);
     assert_eq!(judged(&setup), found);
-    // A better one that is not read yet: it is read, since it is among the first two.
+    // A better one that has not been read yet: it is read now, since it is among the first two.
     put(
         &setup,
         "new.md",
@@ -147,7 +147,7 @@ fn what_is_stored_is_judged_deeper_but_only_as_a_whole_head_of_the_list() {
     );
     assert_eq!(judged(&setup), found + 1);
     assert_eq!(counted.0.load(Ordering::Relaxed), 1);
-    // Of three, one is beyond the depth to which texts are read.
+    // One of the three is beyond the depth to which texts are read.
     put(
         &setup,
         "newer.md",

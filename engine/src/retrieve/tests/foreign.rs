@@ -1,8 +1,8 @@
-//! Questions and passages that the models cannot read, and texts that come twice.
+//! Questions and passages that the models cannot read, and duplicate texts.
 
 use super::*;
 
-/// A model that has words for ASCII alone.
+/// A model whose vocabulary covers only ASCII.
 struct Provincial;
 
 fn ascii_share(text: &str) -> f32 {
@@ -39,7 +39,7 @@ impl Embedder for Provincial {
     }
 }
 
-/// The same, which likes long passages.
+/// The same, but prefers long passages.
 impl Reranker for Provincial {
     fn id(&self) -> &str {
         "provincial"

@@ -1,9 +1,9 @@
-//! Searches that were checked before they are run.
+//! Searches that are checked before they are run.
 
 use super::*;
 use crate::retrieve::PreparedSearch;
 
-/// Commits a document about birds that everybody may read.
+/// Commits a document about birds that everyone may read.
 fn commit_late(setup: &Setup) {
     let index = setup.engine.collection("main").unwrap();
     let mut writer = index.writer(Arc::new(HashEmbedder)).unwrap();
@@ -73,7 +73,7 @@ fn filter_and_rights_hold_for_all_that_is_derived() {
         assert!(!finds(&search, "secret.md"), "{search:?}");
     }
     assert!(!finds(&prepared.asking(german), "hunde.md"));
-    // What is changed is looked up again.
+    // A changed request is prepared again.
     prepared.change().access = Access::All;
     assert!(finds(&prepared.asking(secret), "secret.md"));
     prepared.change().filter = None;
