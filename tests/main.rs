@@ -14,6 +14,7 @@ mod findability;
 #[cfg(unix)]
 mod isolation;
 mod peers;
+mod proposed;
 mod providers;
 mod redaction;
 mod repair;

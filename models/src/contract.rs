@@ -162,10 +162,8 @@ pub enum Effort {
 /// A passage as a [`Reader`] takes it.
 #[derive(Clone, Copy, Debug)]
 pub struct ReaderPassage<'a> {
-    /// Title and headings above its chunk; may be empty.
+    /// Title and headings above it; may be empty.
     pub place: &'a str,
-    /// The heading or term that it stands below within its chunk; may be empty.
-    pub heading: &'a str,
     /// Its text; of what exceeds the model's window nothing is read.
     pub text: &'a str,
     /// Byte ranges of the text, in order and disjoint, that are scored: sentences, lines.

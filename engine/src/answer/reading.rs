@@ -22,8 +22,6 @@ const SURE: f32 = 0.0;
 const READ_TOKENS: usize = 2600;
 /// Tokens of one passage; a longer chunk is read in parts.
 const PASSAGE_TOKENS: usize = 200;
-/// Tokens of a part that a heading or term may end, so that what it is about stays together.
-const SECTION_TOKENS: usize = 120;
 /// How much a better rank counts beside the question's words that a part holds.
 const RANK: f32 = 0.5;
 /// A word in title or headings counts this much of one in the text.
@@ -232,52 +230,24 @@ fn parts(pages: &[Page], sources: &[Source], asked: &Asked) -> Vec<Part> {
     chosen
 }
 
-/// Runs of whole segments, as long as the reader's passage. A heading or term begins one if
-/// enough stands above it, and never ends one.
+/// Runs of whole segments, as long as the reader's passage.
 fn cut(source: usize, page: &Page, text: &str) -> Vec<Part> {
-    let counts: Vec<usize> = page
-        .segments
-        .iter()
-        .map(|segment| estimate(&text[segment.range.clone()]))
-        .collect();
-    let is_label = |at: usize| page.segments[at].kind == Kind::Label;
-    let part = |segments: Range<usize>| Part {
-        source,
-        tokens: counts[segments.clone()]
-            .iter()
-            .sum::<usize>()
-            .min(PASSAGE_TOKENS),
-        segments,
-    };
-    let (mut parts, mut begin, mut total) = (Vec::new(), 0, 0);
-    for (at, &tokens) in counts.iter().enumerate() {
-        let opens = at > begin && is_label(at) && !is_label(at - 1) && total >= SECTION_TOKENS;
-        if opens || (at > begin && total + tokens > PASSAGE_TOKENS) {
-            let labels = (begin + 1..at).rev().take_while(|&above| is_label(above));
-            let end = at - labels.count();
-            parts.push(part(begin..end));
-            total = counts[end..at].iter().sum();
-            begin = end;
+    let mut parts: Vec<Part> = Vec::new();
+    for (at, segment) in page.segments.iter().enumerate() {
+        let tokens = estimate(&text[segment.range.clone()]);
+        match parts.last_mut() {
+            Some(part) if part.tokens + tokens <= PASSAGE_TOKENS => {
+                part.segments.end = at + 1;
+                part.tokens += tokens;
+            }
+            _ => parts.push(Part {
+                source,
+                segments: at..at + 1,
+                tokens: tokens.min(PASSAGE_TOKENS),
+            }),
         }
-        total += tokens;
-    }
-    if begin < counts.len() {
-        parts.push(part(begin..counts.len()));
     }
     parts
-}
-
-/// The heading or term that a part stands below, unless it begins with one.
-fn heading_of<'t>(part: &Part, page: &Page, text: &'t str) -> &'t str {
-    let is_label = |segment: &&Segment| segment.kind == Kind::Label;
-    let begin = part.segments.start;
-    match page.segments.get(begin) {
-        Some(first) if !is_label(&first) => {
-            let above = page.segments[..begin].iter().rev().find(is_label);
-            above.map_or("", |label| &text[label.range.clone()])
-        }
-        _ => "",
-    }
 }
 
 /// About how many word pieces a text has: one for seven letters of a word, one for each
@@ -347,7 +317,6 @@ fn read_parts(
         .zip(&cuts)
         .map(|(part, (range, segments))| ReaderPassage {
             place: &pages[part.source].place,
-            heading: heading_of(part, &pages[part.source], &sources[part.source].text),
             text: &sources[part.source].text[range.clone()],
             segments,
         })
@@ -394,51 +363,6 @@ mod tests {
         // What was read stays if there is no time for more; without any, words decide.
         assert_eq!(counts(&[Some(SURE - 0.1), None]), (vec![2, 2], true));
         assert_eq!(counts(&[None]), (vec![2], false));
-    }
-
-    /// The parts of a text, each with the heading it stands below, as their first and last
-    /// segments.
-    fn parts_of(text: &str) -> Vec<(String, String, String)> {
-        let words = Words::new("english");
-        let page = page(&source(1, text), &words);
-        let at = |segment: usize| text[page.segments[segment].range.clone()].to_owned();
-        let shown = |part: &Part| {
-            let Range { start, end } = part.segments;
-            let heading = heading_of(part, &page, text).to_owned();
-            (heading, at(start), at(end - 1))
-        };
-        cut(0, &page, text).iter().map(shown).collect()
-    }
-
-    #[test]
-    fn a_heading_begins_a_part_and_never_ends_one() {
-        let told = "Nothing else is said here about it, but it is said at some length. ";
-        let owned = |parts: &[(&str, &str, &str)]| -> Vec<(String, String, String)> {
-            let all = parts.iter();
-            all.map(|&(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned()))
-                .collect()
-        };
-        let (last, long, short) = (told.trim(), told.repeat(8), told.repeat(2));
-        // Enough stands above the second heading for a part of its own.
-        let text = format!("Backups\n\n{long}\n\nRetention\n\n{short}");
-        let expected = [("", "Backups", last), ("", "Retention", last)];
-        assert_eq!(parts_of(&text), owned(&expected));
-        // A short section stays with what follows.
-        let text = format!("Backups\n\n{short}\n\nRetention\n\n{short}");
-        assert_eq!(parts_of(&text), owned(&[("", "Backups", last)]));
-        // What follows a heading at the end of a part takes it along.
-        let text = format!("{short}\n\nRetention\n\n{}.", "and on ".repeat(90));
-        let parts = parts_of(&text);
-        assert_eq!(parts[0], (String::new(), last.to_owned(), last.to_owned()));
-        assert_eq!(parts[1].1, "Retention");
-        // The rest of a long section knows its heading.
-        let text = format!("Retention\n\n{}", told.repeat(20));
-        let parts = parts_of(&text);
-        assert!(parts.len() > 1, "{parts:?}");
-        assert!(
-            parts[1..].iter().all(|part| part.0 == "Retention"),
-            "{parts:?}"
-        );
     }
 
     #[test]

@@ -36,7 +36,9 @@ mod vectors;
 mod windows;
 
 pub use ahead::ReadAhead;
-pub use api::{Expand, Mode, PageStart, Ranks, SearchRequest, SearchResponse, Source, Timings};
+pub use api::{
+    ByteRange, Expand, Mode, PageStart, Ranks, SearchRequest, SearchResponse, Source, Timings,
+};
 pub use engine::Engine;
 pub use error::{SearchError, SearchErrorKind};
 pub use overview::Overview;

@@ -30,7 +30,6 @@ impl ReadQueue {
 /// A passage that outlives its caller.
 struct Owned {
     place: String,
-    heading: String,
     text: String,
     segments: Vec<Range<usize>>,
 }
@@ -49,7 +48,6 @@ impl Reader for ReadQueue {
         let (reader, question) = (Arc::clone(&self.reader), question.to_owned());
         let owned = |passage: &ReaderPassage<'_>| Owned {
             place: passage.place.to_owned(),
-            heading: passage.heading.to_owned(),
             text: passage.text.to_owned(),
             segments: passage.segments.to_vec(),
         };
@@ -60,7 +58,6 @@ impl Reader for ReadQueue {
                 .iter()
                 .map(|owned| ReaderPassage {
                     place: &owned.place,
-                    heading: &owned.heading,
                     text: &owned.text,
                     segments: &owned.segments,
                 })

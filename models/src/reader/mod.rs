@@ -37,11 +37,10 @@ pub(crate) fn builtin_files(id: &str) -> Result<Vec<(&'static str, &'static [u8]
     }
 }
 
-/// Most tokens of question, place, heading and passage, as in training.
-const WINDOW: usize = 312;
+/// Most tokens of question, place and passage, as in training.
+const WINDOW: usize = 288;
 const MAX_QUESTION: usize = 48;
 const MAX_PLACE: usize = 24;
-const MAX_HEADING: usize = 12;
 
 /// The reader that is compiled into this crate.
 ///
@@ -55,7 +54,7 @@ pub struct SegmentReader {
     pool: ThreadPool,
 }
 
-/// `[CLS] question [SEP] place heading passage [SEP]`.
+/// `[CLS] question [SEP] place passage [SEP]`.
 struct Input {
     ids: Vec<u32>,
     /// The segment of each token.
@@ -109,7 +108,6 @@ impl SegmentReader {
         ids.extend(question);
         ids.push(self.sep);
         ids.extend(self.ids(passage.place, MAX_PLACE)?);
-        ids.extend(self.ids(passage.heading, MAX_HEADING)?);
         let mut of = vec![None; ids.len()];
         let encoding = self
             .tokenizer

@@ -24,7 +24,6 @@ from .segments import segments
 WINDOWS = (96, 128, 160, 192, 224)
 QUESTION = 48
 PLACE = 24
-HEADING = 12  # tokens of the heading or term that a part of a passage stands below
 
 # Rows of a file at most: noisy or repetitive labels count for less.
 MOST = {

@@ -24,14 +24,13 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from ..files import read_lines, write_lines
-from .data import HEADING, PLACE, POSITIVE, QUESTION, UNKNOWN, words
-from .segments import cut
+from .data import PLACE, POSITIVE, QUESTION, UNKNOWN, words
+from .segments import segments
 
 SOURCES = 8
 OTHERS = 2  # of them from other manuals
 DEPTH = 50  # where none of those answers, the first that does takes the place of one
 PART = 200  # tokens of a part, as in engine/src/answer/reading.rs
-SECTION = 120  # tokens of a part that a heading or term may end
 READ = 2000  # tokens of all parts; the engine reads up to 2,600 where it is not sure
 RANK = 0.5
 SHARED = 0.6  # of the shorter one: two texts are the same but for a cut
@@ -146,25 +145,20 @@ class Encoder:
 
     def parts(self, row):
         """(source, first, last, ranges of the segments), best first: what is read within the
-        budget, and the others. A part is a run of whole segments of a passage; a heading or
-        term begins one if enough stands above it, and never ends one."""
-        runs, held = [], []
+        budget, and the others. A part is a run of whole segments of a passage."""
+        cut, held = [], []
         for source, found in enumerate(row["sources"]):
-            ranges = cut(found["text"], found["code_blocks"])
-            tokens = [len(self.encode(found["text"][a:b]).ids) for a, b, _ in ranges]
+            ranges = segments(found["text"], found["code_blocks"])
+            tokens = [len(self.encode(found["text"][a:b]).ids) for a, b in ranges]
             begin = total = 0
             for at, count in enumerate(tokens):
-                opens = at > begin and ranges[at][2] and not ranges[at - 1][2] and total >= SECTION
-                if opens or (at > begin and total + count > PART):
-                    end = at
-                    while end - 1 > begin and ranges[end - 1][2]:
-                        end -= 1
-                    runs.append((source, begin, end, ranges, sum(tokens[begin:end])))
-                    begin, total = end, sum(tokens[end:at])
+                if at > begin and total + count > PART:
+                    cut.append((source, begin, at, ranges, total))
+                    begin, total = at, 0
                 total += count
             if ranges:
-                runs.append((source, begin, len(ranges), ranges, total))
-            held += [words(found["text"][a:b]) for a, b, _ in ranges]
+                cut.append((source, begin, len(ranges), ranges, total))
+            held += [words(found["text"][a:b]) for a, b in ranges]
         asked = {w: math.log(1 + len(held) / (1 + sum(w in one for one in held))) for w in words(row["question"])}
         whole = sum(asked.values()) or 1
 
@@ -175,7 +169,7 @@ class Encoder:
             return sum(v * (1 if w in inside else 0.5 * (w in around)) for w, v in asked.items()) / whole + RANK / (source + 1)
 
         chosen, rest, left = [], [], READ
-        for part in sorted(runs, key=share, reverse=True):
+        for part in sorted(cut, key=share, reverse=True):
             if min(part[4], PART) <= left:
                 left -= min(part[4], PART)
                 chosen.append(part[:4])
@@ -200,7 +194,6 @@ class Encoder:
         for source, begin, end, ranges in parts:
             found = row["sources"][source]
             ids = [self.cls, *asked, self.sep, *self.encode(found["place"]).ids[:PLACE]]
-            ids += self.encode(heading(begin, ranges, found["text"])).ids[:HEADING]
             segment, labels, left = [-1] * len(ids), [], PART + 24
             for at in range(begin, end):
                 text = found["text"][ranges[at][0] : ranges[at][1]]
@@ -214,14 +207,6 @@ class Encoder:
             if labels:
                 out.append((ids + [self.sep], segment + [-1], labels, source))
         return out
-
-
-def heading(begin, ranges, text):
-    """The heading or term that a part stands below, unless it begins with one."""
-    if ranges[begin][2]:
-        return ""
-    above = next((one for one in reversed(ranges[:begin]) if one[2]), None)
-    return text[above[0] : above[1]] if above else ""
 
 
 def save(groups, names, path):

@@ -18,8 +18,6 @@ CODE_START = re.compile(r"\s*(\$ |>>> |//|/\*|<[/!a-zA-Z]|@\w|export \w|sudo )")
 PROMPT = re.compile(r"\s*(\$|>>>) ")
 TERM = re.compile(r"\s*(--?\w|\S+( \S+){0,2}\s{3,}\S)")
 ABBREVIATION = re.compile(r"\b(e\.g|i\.e|etc|vs|cf|approx|resp|incl|fig|no|vol|dr|mr|mrs|st|al|inc)\.$|(?<![\w-])[A-Z]\.$", re.I)
-LABEL = 100  # letters of a heading or term at most
-TEXT_END = (".", "!", "?", ":", ",", ";", "…", "。", "！", "？", "\u2010")
 END = re.compile(r"[.!?…。！？]+[\"'”’)\]*_`]*(?=\s)")
 
 
@@ -90,37 +88,27 @@ def sentences(text):
         yield start, len(text)
 
 
-def segments(text):
-    """[start, end] in characters of each segment, in order, without white space around it."""
-    return [(start, end) for start, end, _ in cut(text)]
-
-
-def cut(text, code_blocks=()):
-    """[start, end, whether it is a heading or term] of each segment; `code_blocks` are the
-    [start, end] of the blocks of code that are known, in order."""
+def segments(text, code_blocks=()):
+    """[start, end] in characters of each segment, in order, without white space around it;
+    `code_blocks` are the [start, end] of the blocks of code that are known, in order."""
     found, paragraph, began, at, fenced = [], [], 0, 0, False
     column = prompt = None
     blocks = list(code_blocks)
 
-    def push(start, end, is_label=False):
+    def push(start, end):
         part = text[start:end]
         start += len(part) - len(part.lstrip())
         end -= len(part) - len(part.rstrip())
         if start < end and not RULE.fullmatch(text[start:end]):
-            found.append((start, end, is_label))
+            found.append((start, end))
 
     def close(end):
         if paragraph:
             start = began
-            bare = text[start:end].strip()
-            if len(paragraph) == 1 and column is None and len(bare) <= LABEL and not ITEM.match(bare) and not bare.endswith(TEXT_END):
-                push(start, end, True)
-                paragraph.clear()
-                return
             term = paragraph[0][:column].strip() if column is not None and not ITEM.match(paragraph[0]) else ""
             if term and not term[0].isupper():
                 start += column
-                push(began, start, True)
+                push(began, start)
             for first, stop in sentences(text[start:end]):
                 push(start + first, start + stop)
             paragraph.clear()

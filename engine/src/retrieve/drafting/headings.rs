@@ -75,7 +75,6 @@ pub(in crate::retrieve) fn question(heading: &str, body: &str) -> Option<String>
     let (first, rest) = words.split_first()?;
     let lower = first.to_lowercase();
     let second = rest.first()?.to_lowercase();
-    let tail = rest.join(" ");
     if ASKING.has(&lower) || heading.ends_with('?') {
         return asking(heading, &lower, &words);
     }
