@@ -16,6 +16,9 @@ const MAX_TEXT_BYTES: u64 = 256 << 10;
 /// How many chunks of a document are read.
 const MAX_DRAFTED_CHUNKS: usize = 8;
 
+/// The rank of a question that is taken if a document gives no other.
+const LAST: u8 = 9;
+
 /// Headings that say nothing about their section.
 const EMPTY: &[&str] = &[
     "about",
@@ -79,13 +82,13 @@ pub(super) fn questions(snapshot: &Snapshot, count: usize, access: &Access) -> R
         let chunks = snapshot.document_chunks(document.id, access)?;
         let chunks = chunks.unwrap_or_default();
         // Each heading, with the first text below it.
-        let mut headings: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut sections: BTreeMap<&str, &str> = BTreeMap::new();
         for stored in &chunks {
             for heading in &stored.chunk.heading_path {
-                headings.entry(heading).or_insert(&stored.chunk.text);
+                sections.entry(heading).or_insert(&stored.chunk.text);
             }
         }
-        let best = headings
+        let best = sections
             .iter()
             .filter_map(|(heading, body)| question(heading, &document.title, body));
         // A short document is one chunk, whose headings are in its text.
@@ -95,8 +98,15 @@ pub(super) fn questions(snapshot: &Snapshot, count: usize, access: &Access) -> R
                 .into_iter()
                 .map(|drafted| (rank(&drafted.question), drafted.question))
         });
+        // What the title asks is answered by the whole document, not by a passage of it.
+        let body = chunks.first().map_or("", |stored| &stored.chunk.text);
+        let of_title = headings::question(&document.title, body).map(|asked| asked.to_lowercase());
+        let ranked = best.chain(inside).map(|(rank, question)| {
+            let is_title = of_title.as_deref() == Some(&question.to_lowercase());
+            (if is_title { LAST } else { rank }, question)
+        });
         // The first one wins among equals, so that the choice is stable.
-        found.extend(best.chain(inside).min_by_key(|(rank, _)| *rank));
+        found.extend(ranked.min_by_key(|(rank, _)| *rank));
     }
     found.sort_by_key(|(rank, _)| *rank);
     let mut seen = BTreeSet::new();
