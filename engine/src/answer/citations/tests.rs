@@ -331,12 +331,14 @@ proptest! {
         prop_assert_eq!(&read(checker(), &single), &whole);
     }
 
-    /// A text without source numbers is not changed, except for trailing spaces.
+    /// A text without source numbers is not changed, except that prose loses its trailing spaces;
+    /// those of code, as in a fence that is not closed, stay.
     #[test]
     fn nothing_else_is_altered(text in "[ a\\[\\](){},.`~\n>*=+$<-]{0,60}") {
         let (answer, citations) = check(&text, &three());
         prop_assert!(citations.is_empty());
-        prop_assert_eq!(answer, text.trim_end_matches([' ', '\t']));
+        let bare = text.trim_end_matches([' ', '\t']);
+        prop_assert!(answer == bare || answer == text, "{answer:?}");
     }
 
     /// Every citation is at its stated position and cites an existing source.
