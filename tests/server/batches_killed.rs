@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::batch_jobs::requests;
+use super::killed::{Running, serve};
 use super::*;
 
+/// The test that serves.
+const SERVICE: &str = "server::batches_killed::service";
 /// Tells a child where its data folder is.
 const FOLDER: &str = "CAIRN_BATCHES_KILL_FOLDER";
 /// How often the service is killed; set it higher for a longer run.
@@ -60,51 +62,7 @@ async fn service() {
         config.storage.data_dir = folder.join("data");
         config.batches.parallel = PARALLEL;
     });
-    let listener = server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let port = tempfile::NamedTempFile::new_in(folder).unwrap();
-    std::fs::write(port.path(), listener.local_addr().unwrap().to_string()).unwrap();
-    port.persist(folder.join("address")).unwrap();
-    server::serve(listener, Arc::clone(&bench.service))
-        .await
-        .unwrap();
-}
-
-struct Running {
-    child: Child,
-    base: String,
-}
-
-impl Running {
-    async fn start(folder: &Path) -> Self {
-        let address = folder.join("address");
-        std::fs::remove_file(&address).ok();
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "server::batches_killed::service", "--ignored"])
-            .env(FOLDER, folder)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let begun = Instant::now();
-        let base = loop {
-            if let Ok(address) = std::fs::read_to_string(&address) {
-                break format!("http://{address}");
-            }
-            assert!(begun.elapsed() < Duration::from_secs(60), "no service");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        };
-        Self { child, base }
-    }
-
-    async fn get(&self, client: &reqwest::Client, path: &str) -> Value {
-        let reply = client.get(format!("{}{path}", self.base)).send();
-        reply.await.unwrap().json().await.unwrap()
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
+    serve(&bench, folder).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -114,7 +72,7 @@ async fn what_has_an_answer_is_not_asked_again_after_a_kill() {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let names: Vec<String> = (0..CHATS).map(|n| format!("q{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut running = Running::start(folder.path()).await;
+    let mut running = Running::start(SERVICE, FOLDER, folder.path()).await;
     let posted = client.post(format!("{}/v1/batches", running.base));
     let info = posted.json(&requests(&names)).send().await.unwrap();
     assert_eq!(info.status(), StatusCode::ACCEPTED);
@@ -138,7 +96,7 @@ async fn what_has_an_answer_is_not_asked_again_after_a_kill() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         running.kill();
-        running = Running::start(folder.path()).await;
+        running = Running::start(SERVICE, FOLDER, folder.path()).await;
     }
     loop {
         let info = running.get(&client, &path).await;

@@ -18,6 +18,7 @@ mod followed;
 mod hidden;
 mod jobs;
 mod keys;
+mod killed;
 mod kinds;
 mod lifecycle;
 mod limits;

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::killed::{Running, serve};
 use super::*;
 
+/// The test that serves.
+const SERVICE: &str = "server::uploads_killed::service";
 /// Tells a child where its data folder is.
 const FOLDER: &str = "CAIRN_UPLOADS_KILL_FOLDER";
 /// How often the service is killed; set it higher for a longer run.
@@ -21,47 +23,7 @@ async fn service() {
     let bench = Bench::with(Arc::new(Scripted::citing()), |config| {
         config.storage.data_dir = folder.join("data");
     });
-    let listener = cairn::server::bind("127.0.0.1:0".parse().unwrap());
-    let listener = listener.await.unwrap();
-    let port = tempfile::NamedTempFile::new_in(folder).unwrap();
-    std::fs::write(port.path(), listener.local_addr().unwrap().to_string()).unwrap();
-    port.persist(folder.join("address")).unwrap();
-    cairn::server::serve(listener, Arc::clone(&bench.service))
-        .await
-        .unwrap();
-}
-
-struct Running {
-    child: Child,
-    base: String,
-}
-
-impl Running {
-    async fn start(folder: &Path) -> Self {
-        let address = folder.join("address");
-        std::fs::remove_file(&address).ok();
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "server::uploads_killed::service", "--ignored"])
-            .env(FOLDER, folder)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let begun = Instant::now();
-        let base = loop {
-            if let Ok(address) = std::fs::read_to_string(&address) {
-                break format!("http://{address}");
-            }
-            assert!(begun.elapsed() < Duration::from_secs(60), "no service");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        };
-        Self { child, base }
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
+    serve(&bench, folder).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -73,7 +35,7 @@ async fn accepted_uploads_survive_kills() {
     let mut accepted: BTreeMap<String, (String, String)> = BTreeMap::new();
     let mut refused = 0;
     for round in 0..rounds {
-        let running = Running::start(folder.path()).await;
+        let running = Running::start(SERVICE, FOLDER, folder.path()).await;
         let end = Instant::now() + Duration::from_millis(rand::random_range(20..600));
         let sending = async {
             for n in 0.. {
@@ -105,7 +67,7 @@ async fn accepted_uploads_survive_kills() {
     }
     assert!(!accepted.is_empty());
 
-    let running = Running::start(folder.path()).await;
+    let running = Running::start(SERVICE, FOLDER, folder.path()).await;
     let get = |path: String| {
         let request = client.get(format!("{}{path}", running.base)).send();
         async { request.await.unwrap().json::<Value>().await.unwrap() }
