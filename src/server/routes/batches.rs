@@ -252,9 +252,9 @@ pub(crate) async fn results(
     }
     let offset = params.offset.unwrap_or(0);
     let batches = &service.core()?.batches;
-    find(&service, &caller, &id).await?;
+    // Before the items: of a batch that is said to have ended, they are all there.
+    let batch = find(&service, &caller, &id).await?;
     let results = batches.items(&caller, &id, offset, limit).await?;
-    let batch = batches.get(&caller, &id).await?;
     Ok(Json(ResultPage {
         batch,
         offset,
