@@ -79,11 +79,7 @@ impl Provider for Shared {
             echo.asked.lock().unwrap().push(question.clone());
             echo.gate.acquire().await.unwrap().forget();
             yield Ok(ProviderEvent::Delta(question));
-            yield Ok(ProviderEvent::Done {
-                finish: Finish::Stop,
-                usage: Some(Usage::default()),
-                model: "script-1".into(),
-            });
+            yield Ok(answer_end(Usage::default()));
         }
         .boxed()
     }

@@ -42,11 +42,7 @@ impl Provider for Slow {
         async_stream::stream! {
             tokio::time::sleep(Duration::from_millis(20)).await;
             yield Ok(ProviderEvent::Delta(question));
-            yield Ok(ProviderEvent::Done {
-                finish: Finish::Stop,
-                usage: Some(Usage::default()),
-                model: "script-1".into(),
-            });
+            yield Ok(answer_end(Usage::default()));
         }
         .boxed()
     }

@@ -332,6 +332,15 @@ fn frames(text: &str) -> Vec<(String, Value)> {
         .collect()
 }
 
+/// The end of an answer of a provider of tests.
+fn answer_end(usage: Usage) -> ProviderEvent {
+    ProviderEvent::Done {
+        finish: Finish::Stop,
+        usage: Some(usage),
+        model: "script-1".into(),
+    }
+}
+
 /// Writes fixed pieces of text.
 pub(crate) struct Scripted(Vec<String>);
 
@@ -360,15 +369,11 @@ impl Provider for Scripted {
 
     fn chat(&self, _: ChatRequest, _: Cancel) -> ProviderStream {
         let pieces = self.0.clone().into_iter().map(ProviderEvent::Delta);
-        let done = ProviderEvent::Done {
-            finish: Finish::Stop,
-            usage: Some(Usage {
-                prompt_tokens: 100,
-                completion_tokens: 12,
-                ..Usage::default()
-            }),
-            model: "script-1".into(),
-        };
+        let done = answer_end(Usage {
+            prompt_tokens: 100,
+            completion_tokens: 12,
+            ..Usage::default()
+        });
         futures::stream::iter(pieces.chain([done]).map(Ok)).boxed()
     }
 }
@@ -410,11 +415,7 @@ impl Provider for Gated {
         async_stream::stream! {
             yield Ok(ProviderEvent::Delta("The writer lock is held by one process at a time [1]. ".into()));
             gate.acquire().await.unwrap().forget();
-            yield Ok(ProviderEvent::Done {
-                finish: Finish::Stop,
-                usage: Some(Usage::default()),
-                model: "script-1".into(),
-            });
+            yield Ok(answer_end(Usage::default()));
         }
         .boxed()
     }
