@@ -360,7 +360,7 @@ mod tests {
         };
         assert_eq!(counts(&[Some(SURE)]), (vec![2], true));
         assert_eq!(counts(&[Some(SURE - 0.1), Some(-9.0)]), (vec![2, 2], true));
-        // What was read stays if there is no time for more; without any, words decide.
+        // If time runs out, what was read is kept; if nothing was read, words decide.
         assert_eq!(counts(&[Some(SURE - 0.1), None]), (vec![2, 2], true));
         assert_eq!(counts(&[None]), (vec![2], false));
     }

@@ -114,7 +114,7 @@ impl AnswerRequest {
     }
 }
 
-/// Why there is no answer, in terms of the table of errors.
+/// Why a question was not answered, by the codes of the error table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {

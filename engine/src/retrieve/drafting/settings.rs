@@ -12,7 +12,7 @@ const MAX_VALUE_CHARS: usize = 40;
 /// Minimum length of a description, in characters.
 const MIN_DESCRIPTION_CHARS: usize = 12;
 
-/// Values that mean that there is no default.
+/// Values that mean "no default".
 const NO_VALUE: &[&str] = &[
     "",
     "-",
