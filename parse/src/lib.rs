@@ -75,7 +75,7 @@ use format::Format;
 
 /// Raised when a parser makes another document of the same bytes, so that folders are read
 /// again although their files did not change.
-pub const PARSER_VERSION: u32 = 4;
+pub const PARSER_VERSION: u32 = 5;
 
 /// One file or upload, as it came.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,7 @@ use super::draft::Draft;
 use super::format::Format;
 use super::numerals::Numerals;
 use super::ooxml::{self, Relations};
-use super::tables::{Merge, Tables};
+use super::tables::{self, Merge, Tables};
 use super::xml::{self, Attributes, Xml};
 use super::{Input, links, malformed};
 use crate::Result;
@@ -122,7 +122,7 @@ fn slide(
 enum Block {
     Paragraph(String),
     Item(usize, String),
-    Row(String),
+    Row(tables::Line),
     /// A shape ends.
     Gap,
 }
@@ -135,7 +135,7 @@ fn write(blocks: &[Block], draft: &mut Draft) {
                 draft.push(&"  ".repeat(*level));
                 draft.push(text);
             }
-            Block::Row(text) => draft.push(text),
+            Block::Row(line) => line.write(draft),
             Block::Gap => draft.blank_line(),
         }
         draft.break_line();
@@ -404,7 +404,8 @@ impl Reader<'_> {
 impl Block {
     fn text(&self) -> &str {
         match self {
-            Self::Paragraph(text) | Self::Item(_, text) | Self::Row(text) => text,
+            Self::Paragraph(text) | Self::Item(_, text) => text,
+            Self::Row(line) => line.text(),
             Self::Gap => "",
         }
     }

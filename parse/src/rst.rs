@@ -28,6 +28,9 @@ pub(super) const FORMAT: Format = Format {
     ..Format::new(parse)
 };
 
+/// Fields at the top of a page that tell Sphinx what to do with it.
+const FOR_SPHINX: [&str; 4] = ["orphan", "nosearch", "nocomments", "tocdepth"];
+
 /// Most lines over which one piece of markup reaches.
 const MAX_MARKUP_LINES: usize = 4;
 
@@ -288,6 +291,10 @@ impl<'a> Reader<'a> {
         if name.is_empty() || name.contains('`') || name.len() > 100 {
             return None;
         }
+        let is_in_front = self.draft.text().is_empty();
+        if is_in_front && FOR_SPHINX.contains(&name) && indent_of(line) == 0 {
+            return Some(at + 1);
+        }
         let (name, value) = (name.to_owned(), self.clean(value.trim()));
         let fact = matches!(
             name.to_ascii_lowercase().as_str(),
@@ -351,7 +358,8 @@ fn is_adornment(line: &str) -> bool {
 /// `====  ===` or `+---+---+`: the border of a table.
 fn is_simple_border(line: &str) -> bool {
     let line = line.trim();
-    (line.starts_with("==") && line.bytes().all(|b| b == b'=' || b == b' '))
+    // A column may be one character wide; one sign alone is no border.
+    (line.starts_with('=') && line.len() > 1 && line.bytes().all(|b| b == b'=' || b == b' '))
         || (line.starts_with("+-") || line.starts_with("+="))
             && line.bytes().all(|b| b"+-=".contains(&b))
 }

@@ -213,6 +213,7 @@ impl Story<'_> {
         let columns = || attributes.get("val").and_then(|v| v.parse().ok());
         match name {
             "del" => self.tables.delete_row(),
+            "tblHeader" if is_on(attributes.get("val").as_deref()) => self.tables.name_columns(),
             "gridBefore" => self.tables.leave_out(columns().unwrap_or(0)),
             name if name.ends_with("Change") => self.skip = 1,
             _ => {}
@@ -399,9 +400,7 @@ impl Story<'_> {
 
     fn end_row(&mut self) {
         for line in self.tables.end_row() {
-            self.draft.break_line();
-            self.draft.push(&line);
-            self.draft.break_line();
+            line.write(self.draft);
         }
     }
 

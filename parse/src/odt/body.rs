@@ -88,6 +88,7 @@ fn read(
         lists: Vec::new(),
         counters: Counters::default(),
         tables: Tables::default(),
+        in_head: false,
         aside: Vec::new(),
         value: None,
         after_item: false,
@@ -152,6 +153,8 @@ struct BodyWriter<'a> {
     lists: Vec<List>,
     counters: Counters,
     tables: Tables,
+    /// In the rows that a table has as its head.
+    in_head: bool,
     aside: Vec<Aside>,
     /// The element whose text is a fact about a note: its mark, its author.
     value: Option<String>,
@@ -265,6 +268,7 @@ impl BodyWriter<'_> {
                 }
                 self.tables.begin();
             }
+            "table-header-rows" => self.in_head = true,
             "table-cell" => {
                 self.tables.span(1);
                 let rows = number("number-rows-spanned").unwrap_or(1);
@@ -372,11 +376,13 @@ impl BodyWriter<'_> {
                 self.lists.pop();
             }
             "table-cell" | "covered-table-cell" => self.tables.end_cell(),
+            "table-header-rows" => self.in_head = false,
             "table-row" => {
+                if self.in_head {
+                    self.tables.name_columns();
+                }
                 for line in self.tables.end_row() {
-                    self.draft.break_line();
-                    self.draft.push(&line);
-                    self.draft.break_line();
+                    line.write(self.draft);
                 }
             }
             "table" => self.end_table(),

@@ -143,6 +143,11 @@ impl Reader<'_> {
                 self.draft.push("\n");
             }
             self.draft.open_code();
+            // What is short may stand on the line of the directive.
+            if bare == "math" && !argument.is_empty() {
+                self.draft.push(argument);
+                self.draft.push("\n");
+            }
             self.as_it_stands(at, end);
             self.draft.close_code();
             return end;
@@ -153,7 +158,7 @@ impl Reader<'_> {
             self.draft.blank_line();
             let block = self.dedented(at, end);
             if bare == "list-table" {
-                self.list_table(&block);
+                self.list_table(&options, &block);
             } else {
                 self.csv_table(&options, &block);
             }

@@ -12,11 +12,15 @@ const MAX_COLUMNS: usize = 200;
 type Cell = Vec<String>;
 
 impl Reader<'_> {
-    fn row(&mut self, cells: &[Cell]) {
+    /// Writes a row; one that `is_head` names the columns of those below it.
+    fn row(&mut self, cells: &[Cell], is_head: bool) {
         let cells: Vec<String> = cells.iter().map(|cell| self.cell(cell)).collect();
         let line = cells.join(" | ");
         self.draft.break_line();
         self.draft.push(line.trim_end_matches([' ', '|']));
+        if is_head {
+            self.draft.name_columns();
+        }
         self.draft.break_line();
     }
 
@@ -35,7 +39,8 @@ impl Reader<'_> {
     }
 
     /// `* - cell` for the first cell of a row, `  - cell` for the others.
-    pub(super) fn list_table(&mut self, block: &[String]) {
+    pub(super) fn list_table(&mut self, options: &[(String, String)], block: &[String]) {
+        let mut heads = head_rows(options);
         let mut cells: Vec<Cell> = Vec::new();
         let mut cell_at = 0;
         for line in block {
@@ -43,7 +48,8 @@ impl Reader<'_> {
             let body = line.trim_start();
             if indent == 0 && is_bullet(body) {
                 if !cells.is_empty() {
-                    self.row(&cells);
+                    self.row(&cells, heads > 0);
+                    heads = heads.saturating_sub(1);
                     cells.clear();
                 }
                 let rest = &body[bullet_len(body)..];
@@ -57,7 +63,7 @@ impl Reader<'_> {
             }
         }
         if !cells.is_empty() {
-            self.row(&cells);
+            self.row(&cells, heads > 0);
         }
         self.draft.blank_line();
     }
@@ -83,7 +89,8 @@ impl Reader<'_> {
             .escape(byte("escape"))
             .trim(csv::Trim::Fields);
         let header = option("header").unwrap_or_default().to_owned();
-        for text in [header, block.join("\n")] {
+        let heads = head_rows(options);
+        for (text, mut heads) in [(header, usize::MAX), (block.join("\n"), heads)] {
             let text = without_initial_space(&text, delimiter.into(), quote.into());
             let mut reader = builder.from_reader(text.as_bytes());
             let mut record = csv::StringRecord::new();
@@ -93,7 +100,8 @@ impl Reader<'_> {
                     .iter()
                     .map(|cell| cell.lines().map(str::to_owned).collect())
                     .collect();
-                self.row(&cells);
+                self.row(&cells, heads > 0);
+                heads = heads.saturating_sub(1);
             }
         }
         self.draft.blank_line();
@@ -114,14 +122,16 @@ impl Reader<'_> {
             is_border && (borders == 2 || self.line(line + 1).is_empty())
         })?;
         self.draft.blank_line();
+        let is_border = |line: &usize| super::is_simple_border(self.line(*line));
+        let head_end = (at + 1..end).find(is_border).unwrap_or(at);
         let mut cells: Vec<Cell> = Vec::new();
-        for line in at + 1..end {
-            let line = self.lines[line].get(indent..).unwrap_or_default();
+        for number in at + 1..end {
+            let line = self.lines[number].get(indent..).unwrap_or_default();
             let is_rule = !line.is_empty() && line.bytes().all(|b| b"=- ".contains(&b));
             let parts = cut_simple(line, &columns);
             let begins = !parts[0].trim().is_empty();
             if (begins || is_rule) && !cells.is_empty() {
-                self.row(&std::mem::take(&mut cells));
+                self.row(&std::mem::take(&mut cells), number <= head_end);
             }
             if is_rule {
                 continue;
@@ -134,7 +144,7 @@ impl Reader<'_> {
             }
         }
         if !cells.is_empty() {
-            self.row(&cells);
+            self.row(&cells, false);
         }
         self.draft.blank_line();
         Some(end + 1)
@@ -164,17 +174,32 @@ impl Reader<'_> {
         }
         self.draft.blank_line();
         let mut grid = Grid::new(edges);
-        for line in &lines[1..] {
+        let head_end = lines
+            .iter()
+            .skip(1)
+            .position(|line| line.contains(&'=') && is_rule(line));
+        for (number, line) in lines[1..].iter().enumerate() {
             if let Some(cells) = grid.line(line) {
-                self.row(&cells);
+                self.row(&cells, head_end.is_some_and(|end| number <= end));
             }
         }
         if let Some(cells) = grid.take_row(&[]) {
-            self.row(&cells);
+            self.row(&cells, false);
         }
         self.draft.blank_line();
         Some(end)
     }
+}
+
+/// How many rows an option says to be the head.
+fn head_rows(options: &[(String, String)]) -> usize {
+    let rows = options.iter().find(|(name, _)| name == "header-rows");
+    rows.and_then(|(_, rows)| rows.parse().ok()).unwrap_or(0)
+}
+
+/// Whether a line of a drawn table parts the rows in all columns.
+fn is_rule(line: &[char]) -> bool {
+    line.iter().all(|c| "+-=".contains(*c))
 }
 
 /// `text` without the spaces in front of its fields, which docutils allows: a

@@ -244,6 +244,10 @@ impl Reader {
                 self.cells.clear();
                 self.merge = Merge::No;
             }
+            "trhdr" => {
+                self.begin_table();
+                self.tables.name_columns();
+            }
             "clvmgf" => self.merge = Merge::Begins(usize::MAX),
             "clvmrg" => self.merge = Merge::GoesOn,
             "clmrg" => self.merge = Merge::Left,
@@ -265,9 +269,7 @@ impl Reader {
             "row" | "nestrow" => {
                 self.begin_table();
                 for line in self.tables.end_row() {
-                    self.draft.break_line();
-                    self.draft.push(&line);
-                    self.draft.break_line();
+                    line.write(&mut self.draft);
                 }
                 self.cell = 0;
             }

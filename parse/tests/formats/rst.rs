@@ -119,3 +119,23 @@ fn links_keep_their_address() {
         "Use 3.11 or the portal (https://a.example/x) and docs (https://b.example/)."
     );
 }
+
+#[test]
+fn heads_of_tables_name_their_columns() {
+    for text in [
+        ".. list-table::\n   :header-rows: 1\n\n   * - A\n     - B\n   * - 1\n     - 2\n",
+        ".. csv-table::\n   :header: A, B\n\n   1, 2\n",
+        "= =\nA B\n= =\n1 2\n= =\n",
+        "+---+---+\n| A | B |\n+===+===+\n| 1 | 2 |\n+---+---+\n",
+    ] {
+        let document = read("a.rst", text);
+        assert_eq!(document.text, "A | B\n1 | 2", "{text}");
+        assert_eq!(document.tables[0].columns, "A | B", "{text}");
+    }
+}
+
+#[test]
+fn formulas_on_one_line_stay_and_words_for_sphinx_go() {
+    let document = read("a.rst", ":orphan:\n\nText.\n\n.. math:: a + b\n\nEnd.\n");
+    assert_eq!(document.text, "Text.\n\na + b\n\nEnd.");
+}
