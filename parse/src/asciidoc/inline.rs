@@ -176,9 +176,7 @@ impl Names {
                 words.push(term);
                 Some(after)
             }
-            first if first.is_ascii_alphabetic() && words.at_word_start() => {
-                self.named(rest, words)
-            }
+            first if first.is_alphanumeric() && words.at_word_start() => self.named(rest, words),
             _ => None,
         }
     }
@@ -200,9 +198,9 @@ impl Names {
 
     /// A macro, `name:target[text]`, or an address.
     fn named<'a>(&mut self, rest: &'a str, words: &mut InlineText) -> Option<&'a str> {
-        let name_len = rest.find(|c: char| !c.is_ascii_alphanumeric())?;
+        let name_len = rest.find(|c: char| !c.is_alphanumeric())?;
         work::add(name_len);
-        let (name, tail) = rest.split_at(name_len);
+        let (mut name, tail) = rest.split_at(name_len);
         let tail = tail.strip_prefix(':')?;
         let is_address = tail.starts_with("//");
         let ends = |c: char| c.is_whitespace() || c == '[';
@@ -224,6 +222,12 @@ impl Names {
             return Some(&rest[bare.len()..]);
         };
         let label = first_value(text);
+        // The mark of a note follows its word without a space.
+        let note = ["footnote", "footnoteref"];
+        if let Some((word, note)) = note.iter().find_map(|n| Some((name.strip_suffix(n)?, n))) {
+            words.push(word);
+            name = note;
+        }
         match name {
             "link" | "mailto" | "http" | "https" | "ftp" => {
                 let address = match name {

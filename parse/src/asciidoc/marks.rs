@@ -1,5 +1,6 @@
 //! What the marks at the start of AsciiDoc's lines stand for.
 
+use crate::numerals::Numerals;
 use crate::work;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,7 +8,8 @@ pub(super) enum Block {
     Comment,
     /// As it stands.
     Literal,
-    Table,
+    /// With what parts its cells.
+    Table(char),
     /// Passed to the output.
     Passed,
     /// Holds blocks.
@@ -16,8 +18,11 @@ pub(super) enum Block {
 
 /// What a line that begins or ends a block stands for.
 pub(super) fn delimiter(line: &str) -> Option<Block> {
-    if matches!(line, "|===" | ",===" | ":===" | "!===") {
-        return Some(Block::Table);
+    match line {
+        "|===" | "!===" => return Some(Block::Table('|')),
+        ",===" => return Some(Block::Table(',')),
+        ":===" => return Some(Block::Table(':')),
+        _ => {}
     }
     if line == "--" {
         return Some(Block::Compound);
@@ -145,6 +150,30 @@ pub(super) fn kind_of(mark: &str) -> &'static str {
         [first, ..] if first.is_ascii_alphabetic() => "a",
         _ => "1",
     }
+}
+
+/// How the items of a list are counted, and from where, by the attributes above it or by
+/// the depth of its marker.
+pub(super) fn numerals(style: &str, attributes: &str, mark: &str) -> (Numerals, u64) {
+    let start = attributes.split(',').find_map(|part| {
+        let number = part.trim().strip_prefix("start=")?;
+        number.trim_matches('"').parse().ok()
+    });
+    let numerals = match style {
+        "loweralpha" => Numerals::LowerLetters,
+        "upperalpha" => Numerals::UpperLetters,
+        "lowerroman" => Numerals::LowerRoman,
+        "upperroman" => Numerals::UpperRoman,
+        "arabic" | "decimal" => Numerals::Decimal(1),
+        _ => match mark {
+            ".." => Numerals::LowerLetters,
+            "..." => Numerals::LowerRoman,
+            "...." => Numerals::UpperLetters,
+            "....." => Numerals::UpperRoman,
+            _ => Numerals::Decimal(1),
+        },
+    };
+    (numerals, start.unwrap_or(1))
 }
 
 /// Goes on with `line`, on a line of its own where the one before ends in ` +`.

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::draft::Draft;
 use super::format::Format;
 use super::lines::{self, code, indent_of, item, paragraph};
+use super::numerals::Numerals;
 use super::{Input, front_matter};
 use crate::Result;
 use inline::Names;
@@ -79,6 +80,31 @@ struct Above<'a> {
     style: &'a str,
     /// All of the brackets.
     attributes: &'a str,
+}
+
+/// A list whose items are being read.
+struct List {
+    /// What marks its items.
+    kind: &'static str,
+    numerals: Numerals,
+    next: u64,
+}
+
+impl List {
+    fn new(kind: &'static str, mark: &str, above: &Above<'_>) -> Self {
+        let (numerals, next) = marks::numerals(above.style, above.attributes, mark);
+        Self {
+            kind,
+            numerals,
+            next,
+        }
+    }
+
+    /// The number of the next item.
+    fn count(&mut self) -> String {
+        self.next += 1;
+        self.numerals.write(self.next - 1)
+    }
 }
 
 impl Reader<'_> {
@@ -152,8 +178,7 @@ impl Reader<'_> {
     fn blocks(&mut self, lines: &[&str], depth: usize) {
         let mut at = 0;
         let mut above = Above::default();
-        // Markers of the open lists, and their items so far.
-        let mut lists: Vec<(&'static str, usize)> = Vec::new();
+        let mut lists: Vec<List> = Vec::new();
         let mut skipped = 0_usize;
         while at < lines.len() && !self.draft.is_full() {
             let line = lines[at];
@@ -218,7 +243,13 @@ impl Reader<'_> {
             } else if self.block_macro(line) {
                 at += 1;
             } else if let Some((mark, text)) = marker(line) {
-                at = self.item(lines, at, mark, text, &mut lists);
+                at = self.item(
+                    lines,
+                    at,
+                    (mark, text),
+                    &std::mem::take(&mut above),
+                    &mut lists,
+                );
             } else {
                 at = self.paragraph(lines, at, &std::mem::take(&mut above), !lists.is_empty());
             }
@@ -282,26 +313,28 @@ impl Reader<'_> {
         &mut self,
         lines: &[&str],
         at: usize,
-        mark: &str,
-        text: &str,
-        lists: &mut Vec<(&'static str, usize)>,
+        (mark, text): (&str, &str),
+        above: &Above<'_>,
+        lists: &mut Vec<List>,
     ) -> usize {
         let kind = kind_of(mark);
-        match lists.iter().position(|(open, _)| *open == kind) {
+        let known = lists.iter().position(|list| list.kind == kind);
+        match known {
+            // Attributes above an item begin another list.
+            Some(depth) if depth + 1 == lists.len() && !above.attributes.is_empty() => {
+                lists[depth] = List::new(kind, mark, above);
+            }
             Some(depth) => lists.truncate(depth + 1),
             None if lists.len() < MAX_DEPTH => {
                 if lists.is_empty() {
                     self.draft.blank_line();
                 }
-                lists.push((kind, 0));
+                lists.push(List::new(kind, mark, above));
             }
             None => {}
         }
         let depth = lists.len().saturating_sub(1);
-        let count = lists.last_mut().map_or(1, |(_, count)| {
-            *count += 1;
-            *count
-        });
+        let count = lists.last_mut().map_or_else(|| "1".into(), List::count);
         let (text, end) = self.wrapped(lines, at, text);
         if mark.contains("::") || mark == ";;" {
             self.draft.break_line();
@@ -424,7 +457,9 @@ impl Reader<'_> {
                 self.attribution(above);
             }
             Block::Literal => code(self.draft, inner.iter().copied()),
-            Block::Table => tables::write(inner, above.attributes, self.names, self.draft),
+            Block::Table(separator) => {
+                tables::write(inner, separator, above.attributes, self.names, self.draft);
+            }
             Block::Passed => {
                 let html = inner.join("\n");
                 // Markup of the output: what it shows is part of the page.

@@ -11,35 +11,45 @@ const MAX_REPEATED: usize = 64;
 /// Longest text of a cell that is repeated, in bytes.
 const MAX_REPEATED_BYTES: usize = 1000;
 
-/// Writes the table whose lines are `inner`; `attributes` stand in brackets above it.
-pub(super) fn write(inner: &[&str], attributes: &str, names: &mut Names, draft: &mut Draft) {
+/// A cell's text, and how far it reaches.
+#[derive(Clone, Default)]
+struct Cell {
+    text: String,
+    columns: usize,
+    rows: usize,
+}
+
+/// Writes the table whose lines are `inner`; `separator` parts its cells unless the
+/// `attributes` in brackets above it say otherwise.
+pub(super) fn write(
+    inner: &[&str],
+    separator: char,
+    attributes: &str,
+    names: &mut Names,
+    draft: &mut Draft,
+) {
     let separator = match value_of(attributes, "format") {
         Some("csv") => ',',
+        Some("tsv") => '\t',
         Some("dsv") => ':',
-        _ => '|',
-    };
-    let cells = match separator {
-        '|' => bars(inner),
-        other => inner
-            .iter()
-            .filter(|line| !line.is_empty())
-            .flat_map(|line| line.split(other))
-            .map(|cell| cell.trim().trim_matches('"').to_owned())
-            .collect(),
+        _ => separator,
     };
     let first = inner.iter().position(|line| !line.is_empty());
-    let in_first = first.map_or(0, |at| match separator {
-        '|' => bars(&inner[at..=at]).len(),
-        other => inner[at].split(other).count(),
-    });
+    let (cells, in_first) = match separator {
+        '|' => {
+            let in_first = first.map_or(0, |at| width(&bars(&inner[at..=at])));
+            (bars(inner), in_first)
+        }
+        other => values(inner, other),
+    };
     let columns = value_of(attributes, "cols")
         .map(columns)
         .unwrap_or(in_first);
     let columns = columns.clamp(1, MAX_COLUMNS);
-    let rows: Vec<Vec<String>> = cells
-        .chunks(columns)
-        .map(|row| row.iter().map(|cell| names.clean(cell)).collect())
-        .collect();
+    let mut rows = rows(&cells, columns);
+    for cell in rows.iter_mut().flatten() {
+        *cell = names.clean(cell);
+    }
     // The first line names the columns where an empty one follows it.
     let is_implied = first == Some(0)
         && inner.get(1).is_some_and(|line| line.is_empty())
@@ -51,24 +61,90 @@ pub(super) fn write(inner: &[&str], attributes: &str, names: &mut Names, draft: 
     lines::table(draft, &rows, usize::from(is_said || is_implied));
 }
 
+/// How many columns cells take.
+fn width(cells: &[Cell]) -> usize {
+    cells.iter().map(|cell| cell.columns).sum()
+}
+
+/// Cells in rows of so many columns: what one spans stands in each row and column of it.
+fn rows(cells: &[Cell], columns: usize) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
+    let mut row: Vec<String> = Vec::new();
+    // By column, what reaches down from above, and for how many rows more.
+    let mut above: Vec<(String, usize)> = vec![Default::default(); columns];
+    for cell in cells {
+        fill(&mut row, &mut above);
+        if row.len() == columns {
+            rows.push(std::mem::take(&mut row));
+            fill(&mut row, &mut above);
+        }
+        let short = cell.text.len() <= MAX_REPEATED_BYTES;
+        for number in 0..cell.columns.min(columns.saturating_sub(row.len())) {
+            let text = match number == 0 || short {
+                true => cell.text.as_str(),
+                false => "",
+            };
+            if cell.rows > 1 {
+                let below = if short { text } else { "" };
+                above[row.len()] = (below.to_owned(), cell.rows - 1);
+            }
+            row.push(text.to_owned());
+        }
+    }
+    fill(&mut row, &mut above);
+    rows.extend(Some(row).filter(|row| !row.is_empty()));
+    rows
+}
+
+/// Adds what reaches down into the next columns of a row.
+fn fill(row: &mut Vec<String>, above: &mut [(String, usize)]) {
+    while let Some((text, rows)) = above.get_mut(row.len()).filter(|(_, rows)| *rows > 0) {
+        *rows -= 1;
+        row.push(text.clone());
+    }
+}
+
+/// The cells of lines of values, which may stand in quotes, and how many the first has.
+fn values(lines: &[&str], separator: char) -> (Vec<Cell>, usize) {
+    let text = lines.join("\n");
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(separator as u8)
+        .trim(csv::Trim::Fields)
+        .from_reader(text.as_bytes());
+    let (mut cells, mut in_first) = (Vec::new(), 0);
+    let mut record = csv::StringRecord::new();
+    while reader.read_record(&mut record).unwrap_or(false) {
+        cells.extend(record.iter().map(|value| Cell {
+            text: crate::spaces::single_spaced(value),
+            columns: 1,
+            rows: 1,
+        }));
+        if in_first == 0 {
+            in_first = cells.len();
+        }
+    }
+    (cells, in_first)
+}
+
 /// Cells that bars begin, with the ones that a mark repeats.
-fn bars(lines: &[&str]) -> Vec<String> {
-    let mut cells: Vec<String> = Vec::new();
+fn bars(lines: &[&str]) -> Vec<Cell> {
+    let mut cells: Vec<Cell> = Vec::new();
     // The mark before a bar is at the end of what stands before it.
-    let mut repeat = 1;
+    let mut mark = Mark::default();
     for line in lines {
         let mut rest = *line;
         while let Some(at) = bar(rest) {
-            let (text, mark) = split_mark(&rest[..at]);
+            let (text, next) = split_mark(&rest[..at]);
             add(&mut cells, text);
-            let times = std::mem::replace(&mut repeat, mark.unwrap_or(1));
-            finish(&mut cells, times);
-            cells.push(String::new());
+            finish(&mut cells, &std::mem::replace(&mut mark, next));
+            cells.push(Cell::default());
             rest = &rest[at + 1..];
         }
         add(&mut cells, rest);
     }
-    finish(&mut cells, repeat);
+    finish(&mut cells, &mark);
     cells
 }
 
@@ -84,8 +160,8 @@ fn bar(text: &str) -> Option<usize> {
     }
 }
 
-fn add(cells: &mut [String], text: &str) {
-    if let Some(cell) = cells.last_mut() {
+fn add(cells: &mut [Cell], text: &str) {
+    if let Some(Cell { text: cell, .. }) = cells.last_mut() {
         let text = text.trim().replace("\\|", "|");
         if !cell.is_empty() && !text.is_empty() {
             cell.push(' ');
@@ -94,30 +170,61 @@ fn add(cells: &mut [String], text: &str) {
     }
 }
 
-fn finish(cells: &mut Vec<String>, times: usize) {
-    let short = cells.last().filter(|cell| cell.len() <= MAX_REPEATED_BYTES);
+fn finish(cells: &mut Vec<Cell>, mark: &Mark) {
+    let Some(last) = cells.last_mut() else {
+        return;
+    };
+    (last.columns, last.rows) = (mark.columns, mark.rows);
+    let short = Some(&*last).filter(|cell| cell.text.len() <= MAX_REPEATED_BYTES);
     if let Some(last) = short.cloned() {
-        cells.extend(std::iter::repeat_n(last, times.saturating_sub(1)));
+        cells.extend(std::iter::repeat_n(last, mark.times.saturating_sub(1)));
     }
 }
 
-/// What stands before a mark such as `2+`, `.2+^.>s`, `3*`, and over how many cells the
-/// mark reaches; `None` if there is no mark.
-fn split_mark(text: &str) -> (&str, Option<usize>) {
+/// What a mark says of the cell behind it.
+struct Mark {
+    columns: usize,
+    rows: usize,
+    times: usize,
+}
+
+impl Default for Mark {
+    fn default() -> Self {
+        Self {
+            columns: 1,
+            rows: 1,
+            times: 1,
+        }
+    }
+}
+
+/// What stands before a mark such as `2+`, `.2+^.>s`, `2.3+`, `3*`, and what it says.
+fn split_mark(text: &str) -> (&str, Mark) {
     let start = text.rfind(' ').map_or(0, |space| space + 1);
-    let mark = &text[start..];
-    let is_mark = !mark.is_empty()
-        && mark
+    let word = &text[start..];
+    let is_mark = !word.is_empty()
+        && word
             .bytes()
             .all(|b| b.is_ascii_digit() || b".+*<>^adehlmsv".contains(&b))
-        && (mark.len() == 1 || mark.contains(|c: char| "+*<>^.".contains(c)));
+        && (word.len() == 1 || word.contains(|c: char| "+*<>^.".contains(c)));
+    let mut mark = Mark::default();
     if !is_mark {
-        return (text, None);
+        return (text, mark);
     }
-    let digits: String = mark.chars().take_while(char::is_ascii_digit).collect();
-    let reaches = mark[digits.len()..].starts_with(['+', '*']);
-    let times = digits.parse::<usize>().ok().filter(|_| reaches);
-    (&text[..start], Some(times.unwrap_or(1).min(MAX_REPEATED)))
+    let number = |digits: &str| {
+        digits
+            .parse::<usize>()
+            .map_or(1, |n| n.clamp(1, MAX_REPEATED))
+    };
+    let end = word.find(|c: char| !c.is_ascii_digit() && c != '.');
+    let (span, sign) = word.split_at(end.unwrap_or(word.len()));
+    let (columns, rows) = span.split_once('.').unwrap_or((span, ""));
+    if sign.starts_with('+') {
+        (mark.columns, mark.rows) = (number(columns), number(rows));
+    } else if sign.starts_with('*') {
+        mark.times = number(columns);
+    }
+    (&text[..start], mark)
 }
 
 /// How many columns `1,2`, `3*` or `2*,>1` are.

@@ -73,3 +73,27 @@ fn code_keeps_its_marks() {
         "Use *ptr and a_b_.\n\n*x* _y_"
     );
 }
+
+#[test]
+fn cells_keep_their_quotes_and_reach_down() {
+    let document = read(
+        "a.adoc",
+        "[%header,format=csv]\n|===\nName,Load\n\"North, up\",4\n|===\n\n|===\n|Pier 2+|Depth\n\n.2+|North |4 |5\n|6 |7\n|===\n",
+    );
+    assert_eq!(
+        document.text,
+        "Name | Load\nNorth, up | 4\n\nPier | Depth | Depth\nNorth | 4 | 5\nNorth | 6 | 7"
+    );
+}
+
+#[test]
+fn notes_stand_right_behind_words_and_lists_have_letters() {
+    let document = read(
+        "a.adoc",
+        "A wordfootnote:[Small print.] here.\n\n. one\n.. two\n\n//-\n\n[upperroman, start=3]\n. three\n",
+    );
+    assert_eq!(
+        document.text,
+        "A word[1] here.\n\n1. one\n  a. two\n\nIII. three\n\n[1] Small print."
+    );
+}
