@@ -178,3 +178,48 @@ fn the_only_title_of_a_page_is_content() {
         "Own\n\n…"
     );
 }
+
+#[test]
+fn a_heading_inside_of_its_own_link_stays() {
+    let document = read(
+        "<section><h1 id=NAME><a class=permalink href=#NAME>NAME</a></h1><p>moor a ship</p>\
+         <dl><dt id=f><a class=permalink href=#f><code>-f</code></a><dd>Force.</dl>\
+         <h2 id=b>Bugs<a class=headerlink href=#b>Link to this heading</a></h2><p>None.</section>",
+    );
+    assert_eq!(
+        document.text,
+        "NAME\n\nmoor a ship\n\n-f\nForce.\n\nBugs\n\nNone."
+    );
+}
+
+#[test]
+fn what_something_to_click_on_opens_is_content() {
+    for html in [
+        "<div role=button>Wifi?</div><div style='display:none'>Yes, on deck C.</div>",
+        "<p onclick=show()>Wifi?</p><p style='display:none'>Yes, on deck C.</p>",
+        "<div class=expand-control>Wifi?</div><div style='display:none'>Yes, on deck C.</div>",
+        "<p>Wifi?</p><div class='modal fade' aria-hidden=true><p>Yes, on deck C.</p></div>",
+    ] {
+        let text = read(html).text;
+        assert!(text.ends_with("Yes, on deck C."), "{html}: {text}");
+    }
+    let hidden = read("<p>Wifi?</p><p style='display:none'>Yes, on deck C.</p>");
+    assert_eq!(hidden.text, "Wifi?");
+}
+
+#[test]
+fn code_alongside_line_numbers_keeps_its_lines() {
+    let document = read(
+        "<table class=highlighttable><tr><th colspan=2>a.sh</th></tr><tr><td class=linenos>\
+         <pre>1\n2</pre></td><td class=code><pre>apt update\napt install x</pre></td></tr></table>",
+    );
+    assert_eq!(document.text, "a.sh\n\napt update\napt install x");
+}
+
+#[test]
+fn labels_and_marks_of_notes_are_words_of_their_own() {
+    let document = read("<div><label>Linux</label><label>Windows</label></div>");
+    assert_eq!(document.text, "Linux Windows");
+    let document = read("<p>It holds.<sup><a href=#n><span>[</span>1<span>]</span></a></sup></p>");
+    assert_eq!(document.text, "It holds.[1]");
+}

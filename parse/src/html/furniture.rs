@@ -133,6 +133,9 @@ const MAX_CONSENT: u32 = 3000;
 /// Nodes that are looked at for the first heading of an element.
 const MAX_SEARCHED: usize = 64;
 
+/// Elements from a link outwards that may be the place it leads to.
+const MAX_WRAPPERS: usize = 3;
+
 /// Tells furniture from content.
 pub(super) struct Furniture<'a> {
     tree: &'a Tree,
@@ -182,10 +185,30 @@ impl<'a> Furniture<'a> {
             return words.any(|word| UNSEEN.contains(&word.to_ascii_lowercase().as_str()));
         }
         if listed(class) || node.attribute(&local_name!("role")).is_some_and(listed) {
-            return true;
+            return !self.is_named_self_link(index, name);
         }
         let id = node.attribute(&local_name!("id"));
         id.is_some_and(|id| self.lists(index, name, id) && self.is_furniture_by_id(index, name, id))
+    }
+
+    /// Whether a link to the place that it stands at has a name of its own: some writers
+    /// put the whole heading into the link.
+    fn is_named_self_link(&self, index: usize, name: &LocalName) -> bool {
+        let href = self.tree.nodes[index].attribute(&local_name!("href"));
+        let Some(place) = href.and_then(|href| href.strip_prefix('#')) else {
+            return false;
+        };
+        let mut at = index;
+        let is_self = **name == *"a"
+            && (0..MAX_WRAPPERS).any(|_| {
+                let id = self.tree.nodes[at].attribute(&local_name!("id"));
+                let is_place = id == Some(place);
+                at = (self.tree.nodes[at].parent as usize).min(self.tree.nodes.len() - 1);
+                is_place
+            });
+        let label = visible::label(self.tree, index).to_lowercase();
+        let says_link = ["link", "anchor"].iter().any(|word| label.contains(word));
+        is_self && label.contains(char::is_alphanumeric) && !says_link
     }
 
     fn lists(&self, index: usize, name: &LocalName, word: &str) -> bool {
@@ -396,7 +419,7 @@ impl<'a> Furniture<'a> {
         found
     }
 
-    /// A link from a heading to itself, to the source code behind it, or to a note
+    /// A link from a heading to itself, from a note back to its mark, to the source code behind it, or to a note
     /// that opens over the page.
     fn is_tool_link(&self, index: usize) -> bool {
         let class = self.tree.nodes[index]
@@ -414,7 +437,19 @@ impl<'a> Furniture<'a> {
                 });
         matches!(
             text.next(),
-            Some("¶" | "§" | "#" | "🔗" | "¤" | "ⓘ" | "\u{f0c1}")
+            Some(
+                "¶" | "§"
+                    | "#"
+                    | "🔗"
+                    | "¤"
+                    | "ⓘ"
+                    | "\u{f0c1}"
+                    | "^"
+                    | "↑"
+                    | "↩"
+                    | "↩\u{fe0e}"
+                    | "⏎"
+            )
         )
     }
 }

@@ -41,7 +41,11 @@ impl View<'_> {
         name: &LocalName,
         before: Option<char>,
     ) -> Option<String> {
-        let text = label(self.tree, index);
+        let mut text = label(self.tree, index);
+        // The brackets of a note's mark are elements of their own in some pages.
+        if text.starts_with("[ ") && text.ends_with(" ]") {
+            text = format!("[{}]", &text[2..text.len() - 2]);
+        }
         if text.is_empty() || text.len() > MAX_RAISED {
             return None;
         }

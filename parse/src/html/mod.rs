@@ -8,6 +8,7 @@
 
 mod attributes;
 mod content;
+mod count;
 mod furniture;
 mod line;
 mod links;

@@ -4,6 +4,7 @@
 use html5ever::{LocalName, local_name};
 
 use super::content::Selection;
+use super::count::Count;
 use super::line::View;
 use super::links::Links;
 use super::outline::{Outline, Place};
@@ -37,8 +38,8 @@ struct Renderer<'a> {
     view: &'a View<'a>,
     draft: &'a mut Draft,
     outline: Outline<'a>,
-    /// Open lists: the next number, or `None` for bullets.
-    lists: Vec<Option<u64>>,
+    /// Open lists: how they count, or `None` for bullets.
+    lists: Vec<Option<Count>>,
     /// A list marker that is written before the next text.
     waiting: String,
     /// Whether a word that follows must stand apart: alongside a button or an address.
@@ -123,7 +124,7 @@ impl Renderer<'_> {
             "img" => self.image(index),
             "a" => self.link(index),
             "sup" | "sub" => self.raised(index, name),
-            "button" => {
+            "button" | "label" => {
                 self.apart = self.draft.last_char().is_some_and(char::is_alphanumeric);
                 self.children(index);
                 self.apart = true;
@@ -194,10 +195,7 @@ impl Renderer<'_> {
 
     fn list(&mut self, index: usize, name: &LocalName) {
         self.blank_line();
-        let start = self.view.tree.nodes[index]
-            .attribute(&local_name!("start"))
-            .and_then(|start| start.trim().parse().ok());
-        let number = (*name == local_name!("ol")).then(|| start.unwrap_or(1));
+        let number = (*name == local_name!("ol")).then(|| Count::of(self.view, index));
         self.lists.push(number);
         self.children(index);
         self.lists.pop();
@@ -210,9 +208,9 @@ impl Renderer<'_> {
         self.break_line();
         let indent = "  ".repeat(self.lists.len().saturating_sub(1));
         let marker = match self.lists.last_mut() {
-            Some(Some(number)) => {
-                *number = number.saturating_add(1);
-                format!("{}. ", *number - 1)
+            Some(Some(count)) => {
+                let value = self.view.tree.nodes[index].attribute(&local_name!("value"));
+                count.next(value)
             }
             _ => "- ".into(),
         };

@@ -75,7 +75,7 @@ fn measure(view: &View<'_>, index: usize, shape: &mut Shape) {
                 let cells = view
                     .tree
                     .children(child)
-                    .filter(|&cell| is_cell(view.tree, cell));
+                    .filter(|&cell| is_cell(view.tree, cell) && !view.selection.skips(cell));
                 shape.cells = shape.cells.max(cells.count());
             }
             "td" | "th" => {

@@ -56,6 +56,7 @@ const TOOL_LABELS: &[&str] = &[
     "next",
     "no",
     "ok",
+    "on this page",
     "open menu",
     "play",
     "previous",
@@ -107,6 +108,17 @@ const TOOL_WORDS: &[&str] = &[
     "toggler",
 ];
 
+/// Words in the class of what opens the part behind it.
+const OPENERS: &[&str] = &[
+    "accordion",
+    "collapsible",
+    "expand",
+    "expander",
+    "spoiler",
+    "toggle",
+    "toggler",
+];
+
 /// Which elements are hidden with all that is in them.
 pub(super) fn hidden(tree: &Tree) -> Vec<bool> {
     let finder = Finder::new(tree);
@@ -154,7 +166,7 @@ impl<'a> Finder<'a> {
                 }
                 Data::Element(..) => finder.opened.extend(targets(node)),
             }
-            if node.attribute(&local_name!("aria-expanded")).is_some() {
+            if opens_what_follows(node) {
                 finder.panels.extend(panel_after(tree, index));
             }
         }
@@ -188,11 +200,13 @@ impl<'a> Finder<'a> {
     fn can_be_opened(&self, index: usize, weight: Weight) -> bool {
         let node = &self.tree.nodes[index];
         let id = node.attribute(&local_name!("id"));
-        let is_panel = node.attribute(&local_name!("role")) == Some("tabpanel")
+        let role = node.attribute(&local_name!("role"));
+        let is_panel = matches!(role, Some("tabpanel" | "dialog" | "alertdialog"))
+            || has_word(node, "modal")
             || id.is_some_and(|id| self.opened.contains(id))
             || self.panels.contains(&index);
         if is_panel {
-            return !weight.is_links();
+            return !weight.is_links() && (weight.fields == 0 || weight.own() >= SHORT_CONTENT);
         }
         let shown = node.attribute(&local_name!("hidden")).is_none()
             && !node.attribute(&local_name!("style")).is_some_and(conceals);
@@ -229,6 +243,27 @@ impl<'a> Finder<'a> {
         let kind = node.attribute(&local_name!("type")).unwrap_or("");
         ["submit", "reset"].contains(&kind.to_ascii_lowercase().as_str()) && !is_control(node)
     }
+}
+
+/// Whether an element opens what stands behind it: it says so, or it is something to click
+/// on that leads nowhere and is no tool of a form.
+fn opens_what_follows(node: &Node) -> bool {
+    if !node.has_attributes() {
+        return false;
+    }
+    let is_button = node.attribute(&local_name!("role")) == Some("button")
+        || node.attribute_named("onclick").is_some();
+    let class = node.attribute(&local_name!("class")).unwrap_or("");
+    let mut words = class.split(|c: char| !c.is_ascii_alphanumeric());
+    node.attribute(&local_name!("aria-expanded")).is_some()
+        || is_button && node.name().is_some_and(|name| &**name != "input")
+        || words.any(|word| OPENERS.contains(&word.to_ascii_lowercase().as_str()))
+}
+
+fn has_word(node: &Node, wanted: &str) -> bool {
+    let class = node.attribute(&local_name!("class")).unwrap_or("");
+    let mut words = class.split_ascii_whitespace();
+    words.any(|word| word.eq_ignore_ascii_case(wanted))
 }
 
 /// Whether an element opens another.
