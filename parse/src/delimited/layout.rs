@@ -66,7 +66,7 @@ pub(super) fn find(rows: &[Row<'_>]) -> Layout {
     {
         layout.start = above;
         layout.has_header = true;
-        layout.names_are_shifted = cells(&rows[above]).len() + 1 == width && counts(&data(above));
+        layout.names_are_shifted = rows[above].cells.len() + 1 == width && counts(&data(above));
     }
     layout
 }
@@ -253,14 +253,20 @@ fn is_name_row_above(above: &Row<'_>, first: &Row<'_>, width: usize, has_remarks
         .cells
         .iter()
         .any(|cell| matches!(Kind::of(cell), Kind::Number | Kind::Date));
+    let filled = names.iter().filter(|name| !name.is_empty()).count();
+    // A cell without a name among those that have one is a column's all the same.
+    let may_be_empty = !is_remark && above.cells.len() == width;
     width > 1
-        && names.len() > 1
+        && filled > 1
+        && filled * 2 >= width.min(names.len())
         && fits
         && differs
         && !first.blank_above
-        && names
-            .iter()
-            .all(|name| Kind::of(name) == Kind::Text && name.len() <= MAX_NAME_NUM_BYTES)
+        && names.iter().all(|name| {
+            let kind = Kind::of(name);
+            let is_name = kind == Kind::Text || (kind == Kind::Empty && may_be_empty);
+            is_name && name.len() <= MAX_NAME_NUM_BYTES
+        })
 }
 
 /// Whether the first cells are the numbers of the rows.

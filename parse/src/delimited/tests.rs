@@ -247,3 +247,12 @@ fn lines_inside_and_below_a_table_are_text() {
         ]
     );
 }
+
+#[test]
+fn a_column_without_a_name_takes_none_of_another() {
+    assert_eq!(
+        read("a.csv", "Id,,Name,\n1,x,Ann,y\n2,z,Bob,w\n").text,
+        "Id |  | Name\n\nId: 1\ncolumn 2: x\nName: Ann\ncolumn 4: y\n\n\
+         Id: 2\ncolumn 2: z\nName: Bob\ncolumn 4: w"
+    );
+}
