@@ -9,6 +9,9 @@ use super::super::{Input, html};
 use super::flowed;
 use crate::Result;
 
+/// Longest plain text that may only say to read the HTML.
+const MAX_REQUEST_WORDS: usize = 40;
+
 /// Writes the plain text where there is one that says as much as the HTML
 /// alongside it; the HTML otherwise.
 pub(super) fn write(source: &Input<'_>, message: &Message<'_>, draft: &mut Draft) -> Result<()> {
@@ -60,6 +63,11 @@ fn is_plain_enough(message: &Message<'_>) -> bool {
     for word in pages.iter().flat_map(|page| words_of_page(page)) {
         total += 1;
         shared += usize::from(known.contains(&word.to_lowercase()));
+    }
+    // A few words of which one is HTML ask for another reader, and are no text of their own.
+    let is_request = plain.len() <= MAX_REQUEST_WORDS && known.contains("html");
+    if is_request && total > 0 && shared * 5 < total * 3 {
+        return false;
     }
     // Marketing puts a few words of its own around a picture: HTML counts only
     // where it says half as much again, and most of it is new.

@@ -208,3 +208,14 @@ fn a_mail_with_the_line_of_a_mailbox_is_one() {
         "text"
     );
 }
+
+#[test]
+fn a_request_to_read_the_html_gives_way_to_it() {
+    let mail = format!(
+        "{HEADER}Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\
+         Content-Type: text/plain\r\n\r\nSee the HTML version of this message to read it.\r\n--b\r\n\
+         Content-Type: text/html\r\n\r\n<p>Gate 5 opens at 6:40.</p>\r\n--b--\r\n"
+    );
+    let text = read("a.eml", &mail).text;
+    assert!(text.ends_with("\n\nGate 5 opens at 6:40."), "{text}");
+}
