@@ -43,6 +43,7 @@ mod pdf;
 mod plain;
 mod pptx;
 mod promises;
+mod raised;
 #[cfg(test)]
 mod robustness;
 mod rst;

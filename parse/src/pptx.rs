@@ -8,6 +8,7 @@ use super::draft::Draft;
 use super::format::Format;
 use super::numerals::Numerals;
 use super::ooxml::{self, Relations};
+use super::raised::Raised;
 use super::tables::{self, Merge, Tables};
 use super::xml::{self, Attributes, Xml};
 use super::{Input, links, malformed};
@@ -202,6 +203,7 @@ fn read_shapes(text: &str, relations: &Relations) -> Result<Shapes> {
         paragraph: Paragraph::default(),
         link: None,
         run_start: 0,
+        raised: None,
         in_text: false,
         in_shape_name: false,
         alternatives: Vec::new(),
@@ -224,6 +226,8 @@ struct Reader<'a> {
     /// Where the run leads.
     link: Option<String>,
     run_start: usize,
+    /// Where the run stands.
+    raised: Option<Raised>,
     in_text: bool,
     in_shape_name: bool,
     /// For each choice between forms of the same content, whether one was read.
@@ -241,7 +245,10 @@ impl Reader<'_> {
             Xml::Start(name, attributes) if self.skips(name, &attributes) => self.skip = 1,
             Xml::Start(name, attributes) => self.start(name, &attributes),
             Xml::End(name) => self.end(name),
-            Xml::Text(text) if self.in_text => self.paragraph.text.push_str(&text),
+            Xml::Text(text) if self.in_text => match self.raised {
+                Some(raised) => raised.push(&mut self.paragraph.text, &text),
+                None => self.paragraph.text.push_str(&text),
+            },
             Xml::Text(_) => {}
         }
     }
@@ -312,6 +319,16 @@ impl Reader<'_> {
                 self.paragraph.bullet = Bullet::Number(kind, start.unwrap_or(1));
             }
             "r" => self.run_start = self.paragraph.text.len(),
+            "rPr" => {
+                let baseline = attributes
+                    .get("baseline")
+                    .and_then(|v| v.parse::<i64>().ok());
+                self.raised = match baseline.unwrap_or(0) {
+                    1.. => Some(Raised::Above),
+                    0 => None,
+                    _ => Some(Raised::Below),
+                };
+            }
             "t" => self.in_text = true,
             "br" => self.paragraph.text.push('\n'),
             "tbl" => {
@@ -330,6 +347,7 @@ impl Reader<'_> {
             }
             "t" => self.in_text = false,
             "r" => {
+                self.raised = None;
                 if let Some(address) = self.link.take() {
                     let text = self
                         .paragraph

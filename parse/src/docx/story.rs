@@ -10,6 +10,7 @@ use super::symbols;
 use crate::Result;
 use crate::draft::Draft;
 use crate::ooxml::{Relations, is_on};
+use crate::raised::Raised;
 use crate::tables::{Merge, Tables};
 use crate::xml::{self, Attributes, Xml};
 
@@ -70,12 +71,13 @@ struct Place {
     in_control: bool,
 }
 
-/// Whether a run's text is hidden, and whether what holds it is.
+/// Whether a run's text is hidden, whether what holds it is, and where it stands.
 #[derive(Clone, Copy, Default)]
 struct Run {
     inherited: bool,
     own: Option<bool>,
     style: bool,
+    raised: Option<Raised>,
 }
 
 impl Run {
@@ -128,7 +130,7 @@ impl Story<'_> {
             Xml::Start(name, attributes) => self.start(name, &attributes),
             Xml::End(name) => self.end(name),
             Xml::Text(text) if self.place.in_instruction => self.fields.instruct(&text),
-            Xml::Text(text) if self.place.in_text => self.push(&text),
+            Xml::Text(text) if self.place.in_text => self.push_text(&text),
             Xml::Text(_) => {}
         }
     }
@@ -140,6 +142,17 @@ impl Story<'_> {
         }
         self.paragraph.text.push_str(text);
         self.notes.quote(text);
+    }
+
+    /// Adds the text of a run, which may stand above or below the line.
+    fn push_text(&mut self, text: &str) {
+        match self.runs.last().and_then(|run| run.raised) {
+            Some(raised) if !self.is_silent() => {
+                raised.push(&mut self.paragraph.text, text);
+                self.notes.quote(text);
+            }
+            _ => self.push(text),
+        }
     }
 
     fn is_silent(&self) -> bool {
@@ -241,6 +254,7 @@ impl Story<'_> {
                     .styles
                     .get(&self.paragraph.properties.style)
                     .hidden,
+                raised: None,
             }),
             "hyperlink" => {
                 let id = attributes.get_prefixed("id").unwrap_or_default();
@@ -306,6 +320,11 @@ impl Story<'_> {
                 let hidden = self.shared.styles.get(&style).hidden;
                 if let Some(run) = self.runs.last_mut() {
                     run.style |= hidden;
+                }
+            }
+            "vertAlign" => {
+                if let Some(run) = self.runs.last_mut() {
+                    run.raised = value().and_then(|name| Raised::named(&name));
                 }
             }
             "vanish" => {

@@ -419,8 +419,8 @@ impl<'a> Furniture<'a> {
         found
     }
 
-    /// A link from a heading to itself, from a note back to its mark, to the source code behind it, or to a note
-    /// that opens over the page.
+    /// A link from a heading to itself, from a note back to its mark, to the source code
+    /// behind it, or to a note that opens over the page.
     fn is_tool_link(&self, index: usize) -> bool {
         let class = self.tree.nodes[index]
             .attribute(&local_name!("class"))

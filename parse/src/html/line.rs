@@ -3,10 +3,11 @@
 use html5ever::{LocalName, local_name};
 
 use super::content::Selection;
+use super::is_inline;
 use super::links::Links;
 use super::tree::{Data, Tree};
 use super::visible::label;
-use super::{is_inline, raised};
+use crate::raised;
 
 /// Longest superscript or subscript; a longer one is text in small print.
 const MAX_RAISED: usize = 24;

@@ -13,7 +13,6 @@ mod furniture;
 mod line;
 mod links;
 mod outline;
-mod raised;
 mod render;
 mod table;
 mod tree;

@@ -140,3 +140,23 @@ fn broken_files_say_what_is_wrong() {
         ErrorKind::InvalidInput
     );
 }
+
+#[test]
+fn raised_and_lowered_numbers_keep_their_meaning() {
+    let run = |text: &str, baseline: i32| {
+        format!("<a:r><a:rPr baseline='{baseline}'/><a:t>{text}</a:t></a:r>")
+    };
+    let runs = [
+        run("10", 0),
+        run("3", 30000),
+        run(" m, x", 0),
+        run("i", -25000),
+    ]
+    .concat();
+    let plain = "<a:r><a:t> 5</a:t></a:r>";
+    let document = read(
+        "a.pptx",
+        deck(&[&shape("", &format!("<a:p>{runs}{plain}</a:p>"))]),
+    );
+    assert_eq!(document.text, "10³ m, x_i 5");
+}

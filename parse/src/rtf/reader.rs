@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::purposes::{Purpose, character, is_plain, purpose};
 use super::tokens::{Token, code_page, page_of_charset};
 use crate::draft::Draft;
+use crate::raised::Raised;
 use crate::tables::{Merge, Tables};
 use crate::{front_matter, links, running};
 
@@ -16,6 +17,7 @@ use crate::{front_matter, links, running};
 struct Group {
     purpose: Purpose,
     hidden: bool,
+    raised: Option<Raised>,
     /// The page of the font's character set.
     page: Option<i32>,
     /// Bytes that stand for a code point in older programs.
@@ -187,6 +189,13 @@ impl Reader {
     fn push(&mut self, text: &str) {
         self.surrogate = None;
         let (purpose, hidden) = (self.group().purpose, self.group().hidden);
+        match (purpose, self.group().raised) {
+            (Purpose::Text, Some(raised)) if !hidden => {
+                raised.push(&mut self.paragraph.text, text);
+                return;
+            }
+            _ => {}
+        }
         match purpose {
             Purpose::Text if !hidden => self.paragraph.text.push_str(text),
             Purpose::Text | Purpose::None | Purpose::Fonts => {}
@@ -207,7 +216,13 @@ impl Reader {
         let is_on = number != Some(0);
         match word {
             "v" | "deleted" => self.group().hidden = is_on,
-            "plain" => self.group().hidden = false,
+            "super" => self.group().raised = is_on.then_some(Raised::Above),
+            "sub" => self.group().raised = is_on.then_some(Raised::Below),
+            "nosupersub" => self.group().raised = None,
+            "plain" => {
+                self.group().hidden = false;
+                self.group().raised = None;
+            }
             "uc" => self.group().fallback = number.and_then(|n| n.try_into().ok()).unwrap_or(1),
             "ansicpg" => self.document_page = number.unwrap_or(1252),
             "f" | "deff" => self.use_font(number.unwrap_or(0)),

@@ -72,3 +72,10 @@ fn broken_files_are_read_as_far_as_they_go() {
     assert_eq!(read_err("a.rtf", deep).kind(), ErrorKind::InvalidInput);
     assert_eq!(read_err("a.rtf", "plain").kind(), ErrorKind::InvalidInput);
 }
+
+#[test]
+fn raised_and_lowered_numbers_keep_their_meaning() {
+    let body =
+        "10{\\super -3} m, v{\\sub max}, 2\\super 8\\nosupersub  - 1, H\\sub 2\\plain O\\par";
+    assert_eq!(text(body), "10⁻³ m, v_max, 2⁸ - 1, H2O");
+}

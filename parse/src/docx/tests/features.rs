@@ -301,3 +301,24 @@ fn a_fallback_is_read_where_there_is_no_choice() {
     );
     assert_eq!(text(&body), "old\n\nnew");
 }
+
+#[test]
+fn raised_and_lowered_numbers_keep_their_meaning() {
+    let run = |text: &str, place: &str| {
+        format!(
+            r#"<w:r><w:rPr><w:vertAlign w:val="{place}"/></w:rPr><w:t xml:space="preserve">{text}</w:t></w:r>"#
+        )
+    };
+    let body = format!(
+        "<w:p>{}{}{}{}{}{}{}{}</w:p>",
+        run("10", "baseline"),
+        run("3 ", "superscript"),
+        run("m", "baseline"),
+        run("2", "superscript"),
+        run(", H", "baseline"),
+        run("2", "subscript"),
+        run("O, the 1", "baseline"),
+        run("st", "superscript"),
+    );
+    assert_eq!(document(&body, &[]).text, "10³ m², H2O, the 1st");
+}

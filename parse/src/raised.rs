@@ -1,5 +1,41 @@
 //! Superscripts and subscripts as plain text, so that ten to the third is not 103.
 
+/// Where a run of text stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Raised {
+    Above,
+    Below,
+}
+
+impl Raised {
+    /// Where the text of an office document stands that says `vertAlign`.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        match name {
+            "superscript" => Some(Self::Above),
+            "subscript" => Some(Self::Below),
+            _ => None,
+        }
+    }
+
+    /// Adds a run that stands so to `text`. Its spaces stay outside.
+    pub(super) fn push(self, text: &mut String, run: &str) {
+        let core = run.trim();
+        let start = run.len() - run.trim_start().len();
+        text.push_str(&run[..start]);
+        let shown = match self {
+            _ if core.chars().count() > MAX_RAISED_CHARS => core.to_owned(),
+            Self::Above => superscript(core, false),
+            Self::Below => subscript(core, text.chars().next_back(), None),
+        };
+        text.push_str(&shown);
+        text.push_str(&run[start + core.len()..]);
+    }
+}
+
+/// Longest run that is written otherwise than as it stands; a longer one is text in small
+/// print.
+const MAX_RAISED_CHARS: usize = 24;
+
 /// What a superscript is written as: `³`, `^x`, `[1]` for the mark of a note, or the
 /// letters of `1st` as they are.
 pub(super) fn superscript(text: &str, is_note: bool) -> String {
