@@ -21,7 +21,7 @@ use super::state::Service;
 use cairn_engine::answer::{AnswerEvent, AnswerRequest, Answered, Whole, whole};
 use cairn_gateway::accounts::{Accounts, AnswerOutcome, AnswerRecord, CallIds, Caller};
 use cairn_settings::config::{AgentMode, Config};
-use cairn_settings::telemetry::{Question, metrics as names};
+use cairn_settings::telemetry::{Question, metrics as names, milliseconds};
 
 /// One line about a question: its shape, and its text only where that is
 /// allowed.
@@ -121,7 +121,7 @@ impl Observed {
                     grounded = done.grounded,
                     finish_reason = done.finish_reason,
                     citations = done.citations.len(),
-                    milliseconds = self.start.elapsed().as_secs_f64() * 1e3,
+                    milliseconds = milliseconds(self.start.elapsed()),
                     "answer done"
                 );
                 let OutcomeRecorder {

@@ -69,10 +69,9 @@ pub(super) async fn observe(mut request: Request, next: Next) -> Response {
         let took = start.elapsed();
         let code = response.extensions().get::<Code>().copied();
         let key = response.extensions().get::<KeyId>();
-        let milliseconds = took.as_secs_f64() * 1e3;
         tracing::info!(
             status,
-            milliseconds,
+            milliseconds = telemetry::milliseconds(took),
             key = key.map(tracing::field::display),
             code = code.map(Code::as_str),
             "answered"

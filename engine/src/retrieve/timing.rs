@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use cairn_settings::telemetry::milliseconds;
+
 use super::api::Timings;
 
 /// How long each stage of a search took.
@@ -14,9 +16,7 @@ impl Clock {
     /// Records that `stage` took `took`.
     pub(super) fn note(&mut self, stage: &'static str, took: Duration) {
         metrics::histogram!("cairn_stage_seconds", "stage" => stage).record(took.as_secs_f64());
-        // Clocks are precise to microseconds; more digits are noise.
-        let milliseconds = (took.as_secs_f64() * 1e6).round() / 1e3;
-        self.timings.insert(stage.to_owned(), milliseconds);
+        self.timings.insert(stage.to_owned(), milliseconds(took));
     }
 
     /// The records, with `total` since `start`.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use cairn_settings::telemetry::milliseconds;
 use rusqlite::{Connection, params};
 
 use super::caller::KeyId;
@@ -65,7 +66,6 @@ impl AnswerRecord {
         const SQL: &str = "INSERT INTO answers (query_id, at, key_id, tenant, collection, \
             provider, model, outcome, citations, sources_ms, latency_ms) \
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
-        let milliseconds = |duration: Duration| duration.as_secs_f64() * 1e3;
         connection.prepare_cached(SQL)?.execute(params![
             self.query_id,
             unix_millis(self.at),

@@ -21,7 +21,7 @@ use super::clock::{Now, unix_millis};
 use super::limits::{Amount, Spent};
 use super::money::Nanos;
 use super::sample::Sample;
-use cairn_settings::telemetry::metrics as names;
+use cairn_settings::telemetry::{metrics as names, milliseconds};
 
 /// Entries that may wait for the disk. More are lost, counted and told: a disk that fails
 /// or hangs must not stop answers. Limits and budgets count in memory, so they hold all
@@ -341,7 +341,6 @@ fn put(transaction: &Transaction<'_>, record: &CallRecord) -> rusqlite::Result<(
         latency_ms = excluded.latency_ms, ttft_ms = excluded.ttft_ms, cache = excluded.cache, \
         retries = excluded.retries, fallbacks = excluded.fallbacks, outcome = excluded.outcome, \
         finish = excluded.finish WHERE calls.outcome = 'open'";
-    let milliseconds = |duration: Duration| duration.as_secs_f64() * 1e3;
     let count = |tokens: usize| i64::try_from(tokens).map_or(MAX_TOKENS, |n| n.min(MAX_TOKENS));
     transaction.prepare_cached(SQL)?.execute(params![
         record.call_id.to_string(),

@@ -17,7 +17,7 @@ use super::sample::{Sample, append};
 use super::service::Accounts;
 use super::trace::CallSpan;
 use crate::Usage;
-use cairn_settings::telemetry::metrics as names;
+use cairn_settings::telemetry::{metrics as names, milliseconds};
 
 /// The right to make one call, and what it holds of the key's limits. Settle it
 /// when the call ends; dropped, it books what was streamed so far.
@@ -261,7 +261,6 @@ fn count(record: &CallRecord) {
 
 /// One line for each call, without any text of it.
 fn log(record: &CallRecord) {
-    let milliseconds = |duration: Duration| duration.as_secs_f64() * 1e3;
     tracing::info!(
         call_id = %record.call_id,
         request_id = record.request_id,

@@ -4,6 +4,7 @@
 use tracing::{Span, field};
 
 use super::call::{CacheUse, CallRecord, Outcome};
+use cairn_settings::telemetry::milliseconds;
 use cairn_settings::telemetry::redact::Redacted;
 
 /// A span from admission to settlement, a child of the span it started in.
@@ -58,7 +59,7 @@ impl CallSpan {
         }
         span.record("cairn.cost_usd", usage.cost_usd);
         if let Some(ttft) = record.ttft {
-            span.record("cairn.ttft_ms", ttft.as_secs_f64() * 1e3);
+            span.record("cairn.ttft_ms", milliseconds(ttft));
         }
         if record.cache != CacheUse::None {
             span.record("cairn.cache", record.cache.as_str());

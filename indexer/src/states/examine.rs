@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::list::LIST_FILE;
 use super::segment::{Segment, Unusable};
-use super::{States, file_names};
+use super::{States, file_names, list};
 use crate::{Error, ErrorKind, Result};
 
 /// What was found in the folder of a collection's states.
@@ -37,7 +38,25 @@ pub(crate) fn examine(dir: &Path, created_ns: u64, live: &BTreeSet<u64>) -> Exam
         }
     }
     examined.stored = read.values().map(BTreeSet::len).max().unwrap_or(0);
+    examined.damaged.extend(lost(dir));
     examined
+}
+
+/// The files in the list of `dir` that are not there, or the list if it is damaged.
+fn lost(dir: &Path) -> Vec<(PathBuf, String)> {
+    let listed = match list::read(dir) {
+        Ok(listed) => listed,
+        Err(error) => return vec![(dir.join(LIST_FILE), error.message().to_owned())],
+    };
+    let is_gone = |name: &String| !dir.join(name).exists();
+    let mut gone: Vec<String> = listed.into_iter().filter(is_gone).collect();
+    if !gone.is_empty() {
+        // A writer at work takes a file off the list before it removes it.
+        let still = list::read(dir).unwrap_or_default();
+        gone.retain(|name| still.contains(name));
+    }
+    let missing = |name| (dir.join(name), "the file is missing".to_owned());
+    gone.into_iter().map(missing).collect()
 }
 
 /// Whose file it is, and the ids of its rows, all of which were read.
@@ -53,7 +72,8 @@ fn ids(dir: &Path, name: &str) -> Result<(u64, [u8; 32], Vec<u64>)> {
     Ok((owner.created_ns, owner.model, segment.ids().to_vec()))
 }
 
-/// Removes the damaged files in `dir`: which. What they held is read again. Nothing is done
+/// Removes the damaged files in `dir` and takes them off the list: which. What they held is
+/// read again. Nothing is done
 /// if another process holds the right to write there.
 ///
 /// # Errors
@@ -68,8 +88,13 @@ pub(crate) fn remove_damaged(dir: &Path) -> Result<Vec<PathBuf>> {
     };
     let mut removed = Vec::new();
     for (path, _) in damaged {
-        std::fs::remove_file(&path).map_err(|error| Error::from(error).at(&path))?;
-        removed.push(path);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::from(error).at(&path));
+            }
+            _ => removed.push(path),
+        }
     }
+    list::write(dir, &file_names(dir))?;
     Ok(removed)
 }

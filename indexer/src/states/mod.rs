@@ -6,9 +6,11 @@
 //! name the chunk: by its vector id, which never stands for another text within one
 //! collection. Files are immutable, written alongside the commits and not with them, by
 //! whoever holds the lock of their folder; small ones are merged, and what belongs to no
-//! live chunk is left out then.
+//! live chunk is left out then. A list of the files tells one that was lost from passages
+//! that nobody has read yet.
 
 mod examine;
+mod list;
 mod segment;
 #[cfg(test)]
 mod tests;
@@ -302,6 +304,8 @@ impl StatesWriter<'_> {
         states.write(ids, row)?;
         states.refresh();
         states.merge(alive)?;
+        // Before files are removed: the list never names one that is not needed.
+        list::write(&states.dir, &states.names())?;
         states.remove_useless();
         Ok(())
     }

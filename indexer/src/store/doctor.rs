@@ -269,12 +269,12 @@ fn check_states(dir: &Path, payload: &Payload, snapshot: &Snapshot, found: &mut 
     let missing = live.len() - examined.stored;
     if missing > 0 && examined.damaged.is_empty() && !states::is_locked(dir) {
         let what = format!(
-            "what the re-ranker has read of {missing} of {} chunks is not stored",
+            "the re-ranker has not read {missing} of {} chunks yet",
             live.len()
         );
         let advice = "questions read those passages themselves, which takes longer; a running \
                       service or the next `cairn index` reads them ahead";
-        found.add(Severity::Warning, what, Some(dir.to_owned()), advice);
+        found.add(Severity::Note, what, Some(dir.to_owned()), advice);
     }
 }
 

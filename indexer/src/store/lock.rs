@@ -129,6 +129,8 @@ impl Drop for WriterLock {
     /// Closing the file is not enough: a process that this one is just starting has
     /// a copy of its handle until it runs its own program, and would keep the lock.
     fn drop(&mut self) {
+        // The process that the file names has the lock no longer.
+        let _ = self.0.set_len(0);
         let _ = self.0.unlock();
     }
 }

@@ -145,8 +145,8 @@ fn repair_collection(
         Ok((repaired, derived)) => {
             for path in &derived.states {
                 let message = format!(
-                    "{} is removed: it was damaged, and what it held is read again by a running \
-                     service or the next `cairn index`",
+                    "{} was damaged or missing and is left out; what it held is read again by a \
+                     running service or the next `cairn index`",
                     path.display()
                 );
                 note(findings, Severity::Ok, &subject, message);

@@ -54,6 +54,15 @@ fn states_files(dir: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
+/// What doctor says of the collection that nobody need act on.
+fn notes(dir: &Path) -> Vec<String> {
+    let findings = doctor::check(dir).unwrap().findings.into_iter();
+    findings
+        .filter(|finding| finding.severity == Severity::Note)
+        .map(|finding| finding.what)
+        .collect()
+}
+
 /// What doctor says of the collection, in which nothing is lost.
 fn found(dir: &Path) -> Vec<Finding> {
     let diagnosis = doctor::check(dir).unwrap();
@@ -88,30 +97,50 @@ fn damaged_states_are_told_and_removed() {
         assert!(!file.exists() && derived.list.is_none());
         fs::write(&file, &whole).unwrap();
     }
-    // A reader that has the collection open reads them again.
+    // One that is lost is told too, and a list that cannot be read.
     fs::remove_file(&file).unwrap();
     let said = found(place.path());
-    assert!(said[0].what.contains("3 of 3 chunks"), "{said:?}");
-    index.states(&index.snapshot(), "model").unwrap().refresh();
-    read_ahead(&index, 2);
-    let said = found(place.path());
-    assert!(said[0].what.contains("1 of 3 chunks"), "{said:?}");
+    assert!(
+        said.len() == 1 && said[0].what.contains("missing"),
+        "{said:?}"
+    );
+    assert_eq!(said[0].file.as_ref(), Some(&file));
+    let list = file.with_file_name("files.json");
+    for damage in ["", "{\"files\":[", "[]"] {
+        fs::write(&list, damage).unwrap();
+        let said = found(place.path());
+        assert_eq!(said.len(), 1, "{damage:?}: {said:?}");
+        assert_eq!(said[0].file.as_ref(), Some(&list), "{damage:?}");
+    }
     let derived = repair_derived(place.path(), &Cancel::never()).unwrap();
-    assert!(derived.states.is_empty() && derived.list.is_none());
-    read_ahead(&index, 3);
+    assert_eq!(derived.states, [list]);
     assert!(found(place.path()).is_empty());
+    // A reader that has the collection open reads them again.
+    index.states(&index.snapshot(), "model").unwrap().refresh();
+    read_ahead(&index, 3);
+    assert_eq!(states_files(place.path()), [file]);
+    assert!(found(place.path()).is_empty() && notes(place.path()).is_empty());
 }
 
 #[test]
-fn states_that_are_being_written_are_not_missed() {
+fn passages_that_were_not_read_yet_are_no_fault() {
     let place = tempfile::tempdir().unwrap();
     let index = build(place.path());
-    fs::remove_file(states_files(place.path()).remove(0)).unwrap();
+    fs::remove_dir_all(place.path().join(STATES_DIR)).unwrap();
+    index.states(&index.snapshot(), "model").unwrap().refresh();
+    read_ahead(&index, 2);
+    assert!(found(place.path()).is_empty());
+    let said = notes(place.path());
+    assert!(
+        said.len() == 1 && said[0].contains("1 of 3 chunks"),
+        "{said:?}"
+    );
+    // Whoever reads them now is not told.
     let states = index.states(&index.snapshot(), "model").unwrap();
     let writer = states.writer().unwrap();
-    assert!(found(place.path()).is_empty());
+    assert!(notes(place.path()).is_empty());
     drop(writer);
-    assert_eq!(found(place.path()).len(), 1);
+    assert_eq!(notes(place.path()).len(), 1);
 }
 
 #[test]
