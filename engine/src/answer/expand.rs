@@ -54,6 +54,10 @@ Use the language of the question and the words of its subject. Write the passage
 /// Why a question is searched without expansion.
 type Reason = String;
 
+fn as_it_is(cause: &str) -> Reason {
+    format!("{cause}: the question was searched as it is")
+}
+
 impl Parts {
     /// Runs `search` with the expansion that it asks for.
     ///
@@ -107,9 +111,9 @@ impl Parts {
     ) -> Result<String, Reason> {
         let purpose = task.purpose;
         let Some(model) = self.helper(request, writer) else {
-            return Err(format!(
-                "there is no language model to {purpose}: the question was searched as it is"
-            ));
+            return Err(as_it_is(&format!(
+                "there is no language model to {purpose}"
+            )));
         };
         let chat = ChatRequest {
             messages: vec![
@@ -122,10 +126,9 @@ impl Parts {
         let (call, longest) = (request.call(), patience(search.deadline));
         let text = ask(&self.gateway, &model, chat, call, longest, cancel).await;
         text.ok_or_else(|| {
-            format!(
-                "the language model that was to {purpose} failed or took too long: it was \
-                 searched as it is"
-            )
+            as_it_is(&format!(
+                "the language model that was to {purpose} failed or took too long"
+            ))
         })
     }
 
@@ -190,10 +193,9 @@ pub(super) async fn search_all(
     found.timings_ms.insert("expand".to_owned(), took);
     let mut questions = match questions {
         Ok(questions) if questions.is_empty() => {
-            found.degraded.push(
-                "the language model gave no questions: the question was searched as it is"
-                    .to_owned(),
-            );
+            found
+                .degraded
+                .push(as_it_is("the language model gave no questions"));
             questions
         }
         Ok(questions) => questions,
@@ -311,9 +313,7 @@ fn parse_questions(reply: &str) -> Vec<String> {
 fn parse_passage(reply: &str) -> Result<String, Reason> {
     let words: Vec<&str> = said(reply).split_whitespace().take(MAX_WORDS).collect();
     match words.is_empty() {
-        true => Err(
-            "the language model wrote no passage: the question was searched as it is".to_owned(),
-        ),
+        true => Err(as_it_is("the language model wrote no passage")),
         false => Ok(words.join(" ")),
     }
 }

@@ -253,5 +253,5 @@ pub(super) async fn send(out: &mpsc::Sender<AnswerEvent>, event: AnswerEvent) {
 
 /// Milliseconds since `start`, to the microsecond.
 pub fn milliseconds(since: Instant) -> f64 {
-    (since.elapsed().as_secs_f64() * 1e6).round() / 1e3
+    cairn_settings::telemetry::milliseconds(since.elapsed())
 }

@@ -222,4 +222,8 @@ fn labels_and_marks_of_notes_are_words_of_their_own() {
     assert_eq!(document.text, "Linux Windows");
     let document = read("<p>It holds.<sup><a href=#n><span>[</span>1<span>]</span></a></sup></p>");
     assert_eq!(document.text, "It holds.[1]");
+    for mark in ["role=doc-noteref", "epub:type='noteref'"] {
+        let document = read(&format!("<p>It holds<a href=#n {mark}>1</a> here.</p>"));
+        assert_eq!(document.text, "It holds[1] here.");
+    }
 }

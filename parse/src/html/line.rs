@@ -34,7 +34,7 @@ impl View<'_> {
         line.out
     }
 
-    /// How a superscript or subscript behind `before` is written; `None` if it is to be
+    /// How a superscript, a subscript or the mark of a note behind `before` is written; `None` if it is to be
     /// written as what it is made of.
     pub(super) fn raised(
         &self,
@@ -50,6 +50,9 @@ impl View<'_> {
         if text.is_empty() || text.len() > MAX_RAISED {
             return None;
         }
+        if *name == local_name!("a") {
+            return Some(raised::superscript(&text, true));
+        }
         if *name == local_name!("sup") {
             return Some(raised::superscript(&text, self.is_note(index)));
         }
@@ -59,6 +62,15 @@ impl View<'_> {
             Data::Element(..) => None,
         });
         Some(raised::subscript(&text, before, after))
+    }
+
+    /// Whether a link is the mark of a note, as books and documents say it.
+    pub(super) fn is_mark_of_note(&self, index: usize) -> bool {
+        let node = &self.tree.nodes[index];
+        let role = node.attribute(&local_name!("role"));
+        let kind = node.attribute_named("epub:type");
+        let mut kinds = kind.unwrap_or("").split_ascii_whitespace();
+        role == Some("doc-noteref") || kinds.any(|kind| kind == "noteref")
     }
 
     /// Whether a superscript leads to a note: it is in a link, or has one.
@@ -118,6 +130,15 @@ impl<'a> Line<'a> {
         }
     }
 
+    fn raised(&mut self, index: usize, name: &LocalName) {
+        let before = self.out.chars().next_back();
+        let before = before.filter(|_| self.gap == Gap::None);
+        match self.view.raised(index, name, before) {
+            Some(text) => self.text(&text),
+            None => self.children(index),
+        }
+    }
+
     fn element(&mut self, index: usize, name: &LocalName) {
         match &**name {
             "br" | "hr" => self.part(Gap::Space),
@@ -125,17 +146,8 @@ impl<'a> Line<'a> {
                 let alt = self.view.tree.nodes[index].attribute(&local_name!("alt"));
                 self.text(alt.unwrap_or(""));
             }
-            "sup" | "sub" => {
-                let before = self
-                    .out
-                    .chars()
-                    .next_back()
-                    .filter(|_| self.gap == Gap::None);
-                match self.view.raised(index, name, before) {
-                    Some(text) => self.text(&text),
-                    None => self.children(index),
-                }
-            }
+            "sup" | "sub" => self.raised(index, name),
+            "a" if self.view.is_mark_of_note(index) => self.raised(index, name),
             "a" => {
                 self.children(index);
                 if let Some(address) = self.view.links.address(index).filter(|_| self.links) {

@@ -122,6 +122,7 @@ impl Renderer<'_> {
             "hr" => self.blank_line(),
             "img" if self.link > 0 => {}
             "img" => self.image(index),
+            "a" if self.view.is_mark_of_note(index) => self.raised(index, name),
             "a" => self.link(index),
             "sup" | "sub" => self.raised(index, name),
             "button" | "label" => {

@@ -404,6 +404,7 @@ fn matters(name: &LocalName) -> bool {
             | "value"
             | "reversed"
             | "onclick"
+            | "epub:type"
             | "href"
             | "rel"
             | "type"

@@ -5,15 +5,21 @@
 use std::borrow::Cow;
 
 use super::remarks::Remarks;
+use super::shortcodes;
 
 /// What blocks of these dialects begin with, or a sign inside of a line.
-const TRACES: &[&str] = &["[!", ":::", "!!! ", "???", "=== \"", "```{", "%%", "=="];
+const TRACES: &[&str] = &[
+    "[!", ":::", "!!! ", "???", "=== \"", "```{", "%%", "==", "{{%",
+];
+/// Fence around code that a tag begins; fences inside of it are shorter.
+const CODE_OF_TAG: &str = "~~~~~~~~";
 /// Columns by which the content of `!!! note` is indented.
 const INDENT: usize = 4;
 
 /// `markdown` without what only some dialects understand.
 pub(super) fn to_markdown(markdown: &str) -> Cow<'_, str> {
-    if !TRACES.iter().any(|trace| markdown.contains(trace)) {
+    let mut traces = TRACES.iter().chain(&shortcodes::TRACES);
+    if !traces.any(|trace| markdown.contains(trace)) {
         return Cow::Borrowed(markdown);
     }
     let mut blocks = Blocks::default();
@@ -57,6 +63,8 @@ struct Blocks {
     text: String,
     /// Code that is being read.
     code: Option<Fence>,
+    /// Whether code is being read that a tag ends.
+    in_tagged_code: bool,
     /// Directives that look like code and hold Markdown.
     directives: Vec<Fence>,
     /// Whether options of a directive may follow.
@@ -77,18 +85,22 @@ impl Blocks {
             }
             return self.keep(line);
         }
+        if self.in_tagged_code {
+            return self.tagged_code(line);
+        }
         if self.is_option(line) || self.fence(line) {
             return;
         }
         self.follow_list(line);
-        if self.alert(line) || self.container(line) || self.indented(line) {
+        if self.alert(line) || self.container(line) || self.indented(line) || self.tag(line) {
             return;
         }
         let is_code = columns(line) >= INDENT && !self.in_list;
         match is_code {
             true => self.keep(line),
             false => {
-                let line = self.remarks.take(line, below);
+                let line = shortcodes::shown(line);
+                let line = self.remarks.take(&line, below);
                 self.keep(&line);
             }
         }
@@ -253,6 +265,34 @@ impl Blocks {
         true
     }
 
+    /// A tag of a site generator that has the line to itself.
+    fn tag(&mut self, line: &str) -> bool {
+        let Some(shown) = shortcodes::whole_line(line) else {
+            return false;
+        };
+        let indent = &line[..line.len() - line.trim_start().len()];
+        match shown {
+            shortcodes::Line::Code(language) => {
+                self.in_tagged_code = true;
+                self.keep(&format!("{CODE_OF_TAG}{language}"));
+            }
+            shortcodes::Line::Part(label, title) => self.label(indent, &label, title),
+            shortcodes::Line::Words(words) => self.keep(&format!("{indent}{words}")),
+            shortcodes::Line::Nothing => self.keep(""),
+        }
+        true
+    }
+
+    fn tagged_code(&mut self, line: &str) {
+        match shortcodes::ends_code(line) {
+            true => {
+                self.in_tagged_code = false;
+                self.keep(CODE_OF_TAG);
+            }
+            false => self.keep(line),
+        }
+    }
+
     /// `!!! warning "A title"`, `??? note`, `=== "A tab"`: what is indented below
     /// belongs to it.
     fn indented(&mut self, line: &str) -> bool {
@@ -289,7 +329,7 @@ impl Blocks {
 }
 
 /// What the name of a note says, in words.
-fn label_of(kind: &str) -> Option<String> {
+pub(super) fn label_of(kind: &str) -> Option<String> {
     let kind = kind.trim().to_lowercase();
     let known = [
         "note",

@@ -9,6 +9,7 @@ mod jsx;
 mod links;
 mod mdx;
 mod remarks;
+mod shortcodes;
 
 use pulldown_cmark::{Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd};
 

@@ -72,7 +72,7 @@ impl Remarks {
 
 /// Length of the code in backticks that `rest` begins with; of the backticks
 /// alone, if they open none.
-fn code_span(rest: &str) -> usize {
+pub(super) fn code_span(rest: &str) -> usize {
     let run = rest.len() - rest.trim_start_matches('`').len();
     let (ticks, inside) = rest.split_at(run);
     let mut from = 0;
