@@ -104,7 +104,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
                     "another `cairn` writes to this collection; wait for it, stop it, or use --collection"
                 }
                 Index::Mismatch => {
-                    "use the settings that the collection was built with, or index into a new one with --collection"
+                    "use the settings that the collection was built with, index into a new one with --collection, or change its embedder with a job of kind re-embed (docs/operations.md)"
                 }
                 Index::Corrupt => "run `cairn doctor` to see what is damaged",
                 Index::NotFound => "check the path, or index a folder first: cairn index DIR",

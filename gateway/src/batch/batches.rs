@@ -60,7 +60,8 @@ impl Batches {
     /// How far the batch `id` is.
     ///
     /// # Errors
-    /// [`BatchError::NotFound`], also for the batch of another key.
+    /// [`BatchError::NotFound`], also for the batch of another key, unless the caller is an
+    /// administrator.
     pub async fn get(&self, caller: &Caller, id: &str) -> Result<BatchInfo> {
         let wanted = id.to_owned();
         let info = self.with_store(move |store| store.get(&wanted)).await?;

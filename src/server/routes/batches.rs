@@ -214,7 +214,7 @@ pub(crate) async fn list(
 /// Says how far a batch is.
 ///
 /// # Errors
-/// `not_found`, also for the batch of another key.
+/// `not_found`, also for the batch of another key, unless the caller's has the scope `admin`.
 #[utoipa::path(get, path = "/v1/batches/{id}", tag = "models",
     params(("id" = String, Path, description = "The id of the batch")),
     responses(
@@ -265,7 +265,7 @@ pub(crate) async fn results(
 /// Cancels what of a batch has no answer yet.
 ///
 /// # Errors
-/// `not_found`, also for the batch of another key.
+/// `not_found`, also for the batch of another key, unless the caller's has the scope `admin`.
 #[utoipa::path(post, path = "/v1/batches/{id}/cancel", tag = "models",
     params(("id" = String, Path, description = "The id of the batch")),
     responses(
