@@ -240,6 +240,7 @@ pub(super) fn weights(tree: &Tree, skipped: &[bool]) -> Vec<Weight> {
                 let kind = node.attribute(&local_name!("type")).unwrap_or("text");
                 match kind.to_ascii_lowercase().as_str() {
                     "hidden" => {}
+                    _ if visible::task_mark(node).is_some() => {}
                     "submit" | "button" | "reset" | "image" => weight.buttons = 1,
                     _ => weight.fields = 1,
                 }

@@ -227,3 +227,13 @@ fn labels_and_marks_of_notes_are_words_of_their_own() {
         assert_eq!(document.text, "It holds[1] here.");
     }
 }
+
+#[test]
+fn tasks_of_a_list_say_whether_they_are_done() {
+    let document = read(
+        "<ul><li class=task><input type=checkbox disabled checked> Wash</li>\
+         <li><label><input type=checkbox disabled>Dry</label></li></ul>\
+         <p><input type=checkbox> Remember me</p>",
+    );
+    assert_eq!(document.text, "- [x] Wash\n- [ ] Dry\n\nRemember me");
+}

@@ -6,7 +6,7 @@ use super::content::Selection;
 use super::is_inline;
 use super::links::Links;
 use super::tree::{Data, Tree};
-use super::visible::label;
+use super::visible::{label, task_mark};
 use crate::raised;
 
 /// Longest superscript or subscript; a longer one is text in small print.
@@ -142,6 +142,7 @@ impl<'a> Line<'a> {
     fn element(&mut self, index: usize, name: &LocalName) {
         match &**name {
             "br" | "hr" => self.part(Gap::Space),
+            "input" => self.text(task_mark(&self.view.tree.nodes[index]).unwrap_or("")),
             "img" => {
                 let alt = self.view.tree.nodes[index].attribute(&local_name!("alt"));
                 self.text(alt.unwrap_or(""));

@@ -10,6 +10,7 @@ use super::links::Links;
 use super::outline::{Outline, Place};
 use super::table::{self, Rows};
 use super::tree::{Data, Tree};
+use super::visible::task_mark;
 use super::{is_heading, is_inline};
 use crate::draft::Draft;
 
@@ -120,6 +121,7 @@ impl Renderer<'_> {
         match &**name {
             "br" => self.draft.push("\n"),
             "hr" => self.blank_line(),
+            "input" => self.text(task_mark(&self.view.tree.nodes[index]).unwrap_or("")),
             "img" if self.link > 0 => {}
             "img" => self.image(index),
             "a" if self.view.is_mark_of_note(index) => self.raised(index, name),

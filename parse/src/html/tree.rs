@@ -405,6 +405,8 @@ fn matters(name: &LocalName) -> bool {
             | "reversed"
             | "onclick"
             | "epub:type"
+            | "disabled"
+            | "checked"
             | "href"
             | "rel"
             | "type"

@@ -180,7 +180,8 @@ impl<'a> Finder<'a> {
         };
         match &**name {
             "button" => self.is_tool(index),
-            "template" | "svg" | "canvas" | "object" | "audio" | "video" | "select" | "input"
+            "input" => task_mark(&self.tree.nodes[index]).is_none(),
+            "template" | "svg" | "canvas" | "object" | "audio" | "video" | "select"
             | "datalist" | "annotation" | "rt" | "rp" | "map" => true,
             _ => false,
         }
@@ -258,6 +259,20 @@ fn opens_what_follows(node: &Node) -> bool {
     node.attribute(&local_name!("aria-expanded")).is_some()
         || is_button && node.name().is_some_and(|name| &**name != "input")
         || words.any(|word| OPENERS.contains(&word.to_ascii_lowercase().as_str()))
+}
+
+/// What a box to tick shows that nobody can tick: whether a task of a list is done.
+pub(super) fn task_mark(node: &Node) -> Option<&'static str> {
+    let is_box = node
+        .attribute(&local_name!("type"))
+        .is_some_and(|kind| kind.eq_ignore_ascii_case("checkbox"));
+    if !is_box || node.attribute(&local_name!("disabled")).is_none() {
+        return None;
+    }
+    Some(match node.attribute(&local_name!("checked")) {
+        Some(_) => "[x] ",
+        None => "[ ] ",
+    })
 }
 
 fn has_word(node: &Node, wanted: &str) -> bool {
