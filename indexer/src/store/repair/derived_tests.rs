@@ -98,6 +98,8 @@ fn damaged_states_are_told_and_removed() {
         fs::write(&file, &whole).unwrap();
     }
     // One that is lost is told too, and a list that cannot be read.
+    index.states(&index.snapshot(), "model").unwrap().refresh();
+    read_ahead(&index, 3);
     fs::remove_file(&file).unwrap();
     let said = found(place.path());
     assert!(
