@@ -162,14 +162,21 @@ fn that_keys_are_required_is_noted_again() {
     let place = place.path();
     filled(place);
     let noted = place.join("data/keys-required");
-    std::fs::remove_file(&noted).unwrap();
-    let (well, said) = doctor(place, &[]);
-    assert!(well && said.contains("keys-required"), "{said}");
-    assert!(!noted.exists());
-    doctor(place, &["--repair"]);
-    assert!(noted.exists());
-    let (_, said) = doctor(place, &[]);
-    assert!(!said.contains("keys-required"), "{said}");
+    let whole = std::fs::read(&noted).unwrap();
+    for fault in ["is missing", "is damaged"] {
+        match fault {
+            "is missing" => std::fs::remove_file(&noted).unwrap(),
+            _ => std::fs::write(&noted, &whole[1..]).unwrap(),
+        }
+        let (well, said) = doctor(place, &[]);
+        assert!(well && said.contains("keys-required"), "{said}");
+        assert!(said.contains(fault), "{said}");
+        assert_ne!(std::fs::read(&noted).ok().as_ref(), Some(&whole));
+        doctor(place, &["--repair"]);
+        assert_eq!(std::fs::read(&noted).unwrap(), whole);
+        let (_, said) = doctor(place, &[]);
+        assert!(!said.contains("keys-required"), "{said}");
+    }
 
     // With the keys lost as well, a repair must not open the service.
     std::fs::remove_file(&noted).unwrap();

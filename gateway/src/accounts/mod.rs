@@ -44,7 +44,7 @@ pub use caller::{Caller, EVERY_LABEL, KeyId, Scope, Scopes};
 pub use error::{AccountsError, AuthError, LimitError, LimitKind};
 pub use headers::{Rate, RateHeaders};
 pub use keys::{KeyInfo, Keys, KeysState, NewKey};
-pub use required::{is_note_missing, require_keys};
+pub use required::{fault_of_note, require_keys};
 pub use reservation::Reservation;
 pub use secret_key::{PREFIX as KEY_PREFIX, SecretKey};
 pub use service::Accounts;

@@ -55,13 +55,27 @@ pub(super) fn set(folder: &Path) -> Result<(), AccountsError> {
 /// # Errors
 /// [`AccountsError::Marker`] if the note cannot be written.
 pub fn require_keys(data_dir: &Path) -> Result<(), AccountsError> {
+    if is_set(data_dir) && !is_whole(data_dir) {
+        let path = data_dir.join(FILE);
+        let written = cairn_files::write(&path, TEXT.as_bytes());
+        return written.map_err(|cause| AccountsError::Marker { path, cause });
+    }
     set(data_dir)
 }
 
-/// Whether there are keys for `data_dir`, and the note that they are required is lost: should
-/// the keys be lost as well, the service would open to everybody. The next start writes it.
-pub fn is_note_missing(data_dir: &Path) -> bool {
-    !is_set(data_dir) && matches!(Keys::state(data_dir), KeysState::Required { .. })
+fn is_whole(folder: &Path) -> bool {
+    std::fs::read(folder.join(FILE)).is_ok_and(|text| text == TEXT.as_bytes())
+}
+
+/// What is wrong with the note that keys are required for `data_dir`, if there are keys: should
+/// they be lost along with it, the service would open to everybody.
+pub fn fault_of_note(data_dir: &Path) -> Option<&'static str> {
+    let fault = match is_set(data_dir) {
+        false => "is missing",
+        true if is_whole(data_dir) => return None,
+        true => "is damaged",
+    };
+    matches!(Keys::state(data_dir), KeysState::Required { .. }).then_some(fault)
 }
 
 /// Requires keys no longer.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cairn_gateway::accounts::is_note_missing;
+use cairn_gateway::accounts::fault_of_note;
 use cairn_gateway::{Blueprint, DatabaseCheck, DatabaseKind, check_database, check_databases};
 
 use super::{Finding, Severity, note};
@@ -69,10 +69,11 @@ pub(super) fn check(folder: &Path, findings: &mut Vec<Finding>) -> Whole {
         let message = format!("damaged ({fault}); {what}");
         note(findings, Severity::Error, &subject, message);
     }
-    if whole.accounts && is_note_missing(folder) {
-        let message = "there are keys, and the file keys-required, which says so if they are lost, \
-                       is missing; the next start of the service writes it, and so does `cairn \
-                       doctor --repair`";
+    if let Some(fault) = fault_of_note(folder).filter(|_| whole.accounts) {
+        let message = format!(
+            "there are keys, and the file keys-required, which says so if they are lost, {fault}; \
+             `cairn doctor --repair` writes it again"
+        );
         note(findings, Severity::Warning, "API keys", message);
     }
     whole

@@ -13,7 +13,7 @@ use crate::cli::interrupt::on_interrupt;
 use crate::cli::loading::Models;
 use crate::cli::progress::{self, Display};
 use cairn_engine::retrieve::{Engine, index_settings};
-use cairn_gateway::accounts::{is_note_missing, require_keys};
+use cairn_gateway::accounts::{fault_of_note, require_keys};
 use cairn_gateway::{Salvage, SalvageError};
 
 /// Lost documents that are named; the others are counted. `--json` names all.
@@ -58,7 +58,7 @@ fn repair_databases(context: &Context, findings: &mut Vec<Finding>) {
         let (severity, message) = describe_salvage(outcome);
         note(findings, severity, &subject, message);
     }
-    if all_whole && is_note_missing(folder) {
+    if all_whole && fault_of_note(folder).is_some() {
         let (severity, message) = match require_keys(folder) {
             Ok(()) => (
                 Severity::Ok,
