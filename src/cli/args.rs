@@ -17,8 +17,9 @@ Examples:
   cairn search -k 5 --json error  ranked passages as JSON
 
 Settings come from built-in defaults, then --config FILE or the cairn.toml of the
-current folder once you trust it (`cairn trust`), then as CAIRN__SERVER__BIND, then flags.
-Exit codes: 0 done, 1 failed, 2 bad usage.";
+current folder once you trust it (`cairn trust`), then environment variables such as
+CAIRN__SERVER__BIND, then flags; later ones override earlier ones.
+Exit codes: 0 success, 1 failure, 2 wrong usage.";
 
 /// Search your documents and get answers that cite their sources.
 #[derive(Debug, Parser)]
@@ -35,22 +36,22 @@ pub(super) struct Cli {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct Global {
-    /// Folder in which collections live [default: .cairn]
+    /// Data folder [default: .cairn]
     #[arg(long, global = true, value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
-    /// Collection to work on [default: main]
+    /// Collection to use [default: main]
     #[arg(long, global = true, value_name = "NAME")]
     pub(super) collection: Option<String>,
-    /// Configuration file [default: cairn.toml, where there is one that you trust]
+    /// Configuration file [default: cairn.toml in the current folder, if you trust it]
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Print one JSON document instead of text
     #[arg(long, global = true)]
     pub(super) json: bool,
-    /// Say more on stderr; twice for details
+    /// Print more on stderr; repeat for details
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(super) verbose: u8,
-    /// Say nothing but errors on stderr
+    /// Print only errors and warnings on stderr
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(super) quiet: bool,
 }
@@ -58,57 +59,57 @@ pub(super) struct Global {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Index a folder, keep watching it, and serve the page and the API
+    /// Index a folder, watch it for changes, and serve the web page and the API
     Up(super::up::Args),
     /// Index files and folders
     Index(super::index::Args),
-    /// Serve the page and the API over what is indexed
+    /// Serve the web page and the API for the indexed documents
     Serve(super::serve::Args),
-    /// Show the best passages for some words
+    /// Search for passages, without writing an answer
     Search(super::search::Args),
-    /// Answer a question, with numbered sources
+    /// Answer a question and cite numbered sources
     Query(super::query::Args),
-    /// Measure retrieval on a dataset with judgements
+    /// Measure the quality and speed of retrieval and answers
     Eval(Box<super::eval::Args>),
-    /// List, fetch and check models
+    /// List, download, verify and benchmark models
     Models {
         #[command(subcommand)]
         action: super::models::Action,
     },
-    /// Count or delete the cached answers of language models
+    /// Count or delete cached answers of language models
     Cache {
         #[command(subcommand)]
         action: super::cache::Action,
     },
-    /// Make, list, replace and revoke API keys
+    /// Create, list, rotate and revoke API keys
     Keys {
         #[command(subcommand)]
         action: super::keys::Action,
     },
-    /// Use the cairn.toml of this folder from now on, as it is
+    /// Trust the cairn.toml in this folder until it changes
     Trust(super::trust::Args),
-    /// Show what calls to language models took and cost
+    /// Show the tokens and cost of language models, and statistics of answers
     Usage(super::usage::Args),
-    /// List, follow, cancel and retry jobs
+    /// List, follow, cancel, retry and schedule background jobs
     Jobs {
         #[command(subcommand)]
         action: super::jobs::Action,
     },
-    /// Work on jobs, without serving anything
+    /// Run background jobs without serving the API
     Worker,
-    /// Serve a program that speaks MCP, on standard input and output
+    /// Serve an MCP client on standard input and output
     Mcp,
-    /// Check the data folder, the collections and the models; save what is whole
+    /// Check the data folder, collections and models for damage, and repair data
     Doctor(super::doctor::Args),
-    /// Copy collections, keys, ledger and jobs into a folder; also while a service runs
+    /// Back up collections, keys, ledger, jobs and uploaded files, even while a service runs
     Backup(super::backup::BackupArgs),
-    /// Put a backup back into an empty data folder
+    /// Restore a backup into an empty data folder
     Restore(super::backup::RestoreArgs),
-    /// Write a completion script for a shell
+    /// Print a completion script for a shell
     Completions(super::completions::Args),
-    /// Write the manual page (`cairn man | man -l -`)
+    /// Print the manual page (`cairn man | man -l -`)
     Man,
-    /// Read documents for another Cairn, which starts this
+    /// Parse documents for a parent process of Cairn, which starts this command
     #[command(hide = true)]
     ParseWorker(super::parse_worker::Args),
 }
@@ -129,11 +130,11 @@ impl Command {
 /// `--mode` of `search` and `query`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum ModeArg {
-    /// Words and meaning, fused
+    /// Both lexical and dense search, fused
     Hybrid,
-    /// Words alone (BM25)
+    /// Lexical search only (BM25)
     Lexical,
-    /// Meaning alone (vectors)
+    /// Dense search only (vectors)
     Dense,
 }
 
@@ -150,13 +151,13 @@ impl From<ModeArg> for Mode {
 /// `--expand` of `search` and `query`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ExpandArg {
-    /// Nothing
+    /// No expansion
     None,
-    /// Documents that the question and the first hits mention by name
+    /// Also documents whose titles the question or the first hits mention
     Hop,
-    /// What a language model splits the question into (only for answers)
+    /// Also questions that a language model splits the question into (`query` only)
     Queries,
-    /// The meaning of a passage that a language model writes (only for answers)
+    /// Also a hypothetical answer that a language model writes (`query` only)
     Hyde,
 }
 
@@ -174,16 +175,16 @@ impl From<ExpandArg> for Expand {
 /// How to search: the same flags for `search` and `query`.
 #[derive(Debug, clap::Args)]
 pub(super) struct SearchArgs {
-    /// Which searches run [default: hybrid]
+    /// Search mode [default: `retrieval.mode`, hybrid unless you change it]
     #[arg(long, value_enum)]
     pub(super) mode: Option<ModeArg>,
-    /// Do not let the re-ranker read the best candidates
+    /// Do not re-rank the best candidates
     #[arg(long)]
     pub(super) no_rerank: bool,
-    /// What is searched besides the question [default: none, or hop by `retrieval.hop`]
+    /// What to search for besides the question [default: none, or hop if `retrieval.hop` is true]
     #[arg(long, value_enum)]
     pub(super) expand: Option<ExpandArg>,
-    /// Condition on metadata, e.g. '{"language": "en"}'
+    /// Search only documents whose metadata match, e.g. '{"language": "en"}'
     #[arg(long, value_name = "JSON", value_parser = parse_filter)]
     pub(super) filter: Option<cairn_indexer::Filter>,
 }

@@ -11,11 +11,11 @@ use cairn_gateway::cache::{purge, stats};
 /// What to do with the cache.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Action {
-    /// Show how many answers are kept, by route
+    /// Show the number of cached answers per route
     Stats,
-    /// Delete the answers
+    /// Delete cached answers
     Purge {
-        /// Only those of this route, e.g. answer or chat
+        /// Delete only the answers of this route, e.g. answer or chat
         #[arg(long, value_name = "NAME")]
         route: Option<String>,
     },

@@ -9,7 +9,7 @@ use super::{Outcome, output};
 /// Which shell to write for.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Shell to complete in.
+    /// Shell to print the script for
     shell: Shell,
 }
 

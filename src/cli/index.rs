@@ -17,25 +17,25 @@ use cairn_engine::retrieve::Engine;
 /// What to index.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Files and folders
+    /// Files and folders to index
     #[arg(required_unless_present = "manifest", value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Only say what would be added, changed, removed and skipped; with --json as a manifest
+    /// Index nothing; show what would be added, changed, removed and skipped (--json: a manifest)
     #[arg(long, conflicts_with_all = ["watch", "detach"])]
     dry_run: bool,
-    /// Do what such a manifest says, and nothing else
+    /// Make exactly the changes in this manifest, which `--dry-run --json` printed
     #[arg(long, value_name = "FILE", conflicts_with_all = ["paths", "dry_run", "watch", "detach", "label"])]
     manifest: Option<PathBuf>,
-    /// Keep watching, and index what changes
+    /// Keep running, and index files when they change
     #[arg(long)]
     watch: bool,
-    /// Queue the work for a running service or `cairn worker`, and return at once
+    /// Submit a job for a running service or `cairn worker`, and return at once
     #[arg(long, conflicts_with = "watch")]
     detach: bool,
-    /// Remove documents whose files are gone, also where those are most of a folder
+    /// Remove documents whose files are gone, even if they are most of a folder
     #[arg(long)]
     yes: bool,
-    /// Label of every document, for those who may read it; may be repeated
+    /// Label that restricts who may read the documents; may be repeated
     #[arg(long, value_name = "LABEL")]
     label: Vec<String>,
 }

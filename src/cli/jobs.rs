@@ -23,67 +23,67 @@ const SHOWN_ERRORS: usize = 20;
 pub(super) enum Action {
     /// List jobs, the latest first
     List {
-        /// Only in this state: queued, running, input_required, done, failed or cancelled
+        /// Only jobs in this state: queued, running, input_required, done, failed or cancelled
         #[arg(long, value_name = "STATE")]
         state: Option<State>,
-        /// Only of this kind
+        /// Only jobs of this kind, e.g. folder
         #[arg(long, value_name = "KIND")]
         kind: Option<String>,
-        /// How many at most, up to 1000
+        /// Maximum number of jobs to list, up to 1000
         #[arg(long, value_name = "N", default_value_t = 50)]
         limit: usize,
     },
-    /// Show one job, its failed attempts and its failed documents
+    /// Show a job with its failed attempts and failed documents
     Show {
-        /// The job
+        /// ID of the job
         #[arg(value_name = "ID")]
         id: JobId,
     },
     /// Follow a job until it ends
     Watch {
-        /// The job
+        /// ID of the job
         #[arg(value_name = "ID")]
         id: JobId,
     },
     /// Queue failed or cancelled jobs again
     Retry {
-        /// The jobs
+        /// IDs of the jobs
         #[arg(value_name = "ID", required_unless_present = "failed")]
         ids: Vec<JobId>,
-        /// All that have failed (the dead letters)
+        /// Retry all failed jobs (dead letters)
         #[arg(long, conflicts_with = "ids")]
         failed: bool,
     },
-    /// Call jobs off; what they have committed stays
+    /// Cancel jobs; what they have committed stays
     Cancel {
-        /// The jobs
+        /// IDs of the jobs
         #[arg(value_name = "ID", required = true)]
         ids: Vec<JobId>,
     },
-    /// Answer a job that asks (state input_required): it then goes on
+    /// Confirm or reject what a job in state input_required asks; the job then continues
     Answer {
-        /// The job
+        /// ID of the job
         #[arg(value_name = "ID")]
         id: JobId,
-        /// Do what it asks about
+        /// Confirm
         #[arg(long, conflicts_with = "no", required_unless_present = "no")]
         yes: bool,
-        /// Do not
+        /// Reject
         #[arg(long)]
         no: bool,
     },
-    /// Forget jobs that have ended
+    /// Delete jobs that have ended
     Purge {
-        /// Only in this state: done, failed or cancelled
+        /// Only jobs in this state: done, failed or cancelled
         #[arg(long, value_name = "STATE")]
         state: Option<State>,
-        /// Only those that ended at least this many days ago
+        /// Only jobs that ended at least this many days ago
         #[arg(long, value_name = "DAYS", default_value_t = 0)]
         older_than: u32,
     },
-    /// Let no job begin until `resume`; what runs goes on
+    /// Start no more jobs until `resume`; running jobs continue
     Pause {
-        /// Shown to whoever asks why
+        /// Reason, which is shown to other users
         #[arg(
             long,
             value_name = "TEXT",
@@ -91,14 +91,14 @@ pub(super) enum Action {
         )]
         reason: String,
     },
-    /// End a pause
+    /// Start jobs again after `pause`
     Resume,
-    /// Submit jobs at set times
+    /// Submit jobs on a schedule
     Schedule {
         #[command(subcommand)]
         action: super::schedules::Action,
     },
-    /// How many jobs there are in which state, and how long the oldest waits
+    /// Show the number of jobs in each state, and how long the oldest has waited
     Stats,
 }
 

@@ -22,27 +22,27 @@ use cairn_settings::config::KeyLimits;
 /// What to do with keys.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Action {
-    /// Make a key and show it, once
+    /// Create a key, and show it this one time
     Create(Box<Create>),
-    /// Show all keys, without their secrets
+    /// List all keys, without their secrets
     List,
-    /// Take a key back
+    /// Revoke a key
     Revoke {
-        /// Its id from `cairn keys list`
+        /// ID of the key, from `cairn keys list`
         id: String,
     },
-    /// Delete every key, and require none any more: whoever reaches the service may do
-    /// everything from its next start on
+    /// Delete every key and stop requiring keys: from its next start, anyone who can reach
+    /// the service may do everything
     Open {
-        /// Really do it
+        /// Confirm
         #[arg(long)]
         yes: bool,
     },
-    /// Replace the secret of a key, which keeps its id, limits and history
+    /// Replace the secret of a key; its ID, limits and history stay
     Rotate {
-        /// Its id from `cairn keys list`
+        /// ID of the key, from `cairn keys list`
         id: String,
-        /// How much longer the old secret works, e.g. 1h or 7d
+        /// How long the old secret keeps working, e.g. 1h or 7d
         #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
         grace: Duration,
     },
@@ -51,47 +51,50 @@ pub(super) enum Action {
 /// What the key is to be.
 #[derive(Debug, clap::Args)]
 pub(super) struct Create {
-    /// Who or what it is for
+    /// Name, for example of the person or program that uses the key
     name: String,
-    /// Whose it is: caches and bills of tenants are separate
+    /// Tenant that the key belongs to; tenants have separate caches and costs
     #[arg(long, default_value = "")]
     tenant: String,
-    /// Read documents with this label, besides those without any; `*` reads all
+    /// Let the key read documents with this label, as well as those without labels; `*` for all
+    /// documents; may be repeated
     #[arg(long = "label", value_name = "LABEL", action = ArgAction::Append)]
     labels: Vec<String>,
-    /// What it may do: search, query, documents:write, jobs, chat, tools, metrics, admin
+    /// Scopes, separated by commas: search, query, documents:write, jobs, chat, tools, metrics,
+    /// admin
     #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', default_values = ["search", "query"])]
     scopes: Vec<Scope>,
-    /// When it ends: a time from now such as 90d, or a day such as 2030-01-31
+    /// When the key expires: after a time such as 90d, or at the end of a day (UTC) such as
+    /// 2030-01-31 [default: never]
     #[arg(long, value_name = "WHEN", value_parser = moment)]
     expires: Option<SystemTime>,
     #[command(flatten)]
     limits: LimitArgs,
 }
 
-/// Limits; what is not given is that of `[limits]` in the configuration.
+/// Limits; those that are not given come from `[limits]` in the configuration.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Limits")]
 struct LimitArgs {
-    /// Requests a minute
+    /// Requests per minute
     #[arg(long, value_name = "N")]
     requests_per_minute: Option<u64>,
-    /// Answers written at the same time
+    /// Answers in progress at a time
     #[arg(long, value_name = "N")]
     concurrent_streams: Option<u32>,
-    /// Tokens a minute, read and written
+    /// Tokens per minute, of prompts and answers together
     #[arg(long, value_name = "N")]
     tokens_per_minute: Option<u64>,
-    /// Tokens a day (UTC)
+    /// Tokens per day (UTC)
     #[arg(long, value_name = "N")]
     tokens_per_day: Option<u64>,
-    /// Tokens a month (UTC)
+    /// Tokens per month (UTC)
     #[arg(long, value_name = "N")]
     tokens_per_month: Option<u64>,
-    /// US dollars a day (UTC)
+    /// US dollars per day (UTC)
     #[arg(long, value_name = "USD")]
     usd_per_day: Option<f64>,
-    /// US dollars a month (UTC)
+    /// US dollars per month (UTC)
     #[arg(long, value_name = "USD")]
     usd_per_month: Option<f64>,
 }

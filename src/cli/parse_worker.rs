@@ -8,7 +8,7 @@ use super::Outcome;
 /// What it may take.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Most megabytes of memory
+    /// Memory limit in MB
     #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(64..=1 << 20))]
     memory_mb: u64,
 }

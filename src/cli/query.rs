@@ -24,19 +24,19 @@ pub(super) struct Args {
     /// The question
     #[arg(required = true, num_args = 1.., value_name = "QUESTION")]
     words: Vec<String>,
-    /// Passages that reach the answer [default: 8]
+    /// Number of passages to answer from [default: `retrieval.top_k`, 8 unless you change it]
     #[arg(short = 'k', long, value_name = "N",
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=100))]
     top_k: Option<usize>,
-    /// Leave language models alone: answer with quotations
+    /// Answer with quotations, without a language model
     #[arg(long, conflicts_with = "model")]
     extractive: bool,
-    /// Let a language model call tools before it answers: auto, react or plan [default: the
-    /// configuration's; auto if no mode follows]
+    /// Answer in several steps, in which a language model calls tools: auto, react, plan or off
+    /// [default: `agent.default`; --agent alone means auto]
     #[arg(long, value_name = "MODE", num_args = 0..=1, default_missing_value = "auto",
         require_equals = true, value_parser = agent_mode)]
     agent: Option<AgentMode>,
-    /// Provider or model that writes
+    /// Provider, route or model that writes the answer [default: `answer.provider`]
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
     #[command(flatten)]

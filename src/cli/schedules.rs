@@ -14,25 +14,25 @@ use cairn_gateway::accounts::Keys;
 /// What to do with schedules.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Action {
-    /// Make a schedule, or replace the one with this name
+    /// Create a schedule, or replace the one with this name
     Add {
-        /// Its name: letters, digits and `_-.`
+        /// Name of the schedule: letters, digits and `_-.`
         #[arg(value_name = "NAME")]
         name: String,
-        /// When: five fields as in crontab(5), six with seconds in front, or `@daily` and the
-        /// like
+        /// Times: five fields as in crontab(5), six fields that begin with seconds, or a name
+        /// such as `@daily`
         #[arg(long, value_name = "EXPRESSION")]
         cron: String,
-        /// The time zone in which that is read
+        /// Time zone of --cron, e.g. Europe/Berlin
         #[arg(long, value_name = "ZONE", default_value = "UTC")]
         time_zone: String,
-        /// The kind of job, for example `folder` or `url`
+        /// Kind of job, e.g. `folder` or `url`
         #[arg(long, value_name = "KIND")]
         kind: String,
-        /// What that kind needs to know, as JSON: '{"path": "/srv/docs"}'
+        /// Fields of the job as JSON, e.g. '{"path": "/srv/docs"}'
         #[arg(long, value_name = "JSON", default_value = "{}", value_parser = fields)]
         input: Map<String, Value>,
-        /// Make it, but let it rest
+        /// Create the schedule in a paused state
         #[arg(long)]
         paused: bool,
     },
@@ -40,7 +40,7 @@ pub(super) enum Action {
     List,
     /// Delete a schedule; jobs that it has submitted stay
     Remove {
-        /// Its name
+        /// Name of the schedule
         #[arg(value_name = "NAME")]
         name: String,
     },

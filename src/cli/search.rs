@@ -16,10 +16,10 @@ use cairn_settings::config::Mode;
 /// What to search for.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Words, or a question
+    /// Words or a question
     #[arg(required = true, num_args = 1.., value_name = "WORDS")]
     words: Vec<String>,
-    /// Passages to show
+    /// Number of passages to show
     #[arg(short = 'k', long, value_name = "N", default_value_t = 10,
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1000))]
     top_k: usize,

@@ -18,7 +18,7 @@ use cairn_gateway::accounts::Accounts;
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(super) struct Args {
-    /// Address and port [default: 127.0.0.1:8620]
+    /// Address and port to listen on [default: 127.0.0.1:8620]
     #[arg(long, value_name = "ADDR:PORT")]
     pub(super) bind: Option<String>,
 }

@@ -17,13 +17,13 @@ const MAX_SHOWN: usize = 200;
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(super) struct Args {
-    /// Configuration file [default: cairn.toml]
+    /// Configuration file to trust [default: cairn.toml]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Show the files that are trusted
+    /// List trusted files
     #[arg(long, conflicts_with_all = ["file", "remove"])]
     list: bool,
-    /// Trust the file no longer
+    /// Stop trusting the file
     #[arg(long)]
     remove: bool,
 }

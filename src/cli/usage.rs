@@ -14,25 +14,25 @@ use cairn_gateway::accounts::usage::{
 /// Which calls, and how to sum them.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// One line for each day, key, tenant, route, model or collection
+    /// Group by day, key, tenant, route, model or collection
     #[arg(long, value_name = "WHAT", default_value = "day")]
     by: Group,
-    /// The first day that counts (UTC), e.g. 2026-01-31
+    /// First day to include (UTC), e.g. 2026-01-31
     #[arg(long, value_name = "DAY")]
     since: Option<Date>,
-    /// The last day that counts (UTC)
+    /// Last day to include (UTC)
     #[arg(long, value_name = "DAY")]
     until: Option<Date>,
-    /// Comma-separated values instead of a table
+    /// Print comma-separated values instead of a table
     #[arg(long, conflicts_with = "json")]
     csv: bool,
-    /// Questions, refusals, times and feedback instead of calls to models
+    /// Show questions, refusals, times and feedback instead of calls to models
     #[arg(long, conflicts_with_all = ["calls", "samples"])]
     answers: bool,
-    /// The latest N calls instead of sums
+    /// List the latest N calls instead of sums
     #[arg(long, value_name = "N", conflicts_with = "by")]
     calls: Option<usize>,
-    /// The masked texts of the latest N sampled calls (telemetry.samples)
+    /// Show the masked texts of the latest N sampled calls (`telemetry.samples`)
     #[arg(long, value_name = "N", conflicts_with_all = ["by", "calls", "csv"])]
     samples: Option<usize>,
 }

@@ -20,7 +20,7 @@ use crate::ingest::{spool, uploads};
 /// Where to.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// The folder to make; it must not exist yet, or be empty
+    /// Folder to create; it must not exist, or must be empty
     #[arg(value_name = "FOLDER")]
     target: PathBuf,
 }

@@ -15,7 +15,7 @@ use crate::cli::{Outcome, output};
 /// Where from.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// A folder that `cairn backup` made
+    /// Folder that `cairn backup` created
     #[arg(value_name = "BACKUP")]
     backup: PathBuf,
 }

@@ -49,8 +49,8 @@ struct Diagnosis {
 /// What to do alongside looking.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Save what is whole of damaged collections and databases; without it, doctor says what
-    /// that would keep and lose
+    /// Repair damaged collections and databases; without this flag, doctor only reports what a
+    /// repair would keep and lose
     #[arg(long)]
     repair: bool,
 }

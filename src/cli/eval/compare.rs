@@ -15,25 +15,26 @@ use crate::cli::{Outcome, output};
 /// What to compare, and when to fail.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Both files are what `cairn eval --json` printed, over the same questions.
-A condition looks at the difference, second minus first; `worse` is a loss that
-chance alone makes less often than once in twenty.
+Both files are the output of `cairn eval --json` over the same questions. A condition
+applies to the difference, second minus first. `worse` means a loss that is
+statistically significant: chance alone causes it less than once in twenty times.
 
 Examples:
   cairn eval compare before.json after.json
   cairn eval compare before.json after.json --fail-if worse
   cairn eval compare before.json after.json --fail-if 'hybrid:ndcg@10<-0.01'")]
 pub(super) struct Args {
-    /// The run to compare with
+    /// Evaluation to compare with
     #[arg(value_name = "A.json")]
     first: PathBuf,
-    /// The run that is judged
+    /// Evaluation to judge
     #[arg(value_name = "B.json")]
     second: PathBuf,
-    /// Measures to compare by [default: ndcg@10, mrr@10, recall@100 or what there is]
+    /// Measures to compare [default: ndcg@10, mrr@10 and recall@100; all if none of these is
+    /// present]
     #[arg(long, value_delimiter = ',', value_name = "MEASURE")]
     measures: Vec<Measure>,
-    /// Exit with 1 if this holds: `worse`, or a bound like 'ndcg@10<-0.01'
+    /// Exit with 1 if this condition holds: `worse`, or a bound such as 'ndcg@10<-0.01'
     #[arg(long, value_name = "CONDITION", value_parser = condition)]
     fail_if: Vec<Condition>,
 }

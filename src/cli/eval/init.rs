@@ -29,8 +29,8 @@ use cairn_gateway::{AnswerBackend, Call, ChatEvent, ChatMessage, ChatRequest, Ch
 /// What to draft, and where to.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Read every line of the draft: throw away what nobody would ask, put the question
-into the words of your users (words of the heading make it too easy), name
+Edit every line of the draft: delete questions that nobody would ask, reword the
+others as your users would (words from the heading make a question too easy), list
 everything else that is relevant, and add questions that your documents do not
 answer: {\"question\": \"...\", \"unanswerable\": true}.
 
@@ -39,18 +39,18 @@ Examples:
   cairn eval init --feedback
   cairn eval --questions questions.jsonl")]
 pub(super) struct Args {
-    /// The file to write; it must not be there
+    /// File to write; it must not exist
     #[arg(long, value_name = "FILE", default_value = "questions.jsonl")]
     out: PathBuf,
-    /// Questions to draft
+    /// Number of questions to draft
     #[arg(long, value_name = "N", default_value_t = 50,
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000))]
     count: usize,
-    /// Let a language model ask: a provider, or the local one if none is named
+    /// Let a language model word the questions; without PROVIDER, the local one
     #[arg(long, value_name = "PROVIDER", num_args = 0..=1, default_missing_value = "local",
         require_equals = true)]
     generate: Option<String>,
-    /// Take the questions of which people said whether their answers helped
+    /// Use the questions whose answers users have rated
     #[arg(long, conflicts_with = "generate")]
     feedback: bool,
 }

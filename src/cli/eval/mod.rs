@@ -39,11 +39,11 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Draft questions.jsonl for the collection that is indexed
+    /// Draft questions.jsonl from the documents of the collection
     Init(init::Args),
-    /// Compare two runs question by question
+    /// Compare two evaluations question by question
     Compare(compare::Args),
-    /// Judge a TREC run of any tool, as trec_eval does
+    /// Score a TREC run of any tool, as trec_eval does
     Judge(trec::Args),
 }
 

@@ -28,8 +28,8 @@ use cairn_settings::config::Config;
 #[command(after_help = "\
 A dataset is a folder with corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv (plain
 or .gz), a folder of documents with questions.jsonl, or beir:NAME, which is
-fetched. Its index is kept in the data folder: a second run embeds nothing.
-`cairn eval init` drafts a questions.jsonl for what is indexed.
+downloaded. Its index is kept in the data folder, so a second run embeds nothing.
+`cairn eval init` drafts a questions.jsonl from the indexed documents.
 
 Examples:
   cairn eval --dataset beir:scifact
@@ -41,7 +41,7 @@ Examples:
   cairn eval --dataset scifact --tune tuned.toml
   cairn eval compare last.json this.json --fail-if worse")]
 pub(super) struct Args {
-    /// Folder of the dataset, or beir:NAME; several for --ablate, --sweep and --tune
+    /// Folder of the dataset, or beir:NAME; --ablate, --sweep and --tune accept several
     #[arg(
         long,
         value_name = "DIR",
@@ -49,23 +49,23 @@ pub(super) struct Args {
         required_unless_present = "questions"
     )]
     pub(super) dataset: Vec<String>,
-    /// Questions of your own about the collection that is indexed
+    /// Your own questions about the indexed collection
     #[arg(long, value_name = "FILE", conflicts_with = "dataset")]
     pub(super) questions: Option<PathBuf>,
-    /// Judgements to use: qrels/SPLIT.tsv
+    /// Relevance judgements to use: qrels/SPLIT.tsv
     #[arg(long, default_value = "test")]
     pub(super) split: String,
-    /// Ways to search: bm25, dense, hybrid, each with +rerank; hybrid+hop,
+    /// Search modes: bm25, dense and hybrid, each also with +rerank; hybrid+hop,
     /// hybrid+hop+rerank; or all (the first three, hybrid+rerank and hybrid+hop+rerank)
     #[arg(long, value_delimiter = ',', default_value = "all")]
     pub(super) modes: Vec<String>,
-    /// Ask only the first N questions
+    /// Use only the first N questions
     #[arg(long, value_name = "N", conflicts_with = "sample")]
     pub(super) limit: Option<usize>,
-    /// Ask only N questions that a fixed seed draws
+    /// Use only N questions, drawn with a fixed seed
     #[arg(long, value_name = "N")]
     pub(super) sample: Option<usize>,
-    /// Cut-offs of the measures; the first one heads the table
+    /// Cut-offs of the measures; the table shows nDCG at the first one
     #[arg(
         long,
         value_delimiter = ',',
@@ -76,27 +76,27 @@ pub(super) struct Args {
     /// Write TREC runs; with several modes, one file each: FILE.MODE
     #[arg(long, value_name = "FILE")]
     run_out: Option<PathBuf>,
-    /// Answer the questions too, and judge the answers
+    /// Also answer the questions and judge the answers
     #[arg(long)]
     answers: bool,
-    /// Language model that judges answers [default: words and the embedder]
+    /// Language model that judges answers [default: none; words and embeddings are compared]
     #[arg(long, value_name = "PROVIDER", requires = "answers")]
     judge: Option<String>,
-    /// Write a page with tables and drawings
+    /// Write a page with tables and plots
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
-    /// Exit with 1 if this holds, e.g. 'ndcg@10<0.70', 'hybrid:recall@100<0.9' or,
-    /// of answers, 'faithfulness<0.9'
+    /// Exit with 1 if this condition holds, e.g. 'ndcg@10<0.70', 'hybrid:recall@100<0.9' or,
+    /// with --answers, 'faithfulness<0.9'
     #[arg(long, value_name = "CONDITION")]
     fail_if: Vec<Condition>,
-    /// Exit with 1 if nDCG or recall is lower than in this report of --json
+    /// Exit with 1 if nDCG or recall is lower than in this output of --json
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
-    /// How much lower it may be
+    /// Accepted loss against the baseline
     #[arg(long, value_name = "X", default_value_t = 0.005, requires = "baseline")]
     tolerance: f64,
-    /// Keep the re-ranker's time budget; without it every candidate is read, so
-    /// that two runs print the same figures
+    /// Apply the time limit for re-ranking. Without this flag every candidate is re-ranked, so
+    /// that runs are reproducible
     #[arg(long)]
     pub(super) budget: bool,
     #[command(flatten)]
@@ -143,20 +143,20 @@ impl Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Comparing configurations")]
 pub(super) struct Many {
-    /// Compare every stage with and without re-ranking, and depths; `index` adds
+    /// Compare every stage with and without re-ranking, and depths; `index` also compares
     /// windows, chunk sizes and overlaps
     #[arg(long, value_name = "HOW FAR", num_args = 0..=1, default_missing_value = "search",
         require_equals = true, conflicts_with_all = ["sweep", "tune"])]
     pub(super) ablate: Option<Ablation>,
-    /// Compare values of a setting, e.g. retrieval.candidates=50,100,200; several
-    /// are combined
+    /// Compare values of a setting, e.g. retrieval.candidates=50,100,200; if repeated, every
+    /// combination
     #[arg(long, value_name = "KEY=A,B", conflicts_with = "tune")]
     pub(super) sweep: Vec<String>,
-    /// Search the best settings on the training split, or on a half of the
-    /// questions, judge them on the others, and write them for --config
+    /// Find the best settings on the training split, or on half of the questions, judge them
+    /// on the other questions, and write them to a file for --config
     #[arg(long, value_name = "FILE.toml")]
     pub(super) tune: Option<PathBuf>,
-    /// What orders configurations
+    /// Measure that ranks configurations
     #[arg(long, value_name = "MEASURE", default_value = "ndcg@10")]
     pub(super) by: Measure,
 }

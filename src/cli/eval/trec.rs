@@ -11,26 +11,26 @@ use crate::cli::{Outcome, output};
 /// What to judge, and by what.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-RUN is a TREC run (query Q0 document rank score tag), QRELS are judgements of TREC
-(query 0 document grade) or BEIR (query, document, grade); both plain or .gz. As in
-trec_eval, scores order the documents, as 32-bit floats, ties go to the larger
-document id, and ranks are not looked at.
+RUN is a TREC run (query Q0 document rank score tag). QRELS are judgements in the
+format of TREC (query 0 document grade) or BEIR (query, document, grade). Both may be
+compressed (.gz). As in trec_eval, documents are sorted by score, a 32-bit float; for
+equal scores the larger document ID comes first, and ranks are ignored.
 
 Examples:
   cairn eval judge run.txt qrels.txt
   cairn eval judge run.txt qrels/test.tsv --complete --per-query
   cairn eval judge run.txt qrels.txt --json")]
 pub(super) struct Args {
-    /// The run
+    /// File with the run
     #[arg(value_name = "RUN")]
     run: PathBuf,
-    /// The judgements
+    /// File with the judgements
     #[arg(value_name = "QRELS")]
     qrels: PathBuf,
-    /// Count judged questions that the run does not have as 0, as trec_eval -c does
+    /// Count judged questions that are missing from the run as 0, as trec_eval -c does
     #[arg(long)]
     complete: bool,
-    /// Print every question too, as trec_eval -q does
+    /// Also print the values of every question, as trec_eval -q does
     #[arg(long)]
     per_query: bool,
 }

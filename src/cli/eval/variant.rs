@@ -42,9 +42,9 @@ impl Variant {
 /// How far `--ablate` goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Ablation {
-    /// Stages and depths, over one index
+    /// Stages and depths, with one index
     Search,
-    /// Windows, chunk sizes and overlaps too, each with an index of its own
+    /// Also windows, chunk sizes and overlaps, each with its own index
     Index,
 }
 

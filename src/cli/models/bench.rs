@@ -26,11 +26,11 @@ const WRITTEN_TOKENS: usize = 64;
 /// What to measure with.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// Embed exactly the texts of this file: one JSON object a line, its `title`
-    /// and `text` joined by a space [default: seeded texts]
+    /// Embed the texts in this file: one JSON object per line, whose `title` and
+    /// `text` are joined by a space [default: generated texts]
     #[arg(long, value_name = "FILE.jsonl")]
     texts: Option<PathBuf>,
-    /// Threads for one call [default: `models.threads` of the configuration; 0: all cores]
+    /// Threads per call; 0 uses every core [default: `models.threads`]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
 }

@@ -12,21 +12,21 @@ use super::{Outcome, output};
 /// What to do with models.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Action {
-    /// Show every model that Cairn knows by name
+    /// List the models that Cairn knows by name, and whether they are present
     List,
-    /// Fetch models and verify them
+    /// Download models and verify them
     Pull {
-        /// Ids from `cairn models list` [default: those that are configured]
+        /// IDs from `cairn models list` [default: the configured models]
         #[arg(value_name = "ID")]
         ids: Vec<String>,
     },
-    /// Read models on disk and compare their checksums
+    /// Verify the checksums of models on disk
     Verify {
-        /// Ids from `cairn models list` [default: those that are there]
+        /// IDs from `cairn models list` [default: all that are present]
         #[arg(value_name = "ID")]
         ids: Vec<String>,
     },
-    /// Measure how fast this machine runs the configured models
+    /// Measure the speed of the configured models on this machine
     Bench(bench::Args),
 }
 
