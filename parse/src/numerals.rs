@@ -45,6 +45,19 @@ pub(super) enum Numerals {
 }
 
 impl Numerals {
+    /// The way with this name in CSS (`lower-alpha`), or in docutils and Asciidoctor
+    /// (`loweralpha`).
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "lower-alpha" | "lower-latin" | "loweralpha" => Self::LowerLetters,
+            "upper-alpha" | "upper-latin" | "upperalpha" => Self::UpperLetters,
+            "lower-roman" | "lowerroman" => Self::LowerRoman,
+            "upper-roman" | "upperroman" => Self::UpperRoman,
+            "decimal" | "arabic" => Self::Decimal(1),
+            _ => return None,
+        })
+    }
+
     /// Whether items are told apart by it.
     pub(super) fn counts(self) -> bool {
         !matches!(self, Self::Bullet | Self::None)

@@ -8,7 +8,7 @@ use super::draft::Draft;
 use super::format::Format;
 use super::numerals::Numerals;
 use super::ooxml::{self, Relations};
-use super::raised::Raised;
+use super::raised::{self, Raised};
 use super::tables::{self, Merge, Tables};
 use super::xml::{self, Attributes, Xml};
 use super::{Input, links, malformed};
@@ -245,10 +245,9 @@ impl Reader<'_> {
             Xml::Start(name, attributes) if self.skips(name, &attributes) => self.skip = 1,
             Xml::Start(name, attributes) => self.start(name, &attributes),
             Xml::End(name) => self.end(name),
-            Xml::Text(text) if self.in_text => match self.raised {
-                Some(raised) => raised.push(&mut self.paragraph.text, &text),
-                None => self.paragraph.text.push_str(&text),
-            },
+            Xml::Text(text) if self.in_text => {
+                raised::push(self.raised, &mut self.paragraph.text, &text);
+            }
             Xml::Text(_) => {}
         }
     }

@@ -1,5 +1,8 @@
 //! Superscripts and subscripts as plain text, so that ten to the third is not 103.
 
+/// Longest superscript or subscript, in bytes; a longer one is text in small print.
+pub(super) const MAX_RAISED: usize = 24;
+
 /// Where a run of text stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Raised {
@@ -17,13 +20,12 @@ impl Raised {
         }
     }
 
-    /// Adds a run that stands so to `text`. Its spaces stay outside.
-    pub(super) fn push(self, text: &mut String, run: &str) {
+    fn push(self, text: &mut String, run: &str) {
         let core = run.trim();
         let start = run.len() - run.trim_start().len();
         text.push_str(&run[..start]);
         let shown = match self {
-            _ if core.chars().count() > MAX_RAISED_CHARS => core.to_owned(),
+            _ if core.len() > MAX_RAISED => core.to_owned(),
             Self::Above => superscript(core, false),
             Self::Below => subscript(core, text.chars().next_back(), None),
         };
@@ -32,9 +34,13 @@ impl Raised {
     }
 }
 
-/// Longest run that is written otherwise than as it stands; a longer one is text in small
-/// print.
-const MAX_RAISED_CHARS: usize = 24;
+/// Adds a run to `text`, which may stand above or below the line. Its spaces do not.
+pub(super) fn push(raised: Option<Raised>, text: &mut String, run: &str) {
+    match raised {
+        Some(raised) => raised.push(text, run),
+        None => text.push_str(run),
+    }
+}
 
 /// What a superscript is written as: `³`, `^x`, `[1]` for the mark of a note, or the
 /// letters of `1st` as they are.

@@ -1,5 +1,6 @@
 //! What the marks at the start of AsciiDoc's lines stand for.
 
+use super::tables::value_of;
 use crate::numerals::Numerals;
 use crate::work;
 
@@ -155,24 +156,14 @@ pub(super) fn kind_of(mark: &str) -> &'static str {
 /// How the items of a list are counted, and from where, by the attributes above it or by
 /// the depth of its marker.
 pub(super) fn numerals(style: &str, attributes: &str, mark: &str) -> (Numerals, u64) {
-    let start = attributes.split(',').find_map(|part| {
-        let number = part.trim().strip_prefix("start=")?;
-        number.trim_matches('"').parse().ok()
+    let start = value_of(attributes, "start").and_then(|start| start.parse().ok());
+    let numerals = Numerals::named(style).unwrap_or(match mark {
+        ".." => Numerals::LowerLetters,
+        "..." => Numerals::LowerRoman,
+        "...." => Numerals::UpperLetters,
+        "....." => Numerals::UpperRoman,
+        _ => Numerals::Decimal(1),
     });
-    let numerals = match style {
-        "loweralpha" => Numerals::LowerLetters,
-        "upperalpha" => Numerals::UpperLetters,
-        "lowerroman" => Numerals::LowerRoman,
-        "upperroman" => Numerals::UpperRoman,
-        "arabic" | "decimal" => Numerals::Decimal(1),
-        _ => match mark {
-            ".." => Numerals::LowerLetters,
-            "..." => Numerals::LowerRoman,
-            "...." => Numerals::UpperLetters,
-            "....." => Numerals::UpperRoman,
-            _ => Numerals::Decimal(1),
-        },
-    };
     (numerals, start.unwrap_or(1))
 }
 

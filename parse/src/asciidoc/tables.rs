@@ -237,7 +237,7 @@ fn columns(spec: &str) -> usize {
 }
 
 /// The value of a named attribute, with or without quotes.
-fn value_of<'a>(attributes: &'a str, name: &str) -> Option<&'a str> {
+pub(super) fn value_of<'a>(attributes: &'a str, name: &str) -> Option<&'a str> {
     let at = attributes.find(&format!("{name}="))?;
     let value = &attributes[at + name.len() + 1..];
     match value.strip_prefix('"') {

@@ -10,7 +10,7 @@ use super::symbols;
 use crate::Result;
 use crate::draft::Draft;
 use crate::ooxml::{Relations, is_on};
-use crate::raised::Raised;
+use crate::raised::{self, Raised};
 use crate::tables::{Merge, Tables};
 use crate::xml::{self, Attributes, Xml};
 
@@ -130,29 +130,24 @@ impl Story<'_> {
             Xml::Start(name, attributes) => self.start(name, &attributes),
             Xml::End(name) => self.end(name),
             Xml::Text(text) if self.place.in_instruction => self.fields.instruct(&text),
-            Xml::Text(text) if self.place.in_text => self.push_text(&text),
+            Xml::Text(text) if self.place.in_text => {
+                self.push_run(self.runs.last().and_then(|run| run.raised), &text);
+            }
             Xml::Text(_) => {}
         }
     }
 
     /// Adds to the paragraph what a reader sees.
     fn push(&mut self, text: &str) {
+        self.push_run(None, text);
+    }
+
+    fn push_run(&mut self, raised: Option<Raised>, text: &str) {
         if self.is_silent() {
             return;
         }
-        self.paragraph.text.push_str(text);
+        raised::push(raised, &mut self.paragraph.text, text);
         self.notes.quote(text);
-    }
-
-    /// Adds the text of a run, which may stand above or below the line.
-    fn push_text(&mut self, text: &str) {
-        match self.runs.last().and_then(|run| run.raised) {
-            Some(raised) if !self.is_silent() => {
-                raised.push(&mut self.paragraph.text, text);
-                self.notes.quote(text);
-            }
-            _ => self.push(text),
-        }
     }
 
     fn is_silent(&self) -> bool {

@@ -61,16 +61,16 @@ impl Count {
     }
 }
 
-/// The kind of number that a `type`, a style or a class of docutils and Asciidoctor names.
+/// The kind of number that a `type`, a style or a class names.
 fn numerals(name: &str) -> Option<Numerals> {
-    Some(match name {
-        "a" | "lower-alpha" | "lower-latin" | "loweralpha" => Numerals::LowerLetters,
-        "A" | "upper-alpha" | "upper-latin" | "upperalpha" => Numerals::UpperLetters,
-        "i" | "lower-roman" | "lowerroman" => Numerals::LowerRoman,
-        "I" | "upper-roman" | "upperroman" => Numerals::UpperRoman,
-        "1" | "decimal" | "arabic" => Numerals::Decimal(1),
-        _ => return None,
-    })
+    match name {
+        "a" => Some(Numerals::LowerLetters),
+        "A" => Some(Numerals::UpperLetters),
+        "i" => Some(Numerals::LowerRoman),
+        "I" => Some(Numerals::UpperRoman),
+        "1" => Some(Numerals::Decimal(1)),
+        name => Numerals::named(name),
+    }
 }
 
 #[cfg(test)]

@@ -199,16 +199,19 @@ impl<'a> Furniture<'a> {
             return false;
         };
         let mut at = index;
-        let is_self = **name == *"a"
+        let is_self = *name == local_name!("a")
             && (0..MAX_WRAPPERS).any(|_| {
                 let id = self.tree.nodes[at].attribute(&local_name!("id"));
                 let is_place = id == Some(place);
                 at = (self.tree.nodes[at].parent as usize).min(self.tree.nodes.len() - 1);
                 is_place
             });
+        if !is_self {
+            return false;
+        }
         let label = visible::label(self.tree, index).to_lowercase();
         let says_link = ["link", "anchor"].iter().any(|word| label.contains(word));
-        is_self && label.contains(char::is_alphanumeric) && !says_link
+        label.contains(char::is_alphanumeric) && !says_link
     }
 
     fn lists(&self, index: usize, name: &LocalName, word: &str) -> bool {

@@ -9,9 +9,6 @@ use super::tree::{Data, Tree};
 use super::visible::{label, task_mark};
 use crate::raised;
 
-/// Longest superscript or subscript; a longer one is text in small print.
-const MAX_RAISED: usize = 24;
-
 /// A page and what is shown of it.
 pub(super) struct View<'a> {
     pub(super) tree: &'a Tree,
@@ -34,8 +31,8 @@ impl View<'_> {
         line.out
     }
 
-    /// How a superscript, a subscript or the mark of a note behind `before` is written; `None` if it is to be
-    /// written as what it is made of.
+    /// How a superscript, a subscript or the mark of a note behind `before` is written; `None`
+    /// if it is to be written as what it is made of.
     pub(super) fn raised(
         &self,
         index: usize,
@@ -47,7 +44,7 @@ impl View<'_> {
         if text.starts_with("[ ") && text.ends_with(" ]") {
             text = format!("[{}]", &text[2..text.len() - 2]);
         }
-        if text.is_empty() || text.len() > MAX_RAISED {
+        if text.is_empty() || text.len() > raised::MAX_RAISED {
             return None;
         }
         if *name == local_name!("a") {

@@ -8,9 +8,7 @@ use super::remarks::Remarks;
 use super::shortcodes;
 
 /// What blocks of these dialects begin with, or a sign inside of a line.
-const TRACES: &[&str] = &[
-    "[!", ":::", "!!! ", "???", "=== \"", "```{", "%%", "==", "{{%",
-];
+const TRACES: &[&str] = &["[!", ":::", "!!! ", "???", "=== \"", "```{", "%%", "=="];
 /// Fence around code that a tag begins; fences inside of it are shorter.
 const CODE_OF_TAG: &str = "~~~~~~~~";
 /// Columns by which the content of `!!! note` is indented.

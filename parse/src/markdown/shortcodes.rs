@@ -90,10 +90,8 @@ impl<'a> Tag<'a> {
         if matches!(self.name, "highlight" | "code-block") {
             let language = self.arguments.split_whitespace().next().unwrap_or("");
             let is_language = |c: char| c.is_alphanumeric() || matches!(c, '-' | '+' | '#');
-            return match language.chars().all(is_language) {
-                true => Line::Code(language),
-                false => Line::Code(""),
-            };
+            let language = Some(language).filter(|name| name.chars().all(is_language));
+            return Line::Code(language.unwrap_or(""));
         }
         let kind = self.value(&KINDS).and_then(label_of);
         let label = kind.or_else(|| label_of(self.name));
@@ -132,7 +130,7 @@ pub(super) fn ends_code(line: &str) -> bool {
 
 /// `line` with the words that its tags show. What stands in backticks is code.
 pub(super) fn shown(line: &str) -> Cow<'_, str> {
-    if !TRACES.iter().any(|trace| line.contains(trace)) && !line.contains("{{%") {
+    if !TRACES.iter().any(|trace| line.contains(trace)) {
         return Cow::Borrowed(line);
     }
     let mut kept = String::with_capacity(line.len());

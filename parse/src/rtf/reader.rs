@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::purposes::{Purpose, character, is_plain, purpose};
 use super::tokens::{Token, code_page, page_of_charset};
 use crate::draft::Draft;
-use crate::raised::Raised;
+use crate::raised::{self, Raised};
 use crate::tables::{Merge, Tables};
 use crate::{front_matter, links, running};
 
@@ -188,16 +188,10 @@ impl Reader {
     /// Adds text to whatever the group is for.
     fn push(&mut self, text: &str) {
         self.surrogate = None;
-        let (purpose, hidden) = (self.group().purpose, self.group().hidden);
-        match (purpose, self.group().raised) {
-            (Purpose::Text, Some(raised)) if !hidden => {
-                raised.push(&mut self.paragraph.text, text);
-                return;
-            }
-            _ => {}
-        }
+        let group = self.group();
+        let (purpose, hidden, raised) = (group.purpose, group.hidden, group.raised);
         match purpose {
-            Purpose::Text if !hidden => self.paragraph.text.push_str(text),
+            Purpose::Text if !hidden => raised::push(raised, &mut self.paragraph.text, text),
             Purpose::Text | Purpose::None | Purpose::Fonts => {}
             _ if self.aside.len() < 64 * 1024 => self.aside.push_str(text),
             _ => {}
