@@ -72,9 +72,9 @@ fn ids(dir: &Path, name: &str) -> Result<(u64, [u8; 32], Vec<u64>)> {
     Ok((owner.created_ns, owner.model, segment.ids().to_vec()))
 }
 
-/// Removes the damaged files in `dir` and takes them off the list: which. What they held is
-/// read again. Nothing is done
-/// if another process holds the right to write there.
+/// Removes the damaged files in `dir` and takes them, and lost ones, off the list; returns
+/// which. What they held is read again. Nothing is done if another process holds the right to
+/// write there.
 ///
 /// # Errors
 /// Those of the disk.
@@ -88,12 +88,8 @@ pub(crate) fn remove_damaged(dir: &Path) -> Result<Vec<PathBuf>> {
     };
     let mut removed = Vec::new();
     for (path, _) in damaged {
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::from(error).at(&path));
-            }
-            _ => removed.push(path),
-        }
+        cairn_files::remove(&path).map_err(|error| Error::from(error).at(&path))?;
+        removed.push(path);
     }
     list::write(dir, &file_names(dir))?;
     Ok(removed)

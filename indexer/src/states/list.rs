@@ -19,8 +19,8 @@ struct List {
     files: Vec<String>,
 }
 
-/// The names in the list in `dir`; none if there is no list, as in folders that older
-/// versions wrote.
+/// The names in the list in `dir`, which is empty if the file is missing: folders of older
+/// versions have no list.
 ///
 /// # Errors
 /// `Corrupt` if the list is damaged; those of the disk.
@@ -46,7 +46,7 @@ pub(super) fn read(dir: &Path) -> Result<Vec<String>> {
 /// # Errors
 /// Those of the disk.
 pub(super) fn write(dir: &Path, names: &[String]) -> Result<()> {
-    if dir.join(LIST_FILE).exists() && read(dir).is_ok_and(|listed| listed == names) {
+    if read(dir).is_ok_and(|listed| listed == names) {
         return Ok(());
     }
     let path = dir.join(LIST_FILE);

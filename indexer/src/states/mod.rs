@@ -6,8 +6,8 @@
 //! name the chunk: by its vector id, which never stands for another text within one
 //! collection. Files are immutable, written alongside the commits and not with them, by
 //! whoever holds the lock of their folder; small ones are merged, and what belongs to no
-//! live chunk is left out then. A list of the files tells one that was lost from passages
-//! that nobody has read yet.
+//! live chunk is left out then. A list of the files tells a lost one from passages that are
+//! still to be read.
 
 mod examine;
 mod list;
@@ -198,12 +198,9 @@ impl States {
         let left = left.filter(|name| name.starts_with(".tmp-"));
         for name in useless.into_iter().chain(left) {
             let path = self.dir.join(&name);
-            match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    tracing::warn!(file = %path.display(), %error, "an old file of states cannot be removed");
-                    self.set_aside(&name);
-                }
-                _ => {}
+            if let Err(error) = cairn_files::remove(&path) {
+                tracing::warn!(file = %path.display(), %error, "an old file of states cannot be removed");
+                self.set_aside(&name);
             }
         }
     }

@@ -54,7 +54,7 @@ fn states_files(dir: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// What doctor says of the collection that nobody need act on.
+/// Doctor's findings about the collection that need no action.
 fn notes(dir: &Path) -> Vec<String> {
     let findings = doctor::check(dir).unwrap().findings.into_iter();
     findings
