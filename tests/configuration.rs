@@ -5,10 +5,10 @@ use std::path::Path;
 
 const HEAD: &str = "# Configuration reference
 
-Every setting with its default and its meaning. How files, variables and flags are laid over each
-other is in [operations.md](operations.md#configuration). This page is made of
-[config/default.toml](../config/default.toml): `CAIRN_PAGES=write cargo test --workspace --test
-integration configuration::` writes it again.
+Every setting with its default and its meaning. [operations.md](operations.md#configuration) says
+how files, environment variables and flags override each other. This page is generated from
+[config/default.toml](../config/default.toml) by `CAIRN_PAGES=write cargo test --workspace --test
+integration configuration::`.
 ";
 
 /// Settings, each with its default, and the comment above them.
